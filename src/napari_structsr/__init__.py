@@ -1,0 +1,78 @@
+"""Structure-informed super-resolution for microscopy, in napari and in scripts.
+
+Everything public is imported on first use, so that importing the package is cheap.
+
+>>> import napari_structsr as sr
+>>> model = sr.load_model("faithful", factor=2)
+>>> events = sr.upscale(sr.open_source("in.tif"), model, sr.OmeZarrSink("out.ome.zarr"))
+>>> path = sr.result_of(events)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_structsr.engine.catalogue import list_models, load_model
+    from napari_structsr.engine.events import Cancel, result_of
+    from napari_structsr.engine.upscale import UpscaleSettings, plan, upscale
+    from napari_structsr.errors import StructsrError
+    from napari_structsr.imaging.forward import ForwardModel
+    from napari_structsr.io.sink import MemorySink
+    from napari_structsr.io.source import open_source
+    from napari_structsr.io.tiff_sink import TiffSink
+    from napari_structsr.io.zarr_sink import OmeZarrSink
+    from napari_structsr.models.model import SRModel
+
+try:
+    __version__ = version("napari-structsr")
+except PackageNotFoundError:
+    __version__ = "uninstalled"
+
+_HOMES = {
+    "Cancel": "engine.events",
+    "ForwardModel": "imaging.forward",
+    "MemorySink": "io.sink",
+    "OmeZarrSink": "io.zarr_sink",
+    "SRModel": "models.model",
+    "StructsrError": "errors",
+    "TiffSink": "io.tiff_sink",
+    "UpscaleSettings": "engine.upscale",
+    "list_models": "engine.catalogue",
+    "load_model": "engine.catalogue",
+    "open_source": "io.source",
+    "plan": "engine.upscale",
+    "result_of": "engine.events",
+    "upscale": "engine.upscale",
+}
+
+__all__ = [
+    "Cancel",
+    "ForwardModel",
+    "MemorySink",
+    "OmeZarrSink",
+    "SRModel",
+    "StructsrError",
+    "TiffSink",
+    "UpscaleSettings",
+    "list_models",
+    "load_model",
+    "open_source",
+    "plan",
+    "result_of",
+    "upscale",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from where it lives."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted([*__all__, "__version__"])

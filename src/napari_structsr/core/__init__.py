@@ -1,0 +1,1 @@
+"""Axes, tiles, intensities and records as plain values; numpy alone."""

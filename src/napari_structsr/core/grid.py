@@ -1,0 +1,165 @@
+"""What to read, what to keep and what to write: the one owner of tile geometry.
+
+A tile is a unit of writing: one output chunk, shard or block of whole chunks of one
+plane. It reads its place in the input plus a halo as wide as the model sees, cut
+at the border of the image, where the model itself continues the image::
+
+    input  ┌──────────── read ────────────┐      output  ┌──── read * factor ────┐
+           │ halo  ┌── write / factor ──┐ │              │  ┌───── keep ─────┐   │
+           │       └────────────────────┘ │              │  └──── = write ───┘   │
+           └──────────────────────────────┘              └───────────────────────┘
+
+Every output pixel belongs to one tile, so that each chunk is written once, and with
+a sufficient halo tiles equal the whole image: no blending, no seams.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["Tile", "TileGrid", "Window"]
+
+Slices = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of one plane, as seen from the input and from the output.
+
+    Parameters
+    ----------
+    read
+        Rows and columns of the input, with halo.
+    keep
+        Rows and columns to keep of the upscaled `read`.
+    write
+        Rows and columns of the output; as many as in `keep`.
+    """
+
+    read: Slices
+    keep: Slices
+    write: Slices
+
+    def relative_to(self, outer: Window) -> Window:
+        """Return this window with `read` and `write` counted from those of `outer`."""
+        return Window(
+            _moved(self.read, (outer.read[0].start, outer.read[1].start)),
+            self.keep,
+            _moved(self.write, (outer.write[0].start, outer.write[1].start)),
+        )
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One unit of work: a window of a plane.
+
+    Parameters
+    ----------
+    index
+        Position in the grid.
+    plane
+        Index along the looped axes t, c, z, as far as present.
+    window
+        What to read, keep and write.
+    """
+
+    index: int
+    plane: tuple[int, ...]
+    window: Window
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """All tiles of an image, numbered plane by plane, row by row.
+
+    Parameters
+    ----------
+    loops
+        Sizes of the looped axes.
+    shape
+        Height and width of an input plane.
+    factor
+        Output pixels along the side of an input pixel.
+    unit
+        Height and width of a tile, in output pixels; need not divide the plane.
+    halo
+        Input pixels that the model sees beyond a tile.
+    """
+
+    loops: tuple[int, ...]
+    shape: tuple[int, int]
+    factor: int
+    unit: tuple[int, int]
+    halo: int
+
+    @property
+    def rows(self) -> int:
+        """Tiles along y."""
+        return -(-self.shape[0] * self.factor // self.unit[0])
+
+    @property
+    def columns(self) -> int:
+        """Tiles along x."""
+        return -(-self.shape[1] * self.factor // self.unit[1])
+
+    def __len__(self) -> int:
+        return math.prod(self.loops) * self.rows * self.columns
+
+    def __iter__(self) -> Iterator[Tile]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> Tile:
+        if not 0 <= index < len(self):
+            raise IndexError(f"tile {index} of {len(self)}")
+        rest, column = divmod(index, self.columns)
+        rest, row = divmod(rest, self.rows)
+        plane = []
+        for size in reversed(self.loops):
+            rest, position = divmod(rest, size)
+            plane.append(position)
+        write = (
+            self._span(row, self.unit[0], self.shape[0]),
+            self._span(column, self.unit[1], self.shape[1]),
+        )
+        return Tile(index, tuple(reversed(plane)), self.window(write))
+
+    def window(self, write: Slices) -> Window:
+        """Return the window that yields the output rows and columns `write`."""
+        read, keep = [], []
+        for part, size in zip(write, self.shape, strict=True):
+            start = max(part.start // self.factor - self.halo, 0)
+            stop = min(-(-part.stop // self.factor) + self.halo, size)
+            read.append(slice(start, stop))
+            first = part.start - start * self.factor
+            keep.append(slice(first, first + part.stop - part.start))
+        return Window((read[0], read[1]), (keep[0], keep[1]), write)
+
+    def split(self, window: Window, side: int) -> list[Window]:
+        """Cut a window into windows that write at most `side` pixels along y and x."""
+        rows, columns = window.write
+        return [
+            self.window(
+                (
+                    slice(top, min(top + side, rows.stop)),
+                    slice(left, min(left + side, columns.stop)),
+                )
+            )
+            for top in range(rows.start, rows.stop, side)
+            for left in range(columns.start, columns.stop, side)
+        ]
+
+    def _span(self, position: int, unit: int, size: int) -> slice:
+        """Return the output pixels of one tile along one axis."""
+        start = position * unit
+        return slice(start, min(start + unit, size * self.factor))
+
+
+def _moved(slices: Slices, origin: tuple[int, int]) -> Slices:
+    """Count slices from another origin."""
+    rows, columns = slices
+    return (
+        slice(rows.start - origin[0], rows.stop - origin[0]),
+        slice(columns.start - origin[1], columns.stop - origin[1]),
+    )

@@ -1,0 +1,96 @@
+"""What was done, as data: enough to repeat a run and to recognise an interrupted one.
+
+A record holds no time and no duration, so that the same run leaves the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from napari_structsr.core.intensity import Intensity
+from napari_structsr.errors import SourceError
+
+__all__ = ["Record"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run of `upscale`.
+
+    Parameters
+    ----------
+    source
+        Where the pixels came from: ``origin``, ``name``, ``axes``, ``shape``,
+        ``dtype``, and ``options`` with which it was opened.
+    model
+        Name, factor, hash of the weights, and point-spread width of the model.
+    settings
+        Every setting of the run, resolved: no "auto" is left.
+    intensity
+        Statistics by channel.
+    least_shares
+        Least share of the residual that is corrected, by channel.
+    device
+        Kind and name of the device.
+    versions
+        Versions of the packages that computed.
+    """
+
+    source: dict[str, Any]
+    model: dict[str, Any]
+    settings: dict[str, Any]
+    intensity: tuple[Intensity, ...]
+    least_shares: tuple[float, ...]
+    device: str
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Record:
+        """Rebuild a record.
+
+        Raises
+        ------
+        SourceError
+            If entries are missing or of the wrong kind.
+        """
+        try:
+            intensity = tuple(Intensity(**entry) for entry in data["intensity"])
+            shares = tuple(data["least_shares"])
+            return cls(**{**data, "intensity": intensity, "least_shares": shares})
+        except (KeyError, TypeError) as error:
+            raise SourceError(
+                f"the record of the run is incomplete ({error}); "
+                "it was edited or written by another version"
+            ) from error
+
+    def differences(self, other: Record) -> list[str]:
+        """Name what keeps two runs from giving the same bytes."""
+        mine, theirs = self.to_json(), other.to_json()
+        found = []
+        for part, value in mine.items():
+            if isinstance(value, dict):
+                keys = sorted(value.keys() | theirs[part].keys())
+                found += [k for k in keys if value.get(k) != theirs[part].get(k)]
+            elif value != theirs[part]:
+                found.append(part)
+        return found
+
+    def command(self, output: str = "OUT") -> str:
+        """Return the command line that repeats the run."""
+        words = ["structsr", "upscale", self.source["origin"], output]
+        options = {**self.source["options"], "model": self.model["name"]}
+        options |= {"factor": self.model["factor"], **self.settings}
+        for key, value in options.items():
+            if isinstance(value, list):
+                value = ",".join(map(str, value))
+            if value is not None:
+                words += [f"--{key.replace('_', '-')}", str(value)]
+        return shlex.join(words)

@@ -1,0 +1,59 @@
+"""Everything that can go wrong for a user, each error in a sentence with the remedy.
+
+The family is rooted at `Exception`, never at `RuntimeError`: napari's generator
+workers drop a RuntimeError without a word. Every message says what came, what was
+expected and what to do, and is shown as it stands by the command line and by docks.
+"""
+
+__all__ = [
+    "AxesError",
+    "DeviceError",
+    "MemoryShortageError",
+    "ModelError",
+    "PixelError",
+    "SettingsError",
+    "SinkError",
+    "SourceError",
+    "StructsrError",
+    "UnexpectedError",
+]
+
+
+class StructsrError(Exception):
+    """Root of the family."""
+
+
+class SourceError(StructsrError):
+    """An image is missing, unreadable, damaged or of a kind that is not read."""
+
+
+class AxesError(StructsrError):
+    """Axes are missing, unknown, doubled or do not fit the shape."""
+
+
+class PixelError(StructsrError):
+    """Pixel values cannot be upscaled: complex, boolean, or no number at all."""
+
+
+class ModelError(StructsrError):
+    """A model is unknown, damaged, or does not offer what was asked of it."""
+
+
+class SettingsError(StructsrError):
+    """Settings contradict each other or lie outside their range."""
+
+
+class SinkError(StructsrError):
+    """The result cannot be written where it was asked for."""
+
+
+class DeviceError(StructsrError):
+    """The device is missing or computes wrong numbers."""
+
+
+class MemoryShortageError(StructsrError):
+    """Memory is too short even for the smallest tile."""
+
+
+class UnexpectedError(StructsrError):
+    """A fault of the program; ``__cause__`` holds it."""
