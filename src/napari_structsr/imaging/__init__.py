@@ -1,0 +1,1 @@
+"""What a microscope does, and how structure is measured; torch functions."""

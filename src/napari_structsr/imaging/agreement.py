@@ -1,0 +1,113 @@
+"""Agreement of a result with its measurement.
+
+``x + A⁺(y - A x)`` is the nearest image to x that measures as y exactly. With noise
+in y that copies the noise, so that "noise" corrects only what noise cannot explain:
+
+* the local mean of the residual, which hardly holds noise, is corrected in full;
+* what is left is corrected by the share 1 - 1/m, where m is its local root mean
+  square in units of the noise: the discrepancy principle (Morozov 1966), applied
+  pixel by pixel, so that tiles agree. Where m <= 1 nothing is changed.
+* that share is at least `least_share`, one number for the whole image. In an image
+  whose contrast is hardly larger than its noise, what is left would bend the line
+  between input and result measured again; this keeps its slope at 1 within 1%.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from napari_structsr.imaging.forward import ForwardModel, smooth
+
+__all__ = ["Agreement", "agree", "agreement_radius", "least_share"]
+
+Agreement = Literal["off", "noise", "exact"]
+
+_MEAN_SIGMA = 4.0  # measured pixels; the mean over it holds 7% of the noise
+_WINDOW_SIGMA = 2.0
+_SLOPE_TOLERANCE = 0.008
+
+
+def agree(
+    image: Tensor,
+    measured: Tensor,
+    forward_model: ForwardModel,
+    *,
+    agreement: Agreement,
+    variance: Tensor | None = None,
+    least: float = 0.0,
+) -> Tensor:
+    """Correct `image` so that it agrees with `measured`.
+
+    Parameters
+    ----------
+    image
+        Shape (N, 1, factor h, factor w), float32.
+    measured
+        Shape (N, 1, h, w), the same unit.
+    forward_model
+        How `image` is measured.
+    agreement
+        "off", "noise" or "exact".
+    variance
+        Variance of the noise, shape (N, 1, h, w); needed for "noise".
+    least
+        Least share of the residual that "noise" corrects, see `least_share`.
+
+    Returns
+    -------
+    Tensor
+        Shape of `image`. With "exact", ``forward_model(result)`` equals `measured`.
+    """
+    if agreement == "off":
+        return image
+    residual = measured - forward_model(image)
+    if agreement == "noise":
+        if variance is None:
+            raise ValueError("agreement within noise needs the variance of the noise")
+        mean = smooth(residual, _MEAN_SIGMA)
+        detail = residual - mean
+        smallest = torch.finfo(detail.dtype).tiny ** 0.5
+        power = smooth(detail**2 / variance.clamp_min(smallest), _WINDOW_SIGMA)
+        share = (1 - power.clamp_min(1).rsqrt()).clamp_min(least)
+        residual = mean + share * detail
+    return image + forward_model.pseudo_inverse(residual)
+
+
+def least_share(measured: Tensor, again: Tensor) -> float:
+    """Return the least share of the residual to correct, so that slopes stay at 1.
+
+    The least-squares lines through (measured, again) and through (again, measured)
+    miss the slope 1 by the covariance of the residual with either, and correcting a
+    share of the residual takes the same share off that.
+
+    Parameters
+    ----------
+    measured
+        Samples of the measured image, any shape.
+    again
+        The result, agreed within noise and measured again, at the same pixels.
+    """
+    residual = measured - again
+    missed = max(_slope(residual, measured), _slope(residual, again))
+    return max(0.0, 1 - _SLOPE_TOLERANCE / missed) if missed > 0 else 0.0
+
+
+def _slope(values: Tensor, along: Tensor) -> float:
+    """Return the absolute slope of the least-squares line of `values` over `along`."""
+    along = along.double() - along.double().mean()
+    power = (along**2).sum()
+    return float(((values.double() * along).sum() / power).abs()) if power > 0 else 0.0
+
+
+def agreement_radius(forward_model: ForwardModel, agreement: Agreement) -> int:
+    """Measured pixels beyond which `agree` does not look."""
+    if agreement == "off":
+        return 0
+    if agreement == "exact":
+        return forward_model.radius
+    windows = math.ceil(4 * _MEAN_SIGMA) + math.ceil(4 * _WINDOW_SIGMA)
+    return forward_model.radius + windows

@@ -1,0 +1,100 @@
+"""The card of a model: what it does, what it was made from, and on which terms.
+
+Reading a card needs no torch, so that models can be listed at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_structsr.errors import ModelError
+
+__all__ = ["DataSource", "ModelCard"]
+
+
+class DataSource(BaseModel):
+    """Images that a model was trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str
+    licence: str
+    attribution: str
+
+
+class ModelCard(BaseModel):
+    """What must be known to use a model and to trust it.
+
+    Parameters
+    ----------
+    name
+        Name by which users ask for it.
+    description
+        One sentence for users.
+    architecture
+        Kind of network.
+    options
+        Arguments of the architecture, such as width and blocks.
+    factor
+        Upscaling factor along y and x.
+    channels
+        Channels that the network sees at once.
+    psf_sigma
+        Point-spread width of the forward model it was trained to undo, in pixels of
+        the measured image; agreement with the measurement is judged with it.
+    intensity_equivariant
+        Whether gain and offset pass through exactly.
+    training
+        What it saw: ranges of blur and noise, loss, steps, device.
+    licence
+        SPDX identifier of the weights.
+    data
+        Sources of the training images.
+    recipe
+        Command that trained it.
+    seed
+        Seed of the training.
+    sha256
+        Hash of the weights file; None for models without weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str = Field(min_length=1)
+    description: str
+    architecture: Literal["residual-generator", "bicubic", "bilinear"]
+    options: dict[str, int] = {}
+    factor: int = Field(ge=2, le=8)
+    channels: Literal[1] = 1
+    psf_sigma: float = Field(ge=0, le=2)
+    intensity_equivariant: bool = True
+    training: str = ""
+    licence: str = "BSD-3-Clause"
+    data: list[DataSource] = []
+    recipe: str = ""
+    seed: int | None = None
+    sha256: str | None = None
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], *, origin: str) -> ModelCard:
+        """Read a card.
+
+        Raises
+        ------
+        ModelError
+            Naming the entries that are missing, unknown or of the wrong kind.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+                for fault in error.errors()
+            )
+            raise ModelError(
+                f"the model card of {origin} is damaged ({faults}); "
+                "restore the file from where it came"
+            ) from error

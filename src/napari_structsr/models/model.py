@@ -1,0 +1,134 @@
+"""A network and its card: the only form in which models are handed around.
+
+It owns what the engine must know to tile, and nothing of files, axes or devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from napari_structsr.errors import ModelError
+from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.models.card import ModelCard
+from napari_structsr.models.generator import ResidualGenerator, interpolate
+
+__all__ = ["SRModel"]
+
+
+class SRModel:
+    """A super-resolution model.
+
+    Parameters
+    ----------
+    card
+        What the model is.
+    weights
+        Parameters by name; none for interpolation.
+    origin
+        Name or path under which the model can be loaded again.
+
+    Raises
+    ------
+    ModelError
+        If the weights do not fit the architecture of the card, or hold NaN.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        weights: Mapping[str, Tensor] | None = None,
+        *,
+        origin: str | None = None,
+    ) -> None:
+        self.card = card
+        self.origin = origin or card.name
+        self.network = _build(card).eval().requires_grad_(False)
+        try:
+            self.network.load_state_dict(dict(weights or {}))
+        except RuntimeError as error:
+            raise ModelError(
+                f"the weights of {card.name} x{card.factor} do not fit its card "
+                f"({error}); restore both files from where they came"
+            ) from error
+        for name, value in self.network.state_dict().items():
+            if not torch.isfinite(value).all():
+                raise ModelError(
+                    f"the weights of {card.name} x{card.factor} hold NaN in {name}; "
+                    "restore the file from where it came"
+                )
+        self.network.to(memory_format=torch.channels_last)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Upscale planes.
+
+        Parameters
+        ----------
+        image
+            Shape (N, 1, h, w), float32, finite; usual values lie near 0..1.
+
+        Returns
+        -------
+        Tensor
+            Shape (N, 1, factor h, factor w), float32, in the same unit. A pixel
+            depends on measured pixels up to `radius` away.
+        """
+        with torch.inference_mode():
+            result: Tensor = self.network(image)
+            return result.float()
+
+    @property
+    def factor(self) -> int:
+        """Output pixels along the side of an input pixel."""
+        return self.card.factor
+
+    @property
+    def radius(self) -> int:
+        """Input pixels that one output pixel sees to each side."""
+        radius: int = self.network.receptive_radius  # type: ignore[assignment]
+        return radius
+
+    @property
+    def forward_model(self) -> ForwardModel:
+        """What the model was trained to undo."""
+        return ForwardModel(self.factor, self.card.psf_sigma)
+
+    @property
+    def values_per_pixel(self) -> int:
+        """Numbers held at once for each input pixel, for estimates of memory."""
+        width = self.card.options.get("width", 0)
+        return 4 * width + 4 * self.factor**2
+
+    def to(self, device: str) -> SRModel:
+        """Move the network; returns the model itself."""
+        self.network.to(device)
+        return self
+
+
+class _Interpolation(nn.Module):
+    """Interpolation in the place of a network."""
+
+    receptive_radius = 2
+
+    def __init__(self, factor: int, mode: str) -> None:
+        super().__init__()
+        self.factor, self.mode = factor, mode
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Interpolate (N, 1, h, w)."""
+        return interpolate(image, self.factor, mode=self.mode)
+
+
+def _build(card: ModelCard) -> nn.Module:
+    """Make the network that a card describes."""
+    if card.architecture == "residual-generator":
+        try:
+            return ResidualGenerator(card.factor, **card.options)
+        except TypeError as error:
+            raise ModelError(
+                f"the model card of {card.name} names unknown options ({error}); "
+                "restore the file from where it came"
+            ) from error
+    return _Interpolation(card.factor, card.architecture)

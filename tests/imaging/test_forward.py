@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+from skimage.measure import block_reduce
+
+from napari_structsr.imaging.forward import ForwardModel, smooth
+
+models = st.builds(
+    ForwardModel,
+    factor=st.sampled_from([2, 3, 4]),
+    psf_sigma=st.sampled_from([0.0, 0.3, 0.4, 0.5]),
+)
+sizes = st.tuples(st.integers(1, 14), st.integers(1, 14))
+
+
+def noise(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("factor", "sigma"), [(2, 0.4), (4, 0.4), (2, 0.8), (3, 0.5)])
+def test_measuring_is_blur_then_mean_of_blocks(factor, sigma):
+    image = np.random.default_rng(0).random((48, 36))
+    blurred = gaussian_filter(image, sigma * factor, mode="reflect", truncate=4.2)
+    expected = block_reduce(blurred, (factor, factor), np.mean)
+    found = ForwardModel(factor, sigma)(torch.from_numpy(image)[None, None])[0, 0]
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+@given(models, sizes, st.integers(0, 99))
+def test_adjoint(model, size, seed):
+    height, width = size
+    fine = noise(1, 1, height * model.factor, width * model.factor, seed=seed)
+    coarse = noise(1, 1, height, width, seed=seed + 1)
+    left = (model(fine) * coarse).sum()
+    right = (fine * model.adjoint(coarse)).sum()
+    assert left == pytest.approx(float(right), abs=1e-9)
+
+
+@given(models, sizes, st.integers(0, 99))
+def test_pseudo_inverse_is_measured_exactly_up_to_the_border(model, size, seed):
+    coarse = noise(2, 1, *size, seed=seed)
+    error = (model(model.pseudo_inverse(coarse)) - coarse).abs().max()
+    assert error < 5e-6 * coarse.abs().max()
+
+
+@given(models)
+def test_pseudo_inverse_is_the_smallest_solution(model):
+    """What A cannot see is orthogonal to it."""
+    coarse = noise(1, 1, 8, 9)
+    solution = model.pseudo_inverse(coarse)
+    other = noise(1, 1, 8 * model.factor, 9 * model.factor, seed=5)
+    unseen = other - model.pseudo_inverse(model(other))
+    assert abs(float((solution * unseen).sum())) < 1e-4
+
+
+@given(models)
+def test_reach_and_radius_bound_the_influence(model):
+    """A pixel farther away than `radius` changes nothing."""
+    size = 2 * model.radius + 11
+    centre = size // 2
+    quiet = torch.zeros(1, 1, size, 1 + 2 * 3, dtype=torch.float64)
+    loud = quiet.clone()
+    loud[..., centre, :] = 1.0
+    touched = model.pseudo_inverse(loud).abs().amax(dim=(0, 1, 3)) > 0
+    rows = torch.nonzero(touched).flatten() // model.factor
+    assert (rows - centre).abs().max() <= model.radius
+
+
+def test_noise_has_the_stated_moments():
+    model = ForwardModel(2, 0.4)
+    image = torch.full((1, 1, 400, 400), 0.25)
+    generator = torch.Generator().manual_seed(0)
+    measured = model.measure(image, photons=1000, read_noise=0.02, generator=generator)
+    assert float(measured.mean()) == pytest.approx(0.25, abs=5e-4)
+    assert float(measured.var()) == pytest.approx(0.25 / 1000 + 0.02**2, rel=0.03)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.5])
+def test_smooth_is_a_mirrored_gaussian(sigma):
+    image = np.random.default_rng(2).random((30, 41))
+    expected = gaussian_filter(image, sigma, mode="reflect", truncate=4)
+    found = smooth(torch.from_numpy(image)[None, None], sigma)[0, 0]
+    np.testing.assert_allclose(found, expected, atol=2e-4)
