@@ -1,0 +1,196 @@
+"""Any sliceable array as a source.
+
+This module owns how an array's dimensions become (samples, rows, columns), and which
+pixels can be upscaled at all. It opens no files; TIFF, zarr and layers build on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_structsr.core.axes import Axes, Channel, ImageSpec, check_plane
+from napari_structsr.core.intensity import check_dtype
+from napari_structsr.errors import SettingsError, SourceError
+from napari_structsr.io.calibration import axes_of, name_axes
+
+__all__ = [
+    "ArraySource",
+    "array_labels",
+    "check_level",
+    "image_spec",
+    "open_array",
+]
+
+_UNCHUNKED = 1024  # pixels along y and x to read at once where nothing is chunked
+
+
+class ArraySource:
+    """A numpy, dask, zarr or similar array.
+
+    Parameters
+    ----------
+    array
+        Has ``shape``, ``dtype`` and basic indexing; a dask array is computed for
+        each read, in the reading thread.
+    spec
+        What the image is; its axes follow the order of `names`.
+    names
+        Axis name of each dimension of `array`; None where only index 0 is read.
+    origin
+        Where the pixels come from.
+    chunks
+        Rows and columns stored together; taken from the array when left out.
+    """
+
+    def __init__(
+        self,
+        array: Any,
+        spec: ImageSpec,
+        *,
+        names: Sequence[str | None],
+        origin: str,
+        chunks: tuple[int, int] | None = None,
+    ) -> None:
+        self.options: Mapping[str, Any] = {}
+        self._array = array
+        self._names = tuple(names)
+        self._spec = spec
+        self._origin = origin
+        self._chunks = chunks or _chunks(array, self._names)
+
+    @property
+    def spec(self) -> ImageSpec:
+        """What the image is."""
+        return self._spec
+
+    @property
+    def chunks(self) -> tuple[int, int]:
+        """Rows and columns stored together; at most 1024 where there are no chunks."""
+        return self._chunks
+
+    @property
+    def origin(self) -> str:
+        """Where the pixels come from."""
+        return self._origin
+
+    def read(
+        self, plane: tuple[int, ...], rows: slice, columns: slice
+    ) -> npt.NDArray[Any]:
+        """Read a rectangle of one plane as (samples, rows, columns), a copy.
+
+        Raises
+        ------
+        SourceError
+            If the pixels cannot be read or decoded.
+        """
+        where: dict[str | None, int | slice] = {
+            None: 0,
+            "s": slice(None),
+            "y": rows,
+            "x": columns,
+        }
+        loops = [axis.name for axis in self._spec.axes.loops]
+        where.update(zip(loops, plane, strict=True))
+        try:
+            block = self._array[tuple(where[name] for name in self._names)]
+            if hasattr(block, "compute"):
+                block = block.compute(scheduler="synchronous")
+            block = np.asarray(block)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise SourceError(
+                f"{_plane_words(loops, plane)} of {self._origin} cannot be read: "
+                f"{error or type(error).__name__}; check the image in another program, "
+                "or copy it again from where it came from"
+            ) from error
+        order = [name for name in self._names if name in ("s", "y", "x")]
+        if "s" not in order:
+            block, order = block[np.newaxis], ["s", *order]
+        block = block.transpose([order.index(name) for name in "syx"])
+        return np.array(block, dtype=self._spec.dtype, order="C")
+
+
+def open_array(
+    array: Any, *, axes: str | None, level: int, name: str | None
+) -> ArraySource:
+    """Open a numpy, dask or similar array.
+
+    Raises
+    ------
+    AxesError, PixelError, SettingsError
+        If the array holds no image, or has no such level.
+    """
+    origin = f"{type(array).__module__.partition('.')[0]} array"
+    check_level(level, 1, origin=origin)
+    shape = tuple(int(size) for size in array.shape)
+    names = (
+        tuple(axes.lower())
+        if axes
+        else name_axes(array_labels(shape, array.dtype), shape, squeeze=True)
+    )
+    spec = image_spec(name or "image", axes_of(names, shape, {}), array.dtype)
+    return ArraySource(array, spec, names=names, origin=origin)
+
+
+def array_labels(shape: Sequence[int], dtype: np.dtype[Any]) -> list[str | None]:
+    """Label an array that has no labels: 3 or 4 bytes or words at the end are s."""
+    labels: list[str | None] = [None] * len(shape)
+    if len(shape) > 2 and shape[-1] in (3, 4) and dtype in ("uint8", "uint16"):
+        labels[-1] = "s"
+    return labels
+
+
+def image_spec(
+    name: str, axes: Axes, dtype: Any, channels: Sequence[Channel] = ()
+) -> ImageSpec:
+    """Return the spec of an image that can be upscaled.
+
+    Channels are kept when there is one for each index along c, or a single one where
+    there is no axis c.
+
+    Raises
+    ------
+    PixelError
+        If the pixels are not real numbers, or a plane has a side of one pixel.
+    """
+    dtype = np.dtype(dtype)
+    check_dtype(dtype)
+    check_plane(axes)
+    count = axes["c"].size if "c" in axes else 1
+    kept = tuple(channels) if len(channels) == count else ()
+    if all(channel == Channel() for channel in kept):
+        kept = ()
+    return ImageSpec(name, axes, dtype.newbyteorder("="), kept)
+
+
+def check_level(level: int, count: int, *, origin: str) -> None:
+    """Raise SettingsError unless `level` is one of `count` levels."""
+    if 0 <= level < count:
+        return
+    there = "only level 0" if count == 1 else f"the levels 0 to {count - 1}"
+    raise SettingsError(f"{origin} has {there}, not {level}; choose one that is there")
+
+
+def _chunks(array: Any, names: Sequence[str | None]) -> tuple[int, int]:
+    """Return how many rows and columns an array stores together."""
+    sizes = getattr(array, "chunksize", None) or getattr(array, "chunks", None)
+    if sizes is None:
+        sizes = [min(size, _UNCHUNKED) for size in array.shape]
+    row, column = (
+        min(int(np.max(sizes[axis])), int(array.shape[axis]))
+        for axis in (names.index("y"), names.index("x"))
+    )
+    return row, column
+
+
+def _plane_words(loops: Sequence[str], plane: tuple[int, ...]) -> str:
+    """Name a plane for a reader: "plane t=0, z=3"."""
+    pairs = zip(loops, plane, strict=True)
+    return (
+        "plane " + ", ".join(f"{name}={i}" for name, i in pairs) if loops else "plane"
+    )

@@ -1,0 +1,109 @@
+"""Weights on disk: a safetensors file and, beside it, its card as JSON.
+
+The card holds the hash of the weights, so that a damaged or exchanged file is
+noticed. It owns the two files and their agreement, not what the card means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_structsr.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["read_card", "read_weights", "write_bundle"]
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """Read the card beside ``name.safetensors``, or ``name.json`` itself.
+
+    Raises
+    ------
+    ModelError
+        If the card is missing or no JSON.
+    """
+    path = path.with_suffix(".json")
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{path} is missing; a model is a .safetensors file with its card, "
+            "a .json file of the same name, beside it"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"the model card {path} cannot be read ({error}); "
+            "restore the file from where it came"
+        ) from error
+    if not isinstance(card, dict):
+        raise ModelError(
+            f"the model card {path} holds no entries; "
+            "restore the file from where it came"
+        )
+    return card
+
+
+def read_weights(path: Path, *, sha256: str | None) -> dict[str, Tensor]:
+    """Read weights whose hash must be `sha256`.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, or not the one that the card describes.
+    """
+    import safetensors.torch
+    from safetensors import SafetensorError
+
+    path = path.with_suffix(".safetensors")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"the weights {path} cannot be read ({error.strerror}); "
+            "restore the file from where it came"
+        ) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise ModelError(
+            f"the weights {path} have the hash {found[:12]}, but their card says "
+            f"{str(sha256)[:12]}: one of the two is damaged or from another model; "
+            "restore both files from where they came"
+        )
+    try:
+        return safetensors.torch.load(data)
+    except SafetensorError as error:
+        raise ModelError(
+            f"the weights {path} are no safetensors file ({error}); "
+            "restore the file from where it came"
+        ) from error
+
+
+def write_bundle(
+    path: Path, card: Mapping[str, Any], weights: Mapping[str, Tensor]
+) -> None:
+    """Write weights in half precision, and the card with their hash beside them.
+
+    Each file appears whole; the card comes last.
+    """
+    import safetensors.torch
+
+    path = path.with_suffix(".safetensors")
+    halves = {name: value.half().contiguous() for name, value in weights.items()}
+    data = safetensors.torch.save(halves)
+    _replace(path, data)
+    entries = {**card, "sha256": hashlib.sha256(data).hexdigest()}
+    text = json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
+    _replace(path.with_suffix(".json"), text.encode())
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file so that it is never half there."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(data)
+    part.replace(path)

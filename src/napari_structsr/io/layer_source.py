@@ -1,0 +1,79 @@
+"""Image layers of napari as sources, without importing napari.
+
+A layer is known by what it has, not by its type. Rotation, shear and affine are not
+read: they stay with the layer and are handed on by the gui.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari_structsr.core.axes import Channel
+from napari_structsr.errors import SourceError
+from napari_structsr.io.arrays import ArraySource, check_level, image_spec
+from napari_structsr.io.calibration import (
+    Step,
+    axes_of,
+    level_axes,
+    name_axes,
+    udunits,
+)
+from napari_structsr.io.tiff_metadata import lut_color
+
+__all__ = ["open_layer"]
+
+
+def open_layer(
+    layer: Any, *, axes: str | None, level: int, name: str | None
+) -> ArraySource:
+    """Open an image layer.
+
+    Axis labels that are known names are kept, the others are guessed from the right:
+    yx, zyx, tzyx, tczyx. Contrast limits and a black-to-colour map become those of
+    every channel; without an axis c, the one channel is called as the layer.
+
+    Raises
+    ------
+    SourceError
+        If the layer holds no image.
+    AxesError, PixelError, SettingsError
+        If axes, pixels or level do not do.
+    """
+    origin = f"napari layer {str(layer.name)!r}"
+    if not hasattr(layer, "rgb") or not hasattr(layer, "contrast_limits"):
+        raise SourceError(
+            f"{origin} is a {type(layer).__name__} layer; pick an image layer"
+        )
+    levels = layer.data if getattr(layer, "multiscale", False) else [layer.data]
+    check_level(level, len(levels), origin=origin)
+    shape = tuple(int(size) for size in levels[0].shape)
+    labels: list[str | None] = [str(label) for label in layer.axis_labels]
+    if layer.rgb:
+        labels.append("s")
+    names = tuple(axes.lower()) if axes else name_axes(labels, shape, squeeze=False)
+    steps = {
+        dimension: Step(float(scale), float(translate), udunits(str(unit)))
+        for dimension, scale, translate, unit in zip(
+            names, layer.scale, layer.translate, layer.units, strict=False
+        )
+        if dimension is not None
+    }
+    full = axes_of(names, shape, steps)
+    array = levels[level]
+    kept = [n for n, dimension in zip(array.shape, names, strict=True) if dimension]
+    spec = image_spec(
+        name or str(layer.name),
+        level_axes(full, kept),
+        array.dtype,
+        [] if layer.rgb else _channels(layer, full["c"].size if "c" in full else None),
+    )
+    return ArraySource(array, spec, names=names, origin=origin)
+
+
+def _channels(layer: Any, count: int | None) -> list[Channel]:
+    """Return the channels of a layer; `count` is None without an axis c."""
+    low, high = layer.contrast_limits
+    colormap = getattr(layer, "colormap", None)
+    color = None if colormap is None else lut_color(colormap.colors[:, :3] * 255)
+    title = str(layer.name) if count is None else ""
+    return [Channel(title, color, (float(low), float(high)))] * (count or 1)

@@ -1,0 +1,85 @@
+"""Finding the record of a run in what it wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import zarr
+
+from napari_structsr.core.record import Record
+from napari_structsr.errors import SourceError
+
+__all__ = ["KEY", "read_record", "zarr_record"]
+
+KEY = "structsr"  # of the attribute in zarr groups, and of the annotation in OME-XML
+
+_Found = tuple[str | None, Record | None]
+
+
+def read_record(path: str | os.PathLike[str]) -> _Found:
+    """Return the state and the record of a result.
+
+    Parameters
+    ----------
+    path
+        A zarr group or a TIFF file.
+
+    Returns
+    -------
+    str or None
+        "partial" or "finished"; None for what was not written here.
+    Record or None
+        How it was made.
+
+    Raises
+    ------
+    SourceError
+        If the record is damaged.
+    """
+    path = Path(path)
+    if path.suffix.lower() in (".tif", ".tiff") and path.is_file():
+        return _tiff_record(path)
+    if (path / "zarr.json").is_file() or (path / ".zgroup").is_file():
+        return zarr_record(path)
+    return None, None
+
+
+def zarr_record(path: Path) -> _Found:
+    """Return the state and the record of a zarr group; see `read_record`.
+
+    Raises
+    ------
+    SourceError
+        If there is no zarr group, or its record is damaged.
+    """
+    try:
+        node = zarr.open(path, mode="r")
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise SourceError(
+            f"{path} is no zarr group ({error}); give an OME-Zarr store"
+        ) from error
+    entry: Any = node.attrs.get(KEY)
+    if not isinstance(entry, dict) or "record" not in entry:
+        return None, None
+    return str(entry.get("status")), Record.from_json(entry["record"])
+
+
+def _tiff_record(path: Path) -> _Found:
+    """Find the record among the annotations of an OME-TIFF."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            text = file.ome_metadata
+    except (OSError, tifffile.TiffFileError):
+        return None, None  # whoever opens the image says what is wrong with it
+    if not text:
+        return None, None
+    for entry in ElementTree.fromstring(text).iter():
+        if entry.tag.endswith("}M") and entry.get("K") == KEY:
+            return "finished", Record.from_json(json.loads(entry.text or "{}"))
+    return None, None

@@ -1,0 +1,139 @@
+"""Where results go: one protocol for memory, OME-Zarr and TIFF.
+
+A `Sink` is a place; nothing is created before `Sink.open`. What that returns is a
+`Writer`, a context manager. An unfinished writer that left anything is marked, keeps
+a journal of its finished tiles, and can be opened again by the same run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_structsr.core.axes import ImageSpec
+from napari_structsr.core.grid import Tile
+from napari_structsr.core.record import Record
+
+__all__ = ["MemorySink", "Sink", "Writer"]
+
+_MEMORY_UNIT = 1024
+
+
+class Writer(Protocol):
+    """An opened sink."""
+
+    @property
+    def done(self) -> Container[int]:
+        """Indices of the tiles that an earlier run has finished."""
+        ...
+
+    def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
+        """Write one tile, shape (samples, rows, columns); from any thread."""
+        ...
+
+    def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
+        """Yield rounds of work left after the last tile, such as pyramid levels.
+
+        The calls of one round may run in any order and in several threads; a round
+        is complete before the next one is asked for.
+        """
+        ...
+
+    def finish(self) -> Any:
+        """Mark the result as complete and return it: an array or a path."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Sink(Protocol):
+    """A place for one result."""
+
+    @property
+    def path(self) -> Path | None:
+        """Where on disk, if anywhere."""
+        ...
+
+    def unit(self, spec: ImageSpec) -> tuple[int, int]:
+        """Rows and columns that must be written together."""
+        ...
+
+    def check(self, spec: ImageSpec) -> None:
+        """Refuse early what cannot be written; leave no trace.
+
+        Raises
+        ------
+        SinkError
+            If a finished result is in the way, space or permission is short, or
+            the format cannot hold the image.
+        """
+        ...
+
+    def open(self, spec: ImageSpec, record: Record) -> Writer:
+        """Create or resume the result.
+
+        Raises
+        ------
+        SinkError
+            As `check`; or if an unfinished result of another run is in the way.
+        """
+        ...
+
+
+class MemorySink:
+    """Keeps the result as one numpy array, axes in canonical order."""
+
+    path: Path | None = None
+
+    def unit(self, spec: ImageSpec) -> tuple[int, int]:
+        """Return squares that keep a preview lively."""
+        return _MEMORY_UNIT, _MEMORY_UNIT
+
+    def check(self, spec: ImageSpec) -> None:
+        """Accept every image; memory is checked before the run starts."""
+
+    def open(self, spec: ImageSpec, record: Record) -> _MemoryWriter:
+        """Reserve the array."""
+        return _MemoryWriter(spec)
+
+
+class _MemoryWriter:
+    """Fills an array."""
+
+    def __init__(self, spec: ImageSpec) -> None:
+        self._coloured = "s" in spec.axes
+        self._pixels = np.zeros(spec.axes.shape, spec.dtype)
+        self.done: Container[int] = frozenset()
+
+    def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
+        """Place one tile."""
+        place: tuple[Any, ...] = (*tile.plane, *tile.window.write)
+        self._pixels[place] = (
+            np.moveaxis(pixels, 0, -1) if self._coloured else pixels[0]
+        )
+
+    def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
+        """Nothing is left to do."""
+        return iter(())
+
+    def finish(self) -> npt.NDArray[Any]:
+        """Return the array."""
+        return self._pixels
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to close."""

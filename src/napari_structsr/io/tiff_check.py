@@ -1,0 +1,129 @@
+"""Whether a TIFF is whole, told from its directories alone, without reading pixels.
+
+A copy that was cut off, a writer that was killed: tifffile reads what is left and logs
+the rest, or fills it with zeros. Here it is refused before a long run begins.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NoReturn
+
+import tifffile
+
+from napari_structsr.errors import SourceError
+
+__all__ = ["check_directories", "check_pixels", "refuse"]
+
+# bytes of one value of each TIFF data type
+_WIDTHS = (
+    dict.fromkeys((1, 2, 6, 7), 1)
+    | dict.fromkeys((3, 8), 2)
+    | dict.fromkeys((4, 9, 11, 13), 4)
+    | dict.fromkeys((5, 10, 12, 16, 17, 18), 8)
+)
+
+
+def refuse(origin: str, reason: str, error: BaseException | None = None) -> NoReturn:
+    """Raise SourceError for a damaged file."""
+    raise SourceError(
+        f"{origin} is damaged or no image: {reason}; copy the file again from where it "
+        "came from, or write it again"
+    ) from error
+
+
+def check_directories(file: tifffile.TiffFile, *, origin: str) -> None:
+    """Check that the chain of pages ends, and that metadata lie inside the file.
+
+    The values of tags are checked on the first and the last page and on the smaller
+    levels below them; pages between them matter for their pixels only, which
+    `check_pixels` looks at.
+
+    Raises
+    ------
+    SourceError
+        If the file is truncated.
+    """
+    where = file.pages.next_page_offset
+    if where is not None:
+        file.filehandle.seek(where)
+        link = file.filehandle.read(file.tiff.offsetsize)
+        if link != bytes(file.tiff.offsetsize):
+            refuse(
+                origin,
+                f"it is truncated: page {len(file.pages) + 1} is announced but is not "
+                "there",
+            )
+    if file.is_ndpi:  # 64-bit offsets in a layout of its own
+        return
+    for page in (file.pages.first, file.pages[len(file.pages) - 1]):
+        for offset in (page.offset, *(page.subifds or ())):
+            if _values_end(file, offset) > file.filehandle.size:
+                refuse(origin, "it is truncated: its metadata end early")
+
+
+def check_pixels(
+    file: tifffile.TiffFile, series: tifffile.TiffPageSeries, *, origin: str
+) -> None:
+    """Check that all pixels of a series lie inside the file.
+
+    Raises
+    ------
+    SourceError
+        If planes are missing, or pixels end beyond the end of the file.
+    """
+    if file.is_imagej and series.kind in ("generic", "uniform"):
+        refuse(
+            origin,
+            f"it is truncated or its ImageJ description is wrong: {len(file.pages)} "
+            f"pages of shape {series.keyframe.shape} are less than it announces",
+        )
+    if series.dataoffset is not None:
+        there = max(series.keyframe.parent.filehandle.size - series.dataoffset, 0)
+        if series.nbytes > there:
+            refuse(
+                origin,
+                f"it is truncated: {series.nbytes} bytes of pixels are announced, "
+                f"{there} are there",
+            )
+        return
+    expected = series.size // max(series.keyframe.size, 1)
+    try:
+        pages = list(series)
+    except IndexError:
+        pages = list(file.pages)
+    found = [page for page in pages if page is not None]
+    if len(found) < expected:
+        refuse(
+            origin,
+            f"it is truncated or parts of it are missing: {expected} planes are "
+            f"announced, {len(found)} are there",
+        )
+    for number, page in enumerate(found):
+        parts = zip(page.dataoffsets, page.databytecounts, strict=False)
+        size = page.parent.filehandle.size
+        if not page.dataoffsets or max(map(sum, parts)) > size:
+            refuse(
+                origin, f"it is truncated: the pixels of plane {number + 1} end early"
+            )
+
+
+def _values_end(file: tifffile.TiffFile, offset: int) -> int:
+    """Return where the page directory at `offset`, or its farthest tag value, ends."""
+    tiff = file.tiff
+    if offset + tiff.tagnosize > file.filehandle.size:
+        return offset + tiff.tagnosize
+    file.filehandle.seek(offset)
+    (count,) = struct.unpack(tiff.tagnoformat, file.filehandle.read(tiff.tagnosize))
+    end: int = offset + tiff.tagnosize + count * tiff.tagsize
+    if end > file.filehandle.size:
+        return end
+    entries = file.filehandle.read(count * tiff.tagsize)
+    word = tiff.offsetformat[-1]
+    for _, kind, number, value in struct.iter_unpack(
+        f"{tiff.byteorder}HH{word}{word}", entries
+    ):
+        size = number * _WIDTHS.get(kind, 0)
+        if size > tiff.offsetsize:
+            end = max(end, value + size)
+    return end
