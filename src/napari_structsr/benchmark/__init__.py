@@ -1,0 +1,1 @@
+"""The public comparison: methods, data, tables."""

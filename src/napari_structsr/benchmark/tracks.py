@@ -1,0 +1,109 @@
+"""The conditions of the comparison: how truth is measured, and how results are scored.
+
+Truth is scaled to 0..1 by the extremes of its own plane; every method gets the same
+measured pixels, and its result is compared as it is, without refitting gain or
+offset, so that intensity errors count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from napari_structsr.imaging.forward import ForwardModel
+
+__all__ = ["TRACKS", "Score", "Track", "score", "truth_of"]
+
+
+@dataclass(frozen=True)
+class Track:
+    """One way of measuring the truth.
+
+    Parameters
+    ----------
+    name
+        Name in tables.
+    factor
+        Truth pixels along the side of a measured pixel.
+    photons
+        Photons per measured pixel at value 1.
+    read_noise
+        Camera noise, as a share of the full range.
+    psf_sigma
+        Point-spread width in measured pixels.
+    """
+
+    name: str
+    factor: int
+    photons: float
+    read_noise: float
+    psf_sigma: float = 0.4
+
+    def measure(
+        self, truth: npt.NDArray[np.float32], *, seed: int = 0
+    ) -> npt.NDArray[np.float32]:
+        """Measure a plane of values in 0..1 whose sides `factor` divides."""
+        generator = torch.Generator().manual_seed(seed)
+        image = torch.from_numpy(np.ascontiguousarray(truth))[None, None]
+        measured = ForwardModel(self.factor, self.psf_sigma).measure(
+            image, photons=self.photons, read_noise=self.read_noise, generator=generator
+        )
+        pixels: npt.NDArray[np.float32] = measured[0, 0].numpy()
+        return pixels
+
+
+TRACKS = {
+    track.name: track
+    for track in (
+        Track("x2-mild", 2, 4000, 0.003),
+        Track("x2-noisy", 2, 400, 0.01),
+        Track("x4-mild", 4, 4000, 0.003),
+        Track("x4-noisy", 4, 400, 0.01),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """How near a result comes to the truth.
+
+    Parameters
+    ----------
+    psnr
+        Peak signal-to-noise ratio in dB, of a range of 1.
+    ssim
+        Mean structural similarity (Wang et al. 2004).
+    """
+
+    psnr: float
+    ssim: float
+
+
+def truth_of(plane: npt.NDArray[Any], factor: int) -> npt.NDArray[np.float32]:
+    """Cut a plane to multiples of `factor` and scale it to 0..1."""
+    height, width = (size // factor * factor for size in plane.shape)
+    values = plane[:height, :width].astype(np.float64)
+    low, high = values.min(), values.max()
+    return ((values - low) / (high - low)).astype(np.float32)
+
+
+def score(truth: npt.NDArray[np.float32], result: npt.NDArray[np.float32]) -> Score:
+    """Compare a result with the truth, both of one shape and in 0..1."""
+    return Score(
+        psnr=float(peak_signal_noise_ratio(truth, result, data_range=1)),
+        ssim=float(
+            structural_similarity(
+                truth,
+                result,
+                data_range=1,
+                gaussian_weights=True,
+                sigma=1.5,
+                use_sample_covariance=False,
+            )
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Joins images, models and devices; every long job is a generator of events."""

@@ -1,0 +1,116 @@
+"""Which models there are, and loading one by name or path.
+
+Listing reads cards alone and imports no torch.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from napari_structsr.errors import ModelError
+from napari_structsr.io.bundle import read_card, read_weights
+from napari_structsr.models.card import ModelCard
+
+if TYPE_CHECKING:
+    from napari_structsr.models.model import SRModel
+
+__all__ = ["find_card", "list_models", "load_model"]
+
+_FACTORS = (2, 4)
+_WEIGHTS = Path(str(resources.files("napari_structsr"))) / "models" / "weights"
+
+
+@cache
+def list_models() -> list[ModelCard]:
+    """Return the cards of all models that ship, networks first."""
+    cards = [_read(path) for path in sorted(_WEIGHTS.glob("*.json"))]
+    return cards + [
+        _interpolation(mode, factor)
+        for mode in ("bicubic", "bilinear")
+        for factor in _FACTORS
+    ]
+
+
+def find_card(name: str, *, factor: int) -> ModelCard:
+    """Return the card of a model.
+
+    Parameters
+    ----------
+    name
+        Name of a model that ships, or path of a .safetensors file whose card lies
+        beside it.
+    factor
+        Upscaling factor.
+
+    Raises
+    ------
+    ModelError
+        If the model is unknown or does not offer the factor.
+    """
+    if _is_path(name):
+        cards = [_read(Path(name))]
+    else:
+        known = list_models()
+        cards = [card for card in known if card.name == name]
+        if not cards:
+            names = ", ".join(dict.fromkeys(card.name for card in known))
+            raise ModelError(
+                f"there is no model named {name!r}; choose one of {names}, "
+                "or give the path of a .safetensors file"
+            )
+    for card in cards:
+        if card.factor == factor:
+            return card
+    offered = ", ".join(str(card.factor) for card in cards)
+    raise ModelError(
+        f"model {name!r} does not offer the factor {factor}; it offers {offered}"
+    )
+
+
+def load_model(name: str = "faithful", *, factor: int = 2) -> SRModel:
+    """Load a model and check it against its card.
+
+    Parameters
+    ----------
+    name
+        Name of a model that ships, or path of a .safetensors file.
+    factor
+        Upscaling factor along y and x.
+
+    Raises
+    ------
+    ModelError
+        If the model is unknown, does not offer the factor, or is damaged.
+    """
+    from napari_structsr.models.model import SRModel
+
+    card = find_card(name, factor=factor)
+    if card.architecture in ("bicubic", "bilinear"):
+        return SRModel(card)
+    path = Path(name) if _is_path(name) else _WEIGHTS / f"{name}-x{factor}.safetensors"
+    origin = str(path.absolute()) if _is_path(name) else name
+    return SRModel(card, read_weights(path, sha256=card.sha256), origin=origin)
+
+
+def _is_path(name: str) -> bool:
+    """Tell the path of a file from the name of a model that ships."""
+    return name.endswith((".safetensors", ".json")) or "/" in name or "\\" in name
+
+
+def _read(path: Path) -> ModelCard:
+    """Read the card of one bundle."""
+    return ModelCard.parse(read_card(path), origin=path.stem)
+
+
+def _interpolation(mode: Literal["bicubic", "bilinear"], factor: int) -> ModelCard:
+    """Describe interpolation as a model."""
+    return ModelCard(
+        name=mode,
+        description=f"{mode.capitalize()} interpolation, the baseline.",
+        architecture=mode,
+        factor=factor,
+        psf_sigma=0.4,
+    )

@@ -1,0 +1,151 @@
+"""What a long job says while it runs.
+
+Every job yields `Started` first and exactly one of `Finished`, `Cancelled` or
+`Failed` last. It raises nothing: whoever loops over it decides what an error is.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from napari_structsr.errors import StructsrError
+
+__all__ = [
+    "Cancel",
+    "Cancelled",
+    "Event",
+    "Failed",
+    "Finished",
+    "Plan",
+    "Progressed",
+    "Started",
+    "Warned",
+    "result_of",
+]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is going to do.
+
+    Parameters
+    ----------
+    tiles, done
+        Tiles in all, and those that an earlier run has finished.
+    output_bytes
+        Size of the result, uncompressed, without its pyramid.
+    memory_bytes
+        Estimate of the memory that the run needs at its peak, besides the
+        program itself.
+    device, precision
+        Where and in which number format the model computes.
+    """
+
+    tiles: int
+    done: int
+    output_bytes: int
+    memory_bytes: int
+    device: str
+    precision: str
+
+    def __str__(self) -> str:
+        again = f" ({self.done} finished before)" if self.done else ""
+        return (
+            f"{self.tiles} tiles{again}, {_size(self.output_bytes)} of output, "
+            f"about {_size(self.memory_bytes)} of memory, "
+            f"{self.device} in {self.precision}"
+        )
+
+
+def _size(count: int) -> str:
+    """Write a number of bytes for people."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Root of all events."""
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    """The job has checked everything and begins; `total` steps will follow."""
+
+    total: int
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Progressed(Event):
+    """`done` of `total` steps are finished; `doing` says what kind."""
+
+    done: int
+    total: int
+    doing: str = "upscaling"
+
+
+@dataclass(frozen=True)
+class Warned(Event):
+    """Something that the user should know; the job goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """The job is complete; `output` is an array or a path."""
+
+    output: Any
+    record: Any = None
+
+
+@dataclass(frozen=True)
+class Cancelled(Event):
+    """The user stopped the job after `done` steps; what is written stays resumable."""
+
+    done: int
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """The job cannot go on; `error` says why, and what to do."""
+
+    error: StructsrError
+
+
+class Cancel:
+    """A wish to stop, looked at before each tile; set from any thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def __call__(self) -> None:
+        """Ask the job to stop."""
+        self._event.set()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+
+def result_of(events: Iterable[Event]) -> Any:
+    """Run a job to its end and return its output.
+
+    Raises
+    ------
+    StructsrError
+        The error with which the job failed.
+    """
+    for event in events:
+        if isinstance(event, Finished):
+            return event.output
+        if isinstance(event, Failed):
+            raise event.error
+    return None

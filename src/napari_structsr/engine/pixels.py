@@ -1,0 +1,260 @@
+"""How the pixels of one tile come about.
+
+From the pixels read, with halo, to the pixels written, without: fill where there is
+no data, normalise, run the model, agree with the measurement, restore intensities,
+round. Each step looks no farther than a known distance; their sum is the halo, so
+that a tile equals the whole image. When memory is short the tile is computed in
+smaller blocks, and those after it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from napari_structsr.core.grid import Tile, TileGrid, Window
+from napari_structsr.core.intensity import Intensity, to_dtype
+from napari_structsr.engine.device import Device, is_out_of_memory
+from napari_structsr.errors import MemoryShortageError
+from napari_structsr.imaging.agreement import agree, agreement_radius, least_share
+from napari_structsr.imaging.forward import smooth
+from napari_structsr.io.source import Source
+from napari_structsr.models.generator import interpolate
+from napari_structsr.models.model import SRModel
+
+if TYPE_CHECKING:
+    from napari_structsr.engine.upscale import UpscaleSettings
+
+__all__ = ["TileComputer"]
+
+_SMALLEST_BLOCK = 32  # input pixels
+_FILL_SIGMA = 1.0  # pixels without data take the mean of what lies around them
+_FILL_REACH = 4
+_LUMINANCE = (0.2125, 0.7154, 0.0721)  # ITU-R BT.709, as scikit-image
+
+
+class TileComputer:
+    """Computes tiles of one source with one model on one device.
+
+    Parameters
+    ----------
+    source, model, device, settings
+        What is computed, by what, where and how.
+
+    Attributes
+    ----------
+    intensities
+        Statistics by channel; set before the first tile.
+    block
+        Input pixels along the side of what is computed at once.
+    least_shares
+        Least share of the residual to correct, by channel; see `least_share`.
+    warning
+        What the user should hear about the last tile.
+    """
+
+    def __init__(
+        self, source: Source, model: SRModel, device: Device, settings: UpscaleSettings
+    ) -> None:
+        self.model = model
+        self.device = device
+        self.settings = settings
+        self.axes = source.spec.axes
+        self.block = settings.tile or device.block
+        self.intensities: tuple[Intensity, ...] = ()
+        self.least_shares: tuple[float, ...] = ()
+        self.warning: str | None = None
+        self._holes = source.spec.dtype.kind == "f"
+        kept = source.spec.dtype if settings.dtype == "same" else np.dtype(np.float32)
+        self.dtype = kept
+
+    @property
+    def halo(self) -> int:
+        """Input pixels that decide an output pixel, to each side."""
+        reach = agreement_radius(self.model.forward_model, self.settings.agreement)
+        return self.model.radius + reach + (_FILL_REACH if self._holes else 0)
+
+    @property
+    def block_bytes(self) -> int:
+        """Estimate of the memory that one block takes while it is computed."""
+        side = min(self.block, *self.axes.plane) + 2 * self.halo
+        values = self.model.values_per_pixel * self.device.bytes_per_value
+        return side**2 * (values + 8 * 4 * self.model.factor**2) * self.axes.samples
+
+    def channel_of(self, tile: Tile) -> int:
+        """Index along c of a tile."""
+        return self.axes.channel_of(tile.plane)
+
+    def __call__(
+        self,
+        window: Window,
+        grid: TileGrid,
+        pixels: npt.NDArray[Any],
+        channel: int,
+    ) -> npt.NDArray[Any]:
+        """Compute one tile.
+
+        Parameters
+        ----------
+        window
+            Where the tile lies.
+        grid
+            Geometry that the window belongs to.
+        pixels
+            What was read at ``window.read``, shape (samples, rows, columns).
+        channel
+            Index along c, for its statistics.
+
+        Returns
+        -------
+        ndarray
+            Shape (samples, rows, columns) of ``window.write``, type of the result.
+
+        Raises
+        ------
+        MemoryShortageError
+            If memory is short even for the smallest block.
+        """
+        rows, columns = (part.stop - part.start for part in window.write)
+        result = np.empty((len(pixels), rows, columns), self.dtype)
+        waiting = [window]
+        while waiting:
+            current = waiting.pop()
+            side = max(part.stop - part.start for part in current.write)
+            if side > self.block * grid.factor:
+                waiting += grid.split(current, self.block * grid.factor)
+                continue
+            place = current.relative_to(window)
+            try:
+                block = self._block(pixels[:, *place.read], place, channel)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._shrink(error)
+                waiting.append(current)
+                continue
+            result[:, *place.write] = block
+        return result
+
+    def calibrate(self, samples: Sequence[Sequence[npt.NDArray[Any]]]) -> None:
+        """Find the least shares of correction from finite samples of each channel.
+
+        A sample has the shape (samples, rows, columns); they may differ in size.
+        """
+        self.least_shares = tuple(
+            self._least_share(blocks, intensity)
+            for blocks, intensity in zip(samples, self.intensities, strict=True)
+        )
+
+    def _least_share(
+        self, blocks: Sequence[npt.NDArray[Any]], intensity: Intensity
+    ) -> float:
+        """Find the least share of one channel."""
+        if self.settings.agreement != "noise" or intensity.constant:
+            return 0.0
+        pairs = []
+        for block in blocks:
+            measured = torch.from_numpy(intensity.normalised(block))[:, None]
+            measured = measured.to(self.device.kind)
+            image = agree(
+                self._upscaled(measured),
+                measured,
+                self.model.forward_model,
+                agreement="noise",
+                variance=self._variance(measured, intensity),
+            )
+            again = self.model.forward_model(image)
+            pairs.append(torch.stack([measured.flatten(), again.flatten()]).cpu())
+        if not pairs:
+            return 0.0
+        measured, again = torch.cat(pairs, dim=1)
+        return least_share(measured, again)
+
+    def _shrink(self, error: Exception) -> None:
+        """Halve the block after a shortage of memory."""
+        self.device.release()
+        if self.block // 2 < _SMALLEST_BLOCK:
+            raise MemoryShortageError(
+                f"{self.device.label} has too little memory for a block of "
+                f"{self.block} pixels; close other programs, or compute on the cpu"
+            ) from error
+        self.block //= 2
+        self.warning = (
+            f"{self.device.label} ran out of memory; "
+            f"going on with blocks of {self.block} pixels"
+        )
+
+    def _block(
+        self, pixels: npt.NDArray[Any], window: Window, channel: int
+    ) -> npt.NDArray[Any]:
+        """Compute what fits into memory at once."""
+        intensity = self.intensities[channel]
+        if intensity.constant:
+            return self._repeat(pixels, window).astype(self.dtype)
+        finite = np.isfinite(pixels)
+        whole = bool(finite.all())
+        values = pixels if whole else np.where(finite, pixels, intensity.low)
+        measured = torch.from_numpy(intensity.normalised(values))[:, None]
+        if not whole:
+            measured = _filled(measured, torch.from_numpy(finite)[:, None])
+        measured = measured.to(self.device.kind)
+        image = agree(
+            self._upscaled(measured),
+            measured,
+            self.model.forward_model,
+            agreement=self.settings.agreement,
+            variance=self._variance(measured, intensity),
+            least=self.least_shares[channel],
+        )
+        kept = image[:, 0, *window.keep].cpu().numpy()
+        restored = intensity.restored(kept)
+        if not whole:
+            restored = np.where(
+                self._repeat(finite, window), restored, self._repeat(pixels, window)
+            )
+        return to_dtype(restored, self.dtype)
+
+    def _upscaled(self, measured: Tensor) -> Tensor:
+        """Upscale each sample, or the luminance alone; shape (samples, 1, h, w)."""
+        opaque = len(measured) != 4
+        colours = measured if opaque else measured[:3]
+        if self.settings.color == "luminance":
+            base = interpolate(colours, self.model.factor, mode="bicubic")
+            weights = measured.new_tensor(_LUMINANCE).reshape(3, 1, 1, 1)
+            luminance = (colours * weights).sum(0, keepdim=True)
+            plain = interpolate(luminance, self.model.factor, mode="bicubic")
+            image = base + self.device.run(self.model, luminance) - plain
+        else:
+            image = self.device.run(self.model, colours)
+        if not opaque:  # transparency is no structure
+            alpha = interpolate(measured[3:], self.model.factor, mode="bilinear")
+            image = torch.cat([image, alpha])
+        return image
+
+    def _variance(self, measured: Tensor, intensity: Intensity) -> Tensor | None:
+        """Return the variance of the noise, in normalised units."""
+        if self.settings.agreement != "noise":
+            return None
+        signal = measured.clamp_min(0) * (intensity.noise_gain / intensity.span)
+        return signal + intensity.noise_floor / intensity.span**2
+
+    def _repeat(self, pixels: npt.NDArray[Any], window: Window) -> npt.NDArray[Any]:
+        """Repeat pixels on the finer grid, for what is no number and for constants."""
+        factor = self.model.factor
+        fine = pixels.repeat(factor, axis=-2).repeat(factor, axis=-1)
+        return fine[:, *window.keep]
+
+
+def _filled(values: Tensor, known: Tensor) -> Tensor:
+    """Replace unknown pixels by a weighted mean of the known ones around them.
+
+    Where nothing is known within reach the value stays at the low end of the range.
+    """
+    weight = smooth(known.float(), _FILL_SIGMA)
+    mean = smooth(values * known, _FILL_SIGMA) / weight.clamp_min(1e-6)
+    return torch.where(known | (weight < 1e-6), values, mean)

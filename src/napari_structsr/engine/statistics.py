@@ -1,0 +1,129 @@
+"""Range and noise of each channel, from samples spread over the whole stack."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_structsr.core.intensity import Intensity, fit_intensity
+from napari_structsr.errors import PixelError
+from napari_structsr.io.source import Source
+
+__all__ = ["finite_samples", "measure_intensity"]
+
+_PLANES = 8
+_BLOCKS = 3  # along y and along x
+_SIDE = 192
+_SMALL = 160  # pixels of a sample that the model itself is tried on
+
+_Place = tuple[tuple[int, ...], slice, slice]
+
+
+def measure_intensity(source: Source) -> tuple[Intensity, ...]:
+    """Measure every channel of a source, one entry for each index along c.
+
+    Up to 72 blocks of 192 x 192 pixels are read for a channel, always the same
+    ones. Where they hold no number, or one number only, the rest of the channel is
+    searched until it shows a range.
+
+    Raises
+    ------
+    PixelError
+        If a channel holds no finite pixel at all.
+    """
+    axes = source.spec.axes
+    count = axes["c"].size if "c" in axes else 1
+    return tuple(_measure(source, channel) for channel in range(count))
+
+
+def finite_samples(source: Source) -> list[list[npt.NDArray[Any]]]:
+    """Return up to nine blocks of each channel without NaN, spread over the stack.
+
+    They lie on a grid of 3 x 3 places, each on a plane of its own where there are as
+    many. Their shape is (samples, rows, columns), at most 160 pixels along y and x.
+    """
+    axes = source.spec.axes
+    height, width = (min(size, _SMALL) for size in axes.plane)
+    places = list(itertools.product((0, 0.5, 1), repeat=2))
+    found = []
+    for channel in range(axes["c"].size if "c" in axes else 1):
+        planes = _planes_of(source, channel)
+        blocks = []
+        for number, (down, right) in enumerate(places):
+            top = round(down * (axes.plane[0] - height))
+            left = round(right * (axes.plane[1] - width))
+            plane = planes[number * (len(planes) - 1) // 8]
+            rows, columns = slice(top, top + height), slice(left, left + width)
+            blocks.append(source.read(plane, rows, columns))
+        found.append([block for block in blocks if np.isfinite(block).all()])
+    return found
+
+
+def _measure(source: Source, channel: int) -> Intensity:
+    """Measure one channel."""
+    blocks = [
+        block for place in _sampled(source, channel) for block in _read(source, place)
+    ]
+    if any(np.isfinite(block).any() for block in blocks):
+        found = fit_intensity(blocks)
+        if not found.constant:
+            return found
+    seen: list[npt.NDArray[Any]] = []
+    for place in _all(source, channel):
+        for block in _read(source, place):
+            if np.isfinite(block).any():
+                seen = [*seen[-1:], block]
+                found = fit_intensity(seen)
+                if not found.constant:
+                    return found
+    if not seen:
+        which = f"channel {channel}" if "c" in source.spec.axes else source.spec.name
+        raise PixelError(
+            f"{which} holds nothing but NaN or infinity; leave it out, or give an "
+            "image that holds numbers"
+        )
+    return fit_intensity(seen)
+
+
+def _read(source: Source, place: _Place) -> Iterator[npt.NDArray[Any]]:
+    """Read a block as 2-D samples."""
+    yield from source.read(*place)
+
+
+def _sampled(source: Source, channel: int) -> Iterator[_Place]:
+    """Yield blocks spread evenly over planes and over the field."""
+    planes = _planes_of(source, channel)
+    chosen = np.unique(np.linspace(0, len(planes) - 1, _PLANES).round().astype(int))
+    spans = [_spread(size) for size in source.spec.axes.plane]
+    for index in chosen:
+        for rows, columns in itertools.product(*spans):
+            yield planes[index], rows, columns
+
+
+def _all(source: Source, channel: int) -> Iterator[_Place]:
+    """Yield every chunk of a channel."""
+    spans = [
+        [slice(start, min(start + step, size)) for start in range(0, size, step)]
+        for size, step in zip(source.spec.axes.plane, source.chunks, strict=True)
+    ]
+    for plane in _planes_of(source, channel):
+        for rows, columns in itertools.product(*spans):
+            yield plane, rows, columns
+
+
+def _planes_of(source: Source, channel: int) -> list[tuple[int, ...]]:
+    """List the planes of a channel."""
+    axes = source.spec.axes
+    return [plane for plane in axes.planes() if axes.channel_of(plane) == channel]
+
+
+def _spread(size: int) -> list[slice]:
+    """Return equal slices spread over an axis, or the whole of a short one."""
+    if size <= _BLOCKS * _SIDE:
+        return [slice(0, size)]
+    starts = np.linspace(0, size - _SIDE, _BLOCKS).round().astype(int)
+    return [slice(int(start), int(start) + _SIDE) for start in starts]
