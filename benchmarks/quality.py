@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--track", choices=sorted(TRACKS), default="x2-mild")
     parser.add_argument("--models", nargs="+", default=["bicubic", "faithful"])
-    parser.add_argument("--agreement", nargs="+", default=["noise"])
+    parser.add_argument("--agreement", nargs="+", default=["off"])
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--limit", type=int, help="files of a source, for a quick look")
     parser.add_argument("--every", type=int, default=12, help="planes of a stack")

@@ -47,7 +47,7 @@ def upscale(
     ] = "faithful",
     agreement: Annotated[
         str, typer.Option(help="With the measurement: off, noise or exact.")
-    ] = "noise",
+    ] = "off",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     precision: Annotated[
         str, typer.Option(help="auto, float32, bfloat16 or float16.")
@@ -230,7 +230,8 @@ def _follow(events: Iterator[Event]) -> Finished:
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as progress:
+    quiet = not err.is_terminal
+    with Progress(*columns, console=err, transient=True, disable=quiet) as progress:
         bar = progress.add_task("starting", total=None)
         for event in events:
             match event:

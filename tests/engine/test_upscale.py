@@ -403,7 +403,7 @@ def test_shortage_of_memory_halves_the_block_and_gives_the_same(measured, monkey
             open_source(measured),
             model,
             MemorySink(),
-            settings=settings(tile=128, agreement="off"),
+            settings=settings(tile=128),
         )
     )
     assert isinstance(events[-1], Finished)

@@ -104,9 +104,7 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
             open_source(path),
             load_model(name, factor=factor),
             sink,
-            settings=UpscaleSettings(
-                device=device, agreement="off" if name != "faithful" else "noise"
-            ),
+            settings=UpscaleSettings(device=device),
         )
         done = open_source(result_of(events))
         rows, columns = (slice(0, size) for size in done.spec.axes.plane)

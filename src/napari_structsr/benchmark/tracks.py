@@ -89,7 +89,8 @@ def truth_of(plane: npt.NDArray[Any], factor: int) -> npt.NDArray[np.float32]:
     height, width = (size // factor * factor for size in plane.shape)
     values = plane[:height, :width].astype(np.float64)
     low, high = values.min(), values.max()
-    return ((values - low) / (high - low)).astype(np.float32)
+    scaled: npt.NDArray[np.float32] = ((values - low) / (high - low)).astype("f4")
+    return scaled
 
 
 def score(truth: npt.NDArray[np.float32], result: npt.NDArray[np.float32]) -> Score:

@@ -88,7 +88,9 @@ def check_dtype(dtype: np.dtype) -> None:
         )
 
 
-def to_dtype(values: npt.NDArray[np.float64], dtype: np.dtype) -> npt.NDArray[Any]:
+def to_dtype(
+    values: npt.NDArray[np.floating[Any]], dtype: np.dtype
+) -> npt.NDArray[Any]:
     """Convert results to the type of the input.
 
     Integers are rounded to the nearest, halves to even, and clipped to the range of
@@ -99,7 +101,8 @@ def to_dtype(values: npt.NDArray[np.float64], dtype: np.dtype) -> npt.NDArray[An
     limits = np.iinfo(dtype)
     # 64-bit limits have no float64 of their own: take the nearest below
     top = np.nextafter(np.float64(limits.max), 0) if dtype.itemsize == 8 else limits.max
-    return np.clip(np.rint(values), limits.min, top).astype(dtype)
+    clipped: npt.NDArray[Any] = np.clip(np.rint(values), limits.min, top)
+    return clipped.astype(dtype)
 
 
 def fit_intensity(blocks: Sequence[npt.NDArray[Any]]) -> Intensity:

@@ -1,7 +1,8 @@
 """What a long job says while it runs.
 
-Every job yields `Started` first and exactly one of `Finished`, `Cancelled` or
-`Failed` last. It raises nothing: whoever loops over it decides what an error is.
+Every job yields `Started` first, unless it cannot start, and exactly one of
+`Finished`, `Cancelled` or `Failed` last. It raises nothing: whoever loops over it
+decides what an error is.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class Plan:
     def __str__(self) -> str:
         again = f" ({self.done} finished before)" if self.done else ""
         return (
-            f"{self.tiles} tiles{again}, {_size(self.output_bytes)} of output, "
+            f"{self.tiles} {'tile' if self.tiles == 1 else 'tiles'}{again}, "
+            f"{_size(self.output_bytes)} of output, "
             f"about {_size(self.memory_bytes)} of memory, "
             f"{self.device} in {self.precision}"
         )

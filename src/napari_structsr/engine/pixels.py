@@ -20,6 +20,7 @@ from torch import Tensor
 from napari_structsr.core.grid import Tile, TileGrid, Window
 from napari_structsr.core.intensity import Intensity, to_dtype
 from napari_structsr.engine.device import Device, is_out_of_memory
+from napari_structsr.engine.events import Cancel
 from napari_structsr.errors import MemoryShortageError
 from napari_structsr.imaging.agreement import agree, agreement_radius, least_share
 from napari_structsr.imaging.forward import smooth
@@ -141,24 +142,31 @@ class TileComputer:
             result[:, *place.write] = block
         return result
 
-    def calibrate(self, samples: Sequence[Sequence[npt.NDArray[Any]]]) -> None:
+    def calibrate(
+        self, samples: Sequence[Sequence[npt.NDArray[Any]]], cancel: Cancel
+    ) -> None:
         """Find the least shares of correction from finite samples of each channel.
 
         A sample has the shape (samples, rows, columns); they may differ in size.
         """
         self.least_shares = tuple(
-            self._least_share(blocks, intensity)
+            self._least_share(blocks, intensity, cancel)
             for blocks, intensity in zip(samples, self.intensities, strict=True)
         )
 
     def _least_share(
-        self, blocks: Sequence[npt.NDArray[Any]], intensity: Intensity
+        self,
+        blocks: Sequence[npt.NDArray[Any]],
+        intensity: Intensity,
+        cancel: Cancel,
     ) -> float:
-        """Find the least share of one channel."""
+        """Find the least share of one channel; after a cancel it has no meaning."""
         if self.settings.agreement != "noise" or intensity.constant:
             return 0.0
         pairs = []
         for block in blocks:
+            if cancel:
+                break
             measured = torch.from_numpy(intensity.normalised(block))[:, None]
             measured = measured.to(self.device.kind)
             image = agree(

@@ -88,7 +88,7 @@ class UpscaleSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    agreement: Agreement = "noise"
+    agreement: Agreement = "off"
     device: str = "auto"
     precision: Precision = "auto"
     tile: int | None = Field(default=None, ge=16, le=16384)
@@ -144,7 +144,7 @@ def upscale(
     ------
     Event
         `Started` first, then `Progressed` and `Warned`, and one of `Finished`,
-        `Cancelled` or `Failed` last. If nothing can be started, `Failed` alone.
+        `Cancelled` or `Failed` last. If nothing was started, the last one alone.
     """
     cancel = cancel if cancel is not None else Cancel()
     try:
@@ -176,7 +176,10 @@ def _run(
     computer = TileComputer(source, model, device, settings)
     spec = _check(source, computer, sink)
     computer.intensities = measure_intensity(source)
-    computer.calibrate(finite_samples(source))
+    computer.calibrate(finite_samples(source), cancel)
+    if cancel:
+        yield Cancelled(0)
+        return
     spec = _with_windows(spec, computer.intensities)
     grid = _grid(spec, computer, sink)
     record = _record(source, model, device, computer, settings)
@@ -243,7 +246,7 @@ def _finish_levels(
         running: deque[Future[None]] = deque()
         for done, call in enumerate(_until(calls, cancel), start=1):
             running.append(pool.submit(call))
-            if len(running) > 2 * _AHEAD:
+            if len(running) == _AHEAD:
                 running.popleft().result()
             yield Progressed(done, len(calls), "building the pyramid")
         while running:

@@ -34,7 +34,7 @@ def image_attributes(
     version
         Of OME-Zarr.
     """
-    multiscale = {
+    multiscale: dict[str, Any] = {
         "name": spec.name,
         "axes": [_axis(axis) for axis in levels[0].items],
         "datasets": [
@@ -43,18 +43,16 @@ def image_attributes(
         ],
         "type": "mean",
     }
-    omero = {"channels": _channels(spec)}
+    entries: dict[str, Any] = {"multiscales": [multiscale]}
+    if channels := _channels(spec):
+        entries["omero"] = {"channels": channels}
     if version == "0.4":
-        image = v04.Image.model_validate(
-            {"multiscales": [{**multiscale, "version": "0.4"}], "omero": omero}
-        )
+        multiscale["version"] = "0.4"
+        image = v04.Image.model_validate(entries)
         plain: dict[str, Any] = image.model_dump(mode="json", exclude_none=True)
         return plain
-    return {
-        "ome": v05.Image.model_validate(
-            {"version": "0.5", "multiscales": [multiscale], "omero": omero}
-        ).model_dump(mode="json", exclude_none=True)
-    }
+    checked = v05.Image.model_validate({"version": "0.5", **entries})
+    return {"ome": checked.model_dump(mode="json", exclude_none=True)}
 
 
 def _axis(axis: Axis) -> dict[str, str]:

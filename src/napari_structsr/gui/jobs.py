@@ -1,0 +1,289 @@
+"""Long work in the background: the one place that knows threads.
+
+A `Job` runs one generator of events in a worker thread and tells the main thread
+what happened, by signals. It owns the wish to cancel, the translation of whatever
+breaks to one sentence for the user, and the end: `Job.ended` is emitted exactly once.
+It knows nothing of images, layers or models.
+
+::
+
+    worker thread   events(cancel) ──► Started, Progressed, ..., Finished
+                                          │  queued, Progressed at most 20 a second
+    main thread     Job.started, .progressed, ..., .finished ──► .ended
+
+Two facts shape it. napari's generator workers drop a RuntimeError without a word, so
+that the generator is emptied here, inside a plain worker. And ``worker.quit()`` runs no
+``finally:``, so that the generator is asked to stop by its own `Cancel` instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+from napari.qt.threading import create_worker
+from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+from superqt.utils import WorkerBase
+
+from napari_structsr.engine.events import (
+    Cancel,
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Progressed,
+    Started,
+    Warned,
+)
+from napari_structsr.errors import (
+    MemoryShortageError,
+    StructsrError,
+    UnexpectedError,
+)
+
+__all__ = ["Events", "Job", "submit"]
+
+logger = logging.getLogger(__name__)
+
+Events = Callable[[Cancel], Iterator[Event]]
+
+_PAUSE = 0.05  # seconds between two reports of progress
+_PATIENCE = 3.0  # seconds to wait for a tile when a viewer closes
+
+
+class Job(QObject):
+    """One generator of events, run in a worker thread.
+
+    Parameters
+    ----------
+    name
+        What is done, for people: "Upscaling cells".
+    events
+        Called in the worker thread with the `Cancel` to look at.
+    notifies
+        Whether a failure is shown as a notification of napari.
+    """
+
+    began = Signal()
+    """It is this job's turn; what comes before `started` can take a while."""
+    started = Signal(object)
+    """The `Started` event."""
+    progressed = Signal(object)
+    """A `Progressed` event."""
+    finished = Signal(object)
+    """The `Finished` event."""
+    cancelled = Signal(object)
+    """The `Cancelled` event."""
+    failed = Signal(str)
+    """The sentence for the user."""
+    ended = Signal()
+    """Nothing more will happen; emitted exactly once, in every case."""
+
+    _heard = Signal(object)
+    _alive: ClassVar[set[Job]] = set()
+
+    def __init__(self, name: str, events: Events, *, notifies: bool = True) -> None:
+        super().__init__()
+        self.name = name
+        self._events: Events | None = events
+        self._notifies = notifies
+        self._cancel = Cancel()
+        self._idle = threading.Event()
+        self._running = self._abandoned = False
+        # queued, since the worker thread emits it and the main thread owns the job
+        self._heard.connect(self._hear)
+        self._worker: _Worker | None = create_worker(
+            name,  # only shown; what is run is the job
+            job=self,
+            _worker_class=_Worker,
+            _start_thread=False,
+        )
+        Job._alive.add(self)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether `ended` has been emitted."""
+        return self._events is None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is this job's turn, and it has not ended."""
+        return self._running and not self.has_ended
+
+    def start(self) -> None:
+        """Run in a thread now; see `submit` for work that waits its turn."""
+        if self._worker is not None:
+            self._running = True
+            self.began.emit()
+            self._worker.start()
+
+    def cancel(self) -> None:
+        """Ask the generator to stop at its next tile; a waiting job ends at once."""
+        self._cancel()
+        if not self._running:
+            self._hear(Cancelled(0))
+
+    def abandon(self) -> None:
+        """Stop without telling anybody but `ended`: the viewer is closing."""
+        if self.has_ended:
+            return
+        self._abandoned = True
+        self.cancel()
+        computes = self._worker is not None and self._worker.is_running
+        if computes and not self._idle.wait(_PATIENCE):
+            logger.warning("%s goes on until its current tile is done", self.name)
+
+    def run(self) -> None:
+        """Empty the generator; called in the worker thread."""
+        try:
+            self._heard.emit(self._last_event())
+        finally:
+            self._idle.set()
+
+    def _last_event(self) -> Event:
+        """Report events as they come, and return the one that ends the job."""
+        if self._abandoned or self._events is None:
+            return Cancelled(0)
+        reported = 0.0
+        try:
+            for event in self._events(self._cancel):
+                if isinstance(event, (Finished, Cancelled, Failed)):
+                    return event
+                if isinstance(event, Progressed):
+                    now = time.monotonic()
+                    if now - reported < _PAUSE and event.done < event.total:
+                        continue
+                    reported = now
+                self._heard.emit(event)
+        except StructsrError as error:
+            return Failed(error)
+        except Exception as error:
+            logger.exception("%s broke", self.name)
+            return Failed(_explained(error))
+        logger.error("%s ended without a last event", self.name)
+        return Failed(UnexpectedError("the job stopped without a result; report it"))
+
+    def _hear(self, event: Event) -> None:
+        """Pass an event on, in the main thread."""
+        if self.has_ended:
+            return
+        last = isinstance(event, (Finished, Cancelled, Failed))
+        try:
+            if not self._abandoned:
+                self._announce(event)
+        finally:
+            if last:
+                self._end()
+
+    def _announce(self, event: Event) -> None:
+        """Emit the signal that belongs to an event."""
+        match event:
+            case Started():
+                self.started.emit(event)
+            case Progressed():
+                self.progressed.emit(event)
+            case Warned(message):
+                show_warning(message)
+            case Finished():
+                self.finished.emit(event)
+            case Cancelled():
+                self.cancelled.emit(event)
+            case Failed(error):
+                self.failed.emit(str(error))
+                if self._notifies:
+                    show_error(f"{self.name}: {error}")
+
+    def _end(self) -> None:
+        """Let go of everything, so that no pixels outlive the job, and say so."""
+        self._events = None
+        if self._worker is not None:
+            self._worker.forget()
+        self._worker = None
+        self.ended.emit()
+        Job._alive.discard(self)
+
+
+class _Worker(WorkerBase[None]):
+    """Lets a job run in Qt's thread pool, and lets napari stop it on closing."""
+
+    def __init__(self, name: str, *, job: Job) -> None:
+        super().__init__()
+        self._job: Job | None = job
+        self.warned.connect(_log_warning)
+
+    def work(self) -> None:
+        """Run the job, which raises nothing."""
+        if self._job is not None:
+            self._job.run()
+
+    def quit(self) -> None:
+        """Abandon the job; napari calls this when a viewer or the program closes."""
+        super().quit()
+        if self._job is not None:
+            self._job.abandon()
+
+    def forget(self) -> None:
+        """Drop the job; napari keeps the worker in its list of tasks."""
+        self._job = None
+
+
+class _Line:
+    """Jobs that wait for each other, since they share one device."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Job] = deque()
+        self._current: Job | None = None
+
+    def append(self, job: Job) -> None:
+        """Start the job once those before it have ended."""
+        self._waiting.append(job)
+        job.ended.connect(self._advance)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Start the next job, if none is running."""
+        if self._current is not None and not self._current.has_ended:
+            return
+        self._current = None
+        while self._waiting and self._current is None:
+            job = self._waiting.popleft()
+            if not job.has_ended:
+                self._current = job
+                job.start()
+
+
+_line = _Line()
+
+
+def submit(job: Job) -> None:
+    """Run a job when all jobs submitted before it have ended."""
+    _line.append(job)
+
+
+def _explained(error: Exception) -> StructsrError:
+    """Put what nobody expected into a sentence."""
+    from napari_structsr.engine.device import is_out_of_memory
+
+    found: StructsrError
+    if is_out_of_memory(error):
+        found = MemoryShortageError(
+            f"memory is short ({error}); close other programs, choose a smaller tile "
+            "or write to OME-Zarr"
+        )
+    else:
+        found = UnexpectedError(
+            f"{type(error).__name__}: {error}; this is a fault of the program: "
+            "please report it with the log"
+        )
+    found.__cause__ = error
+    return found
+
+
+def _log_warning(arguments: tuple[Any, ...]) -> None:
+    """Keep warnings of libraries, which would disturb as notifications."""
+    logger.warning("%s", arguments[0])

@@ -1,0 +1,191 @@
+"""Between layers of napari and images of the engine.
+
+It owns what a layer must be to be upscaled, and how a result is placed, named and
+shown. A layer places its data by ``L p + translate``, where L holds scale, rotation
+and shear, and then by its affine. A result has finer pixels along y and x and keeps
+its edges, so that its first pixel lies at the fractional position ``origin`` of the
+source::
+
+    L'         = L diag(1, 1/factor, 1/factor)       scale alone changes
+    translate' = L origin + translate
+    origin     = (0, (1/factor - 1) / 2, (1/factor - 1) / 2)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import zarr
+from napari.layers import Image, Labels, Layer
+from napari.utils.transforms import Affine
+
+from napari_structsr.core.axes import Axes
+from napari_structsr.errors import StructsrError
+from napari_structsr.io.records import zarr_record
+from napari_structsr.io.source import open_source
+
+__all__ = ["KEY", "free_name", "free_path", "result_layer", "why_not"]
+
+KEY = "structsr"
+"""Entry of a layer's metadata in which this plugin keeps what it did."""
+
+# what a result takes over from its source as it is
+_KEPT = (
+    "attenuation",
+    "axis_labels",
+    "blending",
+    "colormap",
+    "contrast_limits",
+    "gamma",
+    "interpolation2d",
+    "interpolation3d",
+    "iso_threshold",
+    "opacity",
+    "projection_mode",
+    "rendering",
+    "rgb",
+    "rotate",
+    "shear",
+    "units",
+    "visible",
+)
+_SMALLEST = 512  # pixels along the longer side of the coarsest level in memory
+
+
+def why_not(layer: Layer) -> str | None:
+    """Say in words why a layer cannot be upscaled; None if it can."""
+    if isinstance(layer, Labels):
+        return "labels hold no intensities; select the image they were made from"
+    if not isinstance(layer, Image):
+        kind = layer.as_layer_data_tuple()[2]
+        return f"{kind} hold no intensities; select an image"
+    if layer.metadata.get(KEY) == "preview":
+        return "this is a preview; select the image it was made from"
+    try:
+        axes = open_source(layer).spec.axes
+    except StructsrError as error:
+        return str(error)
+    if len(axes.names.replace("s", "")) != layer.ndim:
+        return "there are more dimensions than t, c, z, y and x; remove those of size 1"
+    return None
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return the name, with a number if there is a layer of this name already."""
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name} ({number})"
+    return free
+
+
+def free_path(folder: Path, name: str) -> Path:
+    """Return a path for an OME-Zarr store: a new one, or one that is unfinished."""
+    stem = re.sub(r"[^\w()+\-]+", "_", name.replace("×", "x")).strip("_") or "result"
+    number, path = 1, folder / f"{stem}.ome.zarr"
+    while path.exists():
+        try:
+            if zarr_record(path)[0] == "partial":
+                break
+        except StructsrError:
+            pass  # no store at all, and therefore in the way
+        number += 1
+        path = folder / f"{stem}_{number}.ome.zarr"
+    return path
+
+
+def result_layer(
+    source: Image,
+    output: npt.NDArray[Any] | Path,
+    *,
+    factor: int,
+    axes: Axes,
+    name: str,
+    metadata: dict[str, Any],
+    origin: Sequence[float] | None = None,
+) -> Image:
+    """Make the layer that shows a result in the place of its source.
+
+    Parameters
+    ----------
+    source
+        Layer that was upscaled.
+    output
+        Array with the axes t, c, z, y, x, s as far as present, or the path of an
+        OME-Zarr store.
+    factor
+        Output pixels along the side of an input pixel.
+    axes
+        Axes of the source, in the order of its data.
+    name
+        Name of the new layer.
+    metadata
+        Metadata of the new layer.
+    origin
+        Where the first pixel of the upscaled data lies in the source, in its
+        pixels; by default the source has been upscaled from its first pixel on.
+    """
+    spatial = [n for n, axis in enumerate(axes.names.replace("s", "")) if axis in "yx"]
+    start = np.zeros(source.ndim) if origin is None else np.array(origin, float)
+    start[spatial] += (1 / factor - 1) / 2
+    scale = np.array(source.scale)
+    scale[spatial] /= factor
+    place = Affine(
+        scale=source.scale,
+        rotate=source.rotate,
+        shear=source.shear,
+        translate=source.translate,
+    )
+    if isinstance(output, Path):
+        levels = [_ordered(level, axes, stored=True) for level in _opened(output)]
+    else:
+        levels = [_ordered(output, axes)]
+        while (
+            source.multiscale and max(levels[-1].shape[n] for n in spatial) > _SMALLEST
+        ):
+            step = [
+                slice(None, None, 2 if n in spatial else 1) for n in range(source.ndim)
+            ]
+            levels.append(levels[-1][tuple(step)])
+    layer = Image(
+        levels if len(levels) > 1 else levels[0],
+        multiscale=len(levels) > 1,
+        name=name,
+        metadata=metadata,
+        scale=scale,
+        translate=place(start),
+        affine=np.array(source.affine),
+        **{key: getattr(source, key) for key in _KEPT},
+    )
+    layer.contrast_limits_range = source.contrast_limits_range
+    layer.contrast_limits = source.contrast_limits
+    return layer
+
+
+def _ordered(pixels: Any, axes: Axes, *, stored: bool = False) -> Any:
+    """Bring canonical axes back to the order of the layer.
+
+    An OME-Zarr store keeps the samples of a colour pixel as channels.
+    """
+    canonical = axes.canonical().names
+    if stored and "s" in canonical:
+        canonical = canonical.replace("s", "")
+        where = 1 if "t" in canonical else 0
+        canonical = f"{canonical[:where]}s{canonical[where:]}"
+    return pixels.transpose([canonical.index(name) for name in axes.names])
+
+
+def _opened(path: Path) -> list[da.Array]:
+    """Open all levels of an OME-Zarr store, lazily and by whole chunks."""
+    group = zarr.open_group(path, mode="r")
+    ome: Any = group.attrs["ome"]
+    return [
+        da.from_zarr(group[dataset["path"]])  # type: ignore[no-untyped-call]
+        for dataset in ome["multiscales"][0]["datasets"]
+    ]

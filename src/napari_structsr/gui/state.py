@@ -1,0 +1,197 @@
+"""From what the user wants to what the dock shows: pure, without Qt or napari.
+
+`Choice` is the intention as it stands in the form, `LayerFacts` what is known of each
+selected layer. `resolve` is the one place where they meet: what is offered, what is
+shown, and why a button cannot work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+__all__ = [
+    "AGREEMENTS",
+    "COLORS",
+    "Choice",
+    "DockState",
+    "LayerFacts",
+    "resolve",
+    "size_text",
+]
+
+Agreement = Literal["off", "noise", "exact"]
+Color = Literal["channels", "luminance"]
+
+AGREEMENTS: dict[Agreement, tuple[str, str]] = {
+    "off": ("Off", "The result of the model as it is."),
+    "noise": (
+        "Within noise",
+        "Corrects what the noise of the measurement cannot explain.",
+    ),
+    "exact": (
+        "Exact",
+        "The result, blurred and binned, equals the measurement, noise included.",
+    ),
+}
+COLORS: dict[Color, tuple[str, str]] = {
+    "channels": ("Channel by channel", "Upscales red, green and blue, each by itself."),
+    "luminance": (
+        "Luminance",
+        "Upscales the brightness and interpolates the colours; three times as fast.",
+    ),
+}
+_LINES = 6  # for the selected layers
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user wants.
+
+    Parameters
+    ----------
+    model, factor
+        Name of the model, and output pixels along the side of an input pixel.
+    agreement
+        Agreement with the measurement.
+    color
+        How RGB layers are upscaled.
+    folder
+        Folder in which OME-Zarr stores are made; None keeps results in memory.
+    device
+        "auto", "cpu", "cuda" or "mps".
+    tile
+        Input pixels along the side of what is computed at once; None chooses.
+    """
+
+    model: str = "faithful"
+    factor: int = 2
+    agreement: Agreement = "off"
+    color: Color = "channels"
+    folder: Path | None = None
+    device: str = "auto"
+    tile: int | None = None
+
+    @property
+    def label(self) -> str:
+        """What is appended to the name of a layer."""
+        return f"×{self.factor} {self.model}"
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """What must be known of a selected layer.
+
+    Parameters
+    ----------
+    name
+        As shown in the layer list.
+    rgb
+        Whether its pixels have a colour.
+    obstacle
+        Why it cannot be upscaled, in words; None if it can.
+    """
+
+    name: str
+    rgb: bool = False
+    obstacle: str | None = None
+
+
+@dataclass(frozen=True)
+class DockState:
+    """What the dock shows.
+
+    Parameters
+    ----------
+    choice
+        The wish, as far as it can be granted.
+    layers
+        The selected layers, or what is wrong with them, in words.
+    factors
+        What the model offers.
+    shows_color
+        Whether the choice of colour handling has a meaning.
+    run, preview, copy
+        Why the button cannot work; None if it can.
+    """
+
+    choice: Choice
+    layers: str
+    factors: tuple[int, ...]
+    shows_color: bool
+    run: str | None
+    preview: str | None
+    copy: str | None
+
+
+def resolve(
+    choice: Choice,
+    layers: Sequence[LayerFacts],
+    *,
+    models: Mapping[str, tuple[int, ...]],
+    fault: str | None = None,
+    busy: bool = False,
+    view: str | None = None,
+) -> DockState:
+    """Decide what the dock shows.
+
+    Parameters
+    ----------
+    choice
+        What the form says.
+    layers
+        The selected layers.
+    models
+        Factors that each model offers.
+    fault
+        What the estimate found wrong, in words.
+    busy
+        Whether a run of this dock has not ended.
+    view
+        Why the visible region cannot be previewed, in words.
+    """
+    model = choice.model if choice.model in models else next(iter(models))
+    factors = models[model]
+    factor = choice.factor if choice.factor in factors else factors[0]
+    able = [layer for layer in layers if layer.obstacle is None]
+    none = None if able else _text(layers)
+    running = "A run is under way: wait for it, or cancel it." if busy else None
+    several = "Select a single layer." if len(able) > 1 else None
+    folder = choice.folder
+    missing = None
+    if folder == Path():
+        missing = "Choose the folder for the results."
+    elif folder is not None and not folder.is_dir():
+        missing = f"The folder {folder} does not exist."
+    return DockState(
+        choice=replace(choice, model=model, factor=factor),
+        layers=_text(layers),
+        factors=factors,
+        shows_color=any(layer.rgb for layer in able),
+        run=none or running or missing or fault,
+        preview=none or running or several or view,
+        copy=none or missing,
+    )
+
+
+def size_text(count: int) -> str:
+    """Write a number of bytes for people."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"
+
+
+def _text(layers: Sequence[LayerFacts]) -> str:
+    """Name the layers, and say of each that cannot be upscaled why."""
+    if not layers:
+        return "Select one or more image layers."
+    lines = [layer.name for layer in layers if layer.obstacle is None]
+    lines += [f"{layer.name}: {layer.obstacle}" for layer in layers if layer.obstacle]
+    if len(lines) > _LINES:
+        lines[_LINES - 1 :] = [f"and {len(lines) - _LINES + 1} more"]
+    return "\n".join(lines)

@@ -1,0 +1,57 @@
+import numpy as np
+import skimage.io
+import torch
+from torchmetrics.functional.image import (
+    peak_signal_noise_ratio,
+    structural_similarity_index_measure,
+)
+
+from napari_structsr import open_source
+from napari_structsr.benchmark.demo import run_demo
+from napari_structsr.benchmark.tracks import TRACKS, score, truth_of
+
+
+def test_demo_writes_stacks_and_a_figure_and_the_network_wins(tmp_path):
+    *_, table = run_demo(tmp_path / "demo", device="cpu")
+    psnr = dict(zip(table.columns[1].cells, table.columns[2].cells, strict=True))
+    ssim = dict(zip(table.columns[1].cells, table.columns[3].cells, strict=True))
+    assert float(psnr["faithful"]) > float(psnr["bicubic"]) + 1
+    assert float(ssim["faithful"]) > float(ssim["bicubic"]) + 0.01
+    result = open_source(tmp_path / "demo" / "faithful.ome.zarr").spec
+    assert result.axes.shape == (2, 512, 512)
+    assert result.axes["x"].unit == "micrometer"
+    assert result.axes["x"].scale == 0.25
+    assert abs(result.axes["x"].translate) < 1e-12
+    assert [channel.name for channel in result.channels] == ["Haematoxylin", "DAB"]
+    figure = skimage.io.imread(tmp_path / "demo" / "comparison.png")
+    assert figure.shape[1] > 800
+    assert figure[..., :3].std() > 20
+
+
+def test_scores_equal_those_of_torchmetrics(truth):
+    other = np.clip(
+        truth + 0.05 * np.random.default_rng(0).standard_normal(truth.shape), 0, 1
+    )
+    other = other.astype(np.float32)
+    found = score(truth, other)
+    pair = [torch.from_numpy(image)[None, None] for image in (other, truth)]
+    expected = peak_signal_noise_ratio(*pair, data_range=1.0)
+    assert abs(found.psnr - float(expected)) < 1e-3
+    expected = structural_similarity_index_measure(*pair, data_range=1.0)
+    assert abs(found.ssim - float(expected)) < 1e-3
+
+
+def test_tracks_are_reproducible_and_centred(truth):
+    for track in TRACKS.values():
+        first, second = track.measure(truth), track.measure(truth)
+        np.testing.assert_array_equal(first, second)
+        assert first.shape == tuple(size // track.factor for size in truth.shape)
+        assert abs(first.mean() - truth.mean()) < 0.005
+
+
+def test_truth_spans_the_range():
+    plane = np.arange(7 * 9, dtype=np.uint16).reshape(7, 9) + 1000
+    truth = truth_of(plane, 2)
+    assert truth.shape == (6, 8)
+    assert truth.min() == 0
+    assert truth.max() == 1

@@ -1,0 +1,34 @@
+"""Images and gestures that several tests need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def noise(shape: tuple[int, ...]) -> np.ndarray:
+    """Return a 12-bit image that no model can leave as it is."""
+    return np.random.default_rng(0).integers(0, 4000, shape, np.uint16)
+
+
+def choose(combo: Any, value: object) -> None:
+    """Choose as a user does."""
+    combo.setCurrentIndex(combo.findData(value))
+
+
+def beads(shape: tuple[int, ...], position: tuple[int, ...]) -> np.ndarray:
+    """Return a dark image with one round bright bead, three pixels wide."""
+    grid = np.meshgrid(*(np.arange(size) for size in shape[-2:]), indexing="ij")
+    distance = sum((g - p) ** 2 for g, p in zip(grid, position[-2:], strict=True))
+    image = np.full(shape, 100, dtype=np.uint16)
+    image[position[:-2]] += (3000 * np.exp(-distance / (2 * 1.5**2))).astype(np.uint16)
+    return image
+
+
+def centroid(plane: np.ndarray) -> np.ndarray:
+    """Return the position of a bead in one plane, in pixels."""
+    signal = plane.astype(float) - np.median(plane)
+    signal[signal < 0.02 * signal.max()] = 0
+    grid = np.indices(plane.shape)
+    return np.array([(g * signal).sum() / signal.sum() for g in grid])
