@@ -444,8 +444,11 @@ def test_a_fault_of_the_program_is_reported_not_swallowed(
 ):
     model = load_model("bicubic")
     monkeypatch.setattr(type(model.forward_model), "__call__", lambda *_: 1 / 0)
+    events = upscale(
+        open_source(measured), model, MemorySink(), settings=settings(agreement="exact")
+    )
     with caplog.at_level(logging.ERROR):
-        *_, last = upscale(open_source(measured), model, MemorySink())
+        *_, last = events
     assert isinstance(last.error, UnexpectedError)
     assert isinstance(last.error.__cause__, ZeroDivisionError)
     assert "Traceback" in caplog.text

@@ -28,7 +28,6 @@ from napari_structsr.engine.device import (
     Precision,
     choose_device,
     free_memory,
-    is_out_of_memory,
 )
 from napari_structsr.engine.events import (
     Cancel,
@@ -41,15 +40,14 @@ from napari_structsr.engine.events import (
     Started,
     Warned,
 )
+from napari_structsr.engine.failures import explained, shortage
 from napari_structsr.engine.pixels import TileComputer
 from napari_structsr.engine.statistics import finite_samples, measure_intensity
 from napari_structsr.engine.versions import versions
 from napari_structsr.errors import (
-    MemoryShortageError,
     SettingsError,
     SinkError,
     StructsrError,
-    UnexpectedError,
 )
 from napari_structsr.imaging.agreement import Agreement
 from napari_structsr.io.sink import MemorySink, Sink, Writer
@@ -153,15 +151,7 @@ def upscale(
         yield Failed(error)
     except Exception as error:
         logger.exception("upscaling %s broke", source.spec.name)
-        if is_out_of_memory(error):
-            yield Failed(_shortage(str(error)))
-        else:
-            fault = UnexpectedError(
-                f"{type(error).__name__}: {error}; this is a fault of the program: "
-                "please report it with the log"
-            )
-            fault.__cause__ = error
-            yield Failed(fault)
+        yield Failed(explained(error))
 
 
 def _run(
@@ -284,9 +274,9 @@ def _check(source: Source, computer: TileComputer, sink: Sink) -> ImageSpec:
     sink.check(result)
     free = free_memory()
     if isinstance(sink, MemorySink) and free and result.nbytes > _MARGIN * free:
-        raise _shortage(
+        raise shortage(
             f"the result takes {result.nbytes / 1e9:.3g} GB, {free / 1e9:.3g} GB are "
-            "free: write it to OME-Zarr instead"
+            "free"
         )
     return result
 
@@ -377,12 +367,4 @@ def _record(
         least_shares=computer.least_shares,
         device=device.label,
         versions=versions(),
-    )
-
-
-def _shortage(what: str) -> MemoryShortageError:
-    """Say that memory is short."""
-    return MemoryShortageError(
-        f"memory is short ({what}); close other programs, choose a smaller tile, "
-        "or compute on another device"
     )

@@ -40,11 +40,7 @@ from napari_structsr.engine.events import (
     Started,
     Warned,
 )
-from napari_structsr.errors import (
-    MemoryShortageError,
-    StructsrError,
-    UnexpectedError,
-)
+from napari_structsr.errors import StructsrError, UnexpectedError
 
 __all__ = ["Events", "Job", "submit"]
 
@@ -163,8 +159,10 @@ class Job(QObject):
         except StructsrError as error:
             return Failed(error)
         except Exception as error:
+            from napari_structsr.engine.failures import explained  # imports torch
+
             logger.exception("%s broke", self.name)
-            return Failed(_explained(error))
+            return Failed(explained(error))
         logger.error("%s ended without a last event", self.name)
         return Failed(UnexpectedError("the job stopped without a result; report it"))
 
@@ -263,25 +261,6 @@ _line = _Line()
 def submit(job: Job) -> None:
     """Run a job when all jobs submitted before it have ended."""
     _line.append(job)
-
-
-def _explained(error: Exception) -> StructsrError:
-    """Put what nobody expected into a sentence."""
-    from napari_structsr.engine.device import is_out_of_memory
-
-    found: StructsrError
-    if is_out_of_memory(error):
-        found = MemoryShortageError(
-            f"memory is short ({error}); close other programs, choose a smaller tile "
-            "or write to OME-Zarr"
-        )
-    else:
-        found = UnexpectedError(
-            f"{type(error).__name__}: {error}; this is a fault of the program: "
-            "please report it with the log"
-        )
-    found.__cause__ = error
-    return found
 
 
 def _log_warning(arguments: tuple[Any, ...]) -> None:
