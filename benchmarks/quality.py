@@ -4,8 +4,10 @@
 
 DIR holds one folder a source, of PNG and TIFF images. Every plane is measured with
 the fixed seed 0, upscaled through the engine, and compared as a whole. Prints a
-Markdown table of PSNR / SSIM with bicubic in it, and the agreement of each result
-with the measurement: the slope of the line through (result measured again, input).
+Markdown table of PSNR / SSIM with bicubic in it. Behind them stands the agreement of
+the results with the measurement, the worst of each source: by how much the slope of
+the least-squares line through (input, result measured again) misses 1, the larger of
+the two directions, and by how much its offset misses 0.
 """
 
 from __future__ import annotations
@@ -32,14 +34,14 @@ def planes(path: Path, every: int) -> list[np.ndarray]:
     return [image]
 
 
-def agreement(
+def departure(
     model: sr.SRModel, measured: np.ndarray, result: np.ndarray
-) -> list[float]:
-    """Fit input = slope * A(result) + offset, and the reverse; return three numbers."""
+) -> tuple[float, float]:
+    """Return how far slope and offset of the line miss 1 and 0."""
     again = model.forward_model(torch.from_numpy(result)[None, None])[0, 0].numpy()
-    slope, offset = np.polyfit(again.ravel(), measured.ravel(), 1)
-    reverse, _ = np.polyfit(measured.ravel(), again.ravel(), 1)
-    return [slope, reverse, offset]
+    slope, offset = np.polyfit(measured.ravel(), again.ravel(), 1)
+    reverse, _ = np.polyfit(again.ravel(), measured.ravel(), 1)
+    return max(abs(slope - 1), abs(reverse - 1)), abs(offset)
 
 
 def main() -> None:
@@ -80,29 +82,32 @@ def main() -> None:
                         )
                     )
                     found = score(truth, result)
-                    fit = agreement(models[name], measured, result)
-                    row.append([found.psnr, found.ssim, *fit])
+                    missed = departure(models[name], measured, result)
+                    row.append([found.psnr, found.ssim, *missed])
                 rows.setdefault(folder.name, []).append(row)
 
     heads = [name if agree == "off" else f"{name}, {agree}" for name, agree in columns]
     print(f"| {track.name} | images | " + " | ".join(heads) + " | gain |")
     print("|---|---|" + "---|" * (len(heads) + 1))
-    means = {name: np.mean(values, axis=0) for name, values in rows.items()}
-    for name, mean in means.items():
-        print(line(name, len(rows[name]), mean))
-    print(
-        line("**mean over sources**", len(means), np.mean(list(means.values()), axis=0))
-    )
+    tables = {name: np.array(values) for name, values in rows.items()}
+    for name, table in tables.items():
+        print(line(name, len(table), table))
+    over = np.array([table.mean(axis=0) for table in tables.values()])
+    worst = np.array([table.max(axis=0) for table in tables.values()])
+    over[..., 2:] = worst[..., 2:]
+    print(line("**mean over sources**", len(over), over))
 
 
-def line(name: str, count: int, mean: np.ndarray) -> str:
-    """Write one row of the table."""
+def line(name: str, count: int, table: np.ndarray) -> str:
+    """Write one row: mean scores and worst departures."""
+    psnr, ssim = table[..., :2].mean(axis=0).T
+    slope, offset = table[..., 2:].max(axis=0).T
     cells = [
-        f"{psnr:.2f} / {ssim:.4f} ({slope:.3f}, {reverse:.3f}, {offset:+.4f})"
-        for psnr, ssim, slope, reverse, offset in mean
+        f"{p:.2f} / {s:.4f} ({m:.3f}, {o:.4f})"
+        for p, s, m, o in zip(psnr, ssim, slope, offset, strict=True)
     ]
-    gain = mean[-1][0] - mean[0][0]
-    return f"| {name} | {count} | " + " | ".join(cells) + f" | {gain:+.2f} dB |"
+    gains = ", ".join(f"{value:+.2f} dB" for value in psnr[1:] - psnr[0])
+    return f"| {name} | {count} | " + " | ".join(cells) + f" | {gains} |"
 
 
 if __name__ == "__main__":

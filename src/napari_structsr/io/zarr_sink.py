@@ -79,7 +79,8 @@ class OmeZarrSink:
             self._partial_record()
         elif self.path.exists():
             _refuse_foreign(self.path)
-        check_folder(self.path.parent, spec.nbytes)
+        pyramid = spec.nbytes * 4 // 3
+        check_folder(self.path.parent, pyramid - _bytes_on_disk(self.path))
 
     def open(self, spec: ImageSpec, record: Record) -> _OmeZarrWriter:
         """Create the store, or continue the one of the same run; see `Sink.open`."""
@@ -224,6 +225,11 @@ def _refuse_foreign(path: Path) -> None:
             f"{path} exists and is no zarr group, so that it is not overwritten; "
             "choose another name"
         )
+
+
+def _bytes_on_disk(path: Path) -> int:
+    """Return what a store already takes, which is continued or replaced."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def check_folder(folder: Path, needed: int) -> None:
