@@ -267,7 +267,7 @@ def _show_image(spec: Any) -> None:
             f"{axis.translate:g}{unit}",
         )
     out.print(table)
-    names = ", ".join(c.name or "unnamed" for c in spec.channels)
+    names = ", ".join(channel.name for channel in spec.channels if channel.name)
     out.print(
         f"{spec.dtype}, {spec.nbytes / 1e6:.4g} MB" + (f"; {names}" if names else "")
     )

@@ -322,12 +322,14 @@ def _plan(
     """Estimate a run."""
     rows, columns = (min(u, s) for u, s in zip(grid.unit, spec.axes.plane, strict=True))
     tile = rows * columns * spec.axes.samples
-    in_flight = tile * (2 * _AHEAD * spec.dtype.itemsize + 2 * 8)
+    size = spec.dtype.itemsize
+    upscaling = 2 * _AHEAD * tile * size + computer.block_bytes
+    halving = _AHEAD * tile * (2 * 4 * size + 4 * 4)  # four finer tiles, and their sums
     return Plan(
         tiles=len(grid),
         done=done,
         output_bytes=spec.nbytes,
-        memory_bytes=in_flight + computer.block_bytes,
+        memory_bytes=max(upscaling, halving),
         device=device.label,
         precision=device.precision,
     )
