@@ -322,14 +322,12 @@ def _plan(
     """Estimate a run."""
     rows, columns = (min(u, s) for u, s in zip(grid.unit, spec.axes.plane, strict=True))
     tile = rows * columns * spec.axes.samples
-    size = spec.dtype.itemsize
-    upscaling = 2 * _AHEAD * tile * size + computer.block_bytes
-    halving = _AHEAD * tile * (2 * 4 * size + 4 * 4)  # four finer tiles, and their sums
+    in_flight = 2 * _AHEAD * tile * spec.dtype.itemsize
     return Plan(
         tiles=len(grid),
         done=done,
         output_bytes=spec.nbytes,
-        memory_bytes=max(upscaling, halving),
+        memory_bytes=in_flight + computer.block_bytes,
         device=device.label,
         precision=device.precision,
     )

@@ -28,7 +28,7 @@ Agreement = Literal["off", "noise", "exact"]
 
 _MEAN_SIGMA = 4.0  # measured pixels; the mean over it holds 7% of the noise
 _WINDOW_SIGMA = 2.0
-_SLOPE_TOLERANCE = 0.008
+_SLOPE_TOLERANCE = 0.005
 
 
 def agree(

@@ -156,17 +156,21 @@ class ChunkStore:
             )
             done = self.journal.finished(number)
             yield [
-                partial(self._coarsen, number, tile)
+                partial(self._coarsen, number, grid, tile)
                 for tile in grid
                 if tile.index not in done
             ]
 
-    def _coarsen(self, level: int, tile: Tile) -> None:
-        """Make one tile of a level from the level below."""
+    def _coarsen(self, level: int, grid: TileGrid, tile: Tile) -> None:
+        """Make one tile of a level from the level below, chunk by chunk."""
         plane = [slice(index, index + 1) for index in tile.plane]
-        finer = [slice(2 * part.start, 2 * part.stop) for part in tile.window.write]
-        pixels = np.asarray(self.arrays[level - 1][(*plane, *finer)])
-        self._store(level, tile.index, (*plane, *tile.window.write), halved(pixels))
+        size = (part.stop - part.start for part in tile.window.write)
+        pixels = np.empty((*(1 for _ in plane), *size), self.layout.dtype)
+        for part in grid.split(tile.window, self.layout.chunk):
+            finer = [slice(2 * span.start, 2 * span.stop) for span in part.write]
+            place = (..., *part.relative_to(tile.window).write)
+            pixels[place] = halved(self.arrays[level - 1][(*plane, *finer)])
+        self._store(level, tile.index, (*plane, *tile.window.write), pixels)
 
     def _store(
         self,
