@@ -54,7 +54,8 @@ class TileComputer:
     block
         Input pixels along the side of what is computed at once.
     least_shares
-        Least share of the residual to correct, by channel; see `least_share`.
+        Least share of the residual to correct within noise, by channel; see
+        `calibrate`.
     warning
         What the user should hear about the last tile.
     """
@@ -161,7 +162,7 @@ class TileComputer:
         cancel: Cancel,
     ) -> float:
         """Find the least share of one channel; after a cancel it has no meaning."""
-        if self.settings.agreement != "noise" or intensity.constant:
+        if intensity.constant:
             return 0.0
         pairs = []
         for block in blocks:
@@ -217,7 +218,7 @@ class TileComputer:
             self.model.forward_model,
             agreement=self.settings.agreement,
             variance=self._variance(measured, intensity),
-            least=self.least_shares[channel],
+            least=self.least_shares[channel] if self.least_shares else 0.0,
         )
         kept = image[:, 0, *window.keep].cpu().numpy()
         restored = intensity.restored(kept)

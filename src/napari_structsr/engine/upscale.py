@@ -166,7 +166,8 @@ def _run(
     computer = TileComputer(source, model, device, settings)
     spec = _check(source, computer, sink)
     computer.intensities = measure_intensity(source)
-    computer.calibrate(finite_samples(source), cancel)
+    if settings.agreement == "noise":
+        computer.calibrate(finite_samples(source), cancel)
     if cancel:
         yield Cancelled(0)
         return
@@ -174,7 +175,7 @@ def _run(
     grid = _grid(spec, computer, sink)
     record = _record(source, model, device, computer, settings)
     with sink.open(spec, record) as writer, ThreadPoolExecutor(2 * _AHEAD) as pool:
-        tiles = [tile.index for tile in grid if tile.index not in writer.done]
+        tiles = [index for index in range(len(grid)) if index not in writer.done]
         total = len(grid)
         yield Started(total, _plan(spec, computer, grid, device, total - len(tiles)))
         if warning:
