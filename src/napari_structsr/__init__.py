@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_structsr.engine.catalogue import list_models, load_model
     from napari_structsr.engine.events import Cancel, result_of
-    from napari_structsr.engine.upscale import UpscaleSettings, plan, upscale
+    from napari_structsr.engine.settings import UpscaleSettings
+    from napari_structsr.engine.upscale import plan, upscale
     from napari_structsr.errors import StructsrError
     from napari_structsr.imaging.forward import ForwardModel
     from napari_structsr.io.sink import MemorySink
@@ -39,7 +40,7 @@ _HOMES = {
     "SRModel": "models.model",
     "StructsrError": "errors",
     "TiffSink": "io.tiff_sink",
-    "UpscaleSettings": "engine.upscale",
+    "UpscaleSettings": "engine.settings",
     "list_models": "engine.catalogue",
     "load_model": "engine.catalogue",
     "open_source": "io.source",

@@ -21,7 +21,7 @@ from napari_structsr.errors import SettingsError, SinkError, StructsrError
 
 if TYPE_CHECKING:
     from napari_structsr.engine.events import Cancel, Event, Finished
-    from napari_structsr.engine.upscale import UpscaleSettings
+    from napari_structsr.engine.settings import UpscaleSettings
     from napari_structsr.io.sink import Sink
 
 __all__ = ["app"]
@@ -169,7 +169,7 @@ def _settings(**values: Any) -> UpscaleSettings:
     """Check settings given as words."""
     from pydantic import ValidationError
 
-    from napari_structsr.engine.upscale import UpscaleSettings
+    from napari_structsr.engine.settings import UpscaleSettings
 
     try:
         return UpscaleSettings(**values)

@@ -18,7 +18,8 @@ from napari_structsr.benchmark.tracks import TRACKS, Score, score
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.engine.catalogue import load_model
 from napari_structsr.engine.events import result_of
-from napari_structsr.engine.upscale import UpscaleSettings, upscale
+from napari_structsr.engine.settings import UpscaleSettings
+from napari_structsr.engine.upscale import upscale
 from napari_structsr.errors import SettingsError
 from napari_structsr.io.arrays import ArraySource
 from napari_structsr.io.image_writer import write_image

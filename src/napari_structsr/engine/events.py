@@ -25,6 +25,7 @@ __all__ = [
     "Started",
     "Warned",
     "result_of",
+    "size_text",
 ]
 
 
@@ -56,13 +57,13 @@ class Plan:
         again = f" ({self.done} finished before)" if self.done else ""
         return (
             f"{self.tiles} {'tile' if self.tiles == 1 else 'tiles'}{again}, "
-            f"{_size(self.output_bytes)} of output, "
-            f"about {_size(self.memory_bytes)} of memory, "
+            f"{size_text(self.output_bytes)} of output, "
+            f"about {size_text(self.memory_bytes)} of memory, "
             f"{self.device} in {self.precision}"
         )
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
     """Write a number of bytes for people."""
     value = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):

@@ -10,7 +10,7 @@ smaller blocks, and those after it too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +21,13 @@ from napari_structsr.core.grid import Tile, TileGrid, Window
 from napari_structsr.core.intensity import Intensity, to_dtype
 from napari_structsr.engine.device import Device, is_out_of_memory
 from napari_structsr.engine.events import Cancel
+from napari_structsr.engine.settings import UpscaleSettings
 from napari_structsr.errors import MemoryShortageError
 from napari_structsr.imaging.agreement import agree, agreement_radius, least_share
 from napari_structsr.imaging.forward import smooth
 from napari_structsr.io.source import Source
 from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
-
-if TYPE_CHECKING:
-    from napari_structsr.engine.upscale import UpscaleSettings
 
 __all__ = ["TileComputer"]
 

@@ -13,10 +13,10 @@ from dataclasses import replace
 from qtpy.QtCore import Qt, QTimer, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QLabel, QSizePolicy
 
-from napari_structsr.engine.events import Cancel, Event, Finished, Plan
+from napari_structsr.engine.events import Cancel, Event, Finished, Plan, size_text
 from napari_structsr.gui.jobs import Job
 from napari_structsr.gui.runs import engine_settings
-from napari_structsr.gui.state import Choice, size_text
+from napari_structsr.gui.state import Choice
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
 

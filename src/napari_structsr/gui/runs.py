@@ -29,7 +29,7 @@ from napari_structsr.io.source import Source, open_source
 from napari_structsr.io.zarr_sink import OmeZarrSink
 
 if TYPE_CHECKING:
-    from napari_structsr.engine.upscale import UpscaleSettings
+    from napari_structsr.engine.settings import UpscaleSettings
 
 __all__ = [
     "engine_settings",
@@ -128,7 +128,7 @@ def fitting(choice: Choice, layer: Image) -> Choice:
 
 def engine_settings(choice: Choice) -> UpscaleSettings:
     """Return the settings of the engine."""
-    from napari_structsr.engine.upscale import UpscaleSettings
+    from napari_structsr.engine.settings import UpscaleSettings
 
     return UpscaleSettings(
         agreement=choice.agreement,

@@ -19,7 +19,6 @@ __all__ = [
     "DockState",
     "LayerFacts",
     "resolve",
-    "size_text",
 ]
 
 Agreement = Literal["off", "noise", "exact"]
@@ -174,16 +173,6 @@ def resolve(
         preview=none or running or several or view,
         copy=none or missing,
     )
-
-
-def size_text(count: int) -> str:
-    """Write a number of bytes for people."""
-    value = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} TB"
 
 
 def _text(layers: Sequence[LayerFacts]) -> str:

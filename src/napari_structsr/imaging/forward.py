@@ -84,7 +84,9 @@ class ForwardModel:
         for dim in (-2, -1):
             size = residual.shape[dim] * self.factor
             wide = _mirror(residual, dim, margin)
-            wide = _convolve_transposed(wide, dim, self.kernel, stride=self.factor)
+            wide = _convolve(
+                wide, dim, self.kernel, stride=self.factor, transposed=True
+            )
             residual = wide.narrow(dim, margin * self.factor + pad, size)
         return residual
 
@@ -198,22 +200,18 @@ def _mirror(image: Tensor, dim: int, pad: int) -> Tensor:
 
 
 def _convolve(
-    image: Tensor, dim: int, kernel: npt.NDArray[np.float64], *, stride: int
+    image: Tensor,
+    dim: int,
+    kernel: npt.NDArray[np.float64],
+    *,
+    stride: int,
+    transposed: bool = False,
 ) -> Tensor:
-    """Correlate along one axis, keeping only full overlaps."""
+    """Correlate along one axis, keeping full overlaps; or apply the transpose."""
     weight, strides = _weight(image, dim, kernel, stride)
     n, c, h, w = image.shape
-    out = F.conv2d(image.reshape(n * c, 1, h, w), weight, stride=strides)
-    return out.reshape(n, c, *out.shape[-2:])
-
-
-def _convolve_transposed(
-    image: Tensor, dim: int, kernel: npt.NDArray[np.float64], *, stride: int
-) -> Tensor:
-    """Transpose of `_convolve`."""
-    weight, strides = _weight(image, dim, kernel, stride)
-    n, c, h, w = image.shape
-    out = F.conv_transpose2d(image.reshape(n * c, 1, h, w), weight, stride=strides)
+    apply = F.conv_transpose2d if transposed else F.conv2d
+    out = apply(image.reshape(n * c, 1, h, w), weight, stride=strides)
     return out.reshape(n, c, *out.shape[-2:])
 
 
