@@ -7,9 +7,10 @@ in y that copies the noise, so that "noise" corrects only what noise cannot expl
 * what is left is corrected by the share 1 - 1/m, where m is its local root mean
   square in units of the noise: the discrepancy principle (Morozov 1966), applied
   pixel by pixel, so that tiles agree. Where m <= 1 nothing is changed.
-* that share is at least `least_share`, one number for the whole image. In an image
-  whose contrast is hardly larger than its noise, what is left would bend the line
-  between input and result measured again; this keeps its slope at 1 within 1%.
+* that share is at least `least_share`, one number for a channel. In an image whose
+  contrast is hardly larger than its noise, what is left would bend the line between
+  input and result measured again; this keeps its slope at 1 within 1% and its offset
+  small.
 """
 
 from __future__ import annotations
