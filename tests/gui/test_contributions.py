@@ -136,6 +136,30 @@ def test_progress_is_shown_in_the_activity_dock(viewer, bicubic, qtbot):
     assert not any("Upscaling" in bar.desc for bar in progress._all_instances)
 
 
+def test_no_progress_bar_outlives_a_job_that_ends_while_it_is_made(
+    viewer, bicubic, qtbot, monkeypatch
+):
+    """Napari lets Qt run while it makes a bar, and then the whole job may pass."""
+    from napari.utils import progress
+
+    from napari_structsr.gui import runs
+
+    class Slow(progress):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            qtbot.waitUntil(
+                lambda: all(job.has_ended for job in Job._alive), timeout=TIMEOUT
+            )
+
+    monkeypatch.setattr(runs, "progress", Slow)
+    viewer.add_image(beads((3, 40, 50), (1, 20, 30)), name="cells")
+
+    one_click(2, qtbot)
+
+    assert len(viewer.layers) == 2
+    assert not any("Upscaling" in bar.desc for bar in progress._all_instances)
+
+
 def test_dock_opens_from_the_menu(viewer):
     _, dock = viewer.window.add_plugin_dock_widget("napari-structsr", "Upscale")
 

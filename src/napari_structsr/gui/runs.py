@@ -143,8 +143,12 @@ def _follow_in_activity_dock(job: Job) -> None:
     bars: list[progress] = []
 
     def begin(event: Started) -> None:
-        bars.append(progress(total=event.total, desc=name))
-        bars[0].update(event.plan.done)
+        bar = progress(total=event.total, desc=name)
+        if job.has_ended:  # making a bar lets Qt run, and the job with it
+            bar.close()
+            return
+        bars.append(bar)
+        bar.update(event.plan.done)
 
     def advance(event: Progressed) -> None:
         if bars and event.total == bars[0].total:
