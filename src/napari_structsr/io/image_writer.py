@@ -14,6 +14,7 @@ from typing import Literal
 import zarr
 
 from napari_structsr.core.grid import TileGrid
+from napari_structsr.errors import SinkError
 from napari_structsr.io.chunk_store import ChunkStore, create_arrays
 from napari_structsr.io.ome_metadata import image_attributes
 from napari_structsr.io.source import Source
@@ -50,6 +51,10 @@ def write_image(
     sink = OmeZarrSink(path, overwrite=overwrite, version=version)
     spec = source.spec.upscaled(1)
     sink.check(spec)
+    if sink.path.exists() and not overwrite:  # an unfinished run, which is not ours
+        raise SinkError(
+            f"{sink.path} is the unfinished result of a run; choose another name"
+        )
     layout = sink.layout(spec)
     new = sink.path.with_name(f".{sink.path.name}.{uuid.uuid4().hex[:8]}.new")
     with explained(sink.path):
