@@ -15,6 +15,7 @@ __all__ = [
     "SinkError",
     "SourceError",
     "StructsrError",
+    "TrainingError",
     "UnexpectedError",
 ]
 
@@ -53,6 +54,10 @@ class DeviceError(StructsrError):
 
 class MemoryShortageError(StructsrError):
     """Memory is too short even for the smallest tile."""
+
+
+class TrainingError(StructsrError):
+    """A training cannot start, go on, or be continued as asked."""
 
 
 class UnexpectedError(StructsrError):

@@ -1,0 +1,38 @@
+"""The command `structsr`: the same runs as in napari, for scripts and clusters."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+
+import typer
+
+from napari_structsr.cli.inform import demo, info, models
+from napari_structsr.cli.upscale import upscale
+
+__all__ = ["app", "main"]
+
+_M_ARENA_MAX = -8  # of malloc.h
+
+app = typer.Typer(
+    help="Structure-informed super-resolution for microscopy.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in (upscale, info, models, demo):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    _steady_memory()
+    app()
+
+
+def _steady_memory() -> None:
+    """Keep glibc from hoarding what each thread has freed: peaks would creep up.
+
+    By default it has up to eight arenas a core.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)

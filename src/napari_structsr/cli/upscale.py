@@ -1,0 +1,135 @@
+"""`structsr upscale`: the same runs as in napari."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_structsr.cli.terminal import (
+    cancelled_by_ctrl_c,
+    errors_in_words,
+    follow,
+    out,
+)
+from napari_structsr.errors import SettingsError, SinkError
+
+if TYPE_CHECKING:
+    from napari_structsr.engine.settings import UpscaleSettings
+    from napari_structsr.io.sink import Sink
+
+__all__ = ["upscale"]
+
+
+def upscale(
+    image: Annotated[str, typer.Argument(metavar="IN", help="TIFF, pattern, or zarr.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="name.ome.zarr or name.ome.tif")
+    ],
+    factor: Annotated[int, typer.Option(help="2 or 4.")] = 2,
+    model: Annotated[
+        str, typer.Option(help="Name, or .safetensors file.")
+    ] = "faithful",
+    agreement: Annotated[
+        str, typer.Option(help="With the measurement: off, noise or exact.")
+    ] = "off",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto, float32, bfloat16 or float16.")
+    ] = "auto",
+    tile: Annotated[
+        int | None, typer.Option(help="Input pixels computed at once, along a side.")
+    ] = None,
+    axes: Annotated[
+        str | None, typer.Option(help="Names of the dimensions, such as tczyx.")
+    ] = None,
+    channels: Annotated[
+        str | None, typer.Option(help="Channels to keep: indices or names, by comma.")
+    ] = None,
+    level: Annotated[int, typer.Option(help="Pyramid level of an OME-Zarr.")] = 0,
+    color: Annotated[
+        str, typer.Option(help="RGB images: channels or luminance.")
+    ] = "channels",
+    dtype: Annotated[str, typer.Option(help="same as the input, or float32.")] = "same",
+    ome_version: Annotated[str, typer.Option(help="OME-Zarr 0.5 or 0.4.")] = "0.5",
+    overwrite: Annotated[bool, typer.Option(help="Replace what is at OUT.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be done.")] = False,
+) -> None:
+    """Upscale a stack of any size; the same command continues an interrupted run."""
+    with errors_in_words():
+        settings = _settings(
+            agreement=agreement,
+            device=device,
+            precision=precision,
+            tile=tile,
+            color=color,
+            dtype=dtype,
+        )
+        sink = _sink(output, overwrite=overwrite, ome_version=ome_version)
+
+        from napari_structsr.engine.catalogue import find_card, load_model
+
+        find_card(model, factor=factor)  # before anything slow
+        from napari_structsr.engine import upscale as engine
+        from napari_structsr.engine.events import Cancel
+        from napari_structsr.io.source import open_source
+
+        source = open_source(
+            image, axes=axes, level=level, channels=_channels(channels)
+        )
+        network = load_model(model, factor=factor)
+        if dry_run:
+            out.print(str(engine.plan(source, network, sink, settings=settings)))
+            return
+        cancel = Cancel()
+        events = engine.upscale(source, network, sink, settings=settings, cancel=cancel)
+        with cancelled_by_ctrl_c(cancel):
+            finished = follow(events)
+        out.print(f"wrote {finished.output}", soft_wrap=True)
+
+
+def _settings(**values: Any) -> UpscaleSettings:
+    """Check settings given as words."""
+    from pydantic import ValidationError
+
+    from napari_structsr.engine.settings import UpscaleSettings
+
+    try:
+        return UpscaleSettings(**values)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"--{fault['loc'][0]} {fault['input']}: {fault['msg']}".replace(
+                "Input s", "s"
+            )
+            for fault in error.errors()
+        )
+        raise SettingsError(f"{faults}; see structsr upscale --help") from error
+
+
+def _sink(path: Path, *, overwrite: bool, ome_version: str) -> Sink:
+    """Choose the format by the ending of the name."""
+    from napari_structsr.io.tiff_sink import TiffSink
+    from napari_structsr.io.zarr_sink import OmeZarrSink
+
+    if path.suffix.lower() == ".zarr":
+        if ome_version not in ("0.4", "0.5"):
+            raise SettingsError(
+                f"OME-Zarr {ome_version} is unknown; choose --ome-version 0.5 or 0.4"
+            )
+        version: Any = ome_version
+        return OmeZarrSink(path, overwrite=overwrite, version=version)
+    if path.suffix.lower() in (".tif", ".tiff"):
+        return TiffSink(path, overwrite=overwrite)
+    raise SinkError(
+        f"the ending of {path.name} names no format that is written; "
+        "use name.ome.zarr or name.ome.tif"
+    )
+
+
+def _channels(text: str | None) -> list[int | str] | None:
+    """Split a list of channels; digits are indices."""
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    return [int(word) if word.isdigit() else word for word in words]

@@ -1,0 +1,1 @@
+"""Training: recipes, pairs, losses, and a loop that can be read aloud."""
