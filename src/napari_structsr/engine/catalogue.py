@@ -23,9 +23,21 @@ _FACTORS = (2, 4)
 _WEIGHTS = Path(str(resources.files("napari_structsr"))) / "models" / "weights"
 
 
+def list_models(*, purpose: Literal["use", "comparison"] = "use") -> list[ModelCard]:
+    """Return the cards of the models that ship, networks first.
+
+    Parameters
+    ----------
+    purpose
+        "use" for what is offered to users, "comparison" for the methods of others
+        that are there to compare with.
+    """
+    return [card for card in _shipped() if card.purpose == purpose]
+
+
 @cache
-def list_models() -> list[ModelCard]:
-    """Return the cards of all models that ship, networks first."""
+def _shipped() -> list[ModelCard]:
+    """Return the cards of all models that ship."""
     cards = [_read(path) for path in sorted(_WEIGHTS.glob("*.json"))]
     return cards + [
         _interpolation(mode, factor)
@@ -53,10 +65,9 @@ def find_card(name: str, *, factor: int) -> ModelCard:
     if _is_path(name):
         cards = [_read(Path(name))]
     else:
-        known = list_models()
-        cards = [card for card in known if card.name == name]
+        cards = [card for card in _shipped() if card.name == name]
         if not cards:
-            names = ", ".join(dict.fromkeys(card.name for card in known))
+            names = ", ".join(dict.fromkeys(card.name for card in list_models()))
             raise ModelError(
                 f"there is no model named {name!r}; choose one of {names}, "
                 "or give the path of a .safetensors file"

@@ -12,7 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_structsr.errors import ModelError
 
-__all__ = ["DataSource", "ModelCard"]
+__all__ = ["Architecture", "DataSource", "ModelCard"]
+
+
+Architecture = Literal[
+    "residual-generator",
+    "srresnet",
+    "rrdb",
+    "swinir",
+    "spandrel",
+    "bicubic",
+    "bilinear",
+]
 
 
 class DataSource(BaseModel):
@@ -59,13 +70,21 @@ class ModelCard(BaseModel):
         Seed of the training.
     sha256
         Hash of the weights file; None for models without weights.
+    purpose
+        "use", or "comparison" for methods of others that are trained alike and are
+        there to compare with.
+    seen_megapixels
+        Measured pixels seen in training, in millions, with those that the weights it
+        was started from had seen.
+    parents
+        Hashes of the weights it was started from or blended of.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str = Field(min_length=1)
     description: str
-    architecture: Literal["residual-generator", "bicubic", "bilinear"]
+    architecture: Architecture
     options: dict[str, int] = {}
     factor: int = Field(ge=2, le=8)
     channels: Literal[1] = 1
@@ -77,6 +96,9 @@ class ModelCard(BaseModel):
     recipe: str = ""
     seed: int | None = None
     sha256: str | None = None
+    purpose: Literal["use", "comparison"] = "use"
+    seen_megapixels: float | None = None
+    parents: list[str] = []
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], *, origin: str) -> ModelCard:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_structsr.errors import ModelError
 from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.models.build import build_network
 from napari_structsr.models.card import ModelCard
-from napari_structsr.models.generator import ResidualGenerator, interpolate
 
 __all__ = ["SRModel"]
 
@@ -45,7 +45,10 @@ class SRModel:
     ) -> None:
         self.card = card
         self.origin = origin or card.name
-        self.network = _build(card).eval().requires_grad_(False)
+        network = build_network(
+            card.architecture, factor=card.factor, options=card.options
+        )
+        self.network = network.eval().requires_grad_(False)
         try:
             self.network.load_state_dict(dict(weights or {}))
         except RuntimeError as error:
@@ -105,30 +108,3 @@ class SRModel:
         """Move the network; returns the model itself."""
         self.network.to(device)
         return self
-
-
-class _Interpolation(nn.Module):
-    """Interpolation in the place of a network."""
-
-    receptive_radius = 2
-
-    def __init__(self, factor: int, mode: str) -> None:
-        super().__init__()
-        self.factor, self.mode = factor, mode
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Interpolate (N, 1, h, w)."""
-        return interpolate(image, self.factor, mode=self.mode)
-
-
-def _build(card: ModelCard) -> nn.Module:
-    """Make the network that a card describes."""
-    if card.architecture == "residual-generator":
-        try:
-            return ResidualGenerator(card.factor, **card.options)
-        except TypeError as error:
-            raise ModelError(
-                f"the model card of {card.name} names unknown options ({error}); "
-                "restore the file from where it came"
-            ) from error
-    return _Interpolation(card.factor, card.architecture)

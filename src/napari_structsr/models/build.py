@@ -1,0 +1,98 @@
+"""From the name of an architecture to a network, and what that network costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from napari_structsr.errors import ModelError
+from napari_structsr.models.generator import ResidualGenerator, interpolate
+from napari_structsr.models.rrdb import RRDBNet
+from napari_structsr.models.srresnet import SRResNet
+from napari_structsr.models.swinir import SwinIRNet
+
+__all__ = ["build_network", "operations", "parameters"]
+
+_NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "residual-generator": ResidualGenerator,
+    "srresnet": SRResNet,
+    "rrdb": RRDBNet,
+    "swinir": SwinIRNet,
+}
+_INTERPOLATIONS = ("bicubic", "bilinear")
+_SIDE = 48  # pixels of the image on which operations are counted
+
+
+def build_network(
+    architecture: str, *, factor: int, options: Mapping[str, int]
+) -> nn.Module:
+    """Make a network with fresh weights.
+
+    Parameters
+    ----------
+    architecture
+        "residual-generator", "srresnet", "rrdb", "swinir", "bicubic" or "bilinear".
+    factor
+        Upscaling factor along y and x.
+    options
+        Arguments of the architecture, such as width and blocks.
+
+    Returns
+    -------
+    Module
+        Maps (N, 1, h, w) to (N, 1, factor h, factor w), and has `factor` and
+        `receptive_radius`.
+
+    Raises
+    ------
+    ModelError
+        If the architecture or an option is unknown.
+    """
+    if architecture in _INTERPOLATIONS:
+        return _Interpolation(factor, architecture)
+    if architecture not in _NETWORKS:
+        raise ModelError(
+            f"the architecture {architecture!r} is unknown; choose one of "
+            f"{', '.join((*_NETWORKS, *_INTERPOLATIONS))}"
+        )
+    try:
+        return _NETWORKS[architecture](factor, **options)
+    except TypeError as error:
+        raise ModelError(
+            f"the options {dict(options)} do not belong to the architecture "
+            f"{architecture} ({error}); restore the model card from where it came"
+        ) from error
+
+
+def operations(network: nn.Module) -> float:
+    """Count the multiply-adds for each input pixel, on a small image."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    training = network.training
+    device = next((value.device for value in network.parameters()), None)
+    image = torch.zeros((1, 1, _SIDE, _SIDE), device=device)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.eval()(image)
+    network.train(training)
+    return float(counter.get_total_flops()) / 2 / _SIDE**2
+
+
+def parameters(network: nn.Module) -> int:
+    """Count the numbers that are learned."""
+    return sum(value.numel() for value in network.parameters())
+
+
+class _Interpolation(nn.Module):
+    """Interpolation in the place of a network."""
+
+    receptive_radius = 2
+
+    def __init__(self, factor: int, mode: str) -> None:
+        super().__init__()
+        self.factor, self.mode = factor, mode
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Interpolate (N, 1, h, w)."""
+        return interpolate(image, self.factor, mode=self.mode)

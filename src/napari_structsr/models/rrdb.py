@@ -1,0 +1,124 @@
+"""RRDBNet: residual-in-residual dense blocks, the generator of ESRGAN.
+
+After Wang et al. 2018, "ESRGAN: enhanced super-resolution generative adversarial
+networks": no normalisation layer, dense connections inside each block, residuals
+scaled by 0.2, and a small initialisation that lets deep networks start to learn.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["RRDBNet"]
+
+_RESIDUAL = 0.2  # share of a block's result that is added to its input
+_SLOPE = 0.2  # of the leaky ReLU
+_INITIAL = 0.1  # scale of the initial weights inside the blocks
+
+
+class RRDBNet(nn.Module):
+    """The generator of ESRGAN, for one channel.
+
+    Parameters
+    ----------
+    factor
+        Upscaling factor along y and x, a power of two.
+    width
+        Channels of the features.
+    growth
+        Channels that each layer of a dense block adds.
+    blocks
+        Residual blocks of three dense blocks.
+    """
+
+    def __init__(
+        self, factor: int, *, width: int = 64, growth: int = 32, blocks: int = 23
+    ) -> None:
+        super().__init__()
+        self.factor = factor
+        self.width = width
+        self.blocks = blocks
+        self.head = _conv(1, width)
+        self.body = nn.ModuleList(_Block(width, growth) for _ in range(blocks))
+        self.join = _conv(width, width)
+        stages = round(math.log2(factor))
+        self.rise = nn.ModuleList(_conv(width, width) for _ in range(stages))
+        self.fine = _conv(width, width)
+        self.tail = _conv(width, 1)
+
+    @property
+    def receptive_radius(self) -> int:
+        """LR pixels that one output pixel sees to each side."""
+        reach = 2  # of the last two layers, in output pixels
+        for _ in self.rise:
+            reach = -(-(reach + 1) // 2)
+        return reach + 1 + 15 * self.blocks + 1
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (N, 1, h, w) to (N, 1, factor h, factor w); values near 0..1."""
+        first = features = self.head(image)
+        for block in self.body:
+            features = block(features)
+        features = first + self.join(features)
+        for layer in self.rise:
+            larger = F.interpolate(features, scale_factor=2, mode="nearest")
+            features = _active(layer(larger))
+        result: Tensor = self.tail(_active(self.fine(features)))
+        return result
+
+
+class _Block(nn.Module):
+    """Three dense blocks around a skip connection."""
+
+    def __init__(self, width: int, growth: int) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(_Dense(width, growth) for _ in range(3))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Keep the shape."""
+        inner = features
+        for part in self.parts:
+            inner = part(inner)
+        return features + _RESIDUAL * inner
+
+
+class _Dense(nn.Module):
+    """Five convolutions, each of which sees the results of all before it."""
+
+    def __init__(self, width: int, growth: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            _small(_conv(width + n * growth, growth if n < 4 else width))
+            for n in range(5)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Keep the shape."""
+        known = features
+        for layer in self.layers[:-1]:
+            known = torch.cat([known, _active(layer(known))], dim=1)
+        result: Tensor = features + _RESIDUAL * self.layers[-1](known)
+        return result
+
+
+def _conv(inputs: int, outputs: int) -> nn.Conv2d:
+    """Return a 3 x 3 convolution."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+def _small(layer: nn.Conv2d) -> nn.Conv2d:
+    """Scale the initial weights of a layer down."""
+    nn.init.kaiming_normal_(layer.weight)
+    with torch.no_grad():
+        layer.weight.mul_(_INITIAL)
+        layer.bias.zero_()  # type: ignore[union-attr]
+    return layer
+
+
+def _active(features: Tensor) -> Tensor:
+    """Apply the leaky ReLU."""
+    return F.leaky_relu(features, _SLOPE)

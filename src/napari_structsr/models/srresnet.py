@@ -1,0 +1,89 @@
+"""SRResNet: residual blocks with batch normalisation and sub-pixel upscaling.
+
+After Ledig et al. 2017, "Photo-realistic single image super-resolution using a
+generative adversarial network"; the generator of SRGAN. Unlike the residual
+generator it learns intensities themselves: gain and offset do not pass through.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+__all__ = ["SRResNet"]
+
+
+class SRResNet(nn.Module):
+    """The generator of SRGAN, for one channel.
+
+    Parameters
+    ----------
+    factor
+        Upscaling factor along y and x, a power of two.
+    width
+        Channels of the features.
+    blocks
+        Residual blocks of two 3 x 3 convolutions.
+    """
+
+    def __init__(self, factor: int, *, width: int = 64, blocks: int = 16) -> None:
+        super().__init__()
+        self.factor = factor
+        self.width = width
+        self.blocks = blocks
+        self.head = nn.Sequential(nn.Conv2d(1, width, 9, padding=4), nn.PReLU())
+        self.body = nn.Sequential(
+            *(_Block(width) for _ in range(blocks)),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.BatchNorm2d(width),
+        )
+        self.rise = nn.Sequential(*(_Doubling(width) for _ in range(_stages(factor))))
+        self.tail = nn.Conv2d(width, 1, 9, padding=4)
+
+    @property
+    def receptive_radius(self) -> int:
+        """LR pixels that one output pixel sees to each side."""
+        reach = 4  # of the tail, in output pixels
+        for _ in range(_stages(self.factor)):
+            reach = -(-reach // 2) + 1
+        return reach + 2 * self.blocks + 1 + 4
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (N, 1, h, w) to (N, 1, factor h, factor w); values near 0..1."""
+        first = self.head(image)
+        result: Tensor = self.tail(self.rise(first + self.body(first)))
+        return result
+
+
+class _Block(nn.Module):
+    """Two normalised convolutions around a skip connection."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.BatchNorm2d(width),
+            nn.PReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.BatchNorm2d(width),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Keep the shape."""
+        result: Tensor = features + self.layers(features)
+        return result
+
+
+class _Doubling(nn.Sequential):
+    """Sub-pixel convolution to twice the height and width."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(
+            nn.Conv2d(width, 4 * width, 3, padding=1), nn.PixelShuffle(2), nn.PReLU()
+        )
+
+
+def _stages(factor: int) -> int:
+    """Return how often the size doubles."""
+    return round(math.log2(factor))
