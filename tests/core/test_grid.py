@@ -14,6 +14,7 @@ def grids(draw):
         factor=draw(st.sampled_from([1, 2, 3, 4])),
         unit=(draw(st.integers(1, 64)), draw(st.integers(1, 64))),
         halo=draw(st.integers(0, 20)),
+        align=draw(st.sampled_from([1, 2, 4, 7, 8])),
     )
 
 
@@ -37,8 +38,23 @@ def test_a_tile_reads_what_it_keeps_and_the_halo(grid):
         for read, write, size in zip(
             window.read, window.write, grid.shape, strict=True
         ):
-            assert read.start == max(0, write.start // grid.factor - grid.halo)
-            assert read.stop == min(size, -(-write.stop // grid.factor) + grid.halo)
+            first = max(0, write.start // grid.factor - grid.halo)
+            last = min(size, -(-write.stop // grid.factor) + grid.halo)
+            assert 0 <= read.start <= first < read.start + grid.align
+            assert read.stop - grid.align < last <= read.stop <= size
+
+
+@given(grids(), st.integers(1, 30))
+def test_what_is_read_lies_on_the_grid_of_the_windows(grid, side):
+    for tile in grid:
+        for window in (tile.window, *grid.split(tile.window, side)):
+            inner = window.relative_to(tile.window)
+            for read, part, size in zip(
+                window.read, inner.read, grid.shape, strict=True
+            ):
+                assert read.start % grid.align == 0
+                assert read.stop % grid.align == 0 or read.stop == size
+                assert part.start % grid.align == 0
 
 
 @given(grids(), st.integers(1, 30), st.data())

@@ -10,7 +10,9 @@ at the border of the image, where the model itself continues the image::
            └──────────────────────────────┘              └───────────────────────┘
 
 Every output pixel belongs to one tile, so that each chunk is written once, and with
-a sufficient halo tiles equal the whole image: no blending, no seams.
+a sufficient halo tiles equal the whole image: no blending, no seams. Models that cut
+the image into windows of their own need tiles that begin on these: what is read then
+grows to the next line of their grid.
 """
 
 from __future__ import annotations
@@ -86,6 +88,9 @@ class TileGrid:
         Height and width of a tile, in output pixels; need not divide the plane.
     halo
         Input pixels that the model sees beyond a tile.
+    align
+        What is read begins at multiples of it, in input pixels, and ends there or at
+        the border of the image.
     """
 
     loops: tuple[int, ...]
@@ -93,6 +98,7 @@ class TileGrid:
     factor: int
     unit: tuple[int, int]
     halo: int
+    align: int = 1
 
     @property
     def rows(self) -> int:
@@ -130,7 +136,9 @@ class TileGrid:
         read, keep = [], []
         for part, size in zip(write, self.shape, strict=True):
             start = max(part.start // self.factor - self.halo, 0)
-            stop = min(-(-part.stop // self.factor) + self.halo, size)
+            start = start // self.align * self.align
+            stop = -(-part.stop // self.factor) + self.halo
+            stop = min(-(-stop // self.align) * self.align, size)
             read.append(slice(start, stop))
             first = part.start - start * self.factor
             keep.append(slice(first, first + part.stop - part.start))

@@ -83,6 +83,7 @@ class TileComputer:
     def block_bytes(self) -> int:
         """Estimate of the memory that one block takes while it is computed."""
         side = min(self.block, *self.axes.plane) + 2 * self.halo
+        side += 2 * (self.model.align - 1)
         values = self.model.values_per_pixel * self.device.bytes_per_value
         return side**2 * (values + 8 * 4 * self.model.factor**2) * self.axes.samples
 

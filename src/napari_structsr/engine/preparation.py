@@ -88,6 +88,7 @@ def tile_grid(spec: ImageSpec, computer: TileComputer, sink: Sink) -> TileGrid:
         factor=factor,
         unit=(rows, columns),
         halo=computer.halo,
+        align=computer.model.align,
     )
 
 

@@ -50,6 +50,8 @@ __all__ = ["plan", "upscale"]
 
 logger = logging.getLogger(__name__)
 
+_SEAM = 0.01  # share of the range from which on a difference of tiles is told
+
 
 def plan(
     source: Source,
@@ -137,6 +139,12 @@ def _run(
         yield Started(total, planned(spec, computer, grid, total - len(tiles)))
         if warning:
             yield Warned(warning)
+        if model.seam > _SEAM and computer.block < max(source.spec.axes.plane):
+            yield Warned(
+                f"{model.card.name} sees farther than {model.radius} pixels: tiles "
+                f"may differ by up to {model.seam:.1%} of the range where they meet; "
+                "a larger tile has fewer seams"
+            )
         done = total - len(tiles)
         written: deque[Future[Any]] = deque()
         for tile, pixels in _read_ahead(source, grid, tiles, pool):

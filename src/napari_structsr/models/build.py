@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from napari_structsr.models.rrdb import RRDBNet
 from napari_structsr.models.srresnet import SRResNet
 from napari_structsr.models.swinir import SwinIRNet
 
-__all__ = ["build_network", "operations", "parameters"]
+__all__ = ["activations", "build_network", "operations", "parameters"]
 
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "residual-generator": ResidualGenerator,
@@ -22,7 +23,7 @@ _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "swinir": SwinIRNet,
 }
 _INTERPOLATIONS = ("bicubic", "bilinear")
-_SIDE = 48  # pixels of the image on which operations are counted
+_SIDE = 48  # pixels of the image on which costs are counted
 
 
 def build_network(
@@ -77,6 +78,32 @@ def operations(network: nn.Module) -> float:
         network.eval()(image)
     network.train(training)
     return float(counter.get_total_flops()) / 2 / _SIDE**2
+
+
+def activations(network: nn.Module) -> int:
+    """Estimate the numbers held at once for each input pixel, on a small image.
+
+    The largest layer with what it reads and writes, and as much again for features
+    that are kept for skip connections and for copies.
+    """
+    largest = 0
+
+    def note(_: nn.Module, given: tuple[Any, ...], made: Any) -> None:
+        """Count what one layer reads and writes."""
+        nonlocal largest
+        held = [part for part in (*given, made) if isinstance(part, Tensor)]
+        largest = max(largest, sum(part.numel() for part in held))
+
+    layers = [part for part in network.modules() if not list(part.children())]
+    hooks = [layer.register_forward_hook(note) for layer in layers]
+    device = next((value.device for value in network.parameters()), None)
+    try:
+        with torch.inference_mode():
+            network(torch.zeros((1, 1, _SIDE, _SIDE), device=device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return 2 * largest // _SIDE**2
 
 
 def parameters(network: nn.Module) -> int:

@@ -76,6 +76,12 @@ class ModelCard(BaseModel):
     seen_megapixels
         Measured pixels seen in training, in millions, with those that the weights it
         was started from had seen.
+    radius
+        Measured pixels that a tile reads around itself; None takes the exact
+        receptive field. Measured for deep networks, see `models.influence`.
+    seam
+        Largest difference that this radius leaves between tiles and the whole image,
+        as a share of the range of the image; None for an exact radius.
     parents
         Hashes of the weights it was started from or blended of.
     """
@@ -98,6 +104,8 @@ class ModelCard(BaseModel):
     sha256: str | None = None
     purpose: Literal["use", "comparison"] = "use"
     seen_megapixels: float | None = None
+    radius: int | None = Field(default=None, ge=0)
+    seam: float | None = Field(default=None, ge=0)
     parents: list[str] = []
 
     @classmethod

@@ -6,13 +6,14 @@ It owns what the engine must know to tile, and nothing of files, axes or devices
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from napari_structsr.errors import ModelError
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.models.build import build_network
+from napari_structsr.models.build import activations, build_network
 from napari_structsr.models.card import ModelCard
 
 __all__ = ["SRModel"]
@@ -76,7 +77,7 @@ class SRModel:
         -------
         Tensor
             Shape (N, 1, factor h, factor w), float32, in the same unit. A pixel
-            depends on measured pixels up to `radius` away.
+            depends on measured pixels up to `radius` away, but for `seam`.
         """
         with torch.inference_mode():
             result: Tensor = self.network(image)
@@ -89,20 +90,38 @@ class SRModel:
 
     @property
     def radius(self) -> int:
-        """Input pixels that one output pixel sees to each side."""
-        radius: int = self.network.receptive_radius  # type: ignore[assignment]
-        return radius
+        """Input pixels to each side that a tile must read around an output pixel.
+
+        The exact receptive field, unless the card of a deep network names a shorter
+        one that was measured; then `seam` says what this leaves.
+        """
+        if self.card.radius is not None:
+            return self.card.radius
+        exact: int = self.network.receptive_radius  # type: ignore[assignment]
+        return exact
+
+    @property
+    def seam(self) -> float:
+        """Largest difference of tiles from the whole image, as a share of its range.
+
+        0 where `radius` is exact.
+        """
+        return self.card.seam or 0.0
+
+    @property
+    def align(self) -> int:
+        """Input pixels of whose multiples tiles begin, where windows are."""
+        return int(getattr(self.network, "align", 1))
 
     @property
     def forward_model(self) -> ForwardModel:
         """What the model was trained to undo."""
         return ForwardModel(self.factor, self.card.psf_sigma)
 
-    @property
+    @cached_property
     def values_per_pixel(self) -> int:
         """Numbers held at once for each input pixel, for estimates of memory."""
-        width = self.card.options.get("width", 0)
-        return 4 * width + 4 * self.factor**2
+        return activations(self.network) + 4 * self.factor**2
 
     def to(self, device: str) -> SRModel:
         """Move the network; returns the model itself."""
