@@ -44,13 +44,18 @@ class Track:
     read_noise: float
     psf_sigma: float = 0.4
 
+    @property
+    def forward_model(self) -> ForwardModel:
+        """What is done to the truth, without noise."""
+        return ForwardModel(self.factor, self.psf_sigma)
+
     def measure(
         self, truth: npt.NDArray[np.float32], *, seed: int = 0
     ) -> npt.NDArray[np.float32]:
         """Measure a plane of values in 0..1 whose sides `factor` divides."""
         generator = torch.Generator().manual_seed(seed)
         image = torch.from_numpy(np.ascontiguousarray(truth))[None, None]
-        measured = ForwardModel(self.factor, self.psf_sigma).measure(
+        measured = self.forward_model.measure(
             image, photons=self.photons, read_noise=self.read_noise, generator=generator
         )
         pixels: npt.NDArray[np.float32] = measured[0, 0].numpy()

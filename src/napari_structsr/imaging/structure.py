@@ -89,10 +89,10 @@ def change_map(
     result, truth, base
         Shape (N, C, H, W); `base` is the interpolated measurement.
     noise
-        Standard deviation of the noise of the measurement, a number or broadcast to
-        the shape. It is the least unit of the distances, so that where truth and
-        measurement agree an invention is still found. Pixels where all three images
-        lie within it are not classed.
+        Differences that noise of the measurement can explain, such as twice its
+        standard deviation; a number, or broadcast to the shape. It is the least unit
+        of the distances, so that where truth and measurement agree an invention is
+        still found. Pixels where all three images lie within it are not classed.
 
     Returns
     -------

@@ -1,0 +1,127 @@
+"""The outcome of a comparison, as data from which tables and figures are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_structsr.benchmark.measures import MEASURES
+
+__all__ = ["Comparison", "Example", "MethodFacts", "Scored", "Timing"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The measures of one result, by their keys in `MEASURES`."""
+
+    track: str
+    source: str
+    plane: str
+    method: str
+    values: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class MethodFacts:
+    """What tables say of a method besides its scores.
+
+    Parameters
+    ----------
+    name
+        Name in tables.
+    learned
+        Whether it was trained.
+    parameters, operations
+        Numbers that were learned, and multiply-adds for each measured pixel.
+    seen_megapixels
+        Measured pixels seen in training, in millions; None if not stated.
+    training
+        What the card says of the training.
+    data
+        Names of the sources it was trained on.
+    """
+
+    name: str
+    learned: bool
+    parameters: int = 0
+    operations: float = 0.0
+    seen_megapixels: float | None = None
+    training: str = ""
+    data: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Example:
+    """A part of a plane: the truth and what each method made of it."""
+
+    source: str
+    plane: str
+    truth: npt.NDArray[np.float32]
+    results: Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of a method for a plane of so many measured pixels."""
+
+    method: str
+    seconds: float
+    pixels: int
+
+
+@dataclass
+class Comparison:
+    """Everything that was measured.
+
+    Parameters
+    ----------
+    facts
+        By track, the methods in the order of tables.
+    scored
+        One entry for each plane and method.
+    examples, timings
+        By track.
+    left_out
+        Planes that could not be scored, and why.
+    """
+
+    facts: dict[str, list[MethodFacts]] = field(default_factory=dict)
+    scored: list[Scored] = field(default_factory=list)
+    examples: dict[str, list[Example]] = field(default_factory=dict)
+    timings: dict[str, list[Timing]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+    def sources(self, track: str) -> list[str]:
+        """Name the sources of a track, in order."""
+        return list(dict.fromkeys(s.source for s in self.scored if s.track == track))
+
+    def values(
+        self, track: str, source: str, method: str, measure: str
+    ) -> list[float | None]:
+        """Return a measure of each plane of a source."""
+        return [
+            entry.values[measure]
+            for entry in self.scored
+            if (entry.track, entry.source, entry.method) == (track, source, method)
+        ]
+
+    def counted(self, track: str, source: str, method: str, *, measure: str) -> int:
+        """Count the planes of a source to which a measure applies."""
+        values = self.values(track, source, method, measure)
+        return sum(value is not None for value in values)
+
+    def of_source(
+        self, track: str, source: str, method: str, measure: str
+    ) -> float | None:
+        """Average a measure over the planes of a source."""
+        return MEASURES[measure].of(self.values(track, source, method, measure))
+
+    def overall(self, track: str, method: str, measure: str) -> float | None:
+        """Average a measure over sources, of which each counts once."""
+        return MEASURES[measure].of(
+            self.of_source(track, source, method, measure)
+            for source in self.sources(track)
+        )

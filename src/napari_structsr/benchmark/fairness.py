@@ -1,0 +1,96 @@
+"""Whether a comparison is fair: same data, same pixels seen, same operations.
+
+A method that was trained longer, on more, or with a larger network wins for reasons
+that have nothing to do with the method. What is not equal is named under each table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from napari_structsr.benchmark.comparison import MethodFacts
+
+__all__ = ["fairness"]
+
+_TOLERANCE = 0.2
+
+
+def fairness(facts: Sequence[MethodFacts]) -> str:
+    """Say in one paragraph which learned methods were given the same.
+
+    Parameters
+    ----------
+    facts
+        Methods of a table; those that were not learned are passed over.
+
+    Returns
+    -------
+    str
+        "Matched: ..." if all share their data, and pixels seen and operations lie
+        within 20% of the median; else what differs, method by method.
+    """
+    learned = [entry for entry in facts if entry.learned]
+    learned = list({entry.name.partition(", ")[0]: entry for entry in learned}.values())
+    if len(learned) < 2:
+        return "One learned method at most: there is nothing to match."
+    apart = [*_data(learned)]
+    apart += _spread(
+        learned,
+        lambda entry: entry.seen_megapixels,
+        "has seen {} Mpx, the median being {}",
+        "{:.0f}",
+        "does not state how many pixels it has seen",
+    )
+    apart += _spread(
+        learned,
+        lambda entry: entry.operations / 1e6,
+        "needs {} M multiply-adds a pixel, the median being {}",
+        "{:.3g}",
+        "",
+    )
+    if apart:
+        return "Not matched: " + "; ".join(apart) + "."
+    names = ", ".join(entry.name for entry in learned)
+    seen = _range([entry.seen_megapixels or 0 for entry in learned], "{:.0f}")
+    cost = _range([entry.operations / 1e6 for entry in learned], "{:.3g}")
+    return (
+        f"Matched: {names} share their training images, {seen} Mpx seen, and {cost} M "
+        "multiply-adds a measured pixel."
+    )
+
+
+def _data(learned: Sequence[MethodFacts]) -> Iterable[str]:
+    """Name methods whose data differ from those of most."""
+    sets = [frozenset(entry.data) for entry in learned]
+    usual = max(sets, key=lambda one: (sets.count(one), len(one)))
+    for entry, data in zip(learned, sets, strict=True):
+        if not data:
+            yield f"{entry.name} does not state its training images"
+        elif data != usual:
+            yield f"{entry.name} was trained on other images"
+
+
+def _spread(
+    learned: Sequence[MethodFacts],
+    value: Callable[[MethodFacts], float | None],
+    sentence: str,
+    form: str,
+    unknown: str,
+) -> Iterable[str]:
+    """Name methods that lie more than 20% from the median."""
+    known = sorted(v for v in map(value, learned) if v is not None)
+    if known:
+        middle = known[len(known) // 2]
+    for entry in learned:
+        mine = value(entry)
+        if mine is None:
+            yield f"{entry.name} {unknown}"
+        elif abs(mine - middle) > _TOLERANCE * middle:
+            texts = form.format(mine), form.format(middle)
+            yield f"{entry.name} {sentence.format(*texts)}"
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    """Write one number, or the smallest and the largest."""
+    low, high = form.format(min(values)), form.format(max(values))
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,136 @@
+"""The methods that are compared, behind one call: a measured plane in, a result out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_structsr.benchmark.richardson_lucy import interpolate_and_deconvolve
+from napari_structsr.benchmark.settings import BenchmarkSettings
+from napari_structsr.benchmark.tracks import Track
+from napari_structsr.engine.catalogue import list_models, load_model
+from napari_structsr.engine.events import result_of
+from napari_structsr.engine.settings import UpscaleSettings
+from napari_structsr.engine.upscale import upscale
+from napari_structsr.errors import ModelError
+from napari_structsr.io.sink import MemorySink
+from napari_structsr.io.source import open_source
+from napari_structsr.models.build import operations, parameters
+from napari_structsr.models.card import ModelCard
+from napari_structsr.models.model import SRModel
+
+__all__ = ["Method", "default_methods", "load_methods"]
+
+_DECONVOLUTION = "richardson-lucy"
+_FIRST = ("bicubic", "bilinear", _DECONVOLUTION)
+
+Plane = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method for the conditions of one track.
+
+    Parameters
+    ----------
+    name
+        Name in tables.
+    run
+        Maps a measured plane (h, w) to its result (factor h, factor w).
+    card
+        What a learned method is; None for the others.
+    parameters
+        Numbers that were learned.
+    operations
+        Multiply-adds for each measured pixel.
+    """
+
+    name: str
+    run: Callable[[Plane], Plane]
+    card: ModelCard | None = None
+    parameters: int = 0
+    operations: float = 0.0
+
+    @property
+    def learned(self) -> bool:
+        """Whether it was trained."""
+        return self.card is not None
+
+
+def default_methods(factor: int) -> list[str]:
+    """Name everything that ships for a factor, with what it is compared with."""
+    cards = [*list_models(purpose="use"), *list_models(purpose="comparison")]
+    names = [card.name for card in cards if card.factor == factor]
+    return list(dict.fromkeys([*_FIRST, *names]))
+
+
+def load_methods(
+    names: Sequence[str], track: Track, *, settings: BenchmarkSettings
+) -> list[Method]:
+    """Load methods for a track, bicubic first.
+
+    Learned methods appear once for each choice of agreement.
+
+    Raises
+    ------
+    ModelError
+        If a name is unknown or its model does not offer the factor.
+    """
+    found = []
+    for name in dict.fromkeys(["bicubic", *names]):
+        if name == _DECONVOLUTION:
+            found.append(
+                Method(name, lambda image: interpolate_and_deconvolve(image, track))
+            )
+            continue
+        try:
+            model = load_model(name, factor=track.factor)
+        except ModelError as error:
+            raise ModelError(f"{error}; {_DECONVOLUTION} is a method too") from error
+        found += _through_engine(name, model, settings)
+    return found
+
+
+def _through_engine(
+    name: str, model: SRModel, settings: BenchmarkSettings
+) -> list[Method]:
+    """Run a model as users do."""
+    count = parameters(model.network)
+    label = name if name == model.card.name else model.card.name + f" ({name})"
+    if not count:
+        return [Method(label, _runner(model, settings, "off"))]
+    cost = operations(model.network)
+    return [
+        Method(
+            label if agreement == "off" else f"{label}, {agreement}",
+            _runner(model, settings, agreement),
+            model.card,
+            count,
+            cost,
+        )
+        for agreement in settings.agreement
+    ]
+
+
+def _runner(
+    model: SRModel, settings: BenchmarkSettings, agreement: str
+) -> Callable[[Plane], Plane]:
+    """Return what upscales a plane in memory."""
+    chosen = UpscaleSettings.model_validate(
+        {
+            "agreement": agreement,
+            "device": settings.device,
+            "precision": settings.precision,
+        }
+    )
+
+    def run(image: Plane) -> Plane:
+        """Upscale a plane."""
+        events = upscale(open_source(image), model, MemorySink(), settings=chosen)
+        result: Plane = result_of(events)
+        return result
+
+    return run

@@ -1,0 +1,251 @@
+"""Running a comparison: every method on every plane, under every track's conditions.
+
+A generator of events, as every long job. Each plane is read, measured and prepared
+once a track; what cannot be scored is left out with a warning.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_structsr.benchmark.comparison import (
+    Comparison,
+    Example,
+    MethodFacts,
+    Scored,
+    Timing,
+)
+from napari_structsr.benchmark.images import (
+    ImageFile,
+    built_in_images,
+    find_images,
+)
+from napari_structsr.benchmark.measures import Reference, busiest
+from napari_structsr.benchmark.methods import Method, default_methods, load_methods
+from napari_structsr.benchmark.settings import BenchmarkSettings
+from napari_structsr.benchmark.tracks import TRACKS, Track, truth_of
+from napari_structsr.engine.events import (
+    Cancel,
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Progressed,
+    Started,
+    Warned,
+)
+from napari_structsr.engine.failures import explained
+from napari_structsr.errors import SettingsError, SourceError, StructsrError
+
+__all__ = ["BenchmarkPlan", "benchmark"]
+
+logger = logging.getLogger(__name__)
+
+_SMALLEST_SIDE = 64  # pixels of the truth
+_EXAMPLE_SIDE = 96  # pixels of the truth
+_TIMED_SIDE = 512  # measured pixels
+_ROUNDS = 3
+_PATIENCE = 20.0  # seconds after which a method is timed no more
+
+
+@dataclass(frozen=True)
+class BenchmarkPlan:
+    """What a comparison is going to do.
+
+    Parameters
+    ----------
+    images
+        Images, read again for each track.
+    methods
+        By track, the names of the methods.
+    """
+
+    images: int
+    methods: dict[str, list[str]]
+
+    @property
+    def done(self) -> int:
+        """Nothing: a comparison starts anew."""
+        return 0
+
+    def __str__(self) -> str:
+        lines = [f"{self.images} images"]
+        lines += [f"{track}: {', '.join(ms)}" for track, ms in self.methods.items()]
+        return "\n".join(lines)
+
+
+def benchmark(
+    out: Path,
+    *,
+    settings: BenchmarkSettings | None = None,
+    cancel: Cancel | None = None,
+) -> Iterator[Event]:
+    """Compare methods and write tables and figures.
+
+    Parameters
+    ----------
+    out
+        Folder for quality.md, quality.csv, quality.json, speed.md, speed.csv and
+        figures; earlier ones are replaced, other files stay.
+    settings
+        Choices of the user.
+    cancel
+        Looked at before each plane; nothing is written then.
+
+    Yields
+    ------
+    Event
+        `Started` first, then `Progressed` for each image and `Warned` for each that is
+        left out, and one of `Finished`, whose output is `out` and whose record is the
+        `Comparison`, `Cancelled` or `Failed` last.
+    """
+    cancel = cancel if cancel is not None else Cancel()
+    try:
+        yield from _run(out, settings or BenchmarkSettings(), cancel)
+    except StructsrError as error:
+        yield Failed(error)
+    except Exception as error:
+        logger.exception("the comparison broke")
+        yield Failed(explained(error))
+
+
+def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Event]:
+    """Compare; errors are raised."""
+    from napari_structsr.benchmark.figures import draw_figures, require_matplotlib
+    from napari_structsr.benchmark.tables import write_tables
+
+    require_matplotlib()
+    tracks = _tracks(settings.tracks)
+    if settings.data is None:
+        images = built_in_images(limit=settings.limit)
+    else:
+        images = find_images(settings.data, limit=settings.limit)
+    methods = {
+        track.name: load_methods(
+            settings.methods or default_methods(track.factor), track, settings=settings
+        )
+        for track in tracks
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    total = len(images) * len(tracks)
+    names = {track: [m.name for m in found] for track, found in methods.items()}
+    yield Started(total, BenchmarkPlan(len(images), names))
+    outcome = Comparison()
+    done = 0
+    for track in tracks:
+        outcome.facts[track.name] = [_facts(m) for m in methods[track.name]]
+        for image in images:
+            if cancel:
+                yield Cancelled(done)
+                return
+            yield from _compare(image, track, methods[track.name], settings, outcome)
+            done += 1
+            yield Progressed(done, total, f"{track.name}, {image.source}")
+        if not outcome.sources(track.name):
+            raise SourceError(
+                "no image could be scored: " + "; ".join(outcome.left_out)
+            )
+        if settings.speed and not cancel:
+            outcome.timings[track.name] = _timed(methods[track.name], track)
+    write_tables(outcome, out)
+    draw_figures(outcome, out)
+    yield Finished(out, outcome)
+
+
+def _compare(
+    image: ImageFile,
+    track: Track,
+    methods: list[Method],
+    settings: BenchmarkSettings,
+    outcome: Comparison,
+) -> Iterator[Event]:
+    """Score every method on the planes of one image."""
+    try:
+        for name, plane in image.planes(settings.every):
+            where = f"{image.source}/{name}"
+            if fault := _fault(plane):
+                outcome.left_out.append(f"{track.name}, {where}: {fault}")
+                yield Warned(f"{where} is left out: {fault}")
+                continue
+            truth = truth_of(plane, track.factor)
+            measured = track.measure(truth)
+            reference = Reference(truth, measured, track)
+            part = busiest(truth, _EXAMPLE_SIDE)
+            parts = {}
+            for method in methods:
+                result = method.run(measured)
+                parts[method.name] = result[part]
+                values = reference.score(result)
+                outcome.scored.append(
+                    Scored(track.name, image.source, name, method.name, values)
+                )
+            examples = outcome.examples.setdefault(track.name, [])
+            if image.source not in {example.source for example in examples}:
+                examples.append(Example(image.source, name, truth[part], parts))
+    except SourceError as error:
+        outcome.left_out.append(f"{track.name}, {error}")
+        yield Warned(f"{error}; it is left out")
+
+
+def _fault(plane: npt.NDArray[Any]) -> str | None:
+    """Say why a plane cannot be scored, or return None."""
+    if min(plane.shape) < _SMALLEST_SIDE:
+        return f"it has {plane.shape} pixels, less than {_SMALLEST_SIDE} along a side"
+    if not np.isfinite(plane).all():
+        return "it holds values that are no numbers"
+    if plane.min() == plane.max():
+        return "all its pixels are equal"
+    return None
+
+
+def _tracks(names: tuple[str, ...] | None) -> list[Track]:
+    """Look tracks up."""
+    unknown = [name for name in names or () if name not in TRACKS]
+    if unknown:
+        raise SettingsError(
+            f"there is no track named {unknown[0]!r}; choose among {', '.join(TRACKS)}"
+        )
+    return [TRACKS[name] for name in dict.fromkeys(names or TRACKS)]
+
+
+def _facts(method: Method) -> MethodFacts:
+    """Collect what tables say of a method."""
+    if method.card is None:
+        return MethodFacts(method.name, learned=False)
+    return MethodFacts(
+        method.name,
+        learned=True,
+        parameters=method.parameters,
+        operations=method.operations,
+        seen_megapixels=method.card.seen_megapixels,
+        training=method.card.training,
+        data=tuple(source.name for source in method.card.data),
+    )
+
+
+def _timed(methods: list[Method], track: Track) -> list[Timing]:
+    """Time methods on one plane, in turns; the median of the rounds after the first."""
+    from napari_structsr.benchmark.phantoms import nuclei
+
+    plane = np.tile(track.measure(nuclei(side=_TIMED_SIDE)), (track.factor,) * 2)
+    seconds: dict[str, list[float]] = {method.name: [] for method in methods}
+    for _ in range(1 + _ROUNDS):
+        for method in methods:
+            spent = seconds[method.name]
+            if spent and max(spent) > _PATIENCE:
+                continue
+            start = time.perf_counter()
+            method.run(plane)
+            spent.append(time.perf_counter() - start)
+    return [
+        Timing(name, float(np.median(spent[1:] or spent)), plane.size)
+        for name, spent in seconds.items()
+    ]

@@ -1,0 +1,216 @@
+"""Writing a comparison: Markdown for people, CSV and JSON for programs.
+
+The quality files hold no time and no machine, so that the same command writes them
+again to the printed digits. What depends on the machine is in the speed files.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napari_structsr.benchmark.comparison import Comparison, MethodFacts
+from napari_structsr.benchmark.fairness import fairness
+from napari_structsr.benchmark.measures import MEASURES
+from napari_structsr.benchmark.tracks import TRACKS
+
+__all__ = ["track_tables", "write_tables"]
+
+_PIXELS = ("psnr", "ssim", "ms_ssim", "micro_ssim", "gradient_error", "slope")
+_DETAIL = (
+    "resolution",
+    "power_in",
+    "correlation_in",
+    "power_beyond",
+    "correlation_beyond",
+)
+_STRUCTURE = (
+    "improvement",
+    "omission",
+    "hallucination",
+    "objects",
+    "lines",
+    "structure",
+)
+_BY_SOURCE = (
+    ("psnr", "ssim"),
+    ("gradient_error", "power_in"),
+    ("objects", "lines"),
+    ("improvement", "hallucination"),
+    ("agreement_slope", "agreement_offset"),
+)
+
+
+def write_tables(outcome: Comparison, out: Path) -> None:
+    """Write quality.md, .csv and .json, and speed.md and .csv if methods were timed."""
+    parts = ["# Quality", _legend()]
+    parts += [track_tables(outcome, track) for track in outcome.facts]
+    if outcome.left_out:
+        parts.append("Left out: " + "; ".join(outcome.left_out))
+    (out / "quality.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    rows = [
+        (s.track, s.source, s.plane, s.method, key, _rounded(value))
+        for s in outcome.scored
+        for key, value in s.values.items()
+        if value is not None
+    ]
+    head = ("track", "source", "plane", "method", "measure", "value")
+    _write_csv(out / "quality.csv", head, rows)
+    text = json.dumps(_as_json(outcome), indent=1, ensure_ascii=False)
+    (out / "quality.json").write_text(text + "\n", encoding="utf-8")
+    if outcome.timings:
+        _write_speed(outcome, out)
+
+
+def track_tables(outcome: Comparison, track: str) -> str:
+    """Return the tables of a track in Markdown: means over sources, then by source."""
+    facts = outcome.facts[track]
+    conditions = TRACKS[track]
+    sources = outcome.sources(track)
+    planes = len({(s.source, s.plane) for s in outcome.scored if s.track == track})
+    text = [
+        f"## {track}",
+        f"Factor {conditions.factor}, point-spread sigma {conditions.psf_sigma} "
+        f"measured pixels, {conditions.photons:g} photons at full range, camera noise "
+        f"{conditions.read_noise:.1%}; {planes} planes of {len(sources)} sources. "
+        "Means over sources:",
+    ]
+    for keys in (_PIXELS, _DETAIL, _STRUCTURE):
+        head = ["method", *(MEASURES[key].title for key in keys)]
+        last = keys is _STRUCTURE
+        head += ["M operations a pixel", "Mpx seen"] if last else []
+        rows = []
+        for fact in facts:
+            row = [fact.name]
+            row += [
+                MEASURES[key].text(outcome.overall(track, fact.name, key))
+                for key in keys
+            ]
+            rows.append(row + (_cost(fact) if last else []))
+        text.append(_table(head, rows))
+    text.append(fairness(facts))
+    text += [_source_table(outcome, track, keys) for keys in _BY_SOURCE]
+    return "\n\n".join(text)
+
+
+def _source_table(outcome: Comparison, track: str, keys: Sequence[str]) -> str:
+    """Return a table of sources by methods, each cell holding some measures."""
+    names = [fact.name for fact in outcome.facts[track]]
+
+    def cell(name: str, source: str | None = None) -> str:
+        """Write the measures of a method, of one source or over all."""
+        texts = []
+        for key in keys:
+            if source is None:
+                value = outcome.overall(track, name, key)
+            else:
+                value = outcome.of_source(track, source, name, key)
+            texts.append(MEASURES[key].text(value))
+        return " / ".join(texts)
+
+    rows = []
+    for source in outcome.sources(track):
+        counts = [
+            str(outcome.counted(track, source, names[0], measure=key)) for key in keys
+        ]
+        count = counts[0] if len(set(counts)) == 1 else " / ".join(counts)
+        rows.append([source, count, *(cell(name, source) for name in names)])
+    rows.append(["**over sources**", str(len(rows)), *map(cell, names)])
+    title = " / ".join(MEASURES[key].title for key in keys)
+    return f"{title}:\n\n" + _table(["source", "planes", *names], rows)
+
+
+def _legend() -> str:
+    """Explain the measures."""
+    lines = [f"* *{m.title}*: {m.meaning}." for m in MEASURES.values()]
+    return "\n".join(lines)
+
+
+def _cost(fact: MethodFacts) -> list[str]:
+    """Write operations and pixels seen."""
+    if not fact.learned:
+        return ["-", "-"]
+    seen = fact.seen_megapixels
+    return [f"{fact.operations / 1e6:.3f}", "?" if seen is None else f"{seen:.0f}"]
+
+
+def _as_json(outcome: Comparison) -> dict[str, Any]:
+    """Return means as plain values."""
+    tracks: dict[str, Any] = {}
+    for track, facts in outcome.facts.items():
+        methods: dict[str, Any] = {}
+        for fact in facts:
+            values = {
+                key: _rounded(outcome.overall(track, fact.name, key))
+                for key in MEASURES
+            }
+            by_source = {
+                source: {
+                    key: _rounded(outcome.of_source(track, source, fact.name, key))
+                    for key in MEASURES
+                }
+                for source in outcome.sources(track)
+            }
+            methods[fact.name] = {
+                "parameters": fact.parameters,
+                "operations": fact.operations,
+                "seen_megapixels": fact.seen_megapixels,
+                "over_sources": values,
+                "sources": by_source,
+            }
+        tracks[track] = {"methods": methods, "fairness": fairness(facts)}
+    return {"tracks": tracks, "left_out": outcome.left_out}
+
+
+def _write_speed(outcome: Comparison, out: Path) -> None:
+    """Write what depends on the machine."""
+    head = ["method", "ms", "input Mpx/s", "times bicubic", "parameters"]
+    head += ["M operations a pixel", "Mpx seen", "training"]
+    parts = [
+        "# Speed",
+        f"{platform.processor() or platform.machine()}, torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads. Each method upscales one plane in memory, "
+        "in turns with the others; the median is shown. Ratios within this table are "
+        "comparable, times only on a machine that does nothing else.",
+    ]
+    rows = []
+    for track, timings in outcome.timings.items():
+        base = next(t.seconds for t in timings if t.method == "bicubic")
+        facts = {fact.name: fact for fact in outcome.facts[track]}
+        table = []
+        for timing in timings:
+            fact = facts[timing.method]
+            speed = timing.pixels / timing.seconds / 1e6
+            row = [timing.method, f"{timing.seconds * 1e3:.0f}", f"{speed:.3g}"]
+            row += [f"{timing.seconds / base:.2f}", str(fact.parameters or "-")]
+            row += [*_cost(fact), fact.training or "-"]
+            table.append(row)
+            rows.append((track, timing.method, timing.pixels, timing.seconds))
+        parts += [f"## {track}", _table(head, table)]
+    (out / "speed.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    _write_csv(out / "speed.csv", ("track", "method", "pixels", "seconds"), rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _rounded(value: float | None) -> float | None:
+    """Keep six digits, which the same machine repeats."""
+    return None if value is None else float(f"{value:.6g}")
+
+
+def _write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write a table for programs."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)

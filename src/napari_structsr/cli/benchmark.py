@@ -1,0 +1,99 @@
+"""`structsr benchmark`: how near each method comes to the truth, and what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_structsr.cli.terminal import (
+    cancelled_by_ctrl_c,
+    errors_in_words,
+    follow,
+    out,
+)
+from napari_structsr.errors import SettingsError
+
+if TYPE_CHECKING:
+    from napari_structsr.benchmark.settings import BenchmarkSettings
+
+__all__ = ["benchmark"]
+
+
+def benchmark(
+    folder: Annotated[Path, typer.Option("--out", help="Where tables and figures go.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="One folder of PNG and TIFF images a source. Without it, images of "
+            "scikit-image and drawn ones are taken."
+        ),
+    ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="By comma: models, .safetensors files, richardson-lucy. Without it, "
+            "all that ship."
+        ),
+    ] = None,
+    tracks: Annotated[
+        str | None,
+        typer.Option(
+            help="By comma: x2-mild, x2-noisy, x4-mild, x4-noisy. Without it, all."
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Images of each source.")] = None,
+    every: Annotated[int, typer.Option(help="Of a stack, each so many-th plane.")] = 12,
+    agreement: Annotated[
+        str, typer.Option(help="By comma: off, noise, exact; for learned methods.")
+    ] = "off",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto, float32, bfloat16 or float16.")
+    ] = "auto",
+    speed: Annotated[bool, typer.Option(help="Time the methods too.")] = True,
+) -> None:
+    """Compare methods with the truth, and write tables and figures."""
+    with errors_in_words():
+        settings = _settings(
+            data=data,
+            methods=_words(methods),
+            tracks=_words(tracks),
+            limit=limit,
+            every=every,
+            agreement=_words(agreement),
+            device=device,
+            precision=precision,
+            speed=speed,
+        )
+        from napari_structsr.benchmark.run import benchmark as run
+        from napari_structsr.engine.events import Cancel
+
+        cancel = Cancel()
+        with cancelled_by_ctrl_c(cancel):
+            finished = follow(run(folder, settings=settings, cancel=cancel))
+        out.print(f"wrote {finished.output}/quality.md", soft_wrap=True)
+
+
+def _words(text: str | None) -> tuple[str, ...] | None:
+    """Split a list by comma."""
+    if text is None:
+        return None
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _settings(**values: Any) -> BenchmarkSettings:
+    """Check settings given as words."""
+    from pydantic import ValidationError
+
+    from napari_structsr.benchmark.settings import BenchmarkSettings
+
+    try:
+        return BenchmarkSettings(**values)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"--{fault['loc'][0]} {fault['input']}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise SettingsError(f"{faults}; see structsr benchmark --help") from error
