@@ -7,7 +7,9 @@ import platform
 
 import typer
 
+from napari_structsr.cli.benchmark import benchmark
 from napari_structsr.cli.inform import demo, info, models
+from napari_structsr.cli.train import train
 from napari_structsr.cli.upscale import upscale
 
 __all__ = ["app", "main"]
@@ -19,7 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (upscale, info, models, demo):
+for command in (upscale, info, models, demo, train, benchmark):
     app.command()(command)
 
 

@@ -8,30 +8,50 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 
-from napari_structsr.errors import StructsrError
+from napari_structsr.errors import SettingsError, StructsrError
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from napari_structsr.engine.events import Cancel, Event, Finished
 
-__all__ = ["cancelled_by_ctrl_c", "err", "errors_in_words", "follow", "out"]
+__all__ = [
+    "cancelled_by_ctrl_c",
+    "err",
+    "errors_in_words",
+    "follow",
+    "out",
+    "settings_from_words",
+]
+
+_Settings = TypeVar("_Settings", bound="BaseModel")
 
 out = Console()
 err = Console(stderr=True)
 
 
-def follow(events: Iterator[Event]) -> Finished:
-    """Show the progress of a run; return its end."""
+def follow(
+    events: Iterator[Event],
+    *,
+    unit: str = "tiles",
+    again: str = "the same command goes on from there",
+) -> Finished:
+    """Show the progress of a run; return its end.
+
+    `unit` is what is counted, `again` what to do after a cancel.
+    """
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from napari_structsr.engine.events import (
         Cancelled,
         Failed,
         Finished,
+        Noted,
         Progressed,
         Started,
         Warned,
@@ -52,20 +72,37 @@ def follow(events: Iterator[Event]) -> Finished:
                     err.print(str(plan), highlight=False)
                 case Progressed(done, total, doing):
                     progress.update(bar, completed=done, total=total, description=doing)
+                case Noted(message):
+                    err.print(message, highlight=False)
                 case Warned(message):
                     err.print(f"warning: {message}", style="yellow", highlight=False)
                 case Failed(error):
                     raise error
                 case Cancelled(done):
                     progress.stop()
-                    err.print(
-                        f"cancelled after {done} tiles; "
-                        "the same command goes on from there"
-                    )
+                    err.print(f"cancelled after {done} {unit}; {again}")
                     raise typer.Exit(130)
                 case Finished():
                     return event
     raise AssertionError("a run ends with Finished, Cancelled or Failed")
+
+
+def settings_from_words(
+    kind: type[_Settings], command: str, **values: Any
+) -> _Settings:
+    """Check settings given as words."""
+    from pydantic import ValidationError
+
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"--{fault['loc'][0]} {fault['input']}: {fault['msg']}".replace(
+                "Input s", "s"
+            )
+            for fault in error.errors()
+        )
+        raise SettingsError(f"{faults}; see structsr {command} --help") from error
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from napari_structsr.cli.terminal import (
     errors_in_words,
     follow,
     out,
+    settings_from_words,
 )
 from napari_structsr.errors import SettingsError, SinkError
 
 if TYPE_CHECKING:
-    from napari_structsr.engine.settings import UpscaleSettings
     from napari_structsr.io.sink import Sink
 
 __all__ = ["upscale"]
@@ -58,7 +58,11 @@ def upscale(
 ) -> None:
     """Upscale a stack of any size; the same command continues an interrupted run."""
     with errors_in_words():
-        settings = _settings(
+        from napari_structsr.engine.settings import UpscaleSettings
+
+        settings = settings_from_words(
+            UpscaleSettings,
+            "upscale",
             agreement=agreement,
             device=device,
             precision=precision,
@@ -87,24 +91,6 @@ def upscale(
         with cancelled_by_ctrl_c(cancel):
             finished = follow(events)
         out.print(f"wrote {finished.output}", soft_wrap=True)
-
-
-def _settings(**values: Any) -> UpscaleSettings:
-    """Check settings given as words."""
-    from pydantic import ValidationError
-
-    from napari_structsr.engine.settings import UpscaleSettings
-
-    try:
-        return UpscaleSettings(**values)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"--{fault['loc'][0]} {fault['input']}: {fault['msg']}".replace(
-                "Input s", "s"
-            )
-            for fault in error.errors()
-        )
-        raise SettingsError(f"{faults}; see structsr upscale --help") from error
 
 
 def _sink(path: Path, *, overwrite: bool, ome_version: str) -> Sink:

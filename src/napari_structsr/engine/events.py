@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from napari_structsr.errors import StructsrError
 
@@ -20,6 +20,8 @@ __all__ = [
     "Event",
     "Failed",
     "Finished",
+    "Noted",
+    "Outline",
     "Plan",
     "Progressed",
     "Started",
@@ -29,9 +31,19 @@ __all__ = [
 ]
 
 
+class Outline(Protocol):
+    """What a job is going to do, in words, and how much an earlier run has done."""
+
+    @property
+    def done(self) -> int:
+        """Steps finished before."""
+
+    def __str__(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What a run is going to do.
+    """What a run of `upscale` is going to do.
 
     Parameters
     ----------
@@ -83,7 +95,7 @@ class Started(Event):
     """The job has checked everything and begins; `total` steps will follow."""
 
     total: int
-    plan: Plan
+    plan: Outline
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,13 @@ class Progressed(Event):
     done: int
     total: int
     doing: str = "upscaling"
+
+
+@dataclass(frozen=True)
+class Noted(Event):
+    """A line for the log of a long job, such as scores on the way."""
+
+    message: str
 
 
 @dataclass(frozen=True)

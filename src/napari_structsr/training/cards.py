@@ -1,0 +1,100 @@
+"""What the card of a trained model says: aim, data, parents, and what it has seen."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from importlib import resources
+
+from napari_structsr.models.card import DataSource, ModelCard
+from napari_structsr.training.config import LossConfig, Recipe
+
+__all__ = ["card_of"]
+
+
+def card_of(
+    recipe: Recipe,
+    *,
+    sources: Iterable[str],
+    parent: ModelCard | None,
+    megapixels: float,
+    how: str,
+) -> ModelCard:
+    """Write the card of a model that a recipe trains.
+
+    Parameters
+    ----------
+    recipe
+        What was trained.
+    sources
+        Names of the folders of images.
+    parent
+        Card of the model whose weights it began with.
+    megapixels
+        Measured pixels seen so far, in millions, without those of the parent.
+    how
+        Steps, time and device, in words.
+    """
+    known = tomllib.loads(
+        (resources.files("napari_structsr") / "training" / "sources.toml").read_text(
+            encoding="utf-8"
+        )
+    )
+    unknown = {"licence": "not stated", "attribution": "not stated"}
+    before = parent.seen_megapixels or 0.0 if parent else 0.0
+    data = [DataSource(name=name, **known.get(name, unknown)) for name in sources]
+    named = {source.name for source in data}
+    data += [
+        entry for entry in (parent.data if parent else []) if entry.name not in named
+    ]
+    return ModelCard(
+        name=recipe.name,
+        description=recipe.description or f"Trained by the recipe {recipe.name}.",
+        architecture=recipe.network.architecture,
+        options=recipe.network.options,
+        factor=recipe.factor,
+        psf_sigma=round(sum(recipe.data.psf_sigma) / 2, 6),
+        intensity_equivariant=recipe.network.architecture == "residual-generator",
+        training=f"{_aim(recipe)}; {_kind(recipe)}; {how}",
+        data=data,
+        recipe=recipe.model_dump_json(exclude_defaults=True),
+        seed=recipe.seed,
+        purpose=recipe.purpose,
+        seen_megapixels=round(before + megapixels, 1),
+        parents=[parent.sha256] if parent and parent.sha256 else [],
+    )
+
+
+def _aim(recipe: Recipe) -> str:
+    """Say what the generator was trained on."""
+    aim = _terms(recipe.loss)
+    adversary = recipe.adversary
+    if not adversary:
+        return f"loss {aim}"
+    kind = (
+        "conditional"
+        if adversary.kind == "patch" and adversary.conditional
+        else "unconditional"
+    )
+    later = _terms(adversary.loss or recipe.loss)
+    return (
+        f"loss {aim}; from {adversary.start:.0%} on {later} + {adversary.weight:g} "
+        f"adversarial ({kind} {adversary.kind} discriminator)"
+    )
+
+
+def _terms(loss: LossConfig) -> str:
+    """Write a loss as a sum."""
+    return " + ".join(
+        f"{value:g} {name}" for name, value in loss.model_dump().items() if value
+    )
+
+
+def _kind(recipe: Recipe) -> str:
+    """Say how pairs were measured."""
+    data = recipe.data
+    return (
+        f"point-spread sigma {data.psf_sigma[0]:g} to {data.psf_sigma[1]:g} measured "
+        f"pixels, {data.photons[0]:g} to {data.photons[1]:g} photons, read noise "
+        f"{data.read_noise[0]:.1%} to {data.read_noise[1]:.1%} of the range"
+    )

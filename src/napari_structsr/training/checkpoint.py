@@ -1,0 +1,83 @@
+"""A training on disk: one safetensors file that is always whole.
+
+It holds every number on which the next step depends, so that a killed run goes on to
+the same weights as an undisturbed one: generator, running average, discriminator,
+both optimisers and the random generator.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.optim import Optimizer
+
+from napari_structsr.errors import TrainingError
+
+__all__ = [
+    "optimiser_tensors",
+    "read_checkpoint",
+    "restore_optimiser",
+    "write_checkpoint",
+]
+
+
+def write_checkpoint(
+    path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
+) -> None:
+    """Write tensors and facts, whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    safetensors.torch.save_file(plain, part, {"facts": json.dumps(facts)})
+    part.replace(path)
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `write_checkpoint` wrote.
+
+    Raises
+    ------
+    TrainingError
+        If there is none, or it is damaged.
+    """
+    if not path.exists():
+        raise TrainingError(
+            f"there is no training to go on with: {path} is missing; start one "
+            "without --resume"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()["facts"])
+        return safetensors.torch.load_file(path), facts
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"the checkpoint {path} is damaged ({error}); remove it and start anew, "
+            "for example with --start from the weights beside it"
+        ) from error
+
+
+def optimiser_tensors(optimiser: Optimizer, prefix: str) -> dict[str, Tensor]:
+    """Return the state of an optimiser as tensors by name."""
+    return {
+        f"{prefix}.{number}.{name}": value
+        for number, entries in optimiser.state_dict()["state"].items()
+        for name, value in entries.items()
+    }
+
+
+def restore_optimiser(
+    optimiser: Optimizer, tensors: Mapping[str, Tensor], prefix: str
+) -> None:
+    """Give an optimiser the state that `optimiser_tensors` took."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith(f"{prefix}."):
+            number, name = key.removeprefix(f"{prefix}.").split(".")
+            state.setdefault(int(number), {})[name] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})

@@ -1,0 +1,109 @@
+"""Content losses: distance of features, as SRGAN and ESRGAN are trained with.
+
+As published, the features are those of VGG19. Its weights are used when torchvision
+has them in its cache; they are never downloaded. Otherwise Gabor magnitudes stand in,
+which need no weights; whoever trains with them says so.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["GaborContent", "VGGContent", "content_loss"]
+
+_VGG_FILE = "vgg19-dcbb9e9d.pth"
+_VGG_LAYERS = 35  # conv5_4, before its activation, as ESRGAN
+_VGG_MEAN, _VGG_STD = 0.449, 0.226  # of ImageNet, averaged over its colours
+_ORIENTATIONS = 6
+_WAVELENGTHS = (3.0, 6.0)
+
+
+def content_loss() -> VGGContent | GaborContent:
+    """Return VGG19 features if their weights are here, otherwise the stand-in."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / _VGG_FILE
+    return VGGContent(path) if path.exists() else GaborContent()
+
+
+class VGGContent(nn.Module):
+    """Mean squared difference of VGG19 features (Ledig et al. 2017, Wang et al. 2018).
+
+    Parameters
+    ----------
+    path
+        Weights of torchvision's vgg19.
+    """
+
+    label = "VGG19 features"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        from torchvision.models import vgg19
+
+        network = vgg19(weights=None)
+        network.load_state_dict(torch.load(path, weights_only=True))
+        self.layers = network.features[:_VGG_LAYERS].eval().requires_grad_(False)
+
+    def forward(self, candidate: Tensor, truth: Tensor) -> Tensor:
+        """Compare images of shape (N, 1, H, W) in 0..1."""
+        with torch.no_grad():
+            aim = self._features(truth)
+        return F.mse_loss(self._features(candidate).float(), aim.float())
+
+    def _features(self, image: Tensor) -> Tensor:
+        """Return the features of a grey image, shown as RGB."""
+        features: Tensor = self.layers(
+            ((image - _VGG_MEAN) / _VGG_STD).expand(-1, 3, -1, -1)
+        )
+        return features
+
+
+class GaborContent(nn.Module):
+    """Mean difference of Gabor magnitudes: local texture whatever its phase.
+
+    Two wavelengths (3 and 6 pixels), six orientations; the first layer of a
+    scattering transform (Bruna and Mallat 2013).
+    """
+
+    label = "Gabor magnitudes in place of VGG19 features"
+
+    bank: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("bank", _gabor_bank(), persistent=False)
+
+    def forward(self, candidate: Tensor, truth: Tensor) -> Tensor:
+        """Compare images of shape (N, 1, H, W) in 0..1."""
+        with torch.no_grad():
+            aim = self._features(truth)
+        return F.l1_loss(self._features(candidate), aim)
+
+    def _features(self, image: Tensor) -> Tensor:
+        """Return magnitudes, shape (N, 12, H, W)."""
+        half = self.bank.shape[-1] // 2
+        waves = F.conv2d(image, self.bank, padding=half).float()
+        real, imaginary = waves.chunk(2, dim=1)
+        return (real**2 + imaginary**2 + 1e-6).sqrt()
+
+
+def _gabor_bank() -> Tensor:
+    """Return even filters, then odd ones, shape (24, 1, 13, 13); each sums to 0."""
+    line = torch.arange(-6.0, 7.0)
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    even, odd = [], []
+    for wavelength in _WAVELENGTHS:
+        envelope = torch.exp(-(x**2 + y**2) / (2 * (0.5 * wavelength) ** 2))
+        envelope = envelope / envelope.sum()
+        for number in range(_ORIENTATIONS):
+            angle = math.pi * number / _ORIENTATIONS
+            along = x * math.cos(angle) + y * math.sin(angle)
+            phase = 2 * math.pi * along / wavelength
+            cosine = envelope * phase.cos()
+            even.append(cosine - envelope * cosine.sum())
+            odd.append(envelope * phase.sin())
+    return torch.stack(even + odd)[:, None]

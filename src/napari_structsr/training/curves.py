@@ -1,0 +1,93 @@
+"""The curves of a training: a CSV that grows with it, and a plot."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["Curves"]
+
+
+class Curves:
+    """Losses and scores by step.
+
+    Parameters
+    ----------
+    path
+        The CSV; written by `write`.
+
+    Attributes
+    ----------
+    rows
+        Values by name; scores stand in the rows of the steps they were taken at.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+
+    def read(self, *, until: int) -> None:
+        """Take up the rows of an earlier run, up to a step."""
+        if not self.path.exists():
+            return
+        with self.path.open(newline="", encoding="utf-8") as file:
+            rows = [
+                {name: float(text) for name, text in row.items() if text}
+                for row in csv.DictReader(file)
+            ]
+        self.rows = [row for row in rows if row["step"] <= until]
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Add values to the row of a step."""
+        if not self.rows or self.rows[-1]["step"] != step:
+            self.rows.append({"step": step})
+        self.rows[-1].update(values)
+
+    def write(self) -> None:
+        """Write the CSV, whole or not at all."""
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        part = self.path.with_name(f"{self.path.name}.part")
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        part.replace(self.path)
+
+    def draw(self, path: Path, *, baseline: Mapping[str, float]) -> None:
+        """Draw each score over the steps, bicubic as a dashed line, and the losses.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing.
+        """
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        about = {"step", "megapixels", "seconds", "rate"}
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        losses = [name for name in names if name not in about | set(baseline)]
+        count = len(baseline) + 1
+        figure = Figure(figsize=(3.4 * count, 3), dpi=100, layout="constrained")
+        FigureCanvasAgg(figure)
+        first, *others = figure.subplots(1, count, squeeze=False)[0]
+        for name in losses:
+            first.plot(*self._line(name), label=name)
+        if losses:
+            first.set_yscale("log")
+            first.legend(fontsize="small")
+        first.set_title("weighted terms of the loss")
+        for place, (name, value) in zip(others, baseline.items(), strict=True):
+            place.plot(*self._line(name), marker=".")
+            place.axhline(value, color="gray", linestyle="--", label="bicubic")
+            place.set_title(f"held out: {name.replace('_', ' ')}")
+            place.legend(fontsize="small")
+        for place in (first, *others):
+            place.set_xlabel("step")
+        figure.savefig(path)
+
+    def _line(self, name: str) -> tuple[list[float], list[float]]:
+        """Return steps and values of a column."""
+        rows = [row for row in self.rows if name in row]
+        return [row["step"] for row in rows], [row[name] for row in rows]

@@ -1,0 +1,68 @@
+"""What a generator is trained on, and what its discriminator is trained on.
+
+The convex functional lives in `napari_structsr.imaging.convex`; here it is joined
+by what is outside of it: mean squares, content, and the adversarial term.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from napari_structsr.imaging.convex import StructureWeights, structure_terms
+from napari_structsr.training.config import LossConfig
+from napari_structsr.training.pairs import Pairs
+
+__all__ = ["adversarial_loss", "discriminator_loss", "generator_terms"]
+
+
+def generator_terms(
+    candidate: Tensor, pairs: Pairs, config: LossConfig, content: nn.Module | None
+) -> dict[str, Tensor]:
+    """Return the weighted terms but the adversarial one, by name."""
+    terms = structure_terms(
+        candidate,
+        pairs.truth,
+        StructureWeights(config.pixel, config.ssim, config.gradient, config.data),
+        measured=pairs.measured,
+        forward_model=pairs.forward_model,
+        variance=pairs.variance,
+        border=pairs.forward_model.reach,
+    )
+    if config.mse:
+        terms["mse"] = config.mse * F.mse_loss(candidate, pairs.truth)
+    if config.content and content is not None:
+        terms["content"] = config.content * content(candidate, pairs.truth)
+    return terms
+
+
+def adversarial_loss(fake: Tensor, real: Tensor, *, relativistic: bool) -> Tensor:
+    """Return what the generator is told by the verdicts on its images and on truth.
+
+    Parameters
+    ----------
+    fake, real
+        Logits, same shape, high for what is taken for the truth.
+    relativistic
+        Whether they are compared with each other's mean.
+    """
+    if not relativistic:
+        return _should_be(fake, 1.0)
+    return (
+        _should_be(fake - real.mean(), 1.0) + _should_be(real - fake.mean(), 0.0)
+    ) / 2
+
+
+def discriminator_loss(fake: Tensor, real: Tensor, *, relativistic: bool) -> Tensor:
+    """Return what the discriminator is told; arguments as in `adversarial_loss`."""
+    if not relativistic:
+        return (_should_be(fake, 0.0) + _should_be(real, 1.0)) / 2
+    return (
+        _should_be(fake - real.mean(), 0.0) + _should_be(real - fake.mean(), 1.0)
+    ) / 2
+
+
+def _should_be(logits: Tensor, answer: float) -> Tensor:
+    """Return the cross-entropy of logits with one answer for all."""
+    aim = logits.new_full((), answer).expand_as(logits)
+    return F.binary_cross_entropy_with_logits(logits, aim)
