@@ -169,23 +169,23 @@ class ForwardModel:
         return inverse[np.arange(-radius, radius + 1)]
 
 
-def smooth(image: Tensor, sigma: float) -> Tensor:
+def smooth(image: Tensor, sigma: float, *, radius: int | None = None) -> Tensor:
     """Blur images of shape (N, C, H, W) by a Gaussian of `sigma` pixels, mirrored.
 
-    It reaches ``ceil(4 * sigma)`` pixels.
+    It reaches `radius` pixels, by default ``ceil(4 * sigma)``.
     """
-    kernel = _gaussian(sigma)
+    kernel = _gaussian(sigma, radius)
     for dim in (-2, -1):
         image = _mirror(image, dim, len(kernel) // 2)
         image = _convolve(image, dim, kernel, stride=1)
     return image
 
 
-def _gaussian(sigma: float) -> npt.NDArray[np.float64]:
+def _gaussian(sigma: float, radius: int | None = None) -> npt.NDArray[np.float64]:
     """Return a sampled Gaussian of unit sum that reaches ``ceil(4 * sigma)``."""
     if sigma == 0:
         return np.ones(1)
-    radius = math.ceil(4 * sigma)
+    radius = math.ceil(4 * sigma) if radius is None else radius
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     return np.asarray(kernel / kernel.sum())
 
