@@ -51,6 +51,8 @@ class ImageFile:
 
         try:
             image = self.read()
+            if image.ndim < 2 or not image.size:
+                raise ValueError(f"its shape is {image.shape}")
         except Exception as error:
             raise SourceError(
                 f"{self.source}/{self.name} cannot be read ({error}); copy it again "

@@ -114,16 +114,18 @@ def change_map(
     unit = torch.maximum(known, noise).clamp_min(torch.finfo(truth.dtype).tiny)
     d_im, d_om = to_truth / unit, to_base / unit
     excess = 1 - torch.exp(-_DECAY * (d_im + d_om - 1))
-    scores = torch.stack(
-        [
-            d_im + d_om * excess,
-            d_om + d_im * excess,
-            torch.exp(-_SPREAD * d_im * d_om),
-        ]
+    better = d_im + d_om * excess
+    missing = d_om + d_im * excess
+    invented = torch.exp(-_SPREAD * d_im * d_om)
+    classes = torch.where(
+        better <= missing, int(Change.IMPROVEMENT), int(Change.OMISSION)
     )
-    classes = scores.argmin(dim=0) + 1
+    classes = torch.where(
+        invented < torch.minimum(better, missing), int(Change.HALLUCINATION), classes
+    )
     largest = torch.maximum(torch.maximum(to_truth, to_base), known)
-    return torch.where(largest <= noise, 0, classes).to(torch.uint8)
+    within = int(Change.WITHIN_NOISE)
+    return torch.where(largest <= noise, within, classes).to(torch.uint8)
 
 
 def change_shares(changes: Tensor) -> dict[Change, Tensor]:

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from napari_structsr.benchmark.measures import MEASURES, Measure, Reference, busiest
+from napari_structsr.benchmark.phantoms import grains, nuclei
+from napari_structsr.benchmark.tracks import TRACKS
+
+TRACK = TRACKS["x2-mild"]
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """Return drawn nuclei, which call for the objects task."""
+    return nuclei(side=256)
+
+
+@pytest.fixture(scope="module")
+def reference(truth):
+    """Prepare the nuclei."""
+    return Reference(truth, TRACK.measure(truth), TRACK)
+
+
+def test_the_truth_scores_perfectly(reference, truth):
+    found = reference.score(truth)
+    assert set(found) == set(MEASURES)
+    ones = ("ssim", "ms_ssim", "micro_ssim", "slope", "objects", "structure")
+    ones += ("power_in", "correlation_in", "power_beyond", "correlation_beyond")
+    for key in ones:
+        assert found[key] == pytest.approx(1, abs=1e-6), key
+    assert found["gradient_error"] == found["omission"] == found["hallucination"] == 0
+    assert found["improvement"] > 0.1
+    assert found["psnr"] == pytest.approx(120)
+    assert found["resolution"] == 2
+
+
+def test_pixel_measures_are_those_of_scikit_image(reference, truth):
+    noise = np.random.default_rng(0).standard_normal(truth.shape)
+    result = (truth + 0.03 * noise).astype(np.float32)
+    found = reference.score(result)
+    expected = peak_signal_noise_ratio(truth, result, data_range=1)
+    assert found["psnr"] == pytest.approx(expected, abs=1e-4)
+    expected = structural_similarity(
+        truth,
+        result,
+        data_range=1,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+    )
+    assert found["ssim"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_wrong_gain_shows_in_slope_and_agreement(reference, truth):
+    found = reference.score(0.8 * truth)
+    assert found["slope"] == pytest.approx(0.8, abs=1e-5)
+    assert found["agreement_slope"] == pytest.approx(0.25, abs=0.02)  # 1 / 0.8 - 1
+    shifted = reference.score(truth + np.float32(0.05))
+    assert shifted["slope"] == pytest.approx(1, abs=1e-5)
+    assert shifted["agreement_offset"] == pytest.approx(0.05, abs=0.005)
+    assert shifted["micro_ssim"] > 0.999 > shifted["ssim"]
+
+
+def test_dropping_a_nucleus_lowers_the_structure_score(reference, truth):
+    labels = reference.objects.expected
+    sizes = np.bincount(labels.ravel())
+    result = truth.copy()
+    result[labels == sizes[1:].argmax() + 1] = truth.min()
+    assert reference.score(result)["objects"] < 1
+    assert reference.score(result)["structure"] < 1
+
+
+def test_measures_that_do_not_apply_are_none_and_left_out_of_means():
+    noise = np.random.default_rng(0).random((96, 96)).astype(np.float32)
+    found = Reference(noise, TRACK.measure(noise), TRACK).score(noise)
+    assert found["objects"] is found["lines"] is found["structure"] is None
+    assert MEASURES["structure"].of([None, 0.5, 1.0]) == 0.75
+    assert MEASURES["structure"].of([None]) is None
+    assert MEASURES["structure"].text(None) == "-"
+
+
+def test_averages():
+    assert MEASURES["power_in"].of([0.25, 4]) == pytest.approx(1)
+    assert MEASURES["agreement_slope"].of([0.1, 0.3]) == 0.3
+    assert Measure("x", 1, "").of([1, 2]) == 1.5
+
+
+def test_the_busiest_window_holds_the_detail():
+    plane = np.zeros((400, 300), np.float32)
+    plane[300:380, 200:280] = grains(side=80)
+    rows, columns = busiest(plane, 100)
+    assert plane[rows, columns].shape == (100, 100)
+    assert np.abs(plane[rows, columns]).sum() > 0.9 * plane.sum()
+    assert busiest(plane[:50, :60], 100) == (slice(0, 50), slice(0, 60))

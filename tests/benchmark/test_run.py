@@ -1,0 +1,234 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import skimage.io
+import tifffile
+from typer.testing import CliRunner
+
+from napari_structsr.benchmark.images import built_in_images, find_images
+from napari_structsr.benchmark.measures import MEASURES
+from napari_structsr.benchmark.phantoms import nuclei
+from napari_structsr.benchmark.run import benchmark
+from napari_structsr.benchmark.settings import BenchmarkSettings
+from napari_structsr.benchmark.tracks import TRACKS, score, truth_of
+from napari_structsr.cli import app
+from napari_structsr.engine.events import (
+    Cancel,
+    Cancelled,
+    Failed,
+    Finished,
+    Started,
+    Warned,
+)
+from napari_structsr.errors import ModelError, SettingsError, SourceError
+
+QUALITY = ("quality.md", "quality.csv", "quality.json")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Write two sources: colour and a stack, and planes that cannot be scored."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "cells").mkdir()
+    (folder / "stack").mkdir()
+    plane = (200 * nuclei(side=128)).astype(np.uint8)
+    colour = np.stack([plane, plane // 2, plane // 3], axis=-1)
+    skimage.io.imsave(folder / "cells" / "a.png", colour, check_contrast=False)
+    skimage.io.imsave(folder / "cells" / "b.png", plane, check_contrast=False)
+    (folder / "cells" / "notes.txt").write_text("no image")
+    stack = np.stack([plane * (k + 1) for k in range(5)]).astype(np.uint16)
+    stack[2] = 7
+    tifffile.imwrite(folder / "stack" / "s.tif", stack)
+    broken = np.full((70, 70), np.nan, np.float32)
+    tifffile.imwrite(folder / "stack" / "t.tif", broken)
+    (folder / "stack" / "u.tif").write_bytes(b"II*\0 torn")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(data):
+    """Compare two methods on one track."""
+    return BenchmarkSettings(
+        data=data,
+        methods=("faithful", "richardson-lucy"),
+        tracks=("x2-mild",),
+        every=2,
+        agreement=("off", "exact"),
+        precision="float32",
+        speed=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(settings, tmp_path_factory):
+    """Run the comparison once."""
+    out = tmp_path_factory.mktemp("out")
+    (out / "mine.txt").write_text("keep")
+    return out, list(benchmark(out, settings=settings))
+
+
+def test_the_job_starts_warns_and_finishes(run):
+    out, events = run
+    assert isinstance(events[0], Started)
+    assert events[0].total == 5
+    assert "5 images" in str(events[0].plan)
+    assert "x2-mild: bicubic, faithful, faithful, exact" in str(events[0].plan)
+    warnings = [event.message for event in events if isinstance(event, Warned)]
+    assert [text.partition(" ")[0] for text in warnings] == [
+        "stack/s.tif[2]",
+        "stack/t.tif",
+        "stack/u.tif",
+    ]
+    assert "all its pixels are equal" in warnings[0]
+    assert "no numbers" in warnings[1]
+    assert "cannot be read" in warnings[2]
+    assert isinstance(events[-1], Finished)
+    assert events[-1].output == out
+    assert (out / "mine.txt").read_text() == "keep"
+
+
+def test_every_plane_has_every_method_and_measure(run):
+    out, _ = run
+    with (out / "quality.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    planes = {(row["source"], row["plane"]) for row in rows}
+    assert planes == {
+        ("cells", "a.png"),
+        ("cells", "b.png"),
+        ("stack", "s.tif[0]"),
+        ("stack", "s.tif[4]"),
+    }
+    methods = ["bicubic", "faithful", "faithful, exact", "richardson-lucy"]
+    assert list(dict.fromkeys(row["method"] for row in rows)) == methods
+    always = set(MEASURES) - {"objects", "lines", "structure"}
+    for plane in planes:
+        for name in methods:
+            there = {
+                row["measure"]
+                for row in rows
+                if (row["source"], row["plane"], row["method"]) == (*plane, name)
+            }
+            assert always <= there
+
+
+def test_scores_are_those_of_the_plane(run, data):
+    out, _ = run
+    with (out / "quality.csv").open() as file:
+        found = {
+            row["measure"]: float(row["value"])
+            for row in csv.DictReader(file)
+            if (row["plane"], row["method"]) == ("b.png", "bicubic")
+        }
+    import torch
+
+    truth = truth_of(skimage.io.imread(data / "cells" / "b.png"), 2)
+    measured = torch.from_numpy(TRACKS["x2-mild"].measure(truth))[None, None]
+    result = torch.nn.functional.interpolate(measured, scale_factor=2, mode="bicubic")
+    expected = score(truth, result[0, 0].numpy())
+    assert found["psnr"] == pytest.approx(expected.psnr, abs=1e-3)
+    assert found["ssim"] == pytest.approx(expected.ssim, abs=1e-4)
+    assert found["improvement"] == found["hallucination"] == 0
+
+
+def test_means_give_each_source_the_same_weight(run):
+    out, _ = run
+    quality = json.loads((out / "quality.json").read_text())
+    entry = quality["tracks"]["x2-mild"]["methods"]["faithful"]
+    sources = [values["psnr"] for values in entry["sources"].values()]
+    assert len(sources) == 2
+    assert entry["over_sources"]["psnr"] == pytest.approx(np.mean(sources), abs=1e-3)
+    assert entry["operations"] > 1e5
+    assert len(quality["left_out"]) == 3
+
+
+def test_agreement_is_reached_when_asked_for(run):
+    out, _ = run
+    quality = json.loads((out / "quality.json").read_text())
+    methods = quality["tracks"]["x2-mild"]["methods"]
+    assert methods["faithful, exact"]["over_sources"]["agreement_slope"] < 1e-3
+    assert methods["bicubic"]["over_sources"]["agreement_slope"] > 2e-3
+
+
+def test_bicubic_stands_in_every_table_and_the_network_wins(run):
+    out, _ = run
+    text = (out / "quality.md").read_text()
+    tables = [part for part in text.split("\n\n") if part.startswith("| ")]
+    assert len(tables) == 8
+    assert all("bicubic" in table for table in tables)
+    quality = json.loads((out / "quality.json").read_text())
+    methods = quality["tracks"]["x2-mild"]["methods"]
+    better, worse = (methods[name]["over_sources"] for name in ("faithful", "bicubic"))
+    assert better["psnr"] > worse["psnr"] + 1
+    assert better["gradient_error"] < worse["gradient_error"]
+
+
+def test_figures_are_drawn(run):
+    out, _ = run
+    for name in ("crops-x2-mild.png", "scatter-x2-mild.png"):
+        assert skimage.io.imread(out / name)[..., :3].std() > 20
+
+
+def test_a_rerun_writes_the_same_quality_files(run, settings, tmp_path):
+    out, _ = run
+    assert isinstance(list(benchmark(tmp_path, settings=settings))[-1], Finished)
+    for name in QUALITY:
+        assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_the_command_works_without_data_and_times_methods(tmp_path):
+    command = ["benchmark", "--out", str(tmp_path), "--methods", "bilinear"]
+    command += ["--tracks", "x4-noisy", "--limit", "1"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    quality = json.loads((tmp_path / "quality.json").read_text())
+    methods = quality["tracks"]["x4-noisy"]["methods"]
+    assert list(methods) == ["bicubic", "bilinear"]
+    assert len(methods["bicubic"]["sources"]) == 6
+    with (tmp_path / "speed.csv").open() as file:
+        assert [row["method"] for row in csv.DictReader(file)] == list(methods)
+    assert "times bicubic" in (tmp_path / "speed.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "named"),
+    [
+        ({"tracks": ("x3-mild",)}, SettingsError, "x2-mild"),
+        ({"methods": ("waifu",)}, ModelError, "richardson-lucy"),
+        ({"data": "empty"}, SourceError, "holds no images"),
+        ({"data": "nowhere"}, SourceError, "is no folder"),
+    ],
+)
+def test_what_cannot_start_says_why(changes, error, named, settings, tmp_path):
+    (tmp_path / "empty" / "source").mkdir(parents=True)
+    if "data" in changes:
+        changes = {"data": tmp_path / changes["data"]}
+    events = list(
+        benchmark(tmp_path / "out", settings=settings.model_copy(update=changes))
+    )
+    assert len(events) == 1
+    assert isinstance(events[0], Failed)
+    assert isinstance(events[0].error, error)
+    assert named in str(events[0].error)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_setting_is_named(tmp_path):
+    command = ["benchmark", "--out", str(tmp_path), "--limit", "0"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 1
+    assert "--limit 0" in done.output
+
+
+def test_cancel_stops_before_the_next_image_and_writes_nothing(settings, tmp_path):
+    cancel = Cancel()
+    cancel()
+    events = list(benchmark(tmp_path, settings=settings, cancel=cancel))
+    assert isinstance(events[-1], Cancelled)
+    assert not list(tmp_path.iterdir())
+
+
+def test_limit_takes_the_first_of_each_source(data):
+    assert [image.name for image in find_images(data, limit=1)] == ["a.png", "s.tif"]
+    assert len(built_in_images()) > len(built_in_images(limit=1)) == 6
