@@ -10,8 +10,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from napari_structsr.engine.foreign import foreign_card, foreign_model, is_foreign
 from napari_structsr.errors import ModelError
 from napari_structsr.io.bundle import read_card, read_weights
+from napari_structsr.io.foreign import FOREIGN_ENDINGS, read_foreign
 from napari_structsr.models.card import ModelCard
 
 if TYPE_CHECKING:
@@ -46,50 +48,49 @@ def _shipped() -> list[ModelCard]:
     ]
 
 
-def find_card(name: str, *, factor: int) -> ModelCard:
+def find_card(name: str, *, factor: int | None) -> ModelCard:
     """Return the card of a model.
 
     Parameters
     ----------
     name
-        Name of a model that ships, or path of a .safetensors file whose card lies
-        beside it.
+        Name of a model that ships, or path as for `load_model`.
     factor
-        Upscaling factor.
+        Upscaling factor; None takes the one of the file, or the first that is
+        offered.
 
     Raises
     ------
     ModelError
         If the model is unknown or does not offer the factor.
     """
+    path = Path(name)
     if _is_path(name):
-        cards = [_read(Path(name))]
-    else:
-        cards = [card for card in _shipped() if card.name == name]
-        if not cards:
-            names = ", ".join(dict.fromkeys(card.name for card in list_models()))
-            raise ModelError(
-                f"there is no model named {name!r}; choose one of {names}, "
-                "or give the path of a .safetensors file"
-            )
-    for card in cards:
-        if card.factor == factor:
-            return card
-    offered = ", ".join(str(card.factor) for card in cards)
-    raise ModelError(
-        f"model {name!r} does not offer the factor {factor}; it offers {offered}"
-    )
+        foreign = is_foreign(path)
+        card = foreign_card(read_foreign(path), path) if foreign else _read(path)
+        return _offered(name, [card], factor)
+    cards = [card for card in _shipped() if card.name == name]
+    if not cards:
+        names = ", ".join(dict.fromkeys(card.name for card in list_models()))
+        raise ModelError(
+            f"there is no model named {name!r}; choose one of {names}, "
+            "or give the path of a .safetensors or .pth file"
+        )
+    return _offered(name, cards, factor)
 
 
-def load_model(name: str = "faithful", *, factor: int = 2) -> SRModel:
+def load_model(name: str = "faithful", *, factor: int | None = 2) -> SRModel:
     """Load a model and check it against its card.
 
     Parameters
     ----------
     name
-        Name of a model that ships, or path of a .safetensors file.
+        Name of a model that ships; path of a .safetensors file with its card beside
+        it; or path of a .pth, .pt, .ckpt or .safetensors file of somebody else, of
+        any architecture that spandrel knows.
     factor
-        Upscaling factor along y and x.
+        Upscaling factor along y and x; None takes the one of the file, or the first
+        that is offered.
 
     Raises
     ------
@@ -98,17 +99,39 @@ def load_model(name: str = "faithful", *, factor: int = 2) -> SRModel:
     """
     from napari_structsr.models.model import SRModel
 
+    path = Path(name)
+    if _is_path(name) and is_foreign(path):
+        found = read_foreign(path)
+        _offered(name, [foreign_card(found, path)], factor)
+        return foreign_model(found, path)
     card = find_card(name, factor=factor)
     if card.architecture in ("bicubic", "bilinear"):
         return SRModel(card)
-    path = Path(name) if _is_path(name) else _WEIGHTS / f"{name}-x{factor}.safetensors"
+    weights = read_weights(_weights_of(name, card), sha256=card.sha256)
     origin = str(path.absolute()) if _is_path(name) else name
-    return SRModel(card, read_weights(path, sha256=card.sha256), origin=origin)
+    return SRModel(card, weights, origin=origin)
+
+
+def _offered(name: str, cards: list[ModelCard], factor: int | None) -> ModelCard:
+    """Return the card of a factor."""
+    for card in cards:
+        if factor is None or card.factor == factor:
+            return card
+    offered = ", ".join(str(card.factor) for card in cards)
+    raise ModelError(
+        f"model {name!r} does not offer the factor {factor}; it offers {offered}"
+    )
+
+
+def _weights_of(name: str, card: ModelCard) -> Path:
+    """Return where the weights of a model lie."""
+    return Path(name) if _is_path(name) else _WEIGHTS / f"{name}-x{card.factor}"
 
 
 def _is_path(name: str) -> bool:
     """Tell the path of a file from the name of a model that ships."""
-    return name.endswith((".safetensors", ".json")) or "/" in name or "\\" in name
+    endings = (".safetensors", ".json", *FOREIGN_ENDINGS)
+    return name.lower().endswith(endings) or "/" in name or "\\" in name
 
 
 def _read(path: Path) -> ModelCard:

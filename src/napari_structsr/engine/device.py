@@ -96,13 +96,13 @@ def choose_device(
         If the device that was asked for is missing or computes wrong numbers.
     """
     if wish != "auto":
-        device = _describe(_existing(wish), precision)
+        device = _describe(_existing(wish), precision, model)
         if fault := _self_test(device, model):
             raise DeviceError(f"{fault}; choose another device, for example cpu")
         return device, None
     warning = None
     for kind in _present():
-        device = _describe(kind, precision)
+        device = _describe(kind, precision, model)
         fault = _self_test(device, model)
         if fault is None:
             return device, warning
@@ -162,12 +162,12 @@ def _existing(wish: str) -> str:
     return name
 
 
-def _describe(kind: str, precision: Precision) -> Device:
+def _describe(kind: str, precision: Precision, model: SRModel) -> Device:
     """Name a device and settle the number format."""
     label = torch.cuda.get_device_name(kind) if kind.startswith("cuda") else kind
     if precision != "auto":
         return Device(kind, label, precision)
-    if kind == "mps":
+    if kind == "mps" or not model.low_precision:
         return Device(kind, label, "float32")
     if kind == "cpu":
         abilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()

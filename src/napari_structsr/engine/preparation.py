@@ -134,5 +134,5 @@ def record_of(source: Source, computer: TileComputer) -> Record:
         intensity=computer.intensities,
         least_shares=computer.least_shares,
         device=device.label,
-        versions=versions(),
+        versions=versions(*model.packages),
     )

@@ -5,9 +5,12 @@ from importlib.metadata import PackageNotFoundError, version
 __all__ = ["versions"]
 
 
-def versions() -> dict[str, str]:
-    """Return the version of each package by name."""
-    return {name: _version(name) for name in ("napari-structsr", "torch", "numpy")}
+_ALWAYS = ("napari-structsr", "torch", "numpy")
+
+
+def versions(*others: str) -> dict[str, str]:
+    """Return the version of each package by name, and of others that took part."""
+    return {name: _version(name) for name in (*_ALWAYS, *others)}
 
 
 def _version(name: str) -> str:

@@ -67,17 +67,18 @@ def build_network(
         ) from error
 
 
-def operations(network: nn.Module) -> float:
-    """Count the multiply-adds for each input pixel, on a small image."""
+def operations(network: nn.Module, *, side: int = _SIDE) -> float:
+    """Count the multiply-adds for each input pixel, on an image of `side` pixels."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    training = network.training
+    training = [(part, part.training) for part in network.modules()]
     device = next((value.device for value in network.parameters()), None)
-    image = torch.zeros((1, 1, _SIDE, _SIDE), device=device)
+    image = torch.zeros((1, 1, side, side), device=device)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.eval()(image)
-    network.train(training)
-    return float(counter.get_total_flops()) / 2 / _SIDE**2
+    for part, was in training:
+        part.training = was
+    return float(counter.get_total_flops()) / 2 / side**2
 
 
 def activations(network: nn.Module) -> int:

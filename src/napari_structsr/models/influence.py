@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +30,10 @@ __all__ = ["Influence", "measure_influence"]
 
 _AFFORDABLE = 64  # pixels; an exact distance up to this is taken
 _REST = 1e-3  # share of the influence that may lie beyond the effective distance
+_ROUNDING = 1e-5  # a difference up to this has no other cause
 _STEP = 4  # distances are rounded up to it, so that rounding of numbers is no matter
 _WORK = 1e11  # multiply-adds of one test image: some seconds on a CPU
+_SMALL = 16  # pixels of the image on which operations are counted
 _SIDES = (64, 160)  # pixels of the test image
 
 
@@ -73,16 +76,18 @@ def measure_influence(
     Influence
         The same for the same network, to the pixel.
     """
-    side = math.isqrt(int(_WORK / max(operations(network), 1)))
+    cost = operations(network, side=-(-_SMALL // align) * align)
+    side = math.isqrt(int(_WORK / max(cost, 1)))
     side = max(min(max(side, _SIDES[0]), _SIDES[1]) // align, 3) * align
     probe = _Probe(network, factor, align, side)
     reach = probe.reach()
-    if reach is not None and reach <= affordable:
-        return Influence(reach, 0.0)
-    radius, beyond = probe.effective()
+    radius, beyond = reach or 0, 0.0
+    if reach is None or reach > affordable:
+        radius, beyond = probe.effective()
     if reach is not None and reach <= radius:
-        return Influence(reach, 0.0)
-    return Influence(radius, max(beyond, probe.cut(radius)))
+        radius, beyond = reach, 0.0
+    cut = probe.cut(radius)
+    return Influence(radius, max(beyond, cut if cut > _ROUNDING else 0.0))
 
 
 class _Probe:
@@ -97,7 +102,7 @@ class _Probe:
 
     def reach(self) -> int | None:
         """Return the exact distance, or None if it is longer than the image."""
-        spoilt = self.image.clone()
+        spoilt = self.image.detach().clone()
         middle = slice(self.first, self.last + 1)
         spoilt[..., middle, middle] = torch.nan
         with torch.inference_mode():
@@ -107,40 +112,51 @@ class _Probe:
             return None
         return max(high - self.first, self.last - low)
 
+    @cached_property
+    def whole(self) -> Tensor:
+        """The upscaled image, with what is needed for gradients."""
+        self.image.requires_grad_()
+        result: Tensor = self.network(self.image)
+        return result
+
     def effective(self) -> tuple[int, float]:
         """Return the effective distance, and the influence from beyond it."""
-        image = self.image.clone().requires_grad_()
-        result = self.network(image)
-        place = torch.arange(image.shape[-1])
-        beyonds = []
-        for pixel, fine in ((self.first, 0), (self.last, self.factor - 1)):
-            at = pixel * self.factor + fine
+        place = torch.arange(self.image.shape[-1])
+        wanted, beyonds = 0, []
+        for pixel in {self.first, self.last}:
+            at = pixel * self.factor
             (slope,) = torch.autograd.grad(
-                result[0, 0, at, at], image, retain_graph=pixel == self.first
+                self.whole[0, 0, at, at], self.image, retain_graph=True
             )
             away = (place - pixel).abs()
             distance = torch.maximum(away[:, None], away[None])
             rings = torch.zeros(len(place), dtype=torch.float64)
             rings.index_add_(0, distance.flatten(), slope.abs().double().flatten())
-            beyonds.append(rings.sum() - rings.cumsum(0))
-        wanted = max(int((beyond > _REST * (beyond[0])).sum()) for beyond in beyonds)
+            beyond = rings.sum() - rings.cumsum(0)
+            wanted = max(wanted, int((beyond > _REST * rings.sum()).sum()))
+            beyonds.append(beyond)
         radius = min(-(-wanted // _STEP) * _STEP, self.limit * 3 // 4)
         return radius, max(float(beyond[radius]) for beyond in beyonds)
 
     def cut(self, radius: int) -> float:
-        """Return what changes in the middle when the image ends at a distance."""
-        start = (self.first - radius) // self.align * self.align
+        """Return what changes in the middle when the image ends at a distance.
+
+        It is cut at an odd line of the grid, so that wider windows than those that
+        are known of show themselves.
+        """
+        start = (self.first - radius) // self.align
+        start = max(start - (start % 2 == 0), 0) * self.align
         stop = self.last + 1 + -(-radius // self.align) * self.align
-        near = self.image[..., start:stop, start:stop]
+        near = self.image.detach()[..., start:stop, start:stop]
         with torch.inference_mode():
-            whole, part = self.network(self.image), self.network(near)
+            part = self.network(near)
         size = self.align * self.factor
         here, there = self.first * self.factor, (self.first - start) * self.factor
         change = (
-            whole[..., here : here + size, here : here + size]
+            self.whole[..., here : here + size, here : here + size]
             - part[..., there : there + size, there : there + size]
         )
-        return float(change.abs().max())
+        return float(change.detach().abs().max())
 
 
 def _test_image(side: int) -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_structsr.errors import ModelError
 from napari_structsr.imaging.forward import ForwardModel
@@ -30,6 +30,10 @@ class SRModel:
         Parameters by name; none for interpolation.
     origin
         Name or path under which the model can be loaded again.
+    network
+        The network, where the card alone cannot say how to build it.
+    low_precision
+        Whether it may compute in half precision where the device is made for that.
 
     Raises
     ------
@@ -43,12 +47,16 @@ class SRModel:
         weights: Mapping[str, Tensor] | None = None,
         *,
         origin: str | None = None,
+        network: nn.Module | None = None,
+        low_precision: bool = True,
     ) -> None:
         self.card = card
         self.origin = origin or card.name
-        network = build_network(
-            card.architecture, factor=card.factor, options=card.options
-        )
+        self.low_precision = low_precision
+        if network is None:
+            network = build_network(
+                card.architecture, factor=card.factor, options=card.options
+            )
         self.network = network.eval().requires_grad_(False)
         try:
             self.network.load_state_dict(dict(weights or {}))
@@ -112,6 +120,12 @@ class SRModel:
     def align(self) -> int:
         """Input pixels of whose multiples tiles begin, where windows are."""
         return int(getattr(self.network, "align", 1))
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages that hold the code of the network, besides this one and torch."""
+        foreign = self.card.architecture in ("spandrel", "swinir")
+        return ("spandrel",) if foreign else ()
 
     @property
     def forward_model(self) -> ForwardModel:
