@@ -1,5 +1,8 @@
 import csv
+import importlib.util
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,23 +10,30 @@ import skimage.io
 import tifffile
 from typer.testing import CliRunner
 
+import napari_structsr as structsr
 from napari_structsr.benchmark.images import built_in_images, find_images
 from napari_structsr.benchmark.measures import MEASURES
+from napari_structsr.benchmark.methods import default_methods, load_methods
 from napari_structsr.benchmark.phantoms import nuclei
 from napari_structsr.benchmark.run import benchmark
 from napari_structsr.benchmark.settings import BenchmarkSettings
 from napari_structsr.benchmark.tracks import TRACKS, score, truth_of
 from napari_structsr.cli import app
+from napari_structsr.engine.catalogue import list_models
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
     Failed,
     Finished,
+    Progressed,
     Started,
     Warned,
+    result_of,
 )
 from napari_structsr.errors import ModelError, SettingsError, SourceError
 
+SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark_docs.py"
+WEIGHTS = Path(structsr.__file__).parent / "models" / "weights"
 QUALITY = ("quality.md", "quality.csv", "quality.json")
 
 
@@ -221,12 +231,80 @@ def test_a_wrong_setting_is_named(tmp_path):
     assert "--limit 0" in done.output
 
 
-def test_cancel_stops_before_the_next_image_and_writes_nothing(settings, tmp_path):
+def test_cancel_stops_after_the_plane_at_hand_and_writes_nothing(settings, tmp_path):
     cancel = Cancel()
-    cancel()
-    events = list(benchmark(tmp_path, settings=settings, cancel=cancel))
-    assert isinstance(events[-1], Cancelled)
+    events = []
+    for event in benchmark(tmp_path, settings=settings, cancel=cancel):
+        events.append(event)
+        if isinstance(event, Progressed):
+            cancel()
+    assert events[-1] == Cancelled(1)
+    assert len([event for event in events if isinstance(event, Progressed)]) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_files_of_weights_are_methods_named_by_their_stem(settings, tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        for ending in (".json", ".safetensors"):
+            shutil.copy(WEIGHTS / f"faithful-x2{ending}", tmp_path / folder)
+    names = tuple(f"{tmp_path}/{f}/faithful-x2.safetensors" for f in ("one", "two"))
+    methods = load_methods(("faithful", *names), TRACKS["x2-mild"], settings=settings)
+    assert [method.name for method in methods] == [
+        "bicubic",
+        "faithful",
+        "faithful, exact",
+        "faithful-x2",
+        "faithful-x2, exact",
+        "two/faithful-x2",
+        "two/faithful-x2, exact",
+    ]
+    assert methods[1].parameters == 158112
+    assert methods[1].learned
+    assert not methods[0].learned
+
+
+def test_a_method_that_makes_no_numbers_is_named(settings, monkeypatch):
+    _, method, _ = load_methods(("faithful",), TRACKS["x2-mild"], settings=settings)
+    plane = np.random.default_rng(0).random((32, 32)).astype(np.float32)
+    assert method.run(plane).shape == (64, 64)
+
+    def overflow(events):
+        return result_of(events) * np.float32(np.inf)
+
+    monkeypatch.setattr("napari_structsr.benchmark.methods.result_of", overflow)
+    with pytest.raises(ModelError, match="faithful made values that are no numbers"):
+        method.run(plane)
+
+
+def test_defaults_are_all_that_ship():
+    names = default_methods(2)
+    assert names[:3] == ["bicubic", "bilinear", "richardson-lucy"]
+    assert {card.name for card in list_models()} <= set(names)
+    assert len(names) == len(set(names))
+
+
+def test_the_page_of_the_documentation_is_made_of_a_run(run, tmp_path):
+    spec = importlib.util.spec_from_file_location("benchmark_docs", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    template = tmp_path / "template.md"
+    template.write_text(
+        "# Page\n\n[[shipped legend]]\n\n[[shipped x2-mild summary]]\n\n"
+        "[[shipped x2-mild PSNR / SSIM]]\n\n[[shipped figure crops-x2-mild.png Crops]]"
+        "\n[[begin matched]]\n[[matched x2-mild summary]]\n[[end matched]]\nEnd\n"
+    )
+    page = script.write_page({"shipped": run[0]}, template, tmp_path / "page.md")
+    text = page.read_text()
+    quality = (run[0] / "quality.md").read_text()
+    assert "[[" not in text
+    assert "matched" not in text.lower().replace("not matched", "")
+    tables = [part for part in text.split("\n\n") if part.startswith("| ")]
+    assert len(tables) == 4
+    assert all(table in quality for table in tables)
+    assert "### x2-mild" in text
+    assert "* *PSNR*" in text
+    assert (tmp_path / "images" / "benchmark-shipped-crops-x2-mild.png").exists()
 
 
 def test_limit_takes_the_first_of_each_source(data):

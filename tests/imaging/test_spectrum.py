@@ -56,6 +56,8 @@ def test_equal_images_resolve_two_pixels_and_unequal_ones_nothing():
     same = ring_correlation(image, image)
     assert float(same.resolution()) == 2
     assert float(same.correlation.min()) == pytest.approx(1)
+    flat = compare_band(torch.zeros_like(image), image, lowest=0.1, highest=0.5)
+    assert float(flat.power) == float(flat.correlation) == 0
     flat = ring_correlation(torch.zeros_like(image), image)
     assert float(flat.resolution()) == pytest.approx(256)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -68,18 +69,34 @@ def default_methods(factor: int) -> list[str]:
 
 
 def load_methods(
-    names: Sequence[str], track: Track, *, settings: BenchmarkSettings
+    names: Sequence[str],
+    track: Track,
+    *,
+    settings: BenchmarkSettings,
+    load: Callable[..., SRModel] = load_model,
 ) -> list[Method]:
     """Load methods for a track, bicubic first.
 
-    Learned methods appear once for each choice of agreement.
+    Learned methods appear once for each choice of agreement. Files are named by
+    their stem, and by as much of their path as is needed to tell them apart.
+
+    Parameters
+    ----------
+    names
+        Names of models, paths of .safetensors files, or "richardson-lucy".
+    track
+        The conditions.
+    settings
+        Agreement, device and precision.
+    load
+        `load_model`, or a cache of it, so that tracks share their models.
 
     Raises
     ------
     ModelError
         If a name is unknown or its model does not offer the factor.
     """
-    found = []
+    found: list[Method] = []
     for name in dict.fromkeys(["bicubic", *names]):
         if name == _DECONVOLUTION:
             found.append(
@@ -87,26 +104,39 @@ def load_methods(
             )
             continue
         try:
-            model = load_model(name, factor=track.factor)
+            model = load(name, factor=track.factor)
         except ModelError as error:
             raise ModelError(f"{error}; {_DECONVOLUTION} is a method too") from error
-        found += _through_engine(name, model, settings)
+        label = _label(name, {method.name for method in found})
+        found += _through_engine(label, model, settings)
     return found
 
 
+def _label(name: str, taken: set[str]) -> str:
+    """Return a short name that is not taken yet."""
+    path = Path(name)
+    if path.suffix != ".safetensors":
+        return name
+    parts = path.absolute().with_suffix("").parts
+    for count in range(1, len(parts)):
+        label = "/".join(parts[-count:])
+        if label not in taken:
+            return label
+    return name
+
+
 def _through_engine(
-    name: str, model: SRModel, settings: BenchmarkSettings
+    label: str, model: SRModel, settings: BenchmarkSettings
 ) -> list[Method]:
     """Run a model as users do."""
     count = parameters(model.network)
-    label = name if name == model.card.name else model.card.name + f" ({name})"
     if not count:
-        return [Method(label, _runner(model, settings, "off"))]
+        return [Method(label, _runner(label, model, settings, "off"))]
     cost = operations(model.network)
     return [
         Method(
             label if agreement == "off" else f"{label}, {agreement}",
-            _runner(model, settings, agreement),
+            _runner(label, model, settings, agreement),
             model.card,
             count,
             cost,
@@ -116,7 +146,7 @@ def _through_engine(
 
 
 def _runner(
-    model: SRModel, settings: BenchmarkSettings, agreement: str
+    label: str, model: SRModel, settings: BenchmarkSettings, agreement: str
 ) -> Callable[[Plane], Plane]:
     """Return what upscales a plane in memory."""
     chosen = UpscaleSettings.model_validate(
@@ -131,6 +161,10 @@ def _runner(
         """Upscale a plane."""
         events = upscale(open_source(image), model, MemorySink(), settings=chosen)
         result: Plane = result_of(events)
+        if not np.isfinite(result).all():
+            raise ModelError(
+                f"{label} made values that are no numbers; leave it out of --methods"
+            )
         return result
 
     return run

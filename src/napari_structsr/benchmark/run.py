@@ -6,6 +6,7 @@ once a track; what cannot be scored is left out with a warning.
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ from napari_structsr.benchmark.measures import Reference, busiest
 from napari_structsr.benchmark.methods import Method, default_methods, load_methods
 from napari_structsr.benchmark.settings import BenchmarkSettings
 from napari_structsr.benchmark.tracks import TRACKS, Track, truth_of
+from napari_structsr.engine.catalogue import load_model
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
@@ -128,9 +130,13 @@ def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Eve
         images = built_in_images(limit=settings.limit)
     else:
         images = find_images(settings.data, limit=settings.limit)
+    load = functools.cache(load_model)
     methods = {
         track.name: load_methods(
-            settings.methods or default_methods(track.factor), track, settings=settings
+            settings.methods or default_methods(track.factor),
+            track,
+            settings=settings,
+            load=load,
         )
         for track in tracks
     }
@@ -143,18 +149,26 @@ def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Eve
     for track in tracks:
         outcome.facts[track.name] = [_facts(m) for m in methods[track.name]]
         for image in images:
+            planes = _compare(image, track, methods[track.name], settings, outcome)
+            for warning in planes:
+                if warning:
+                    yield Warned(warning)
+                if cancel:
+                    break
             if cancel:
                 yield Cancelled(done)
                 return
-            yield from _compare(image, track, methods[track.name], settings, outcome)
             done += 1
             yield Progressed(done, total, f"{track.name}, {image.source}")
         if not outcome.sources(track.name):
             raise SourceError(
                 "no image could be scored: " + "; ".join(outcome.left_out)
             )
-        if settings.speed and not cancel:
+        if settings.speed:
             outcome.timings[track.name] = _timed(methods[track.name], track)
+    if cancel:
+        yield Cancelled(done)
+        return
     write_tables(outcome, out)
     draw_figures(outcome, out)
     yield Finished(out, outcome)
@@ -166,33 +180,44 @@ def _compare(
     methods: list[Method],
     settings: BenchmarkSettings,
     outcome: Comparison,
-) -> Iterator[Event]:
-    """Score every method on the planes of one image."""
+) -> Iterator[str | None]:
+    """Score every method on each plane of an image; yield why one is left out."""
     try:
         for name, plane in image.planes(settings.every):
-            where = f"{image.source}/{name}"
-            if fault := _fault(plane):
-                outcome.left_out.append(f"{track.name}, {where}: {fault}")
-                yield Warned(f"{where} is left out: {fault}")
-                continue
-            truth = truth_of(plane, track.factor)
-            measured = track.measure(truth)
-            reference = Reference(truth, measured, track)
-            part = busiest(truth, _EXAMPLE_SIDE)
-            parts = {}
-            for method in methods:
-                result = method.run(measured)
-                parts[method.name] = result[part]
-                values = reference.score(result)
-                outcome.scored.append(
-                    Scored(track.name, image.source, name, method.name, values)
-                )
-            examples = outcome.examples.setdefault(track.name, [])
-            if image.source not in {example.source for example in examples}:
-                examples.append(Example(image.source, name, truth[part], parts))
+            fault = _fault(plane)
+            if fault:
+                fault = f"{image.source}/{name} is left out: {fault}"
+                outcome.left_out.append(f"{track.name}, {fault}")
+            else:
+                _score(image.source, name, plane, track, methods, outcome)
+            yield fault
     except SourceError as error:
         outcome.left_out.append(f"{track.name}, {error}")
-        yield Warned(f"{error}; it is left out")
+        yield f"{error}; it is left out"
+
+
+def _score(
+    source: str,
+    name: str,
+    plane: npt.NDArray[Any],
+    track: Track,
+    methods: list[Method],
+    outcome: Comparison,
+) -> None:
+    """Measure a plane once, and score what every method makes of it."""
+    truth = truth_of(plane, track.factor)
+    measured = track.measure(truth)
+    reference = Reference(truth, measured, track)
+    part = busiest(truth, _EXAMPLE_SIDE)
+    parts = {}
+    for method in methods:
+        result = method.run(measured)
+        parts[method.name] = result[part].copy()
+        values = reference.score(result)
+        outcome.scored.append(Scored(track.name, source, name, method.name, values))
+    examples = outcome.examples.setdefault(track.name, [])
+    if source not in {example.source for example in examples}:
+        examples.append(Example(source, name, truth[part].copy(), parts))
 
 
 def _fault(plane: npt.NDArray[Any]) -> str | None:

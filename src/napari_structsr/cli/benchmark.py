@@ -72,7 +72,8 @@ def benchmark(
 
         cancel = Cancel()
         with cancelled_by_ctrl_c(cancel):
-            finished = follow(run(folder, settings=settings, cancel=cancel))
+            events = run(folder, settings=settings, cancel=cancel)
+            finished = follow(events, unit="images", again="nothing was written")
         out.print(f"wrote {finished.output}/quality.md", soft_wrap=True)
 
 

@@ -36,7 +36,7 @@ class Band:
         missing, above 1 it is exaggerated or noise.
     correlation
         Normalised cross-spectrum, shape (N,): 1 if all that is there is in its
-        place, 0 if it has nothing to do with the truth.
+        place, 0 if it has nothing to do with the truth or is empty.
     """
 
     power: Tensor
@@ -61,7 +61,11 @@ def compare_band(
     weight = inside * _twice(truth.shape[-1], device=truth.device)
     power_x, power_z = _sum(x.abs() ** 2 * weight), _sum(z.abs() ** 2 * weight)
     common = _sum((x * z.conj()).real * weight)
-    return Band(power_x / power_z, common / (power_x * power_z).sqrt())
+    smallest = torch.finfo(common.dtype).tiny
+    return Band(
+        power_x / power_z.clamp_min(smallest),
+        common / (power_x * power_z).clamp_min(smallest).sqrt(),
+    )
 
 
 @dataclass(frozen=True)
