@@ -80,7 +80,7 @@ def jensen_gap(functional, x, y, share):
 
 
 def monotonicity(functional, x, y):
-    """The inner product of gradient and argument differences: >= 0 if convex."""
+    """Return the product of gradient and argument differences: >= 0 if convex."""
     x, y = (image.clone().requires_grad_() for image in (x, y))
     (slope_x,) = torch.autograd.grad(functional(x), x)
     (slope_y,) = torch.autograd.grad(functional(y), y)
