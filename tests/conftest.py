@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -24,6 +26,35 @@ def truth():
 def measured(truth):
     """Measure the cell at half the resolution; shape (96, 112)."""
     return TRACKS["x2-mild"].measure(truth)
+
+
+@pytest.fixture
+def sharp(tmp_path, monkeypatch):
+    """Ship a model named sharp, that can be blended with faithful; return its folder.
+
+    Its weights are those of faithful, changed a little.
+    """
+    import torch
+
+    from napari_structsr.engine import catalogue
+    from napari_structsr.io.bundle import read_card, read_weights, write_bundle
+
+    folder = tmp_path / "weights"
+    shutil.copytree(catalogue._WEIGHTS, folder)
+    torch.manual_seed(0)
+    for factor in (2, 4):
+        path = folder / f"faithful-x{factor}.json"
+        card = read_card(path)
+        weights = {
+            name: value * (1 + 0.1 * torch.rand(value.shape))
+            for name, value in read_weights(path, sha256=card["sha256"]).items()
+        }
+        named = {"name": "sharp", "blend_with": "faithful", "description": "Test."}
+        write_bundle(folder / f"sharp-x{factor}", card | named, weights)
+    monkeypatch.setattr(catalogue, "_WEIGHTS", folder)
+    catalogue._shipped.cache_clear()
+    yield folder
+    catalogue._shipped.cache_clear()
 
 
 @pytest.fixture

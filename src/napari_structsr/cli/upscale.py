@@ -29,8 +29,11 @@ def upscale(
     ],
     factor: Annotated[int, typer.Option(help="2 or 4.")] = 2,
     model: Annotated[
-        str, typer.Option(help="Name, or .safetensors file.")
+        str, typer.Option(help="Name, or .safetensors or .pth file.")
     ] = "faithful",
+    sharpness: Annotated[
+        float, typer.Option(help="Of sharp: 0 is faithful, 1 is sharp.")
+    ] = 1.0,
     agreement: Annotated[
         str, typer.Option(help="With the measurement: off, noise or exact.")
     ] = "off",
@@ -74,7 +77,7 @@ def upscale(
 
         from napari_structsr.engine.catalogue import find_card, load_model
 
-        find_card(model, factor=factor)  # before anything slow
+        find_card(model, factor=factor, sharpness=sharpness)  # before anything slow
         from napari_structsr.engine import upscale as engine
         from napari_structsr.engine.events import Cancel
         from napari_structsr.io.source import open_source
@@ -82,7 +85,7 @@ def upscale(
         source = open_source(
             image, axes=axes, level=level, channels=_channels(channels)
         )
-        network = load_model(model, factor=factor)
+        network = load_model(model, factor=factor, sharpness=sharpness)
         if dry_run:
             out.print(str(engine.plan(source, network, sink, settings=settings)))
             return

@@ -26,7 +26,9 @@ class Record:
         Where the pixels came from: ``origin``, ``name``, ``axes``, ``shape``,
         ``dtype``, and ``options`` with which it was opened.
     model
-        Name, factor, hash of the weights, and point-spread width of the model.
+        Name, factor, hash of the weights, and point-spread width of the model; of one
+        that can be blended with another also ``sharpness``, and ``parents``, the
+        hashes of both.
     settings
         Every setting of the run, resolved: no "auto" is left.
     intensity
@@ -87,7 +89,11 @@ class Record:
         """Return the command line that repeats the run."""
         words = ["structsr", "upscale", self.source["origin"], output]
         options = {**self.source["options"], "model": self.model["name"]}
-        options |= {"factor": self.model["factor"], **self.settings}
+        options |= {
+            "sharpness": self.model.get("sharpness"),
+            "factor": self.model["factor"],
+            **self.settings,
+        }
         for key, value in options.items():
             if isinstance(value, list):
                 value = ",".join(map(str, value))

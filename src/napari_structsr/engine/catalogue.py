@@ -17,9 +17,11 @@ from napari_structsr.io.foreign import FOREIGN_ENDINGS, read_foreign
 from napari_structsr.models.card import ModelCard
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from napari_structsr.models.model import SRModel
 
-__all__ = ["find_card", "list_models", "load_model"]
+__all__ = ["find_card", "list_models", "load_model", "partner_of"]
 
 _FACTORS = (2, 4)
 _WEIGHTS = Path(str(resources.files("napari_structsr"))) / "models" / "weights"
@@ -48,7 +50,7 @@ def _shipped() -> list[ModelCard]:
     ]
 
 
-def find_card(name: str, *, factor: int | None) -> ModelCard:
+def find_card(name: str, *, factor: int | None, sharpness: float = 1.0) -> ModelCard:
     """Return the card of a model.
 
     Parameters
@@ -58,12 +60,19 @@ def find_card(name: str, *, factor: int | None) -> ModelCard:
     factor
         Upscaling factor; None takes the one of the file, or the first that is
         offered.
+    sharpness
+        As for `load_model`.
 
     Raises
     ------
     ModelError
-        If the model is unknown or does not offer the factor.
+        If the model is unknown or does not offer the factor or the sharpness.
     """
+    return _at_sharpness(_plain_card(name, factor), sharpness)
+
+
+def _plain_card(name: str, factor: int | None) -> ModelCard:
+    """Return the card of a model as it was trained."""
     path = Path(name)
     if _is_path(name):
         foreign = is_foreign(path)
@@ -79,7 +88,9 @@ def find_card(name: str, *, factor: int | None) -> ModelCard:
     return _offered(name, cards, factor)
 
 
-def load_model(name: str = "faithful", *, factor: int | None = 2) -> SRModel:
+def load_model(
+    name: str = "faithful", *, factor: int | None = 2, sharpness: float = 1.0
+) -> SRModel:
     """Load a model and check it against its card.
 
     Parameters
@@ -91,25 +102,72 @@ def load_model(name: str = "faithful", *, factor: int | None = 2) -> SRModel:
     factor
         Upscaling factor along y and x; None takes the one of the file, or the first
         that is offered.
+    sharpness
+        For models whose card names another to blend with, as `sharp` does with
+        `faithful`: 0 is the other model, 1 the model itself, and between them are
+        the weights between theirs.
 
     Raises
     ------
     ModelError
-        If the model is unknown, does not offer the factor, or is damaged.
+        If the model is unknown, does not offer the factor or the sharpness, or is
+        damaged.
     """
     from napari_structsr.models.model import SRModel
 
     path = Path(name)
     if _is_path(name) and is_foreign(path):
         found = read_foreign(path)
-        _offered(name, [foreign_card(found, path)], factor)
+        _at_sharpness(_offered(name, [foreign_card(found, path)], factor), sharpness)
         return foreign_model(found, path)
-    card = find_card(name, factor=factor)
+    plain = _plain_card(name, factor)
+    card = _at_sharpness(plain, sharpness)
     if card.architecture in ("bicubic", "bilinear"):
         return SRModel(card)
     weights = read_weights(_weights_of(name, card), sha256=card.sha256)
+    if plain.blend_with and sharpness < 1:
+        weights = _blended(plain, plain.blend_with, weights, sharpness)
     origin = str(path.absolute()) if _is_path(name) else name
     return SRModel(card, weights, origin=origin)
+
+
+def partner_of(name: str) -> str | None:
+    """Return the name of the model with which a shipped one can be blended."""
+    cards = (card for card in _shipped() if card.name == name)
+    return next((card.blend_with for card in cards), None)
+
+
+def _at_sharpness(card: ModelCard, sharpness: float) -> ModelCard:
+    """Return the card of a model at a sharpness."""
+    if not 0 <= sharpness <= 1:
+        raise ModelError(
+            f"the sharpness {sharpness} lies outside 0..1; 0 is the faithful end, "
+            "1 the sharp one"
+        )
+    if card.blend_with is None:
+        if sharpness == 1:
+            return card
+        able = dict.fromkeys(one.name for one in list_models() if one.blend_with)
+        raise ModelError(
+            f"model {card.name!r} has no sharpness to choose, {sharpness} was asked "
+            f"for; leave it out{', or choose ' + ' or '.join(able) if able else ''}"
+        )
+    if sharpness == 1:
+        return card.model_copy(update={"sharpness": 1.0})
+    from napari_structsr.models.blending import blended_card
+
+    return blended_card(card, _plain_card(card.blend_with, card.factor), sharpness)
+
+
+def _blended(
+    card: ModelCard, partner: str, weights: dict[str, Tensor], sharpness: float
+) -> dict[str, Tensor]:
+    """Return weights on the line between a model and its partner."""
+    from napari_structsr.models.blending import blended_weights
+
+    other = _plain_card(partner, card.factor)
+    read = read_weights(_weights_of(partner, other), sha256=other.sha256)
+    return blended_weights(weights, read, sharpness)
 
 
 def _offered(name: str, cards: list[ModelCard], factor: int | None) -> ModelCard:

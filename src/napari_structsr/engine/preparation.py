@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from napari_structsr.core.axes import Channel, ImageSpec, check_plane
 from napari_structsr.core.grid import TileGrid
@@ -21,6 +22,7 @@ from napari_structsr.engine.versions import versions
 from napari_structsr.errors import SettingsError, SinkError
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
+from napari_structsr.models.card import ModelCard
 
 __all__ = ["AHEAD", "checked_spec", "planned", "record_of", "tile_grid", "with_windows"]
 
@@ -124,6 +126,7 @@ def record_of(source: Source, computer: TileComputer) -> Record:
             "factor": model.factor,
             "sha256": model.card.sha256,
             "psf_sigma": model.card.psf_sigma,
+            **_blend_of(model.card),
         },
         settings={
             **computer.settings.model_dump(),
@@ -136,3 +139,11 @@ def record_of(source: Source, computer: TileComputer) -> Record:
         device=device.label,
         versions=versions(*model.packages),
     )
+
+
+def _blend_of(card: ModelCard) -> dict[str, Any]:
+    """Return what a record says of a model that can be blended with another."""
+    if card.sharpness is None:
+        return {}
+    made_of = {"parents": card.parents} if card.sharpness < 1 else {}
+    return {"sharpness": card.sharpness, **made_of}

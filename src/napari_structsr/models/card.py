@@ -76,6 +76,11 @@ class ModelCard(BaseModel):
     seen_megapixels
         Measured pixels seen in training, in millions, with those that the weights it
         was started from had seen.
+    blend_with
+        Name of the model with which it can be blended; this one is the sharper.
+    sharpness
+        Share of the way from that model to this one, of a model in use; None where
+        there is no other.
     radius
         Measured pixels that a tile reads around itself; None takes the exact
         receptive field. Measured for deep networks, see `models.influence`.
@@ -104,6 +109,8 @@ class ModelCard(BaseModel):
     sha256: str | None = None
     purpose: Literal["use", "comparison"] = "use"
     seen_megapixels: float | None = None
+    blend_with: str | None = None
+    sharpness: float | None = Field(default=None, ge=0, le=1)
     radius: int | None = Field(default=None, ge=0)
     seam: float | None = Field(default=None, ge=0)
     parents: list[str] = []
