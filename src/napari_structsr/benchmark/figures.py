@@ -44,7 +44,7 @@ def draw_crops(outcome: Comparison, track: str, path: Path) -> None:
     examples = outcome.examples[track][:_MOST_SOURCES]
     names = [fact.name for fact in outcome.facts[track]]
     columns = ["truth", *names]
-    figure = _figure(_INCH * len(columns), (_INCH + 0.22) * len(examples) + 0.3)
+    figure = _figure(_INCH * len(columns), (_INCH + 0.16) * len(examples) + 0.3)
     grid = figure.subplots(len(examples), len(columns), squeeze=False)
     for row, example in zip(grid, examples, strict=True):
         black, white = np.percentile(example.truth, (0.1, 99.9))
@@ -116,6 +116,6 @@ def _figure(width: float, height: float) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -38,6 +38,8 @@ _STRUCTURE = (
     "lines",
     "structure",
 )
+_COST = ["k parameters", "M operations a pixel", "Mpx seen"]
+_BASES = ("bicubic", "faithful")  # what times are compared with
 _BY_SOURCE = (
     ("psnr", "ssim"),
     ("gradient_error", "power_in"),
@@ -84,7 +86,7 @@ def track_tables(outcome: Comparison, track: str) -> str:
     for keys in (_PIXELS, _DETAIL, _STRUCTURE):
         head = ["method", *(MEASURES[key].title for key in keys)]
         last = keys is _STRUCTURE
-        head += ["M operations a pixel", "Mpx seen"] if last else []
+        head += _COST if last else []
         rows = []
         for fact in facts:
             row = [fact.name]
@@ -133,11 +135,11 @@ def _legend() -> str:
 
 
 def _cost(fact: MethodFacts) -> list[str]:
-    """Write operations and pixels seen."""
+    """Write parameters, operations and pixels seen."""
     if not fact.learned:
-        return ["-", "-"]
-    seen = fact.seen_megapixels
-    return [f"{fact.operations / 1e6:.3f}", "?" if seen is None else f"{seen:.0f}"]
+        return ["-", "-", "-"]
+    seen = "?" if fact.seen_megapixels is None else f"{fact.seen_megapixels:.0f}"
+    return [f"{fact.parameters / 1e3:.0f}", f"{fact.operations / 1e6:.3f}", seen]
 
 
 def _as_json(outcome: Comparison) -> dict[str, Any]:
@@ -170,8 +172,6 @@ def _as_json(outcome: Comparison) -> dict[str, Any]:
 
 def _write_speed(outcome: Comparison, out: Path) -> None:
     """Write what depends on the machine."""
-    head = ["method", "ms", "input Mpx/s", "times bicubic", "parameters"]
-    head += ["M operations a pixel", "Mpx seen", "training"]
     parts = [
         "# Speed",
         f"{platform.processor() or platform.machine()}, torch {torch.__version__}, "
@@ -181,14 +181,17 @@ def _write_speed(outcome: Comparison, out: Path) -> None:
     ]
     rows = []
     for track, timings in outcome.timings.items():
-        base = next(t.seconds for t in timings if t.method == "bicubic")
+        bases = [t for t in timings if t.method in _BASES]
+        head = ["method", "ms", "input Mpx/s"]
+        head += [f"times {base.method}" for base in bases]
+        head += [*_COST, "training"]
         facts = {fact.name: fact for fact in outcome.facts[track]}
         table = []
         for timing in timings:
             fact = facts[timing.method]
             speed = timing.pixels / timing.seconds / 1e6
             row = [timing.method, f"{timing.seconds * 1e3:.0f}", f"{speed:.3g}"]
-            row += [f"{timing.seconds / base:.2f}", str(fact.parameters or "-")]
+            row += [f"{timing.seconds / base.seconds:.2f}" for base in bases]
             row += [*_cost(fact), fact.training or "-"]
             table.append(row)
             rows.append((track, timing.method, timing.pixels, timing.seconds))
