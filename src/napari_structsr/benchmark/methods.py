@@ -83,7 +83,7 @@ def load_methods(
     Parameters
     ----------
     names
-        Names of models, paths of .safetensors files, or "richardson-lucy".
+        Names of models, paths of weights, or "richardson-lucy".
     track
         The conditions.
     settings
@@ -115,8 +115,8 @@ def load_methods(
 def _label(name: str, taken: set[str]) -> str:
     """Return a short name that is not taken yet."""
     path = Path(name)
-    if path.suffix != ".safetensors":
-        return name
+    if not path.suffix and len(path.parts) == 1:
+        return name  # of a model that ships
     parts = path.absolute().with_suffix("").parts
     for count in range(1, len(parts)):
         label = "/".join(parts[-count:])
