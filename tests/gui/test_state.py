@@ -60,6 +60,22 @@ def test_unknown_model_of_the_settings_falls_back_to_the_first():
     assert state.choice.model == "faithful"
 
 
+def test_sharpness_is_asked_for_models_with_a_partner_alone():
+    def found(model: str):
+        choice = Choice(model=model, sharpness=0.6)
+        return resolve(choice, [CELLS], models=MODELS, blending={"faithful"})
+
+    assert found("faithful").shows_sharpness
+    assert found("faithful").choice.sharpness == 0.6
+    assert not found("bicubic").shows_sharpness
+    assert found("bicubic").choice.sharpness == 1
+
+
+def test_the_label_names_a_sharpness_below_the_whole():
+    assert Choice(model="sharp", sharpness=0.6).label == "×2 sharp 60%"
+    assert Choice(model="sharp").label == "×2 sharp"
+
+
 @pytest.mark.parametrize(("layers", "shown"), [([CELLS], False), ([TISSUE], True)])
 def test_colour_is_asked_for_colour_alone(layers, shown):
     assert resolve(Choice(), layers, models=MODELS).shows_color is shown

@@ -17,7 +17,7 @@ import napari
 import napari_structsr as sr
 
 source = sr.open_source(napari.current_viewer().layers[{name!r}])
-model = sr.load_model({model!r}, factor={factor})
+model = sr.load_model({model})
 sink = sr.OmeZarrSink({path!r})
 settings = sr.UpscaleSettings({settings})
 sr.result_of(sr.upscale(source, model, sink, settings=settings))
@@ -44,16 +44,21 @@ def command_for(layer: Image, choice: Choice) -> str:
         options["color"] = choice.color
     if choice.tile is not None:
         options["tile"] = choice.tile
+    sharpness = None if choice.sharpness == 1 else choice.sharpness
     if not layer.source.path:
+        model = f"{choice.model!r}, factor={choice.factor}"
+        if sharpness is not None:
+            model += f", sharpness={sharpness}"
         return _SCRIPT.format(
             name=layer.name,
-            model=choice.model,
-            factor=choice.factor,
+            model=model,
             path=output,
             settings=", ".join(f"{key}={value!r}" for key, value in options.items()),
         )
     words = ["structsr", "upscale", str(layer.source.path), output]
     words += ["--factor", str(choice.factor), "--model", choice.model]
+    if sharpness is not None:
+        words += ["--sharpness", str(sharpness)]
     for key, value in options.items():
         words += [f"--{key}", str(value)]
     return shlex.join(words)

@@ -109,7 +109,9 @@ def _planned(parts: Sequence[Part], cancel: Cancel) -> Iterator[Event]:
     plans: list[Plan] = []
     kept = 0
     for source, choice, sink in parts:
-        model = load_model(choice.model, factor=choice.factor)
+        model = load_model(
+            choice.model, factor=choice.factor, sharpness=choice.sharpness
+        )
         made = plan(source, model, sink, settings=engine_settings(choice))
         kept += made.output_bytes if isinstance(sink, MemorySink) else 0
         plans.append(made)

@@ -15,6 +15,7 @@ from magicgui.widgets import FileEdit
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSizePolicy, QWidget
+from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
 from napari_structsr.gui.state import AGREEMENTS, COLORS, Choice, DockState
@@ -42,6 +43,12 @@ class UpscaleForm(QWidget):
         narrow = QSizePolicy.Policy.Ignored  # a sentence does not widen the dock
         self.layers_label.setSizePolicy(narrow, QSizePolicy.Policy.Preferred)
         self.model = _combo({name: (name, text) for name, text in models.items()})
+        self.sharpness = QLabeledSlider(Qt.Orientation.Horizontal)
+        self.sharpness.setRange(0, 100)
+        self.sharpness.setPageStep(10)
+        self.sharpness.setToolTip(
+            "0 is faithful, 100 is sharp: more contrast in fine detail, more risk."
+        )
         self.factor = _combo({n: (f"×{n}", "") for n in (2, 4)})
         self.factor.setToolTip("Pixels along y and x for each pixel of the image.")
         self.agreement = _combo(AGREEMENTS)
@@ -67,6 +74,7 @@ class UpscaleForm(QWidget):
         self._layout.setFieldGrowthPolicy(grow)
         self._layout.addRow("Layers", self.layers_label)
         self._layout.addRow("Model", self.model)
+        self._layout.addRow("Sharpness", self.sharpness)
         self._layout.addRow("Factor", self.factor)
         self._layout.addRow("Agreement", self.agreement)
         self._layout.addRow("Colour", self.color)
@@ -75,6 +83,7 @@ class UpscaleForm(QWidget):
         for combo in self._combos():
             combo.currentIndexChanged.connect(self._tell)
         self.folder.changed.connect(self._tell)
+        self.sharpness.valueChanged.connect(self._tell)
 
     def choice(self) -> Choice:
         """Return what the form says."""
@@ -89,6 +98,7 @@ class UpscaleForm(QWidget):
             folder=folder,
             device=self._base.device,
             tile=self._base.tile,
+            sharpness=self.sharpness.value() / 100,
         )
 
     def show_choice(self, choice: Choice) -> None:
@@ -99,6 +109,8 @@ class UpscaleForm(QWidget):
         _select(self.agreement, choice.agreement)
         _select(self.color, choice.color)
         _select(self.output, "memory" if choice.folder is None else "zarr")
+        with signals_blocked(self.sharpness):
+            self.sharpness.setValue(round(100 * choice.sharpness))
 
     def show_state(self, state: DockState) -> None:
         """Show the layers, and only the rows and factors that have a meaning."""
@@ -108,6 +120,7 @@ class UpscaleForm(QWidget):
             if item := factors.item(index):
                 item.setEnabled(self.factor.itemData(index) in state.factors)
         _select(self.factor, state.choice.factor)
+        self._layout.setRowVisible(self.sharpness, state.shows_sharpness)
         self._layout.setRowVisible(self.color, state.shows_color)
         self._layout.setRowVisible(self.folder.native, state.choice.folder is not None)
         for combo in self._combos():

@@ -24,5 +24,6 @@ def preferred_choice(*, factor: int = 2) -> Choice:
         factor=factor,
         agreement=wishes.agreement,
         device=wishes.device,
+        sharpness=wishes.sharpness / 100,
         tile=max(_SMALLEST_TILE, wishes.tile) if wishes.tile else None,
     )

@@ -14,6 +14,7 @@ from napari.layers import Image, Layer
 from napari.utils import progress
 from napari.viewer import Viewer
 
+from napari_structsr.engine.catalogue import partner_of
 from napari_structsr.engine.events import (
     Cancel,
     Event,
@@ -92,7 +93,7 @@ def upscale_events(
     from napari_structsr.engine.catalogue import load_model
     from napari_structsr.engine.upscale import upscale
 
-    model = load_model(choice.model, factor=choice.factor)
+    model = load_model(choice.model, factor=choice.factor, sharpness=choice.sharpness)
     settings = engine_settings(choice)
     yield from upscale(source, model, sink, settings=settings, cancel=cancel)
 
@@ -122,8 +123,12 @@ def names_of(viewer: Viewer) -> set[str]:
 
 
 def fitting(choice: Choice, layer: Image) -> Choice:
-    """Drop wishes that have no meaning for the layer."""
-    return choice if layer.rgb else replace(choice, color="channels")
+    """Drop wishes that have no meaning for the layer or the model."""
+    if not layer.rgb:
+        choice = replace(choice, color="channels")
+    if partner_of(choice.model) is None:
+        choice = replace(choice, sharpness=1.0)
+    return choice
 
 
 def engine_settings(choice: Choice) -> UpscaleSettings:

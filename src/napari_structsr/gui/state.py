@@ -7,7 +7,7 @@ shown, and why a button cannot work.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -63,6 +63,8 @@ class Choice:
         "auto", "cpu", "cuda" or "mps".
     tile
         Input pixels along the side of what is computed at once; None chooses.
+    sharpness
+        Share of the way to the model from the one it can be blended with.
     """
 
     model: str = "faithful"
@@ -72,11 +74,13 @@ class Choice:
     folder: Path | None = None
     device: str = "auto"
     tile: int | None = None
+    sharpness: float = 1.0
 
     @property
     def label(self) -> str:
         """What is appended to the name of a layer."""
-        return f"×{self.factor} {self.model}"
+        share = "" if self.sharpness == 1 else f" {self.sharpness:.0%}"
+        return f"×{self.factor} {self.model}{share}"
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,8 @@ class DockState:
         What the model offers.
     shows_color
         Whether the choice of colour handling has a meaning.
+    shows_sharpness
+        Whether the model can be blended with another.
     run, preview, copy
         Why the button cannot work; None if it can.
     """
@@ -120,6 +126,7 @@ class DockState:
     layers: str
     factors: tuple[int, ...]
     shows_color: bool
+    shows_sharpness: bool
     run: str | None
     preview: str | None
     copy: str | None
@@ -130,6 +137,7 @@ def resolve(
     layers: Sequence[LayerFacts],
     *,
     models: Mapping[str, tuple[int, ...]],
+    blending: Collection[str] = (),
     fault: str | None = None,
     busy: bool = False,
     view: str | None = None,
@@ -144,6 +152,8 @@ def resolve(
         The selected layers.
     models
         Factors that each model offers.
+    blending
+        The models that can be blended with another.
     fault
         What the estimate found wrong, in words.
     busy
@@ -165,10 +175,16 @@ def resolve(
     elif folder is not None and not folder.is_dir():
         missing = f"The folder {folder} does not exist."
     return DockState(
-        choice=replace(choice, model=model, factor=factor),
+        choice=replace(
+            choice,
+            model=model,
+            factor=factor,
+            sharpness=choice.sharpness if model in blending else 1.0,
+        ),
         layers=_text(layers),
         factors=factors,
         shows_color=any(layer.rgb for layer in able),
+        shows_sharpness=model in blending,
         run=none or running or missing or fault,
         preview=none or running or several or view,
         copy=none or missing,

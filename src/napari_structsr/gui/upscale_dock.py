@@ -54,6 +54,7 @@ class UpscaleDock(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._models = _offers()
+        self._blending = {card.name for card in list_models() if card.blend_with}
         self._preview = Preview(napari_viewer)
         self._fault: str | None = None
         self._mouse = QCursor.pos()
@@ -156,6 +157,7 @@ class UpscaleDock(QWidget):
                 for layer in self._selected()
             ],
             models=self._models,
+            blending=self._blending,
             fault=self._fault,
             busy=self._busy,
             view=view_obstacle(self._viewer, able[0] if able else None),
