@@ -264,3 +264,18 @@ def test_unknown_units_do_not_reach_the_file(stack, tmp_path):
     )
     path = write(plain, tmp_path / "a.ome.zarr")
     assert all(axis.unit is None for axis in open_source(path).spec.axes.items)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("shard", [32, 64])
+def test_dark_regions_are_written_too(tmp_path, version, shard):
+    """Zarr leaves out chunks of zeros unless it is told not to."""
+    dark = np.zeros((2, 100, 90), np.uint16)
+    dark[1, :20, :20] = np.arange(400).reshape(20, 20)
+    path = tmp_path / "dark.ome.zarr"
+    write(calibrated(dark, "zyx"), path, version=version, chunk=32, shard=shard)
+    assert read_record(path)[0] == "finished"
+    found = zarr.open_array(path / "0", mode="r")[:]
+    assert found.shape == (2, 200, 180)
+    assert not found[0].any()
+    assert found[1, :40, :40].any()

@@ -127,12 +127,11 @@ class ChunkStore:
         self.layout = layout
         for torn in root.rglob("*.partial"):  # chunks that a kill left behind
             torn.unlink()
-        self.arrays: list[Any] = [
-            zarr.open_array(
-                root / str(number), mode="r+", config={"write_empty_chunks": True}
-            )
-            for number in range(len(layout.levels))
-        ]
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            self.arrays: list[Any] = [
+                zarr.open_array(root / str(number), mode="r+")
+                for number in range(len(layout.levels))
+            ]
         self.journal = Journal(root / JOURNAL)
         self.done = self.journal.finished(0)
 
