@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from importlib import resources
+from pathlib import PurePath
 
 from napari_structsr.models.card import DataSource, ModelCard
 from napari_structsr.training.config import LossConfig, Recipe
@@ -57,12 +58,19 @@ def card_of(
         intensity_equivariant=recipe.network.architecture == "residual-generator",
         training=f"{_aim(recipe)}; {_kind(recipe)}; {how}",
         data=data,
-        recipe=recipe.model_dump_json(exclude_defaults=True),
+        recipe=_portable(recipe).model_dump_json(exclude_defaults=True),
         seed=recipe.seed,
         purpose=recipe.purpose,
         seen_megapixels=round(before + megapixels, 1),
         parents=[parent.sha256] if parent and parent.sha256 else [],
     )
+
+
+def _portable(recipe: Recipe) -> Recipe:
+    """Name a parent by its file alone: cards travel, folders do not."""
+    if recipe.start is None:
+        return recipe
+    return recipe.model_copy(update={"start": PurePath(recipe.start).name})
 
 
 def _aim(recipe: Recipe) -> str:
