@@ -110,9 +110,9 @@ def _weights(path: Path, data: bytes) -> dict[str, Any]:
         else:
             found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # damage shows itself in many ways
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = _reason(error)
         raise ModelError(
-            f"{path} is damaged or holds more than weights ({reason[:200]}); files "
+            f"{path} is damaged or holds more than weights ({reason}); files "
             "with other Python objects can run programs and are not opened: get the "
             "file again, or as .safetensors"
         ) from error
@@ -149,10 +149,10 @@ def _recognised(path: Path, weights: dict[str, Any]) -> Any:
                 "see the list at github.com/chaiNNer-org/spandrel"
             ) from error
         except Exception as error:  # parts are missing, or have another shape
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            reason = _reason(error)
             raise ModelError(
                 f"the weights in {path} do not fit the architecture they seem to "
-                f"belong to ({reason[:200]}); get the file again"
+                f"belong to ({reason}); get the file again"
             ) from error
 
 
@@ -176,3 +176,8 @@ def _check_purpose(path: Path, descriptor: Any) -> None:
                 f"{path} ({name}) has {channels} channels; give a model for grey or "
                 "RGB images"
             )
+
+
+def _reason(error: Exception) -> str:
+    """Return the kind and the first line of an error, kept short."""
+    return f"{type(error).__name__}: {error}".strip().partition("\n")[0][:200]
