@@ -115,3 +115,19 @@ def test_no_json_is_refused(bundle):
     bundle.with_suffix(".json").write_text("{")
     with pytest.raises(ModelError, match="restore"):
         load_model(str(bundle))
+
+
+def test_methods_to_compare_with_are_loaded_but_not_offered(sharp):
+    card = json.loads((sharp / "sharp-x2.json").read_text())
+    (sharp / "sharp-x2.json").unlink()
+    (sharp / "sharp-x2.safetensors").rename(sharp / "srgan-x2.safetensors")
+    card |= {"name": "srgan", "purpose": "comparison", "seen_megapixels": 12.5}
+    (sharp / "srgan-x2.json").write_text(json.dumps(card))
+
+    assert "srgan" not in {card.name for card in list_models()}
+    compared = list_models(purpose="comparison")
+    assert "srgan" in {card.name for card in compared}
+    assert load_model("srgan").card.seen_megapixels == 12.5
+    with pytest.raises(ModelError, match="no model named 'srgam'") as refused:
+        load_model("srgam")
+    assert "srgan" not in str(refused.value)

@@ -19,6 +19,7 @@ from napari_structsr import (
     upscale,
 )
 from napari_structsr.engine.catalogue import find_card
+from napari_structsr.engine.device import choose_device
 from napari_structsr.engine.events import Finished
 from napari_structsr.errors import ModelError
 from napari_structsr.models.foreign import ForeignNetwork
@@ -162,6 +163,16 @@ def test_the_record_repeats_the_run(tmp_path, pixels):
     assert finished.record.model["sha256"] == find_card(str(path), factor=2).sha256
     assert f"--model '{path}'" in finished.record.command()
     assert "spandrel" in finished.record.versions
+
+
+def test_half_precision_is_left_to_networks_that_bear_it(tmp_path):
+    for network, low in (("ESRGAN", True), ("SwinIR", False)):
+        path = tmp_path / f"{network}.pth"
+        written(path, network, 1, 2)
+        model = load_model(str(path))
+        assert model.low_precision is low
+        device, _ = choose_device("cpu", "auto", model)
+        assert low or device.precision == "float32"
 
 
 class Trap:
