@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from napari_structsr.errors import ModelError
 from napari_structsr.models.generator import ResidualGenerator, interpolate
+from napari_structsr.models.over_bicubic import OverBicubic
 from napari_structsr.models.rrdb import RRDBNet
 from napari_structsr.models.srresnet import SRResNet
 from napari_structsr.models.swinir import SwinIRNet
@@ -38,7 +39,8 @@ def build_network(
     factor
         Upscaling factor along y and x.
     options
-        Arguments of the architecture, such as width and blocks.
+        Arguments of the architecture, such as width and blocks. With
+        ``over_bicubic=1`` the network adds to bicubic interpolation.
 
     Returns
     -------
@@ -58,8 +60,10 @@ def build_network(
             f"the architecture {architecture!r} is unknown; choose one of "
             f"{', '.join((*_NETWORKS, *_INTERPOLATIONS))}"
         )
+    own = {name: value for name, value in options.items() if name != "over_bicubic"}
     try:
-        return _NETWORKS[architecture](factor, **options)
+        network = _NETWORKS[architecture](factor, **own)
+        return OverBicubic(network) if options.get("over_bicubic") else network
     except TypeError as error:
         raise ModelError(
             f"the options {dict(options)} do not belong to the architecture "

@@ -61,6 +61,7 @@ def card_of(
         recipe=_portable(recipe).model_dump_json(exclude_defaults=True),
         seed=recipe.seed,
         purpose=recipe.purpose,
+        blend_with=recipe.blend_with,
         seen_megapixels=round(before + megapixels, 1),
         parents=[parent.sha256] if parent and parent.sha256 else [],
     )

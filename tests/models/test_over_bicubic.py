@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from napari_structsr.models.build import build_network
+from napari_structsr.models.generator import interpolate
+
+OPTIONS = {
+    "srresnet": {"width": 8, "blocks": 1},
+    "rrdb": {"width": 8, "growth": 4, "blocks": 1},
+    "swinir": {"width": 12, "depth": 2, "stages": 1, "heads": 2},
+}
+
+
+@pytest.mark.parametrize("architecture", OPTIONS)
+def test_the_network_is_added_to_bicubic(architecture):
+    torch.manual_seed(0)
+    options = OPTIONS[architecture]
+    plain = build_network(architecture, factor=2, options=options).eval()
+    around = build_network(
+        architecture, factor=2, options=options | {"over_bicubic": 1}
+    ).eval()
+    around.network.load_state_dict(plain.state_dict())
+    image = torch.rand(1, 1, 21, 19)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            around(image),
+            interpolate(image, 2, mode="bicubic") + around.gain * plain(image),
+        )
+    assert around.receptive_radius == plain.receptive_radius
+    assert around.align == getattr(plain, "align", 1)
+    assert (
+        build_network(architecture, factor=2, options=options | {"over_bicubic": 0})
+        .state_dict()
+        .keys()
+        == plain.state_dict().keys()
+    )
