@@ -36,7 +36,7 @@ def test_matched_recipes_share_data_pixels_and_operations():
 
 def test_ablations_differ_from_sharp_in_one_thing():
     sharp = read_recipe("sharp-x2").model_dump()
-    for name in ("unconditional", "no-structure", "no-data", "no-content"):
+    for name in ("unconditional", "no-structure", "no-data", "no-texture"):
         other = read_recipe(f"sharp-{name}-x2").model_dump()
         about = {"name", "description", "purpose", "blend_with"}
         changed = {key for key in sharp if sharp[key] != other[key]} - about

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from napari_structsr.imaging.forward import ForwardModel, smooth
 from napari_structsr.models.discriminator import PatchDiscriminator, PlainDiscriminator
 from napari_structsr.training.config import LossConfig
-from napari_structsr.training.content import GaborContent
+from napari_structsr.training.content import GaborTexture
 from napari_structsr.training.losses import (
     adversarial_loss,
     discriminator_loss,
@@ -57,24 +57,27 @@ def test_terms_are_weighted_and_named():
     measured = model(truth)
     pairs = Pairs(measured, truth, torch.full_like(measured, 1e-4), model)
     candidate = truth + 0.1
-    config = LossConfig(mse=2.0, pixel=1.0, ssim=0.1, gradient=0.2, data=0.3)
-    terms = generator_terms(candidate, pairs, config, None)
-    assert set(terms) == {"mse", "pixel", "ssim", "gradient", "data"}
+    config = LossConfig(mse=2.0, pixel=1.0, ssim=0.1, gradient=0.2, data=0.3, texture=2)
+    texture = GaborTexture()
+    terms = generator_terms(candidate, pairs, config, {"texture": texture})
+    assert set(terms) == {"mse", "pixel", "ssim", "gradient", "data", "texture"}
+    assert terms["texture"] == 2 * texture(candidate, truth)
     assert float(terms["mse"]) == pytest.approx(2 * 0.01, rel=1e-4)
     assert float(terms["pixel"]) == pytest.approx(0.1, rel=0.02)
     assert float(terms["gradient"]) == pytest.approx(0, abs=1e-6)
-    assert float(generator_terms(truth, pairs, config, None)["data"]) < 1e-6
+    exact = generator_terms(truth, pairs, config, {"texture": texture})
+    assert float(sum(exact.values())) < 1e-6
 
 
-def test_content_ignores_phase_and_sees_blur():
+def test_texture_ignores_phase_and_sees_blur():
     """Texture that moved by a little costs less than texture that is gone."""
-    content = GaborContent()
+    texture = GaborTexture()
     truth = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     truth = smooth(truth, 1.0)
-    assert float(content(truth, truth)) == 0
+    assert float(texture(truth, truth)) == 0
     moved, blurred = truth.roll(1, dims=3), smooth(truth, 2.0)
     assert F.mse_loss(moved, truth) > 0.5 * F.mse_loss(blurred, truth)
-    assert content(moved, truth) < 0.5 * content(blurred, truth)
+    assert texture(moved, truth) < 0.5 * texture(blurred, truth)
 
 
 def test_conditional_discriminator_sees_the_measurement_and_the_other_does_not():

@@ -96,9 +96,11 @@ class LossConfig(_Table):
         Mean squared difference.
     pixel, ssim, gradient, data
         Terms of the convex functional, `napari_structsr.imaging.convex`.
+    texture
+        Difference of Gabor magnitudes: how strong detail is, wherever its crests lie.
     content
-        Distance of features: VGG19 if torchvision's weights lie in its cache,
-        otherwise Gabor magnitudes; the card of the model says which.
+        Distance of VGG19 features, if torchvision's weights lie in its cache; otherwise
+        the same as `texture`. The card of the model says which.
     """
 
     mse: Weight = 0.0
@@ -106,6 +108,7 @@ class LossConfig(_Table):
     ssim: Weight = 0.0
     gradient: Weight = 0.0
     data: Weight = 0.0
+    texture: Weight = 0.0
     content: Weight = 0.0
 
     @model_validator(mode="after")

@@ -1,8 +1,11 @@
-"""Content losses: distance of features, as SRGAN and ESRGAN are trained with.
+"""Losses on features: texture, and the content loss of SRGAN and ESRGAN.
 
-As published, the features are those of VGG19. Its weights are used when torchvision
-has them in its cache; they are never downloaded. Otherwise Gabor magnitudes stand in,
-which need no weights; whoever trains with them says so.
+Texture is the difference of Gabor magnitudes: it asks for detail as strong as that of
+the truth, and leaves open where its crests lie, which pixel differences punish twice.
+
+The published content loss is the distance of VGG19 features. Its weights are used
+when torchvision has them in its cache; they are never downloaded. Otherwise Gabor
+magnitudes stand in, and the card of the model says so.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["GaborContent", "VGGContent", "content_loss"]
+__all__ = ["GaborTexture", "VGGContent", "content_loss"]
 
 _VGG_FILE = "vgg19-dcbb9e9d.pth"
 _VGG_LAYERS = 35  # conv5_4, before its activation, as ESRGAN
@@ -23,10 +26,10 @@ _ORIENTATIONS = 6
 _WAVELENGTHS = (3.0, 6.0)
 
 
-def content_loss() -> VGGContent | GaborContent:
+def content_loss() -> VGGContent | GaborTexture:
     """Return VGG19 features if their weights are here, otherwise the stand-in."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / _VGG_FILE
-    return VGGContent(path) if path.exists() else GaborContent()
+    return VGGContent(path) if path.exists() else GaborTexture()
 
 
 class VGGContent(nn.Module):
@@ -62,7 +65,7 @@ class VGGContent(nn.Module):
         return features
 
 
-class GaborContent(nn.Module):
+class GaborTexture(nn.Module):
     """Mean difference of Gabor magnitudes: local texture whatever its phase.
 
     Two wavelengths (3 and 6 pixels), six orientations; the first layer of a

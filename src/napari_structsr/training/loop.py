@@ -293,11 +293,14 @@ class _Training:
         if self.seconds:
             words.append(f"{self.step / self.seconds:.1f} steps/s")
         words.append(str(self.busy))
-        card = self._card(
+        how = (
             f"{self.step} steps of {self.recipe.batch} patches of {self.recipe.patch} "
             f"x {self.recipe.patch} measured pixels, {self.seconds / 60:.0f} minutes "
             f"on {self.device.label} in {self.device.precision}"
         )
+        if content := self.state.features.get("content"):
+            how = f"content is the distance of {content.label}; {how}"
+        card = self._card(how)
         weights = self.state.average.state_dict()
         write_bundle(self.bundle, card.model_dump(exclude={"sha256"}), weights)
         self.curves.write()

@@ -6,6 +6,8 @@ by what is outside of it: mean squares, content, and the adversarial term.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,9 +19,15 @@ __all__ = ["adversarial_loss", "discriminator_loss", "generator_terms"]
 
 
 def generator_terms(
-    candidate: Tensor, pairs: Pairs, config: LossConfig, content: nn.Module | None
+    candidate: Tensor,
+    pairs: Pairs,
+    config: LossConfig,
+    features: Mapping[str, nn.Module],
 ) -> dict[str, Tensor]:
-    """Return the weighted terms but the adversarial one, by name."""
+    """Return the weighted terms but the adversarial one, by name.
+
+    `features` holds the losses "texture" and "content", as far as they have a weight.
+    """
     terms = structure_terms(
         candidate,
         pairs.truth,
@@ -31,8 +39,9 @@ def generator_terms(
     )
     if config.mse:
         terms["mse"] = config.mse * F.mse_loss(candidate, pairs.truth)
-    if config.content and content is not None:
-        terms["content"] = config.content * content(candidate, pairs.truth)
+    for name, weight in (("texture", config.texture), ("content", config.content)):
+        if weight:
+            terms[name] = weight * features[name](candidate, pairs.truth)
     return terms
 
 

@@ -18,7 +18,11 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.models.discriminator import PatchDiscriminator, PlainDiscriminator
 from napari_structsr.training.checkpoint import optimiser_tensors, restore_optimiser
 from napari_structsr.training.config import AdversaryConfig, Recipe
-from napari_structsr.training.content import content_loss
+from napari_structsr.training.content import (
+    GaborTexture,
+    VGGContent,
+    content_loss,
+)
 from napari_structsr.training.losses import (
     adversarial_loss,
     discriminator_loss,
@@ -92,8 +96,11 @@ class TrainingState:
             self.discriminator = judge
             self.critic = self._adam(judge, adversary.discriminator_rate)
         losses = (recipe.loss, adversary.loss if adversary else None)
-        needs_content = any(loss.content for loss in losses if loss)
-        self.content = content_loss().to(device.kind) if needs_content else None
+        self.features: dict[str, VGGContent | GaborTexture] = {}
+        if any(loss.texture for loss in losses if loss):
+            self.features["texture"] = GaborTexture().to(device.kind)
+        if any(loss.content for loss in losses if loss):
+            self.features["content"] = content_loss().to(device.kind)
         cuda = device.kind.startswith("cuda")
         self._forward = torch.compile(self.network) if cuda else self.network
 
@@ -111,7 +118,7 @@ class TrainingState:
         candidate = candidate.float()
         adversary = recipe.adversary if phase is not None else None
         loss = (adversary.loss if adversary else None) or recipe.loss
-        terms = generator_terms(candidate, pairs, loss, self.content)
+        terms = generator_terms(candidate, pairs, loss, self.features)
         if adversary and phase is not None and self.discriminator is not None:
             rise = min(1.0, phase / adversary.rise) if adversary.rise else 1.0
             self.discriminator.requires_grad_(False)
