@@ -31,6 +31,11 @@ def main() -> None:
         label: Path(folder)
         for label, _, folder in (word.partition("=") for word in sys.argv[1:])
     }
+    for label, folder in runs.items():
+        if not (folder / "quality.md").exists():
+            sys.exit(
+                f"{label}={folder}: there is no quality.md; the run did not finish"
+            )
     print("wrote", write_page(runs, TEMPLATE, PAGE))
 
 
