@@ -175,12 +175,12 @@ class ImagePool:
                 rows.append(np.hstack([about, corners]))
         self._places = torch.from_numpy(np.concatenate(rows)).to(device)
         chance = np.cumsum(np.concatenate(chances))
-        self._chance = torch.from_numpy(chance / chance[-1]).to(device)
+        self._chance = torch.from_numpy(chance / chance[-1]).float().to(device)
 
     def draw(self, count: int, size: int, generator: torch.Generator) -> Tensor:
         """Return `count` crops, shape (count, 1, size, size), float32 in 0..1."""
         device = self.device
-        chance = torch.rand(count, generator=generator, device=device).double()
+        chance = torch.rand(count, generator=generator, device=device)
         place = torch.searchsorted(self._chance, chance).clamp_max(
             len(self._chance) - 1
         )
