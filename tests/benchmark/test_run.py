@@ -11,7 +11,7 @@ import tifffile
 from typer.testing import CliRunner
 
 import napari_structsr as structsr
-from napari_structsr.benchmark.images import built_in_images, find_images
+from napari_structsr.benchmark.images import built_in_images
 from napari_structsr.benchmark.measures import MEASURES
 from napari_structsr.benchmark.methods import default_methods, load_methods
 from napari_structsr.benchmark.phantoms import nuclei
@@ -31,6 +31,7 @@ from napari_structsr.engine.events import (
     result_of,
 )
 from napari_structsr.errors import ModelError, SettingsError, SourceError
+from napari_structsr.io.collection import find_images
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark_docs.py"
 WEIGHTS = Path(structsr.__file__).parent / "models" / "weights"

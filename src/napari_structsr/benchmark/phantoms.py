@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage  # type: ignore[import-untyped]
-from scipy.spatial import cKDTree  # type: ignore[import-untyped]
+from scipy import ndimage
+from scipy.spatial import cKDTree
 from skimage.draw import ellipse, line
 
 __all__ = ["filaments", "grains", "nuclei"]

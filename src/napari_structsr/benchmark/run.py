@@ -24,11 +24,7 @@ from napari_structsr.benchmark.comparison import (
     Scored,
     Timing,
 )
-from napari_structsr.benchmark.images import (
-    ImageFile,
-    built_in_images,
-    find_images,
-)
+from napari_structsr.benchmark.images import built_in_images
 from napari_structsr.benchmark.measures import Reference, busiest
 from napari_structsr.benchmark.methods import Method, default_methods, load_methods
 from napari_structsr.benchmark.settings import BenchmarkSettings
@@ -46,6 +42,7 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.engine.failures import explained
 from napari_structsr.errors import SettingsError, SourceError, StructsrError
+from napari_structsr.io.collection import ImageFile, find_images
 
 __all__ = ["BenchmarkPlan", "benchmark"]
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage  # type: ignore[import-untyped]
+from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.filters import apply_hysteresis_threshold, gaussian, threshold_otsu
 from skimage.measure import label

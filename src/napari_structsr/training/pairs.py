@@ -21,6 +21,7 @@ from torch import Tensor
 
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.io.collection import find_images
 from napari_structsr.training.config import DataConfig
 
 __all__ = ["ImagePool", "Pairs", "Plane", "draw_pairs", "load_planes", "split"]
@@ -30,7 +31,6 @@ logger = logging.getLogger(__name__)
 MARGIN = 3
 """Measured pixels around a crop, so that its border is blurred with true pixels."""
 
-_ENDINGS = (".png", ".tif", ".tiff")
 _PERCENTILES = (0.02, 99.98)
 _BLOCK = 32  # true pixels along the side of the places that are weighed
 _RICHEST = 4.0  # detail beyond this multiple of the mean weighs no more
@@ -87,24 +87,15 @@ def load_planes(folder: Path, *, smallest: int) -> list[Plane]:
 
     Raises
     ------
+    SourceError
+        If there are no images, or one cannot be read.
     TrainingError
         If nothing is left.
     """
-    import skimage.color
-    import skimage.io
-
     planes, small, other = [], 0, 0
-    paths = sorted(p for p in folder.glob("*/*") if p.suffix.lower() in _ENDINGS)
-    for path in paths:
-        try:
-            image = skimage.io.imread(path)
-        except Exception as error:
-            raise TrainingError(
-                f"{path} cannot be read ({error}); remove it or save it again"
-            ) from error
-        if image.ndim == 3 and image.shape[-1] in (3, 4):
-            image = skimage.color.rgb2gray(image[..., :3])
-        for plane in image.reshape(-1, *image.shape[-2:]).astype(np.float32):
+    for image in find_images(folder):
+        for _, values in image.planes(every=1):
+            plane = values.astype(np.float32)
             finite = bool(np.isfinite(plane).all())
             low, high = np.percentile(plane, _PERCENTILES) if finite else (0, 0)
             if min(plane.shape) < smallest:
@@ -113,15 +104,14 @@ def load_planes(folder: Path, *, smallest: int) -> list[Plane]:
                 other += 1
             else:
                 scaled = np.clip((plane - low) / (high - low), 0, 1) * _TOP
-                planes.append(Plane(path.parent.name, scaled.round().astype(np.int16)))
+                planes.append(Plane(image.source, scaled.round().astype(np.int16)))
     if small or other:
         logger.info("left out %d small and %d constant or NaN planes", small, other)
     if not planes:
         raise TrainingError(
-            f"{folder} holds no image to train on: {len(paths)} PNG and TIFF files "
-            f"were found in its folders, {small} planes are smaller than {smallest} "
-            f"pixels, {other} are constant or hold NaN; put images into a folder for "
-            "each source"
+            f"{folder} holds no image to train on: {small} planes are smaller than "
+            f"{smallest} pixels, {other} are constant or hold NaN; put larger images "
+            "into a folder for each source"
         )
     return planes
 

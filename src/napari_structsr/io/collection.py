@@ -1,0 +1,116 @@
+"""Collections of images: one folder a source, of PNG and TIFF files.
+
+What trainings and comparisons read; the stacks that users upscale are opened by
+`napari_structsr.io.source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_structsr.errors import SourceError
+
+__all__ = ["ImageFile", "Plane", "find_images"]
+
+_ENDINGS = (".png", ".tif", ".tiff")
+
+Plane = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image of a source, read when its planes are asked for.
+
+    Parameters
+    ----------
+    source
+        Name of the source, which is what tables average over first.
+    name
+        Name of the image.
+    read
+        Returns a plane (y, x), a stack of planes, or colour with samples last.
+    """
+
+    source: str
+    name: str
+    read: Callable[[], Plane]
+
+    def planes(self, every: int) -> Iterator[tuple[str, Plane]]:
+        """Yield name and values of planes, of a stack each `every`-th one.
+
+        Colour becomes luminance.
+
+        Raises
+        ------
+        SourceError
+            If the file cannot be read.
+        """
+        from skimage.color import rgb2gray
+
+        try:
+            image = self.read()
+            if image.ndim < 2 or not image.size:
+                raise ValueError(f"its shape is {image.shape}")
+        except Exception as error:
+            raise SourceError(
+                f"{self.source}/{self.name} cannot be read ({error}); copy it again "
+                "from where it came from"
+            ) from error
+        if image.ndim >= 3 and image.shape[-1] in (3, 4):
+            image = rgb2gray(image[..., :3])
+        if image.ndim == 2:
+            yield self.name, image
+            return
+        stack = image.reshape(-1, *image.shape[-2:])
+        for index in range(0, len(stack), every):
+            yield f"{self.name}[{index}]", stack[index]
+
+
+def find_images(folder: Path, *, limit: int | None = None) -> list[ImageFile]:
+    """List the images of a folder that holds one folder a source.
+
+    Parameters
+    ----------
+    folder
+        Holds folders with PNG and TIFF images.
+    limit
+        Images of each source, the first by name; None means all.
+
+    Raises
+    ------
+    SourceError
+        If there is no folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"{folder} is no folder; give one that holds images")
+    found = []
+    for source in sorted(path for path in folder.iterdir() if path.is_dir()):
+        files = [path for path in source.iterdir() if path.suffix.lower() in _ENDINGS]
+        found += [
+            ImageFile(source.name, path.name, lambda path=path: _read(path))  # type: ignore[misc]
+            for path in sorted(files)[:limit]
+        ]
+    if not found:
+        raise SourceError(
+            f"{folder} holds no images; expected one folder a source, with PNG or "
+            "TIFF files in it"
+        )
+    return found
+
+
+def _read(path: Path) -> Plane:
+    """Read a file."""
+    import imageio.v3
+    import tifffile
+
+    if path.suffix.lower() == ".png":
+        image: Plane = imageio.v3.imread(path.read_bytes(), extension=".png")
+        return image
+    pixels: Plane = np.asarray(tifffile.imread(path))
+    return pixels
