@@ -53,8 +53,8 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     Parameters
     ----------
     folder
-        Receives measured.ome.zarr, bicubic.ome.zarr, faithful.ome.zarr and
-        comparison.png; results of an earlier demonstration are replaced.
+        Receives measured.ome.zarr, a store for each method, and comparison.png;
+        results of an earlier demonstration are replaced.
     device
         As in `UpscaleSettings`.
     factor
@@ -99,7 +99,7 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
 
     results: dict[str, npt.NDArray[np.float32]] = {}
     table = Table("channel", "method", "PSNR (dB)", "SSIM", title=f"x{factor}")
-    for name in ("bilinear", "bicubic", "faithful"):
+    for name in ("bilinear", "bicubic", "faithful", "sharp"):
         sink = OmeZarrSink(folder / f"{name}.ome.zarr", overwrite=True)
         events = upscale(
             open_source(path),
