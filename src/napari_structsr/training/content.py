@@ -24,6 +24,7 @@ _VGG_LAYERS = 35  # conv5_4, before its activation, as ESRGAN
 _VGG_MEAN, _VGG_STD = 0.449, 0.226  # of ImageNet, averaged over its colours
 _ORIENTATIONS = 6
 _WAVELENGTHS = (3.0, 6.0)
+_POOL = 8  # pixels along the side of the window in which power is averaged
 
 
 def content_loss() -> VGGContent | GaborTexture:
@@ -91,7 +92,8 @@ class GaborTexture(nn.Module):
         half = self.bank.shape[-1] // 2
         waves = F.conv2d(image, self.bank, padding=half).float()
         real, imaginary = waves.chunk(2, dim=1)
-        return (real**2 + imaginary**2 + 1e-6).sqrt()
+        power = F.avg_pool2d(real**2 + imaginary**2, _POOL, _POOL // 2)
+        return (power + 1e-6).sqrt()
 
 
 def _gabor_bank() -> Tensor:
