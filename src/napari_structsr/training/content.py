@@ -1,7 +1,8 @@
 """Losses on features: texture, and the content loss of SRGAN and ESRGAN.
 
-Texture is the difference of Gabor magnitudes: it asks for detail as strong as that of
-the truth, and leaves open where its crests lie, which pixel differences punish twice.
+Texture is the difference of Gabor magnitudes in small windows: it asks for detail as
+strong as that of the truth, and leaves open where its crests lie, which pixel
+differences punish twice.
 
 The published content loss is the distance of VGG19 features. Its weights are used
 when torchvision has them in its cache; they are never downloaded. Otherwise Gabor
@@ -24,13 +25,12 @@ _VGG_LAYERS = 35  # conv5_4, before its activation, as ESRGAN
 _VGG_MEAN, _VGG_STD = 0.449, 0.226  # of ImageNet, averaged over its colours
 _ORIENTATIONS = 6
 _WAVELENGTHS = (3.0, 6.0)
-_POOL = 8  # pixels along the side of the window in which power is averaged
 
 
 def content_loss() -> VGGContent | GaborTexture:
     """Return VGG19 features if their weights are here, otherwise the stand-in."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / _VGG_FILE
-    return VGGContent(path) if path.exists() else GaborTexture()
+    return VGGContent(path) if path.exists() else GaborTexture(window=1)
 
 
 class VGGContent(nn.Module):
@@ -71,14 +71,22 @@ class GaborTexture(nn.Module):
 
     Two wavelengths (3 and 6 pixels), six orientations; the first layer of a
     scattering transform (Bruna and Mallat 2013).
+
+    Parameters
+    ----------
+    window
+        Pixels along the side of the windows over which power is averaged first. The
+        median of a single magnitude, which mean differences aim at, lies below its
+        mean; that of the power in a window hardly does.
     """
 
     label = "Gabor magnitudes in place of VGG19 features"
 
     bank: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, *, window: int = 8) -> None:
         super().__init__()
+        self.window = window
         self.register_buffer("bank", _gabor_bank(), persistent=False)
 
     def forward(self, candidate: Tensor, truth: Tensor) -> Tensor:
@@ -88,11 +96,13 @@ class GaborTexture(nn.Module):
         return F.l1_loss(self._features(candidate), aim)
 
     def _features(self, image: Tensor) -> Tensor:
-        """Return magnitudes, shape (N, 12, H, W)."""
+        """Return magnitudes by window, shape (N, 12, rows, columns)."""
         half = self.bank.shape[-1] // 2
         waves = F.conv2d(image, self.bank, padding=half).float()
         real, imaginary = waves.chunk(2, dim=1)
-        power = F.avg_pool2d(real**2 + imaginary**2, _POOL, _POOL // 2)
+        power = real**2 + imaginary**2
+        if self.window > 1:
+            power = F.avg_pool2d(power, self.window, self.window // 2)
         return (power + 1e-6).sqrt()
 
 
