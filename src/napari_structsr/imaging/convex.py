@@ -42,6 +42,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_structsr.imaging.forward import ForwardModel, smooth
+from napari_structsr.imaging.gradients import forward_differences
 
 __all__ = [
     "Refined",
@@ -179,7 +180,7 @@ def gradient_term(difference: Tensor, truth: Tensor) -> Tensor:
     """
     lengths = []
     for _ in range(_SCALES):
-        slopes = _slopes(difference)
+        slopes = forward_differences(difference)
         with torch.no_grad():
             tensor, edges = _structure_tensor(truth)
         across = sum(
@@ -347,22 +348,13 @@ def _moments(image: Tensor) -> tuple[Tensor, Tensor]:
     return mean, power - mean**2
 
 
-def _slopes(image: Tensor) -> list[Tensor]:
-    """Return forward differences along each spatial axis, 0 at the last pixel."""
-    slopes = []
-    for dim in range(2, image.ndim):
-        last = image.narrow(dim, image.shape[dim] - 1, 1)
-        slopes.append(image.diff(dim=dim, append=last))
-    return slopes
-
-
 def _structure_tensor(truth: Tensor) -> tuple[dict[tuple[int, int], Tensor], Tensor]:
     """Return the upper half of the structure tensor, and its trace, both within 0..1.
 
     The tensor is divided by its trace plus the mean trace of the image, so that it
     tells edges from flat regions whatever the contrast.
     """
-    slopes = _slopes(truth)
+    slopes = forward_differences(truth)
     pairs = [(i, j) for i in range(len(slopes)) for j in range(i, len(slopes))]
     products = torch.stack([slopes[i] * slopes[j] for i, j in pairs])
     c = truth.shape[1]

@@ -12,6 +12,8 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from napari_structsr.imaging.gradients import forward_differences
+
 __all__ = [
     "Change",
     "change_map",
@@ -51,7 +53,7 @@ def gradient_difference_map(result: Tensor, truth: Tensor) -> Tensor:
     Tensor
         Shape (N, C, H, W), 0 where the gradients are equal.
     """
-    return _length(*_gradient(result - truth))
+    return _length(*forward_differences(result - truth))
 
 
 def gradient_error(result: Tensor, truth: Tensor) -> Tensor:
@@ -68,7 +70,7 @@ def gradient_error(result: Tensor, truth: Tensor) -> Tensor:
         Shape (N,): 0 for equality, 1 for a constant image.
     """
     wrong = gradient_difference_map(result, truth).flatten(1).sum(dim=1)
-    return wrong / _length(*_gradient(truth)).flatten(1).sum(dim=1)
+    return wrong / _length(*forward_differences(truth)).flatten(1).sum(dim=1)
 
 
 def change_map(
@@ -164,13 +166,6 @@ def intensity_slope(result: Tensor, truth: Tensor) -> Tensor:
     x, z = result.flatten(1).double(), truth.flatten(1).double()
     z = z - z.mean(dim=1, keepdim=True)
     return (x * z).sum(dim=1) / (z**2).sum(dim=1)
-
-
-def _gradient(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return differences to the next pixel along y and x, 0 at the last."""
-    down = image.diff(dim=-2, append=image[..., -1:, :])
-    across = image.diff(dim=-1, append=image[..., -1:])
-    return down, across
 
 
 def _length(down: Tensor, across: Tensor) -> Tensor:
