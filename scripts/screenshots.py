@@ -25,6 +25,7 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _preview(folder / "preview.png")
     _stack(folder / "upscale_dock.png")
+    _sharpness(folder / "sharpness.png")
     _colour(folder / "upscale_colour.png")
     _progress(folder / "progress.png")
 
@@ -50,6 +51,24 @@ def _stack(path: Path) -> None:
     _wait(lambda: len(viewer.layers) == 2)
     _side_by_side(viewer)
     _look_at(viewer, centre=(1.0, 18.0, 13.5), width=14)
+    _save(viewer, dock, path)
+
+
+def _sharpness(path: Path) -> None:
+    """Show the sample stack, faithful and sharp, and the slider between them."""
+    viewer, dock = _viewer_with_dock()
+    measured = _add_sample(viewer, "stack_sample")
+    viewer.dims.set_point(0, 1.0)
+    dock.run_button.click()
+    _wait(lambda: len(viewer.layers) == 2)
+    viewer.layers.selection = {measured}
+    dock.form.model.setCurrentIndex(dock.form.model.findData("sharp"))
+    _settle(0.5)
+    dock.run_button.click()
+    _wait(lambda: len(viewer.layers) == 3)
+    viewer.layers.move(1, 3)
+    _side_by_side(viewer)
+    _look_at(viewer, centre=(1.0, 22.0, 16.5), width=10)
     _save(viewer, dock, path)
 
 
