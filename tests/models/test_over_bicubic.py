@@ -34,3 +34,20 @@ def test_the_network_is_added_to_bicubic(architecture):
         .keys()
         == plain.state_dict().keys()
     )
+
+
+@pytest.mark.parametrize("architecture", OPTIONS)
+def test_a_network_of_detail_does_not_see_the_level(architecture):
+    torch.manual_seed(0)
+    options = OPTIONS[architecture] | {"over_bicubic": 2}
+    network = build_network(architecture, factor=2, options=options).eval()
+    image = torch.rand(1, 1, 24, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            network(image + 3), network(image) + 3, atol=1e-4, rtol=0
+        )
+        other = image.clone()
+        middle = 12
+        other[..., middle, middle] += 1
+        rows = torch.nonzero((network(other) - network(image))[0, 0])[:, 0] // 2
+    assert (rows - middle).abs().max() <= network.receptive_radius

@@ -40,7 +40,8 @@ def build_network(
         Upscaling factor along y and x.
     options
         Arguments of the architecture, such as width and blocks. With
-        ``over_bicubic=1`` the network adds to bicubic interpolation.
+        ``over_bicubic=1`` the network adds to bicubic interpolation, with
+        ``over_bicubic=2`` it also sees detail alone.
 
     Returns
     -------
@@ -63,7 +64,8 @@ def build_network(
     own = {name: value for name, value in options.items() if name != "over_bicubic"}
     try:
         network = _NETWORKS[architecture](factor, **own)
-        return OverBicubic(network) if options.get("over_bicubic") else network
+        around = options.get("over_bicubic", 0)
+        return OverBicubic(network, detail=around == 2) if around else network
     except TypeError as error:
         raise ModelError(
             f"the options {dict(options)} do not belong to the architecture "
