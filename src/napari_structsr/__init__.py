@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from napari_structsr.engine.settings import UpscaleSettings
     from napari_structsr.engine.upscale import plan, upscale
     from napari_structsr.errors import StructsrError
-    from napari_structsr.imaging.convex import refine
     from napari_structsr.imaging.forward import ForwardModel
+    from napari_structsr.imaging.refinement import refine
     from napari_structsr.io.sink import MemorySink
     from napari_structsr.io.source import open_source
     from napari_structsr.io.tiff_sink import TiffSink
     from napari_structsr.io.zarr_sink import OmeZarrSink
     from napari_structsr.models.model import SRModel
     from napari_structsr.training.config import read_recipe
-    from napari_structsr.training.loop import TrainingSettings, train
+    from napari_structsr.training.loop import train
+    from napari_structsr.training.settings import TrainingSettings
 
 try:
     __version__ = version("napari-structsr")
@@ -43,14 +44,14 @@ _HOMES = {
     "SRModel": "models.model",
     "StructsrError": "errors",
     "TiffSink": "io.tiff_sink",
-    "TrainingSettings": "training.loop",
+    "TrainingSettings": "training.settings",
     "UpscaleSettings": "engine.settings",
     "list_models": "engine.catalogue",
     "load_model": "engine.catalogue",
     "open_source": "io.source",
     "plan": "engine.upscale",
     "read_recipe": "training.config",
-    "refine": "imaging.convex",
+    "refine": "imaging.refinement",
     "result_of": "engine.events",
     "train": "training.loop",
     "upscale": "engine.upscale",

@@ -13,11 +13,11 @@ from napari_structsr.imaging.convex import (
     data_term,
     gradient_term,
     pixel_term,
-    refine,
     ssim_term,
     structure_terms,
 )
 from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.imaging.refinement import refine
 
 A = ForwardModel(2, 0.4)
 SIDE = 12

@@ -23,7 +23,8 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.errors import TrainingError
 from napari_structsr.training.config import Recipe
-from napari_structsr.training.loop import TrainingSettings, train
+from napari_structsr.training.loop import train
+from napari_structsr.training.settings import TrainingSettings
 
 CPU = {"device": "cpu", "precision": "float32"}
 
@@ -116,7 +117,8 @@ def test_killed_and_resumed_equals_undisturbed(adversarial_recipe, images, tmp_p
     code = f"""
 from pathlib import Path
 from napari_structsr.training.config import Recipe
-from napari_structsr.training.loop import TrainingSettings, train
+from napari_structsr.training.loop import train
+from napari_structsr.training.settings import TrainingSettings
 recipe = Recipe.model_validate_json({adversarial_recipe.model_dump_json()!r})
 settings = TrainingSettings(device="cpu", precision="float32", save_every=0)
 for event in train(recipe, Path({str(images)!r}), Path({str(out)!r}),

@@ -45,8 +45,8 @@ def train(
     with errors_in_words():
         from napari_structsr.engine.events import Cancel
         from napari_structsr.training.config import read_recipe
-        from napari_structsr.training.loop import TrainingSettings
         from napari_structsr.training.loop import train as run
+        from napari_structsr.training.settings import TrainingSettings
 
         chosen = read_recipe(
             recipe, start=start, megapixels=megapixels, batch=batch, seed=seed

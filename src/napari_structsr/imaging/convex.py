@@ -21,8 +21,8 @@ the gradient and the Hessian of 1 - SSIM [1]_. T is made of the structure tensor
 the truth: differences count more on edges and filaments, and most across them.
 
 Convex in the image, not in the weights of a network that makes it. The same
-functional trains generators and refines a result (`refine`), where z is the result of
-the network.
+functional trains generators and refines a result (`refinement`), where z is the result
+of the network.
 
 References
 ----------
@@ -34,7 +34,6 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -45,12 +44,10 @@ from napari_structsr.imaging.forward import ForwardModel, smooth
 from napari_structsr.imaging.gradients import forward_differences
 
 __all__ = [
-    "Refined",
     "StructureWeights",
     "data_term",
     "gradient_term",
     "pixel_term",
-    "refine",
     "ssim_term",
     "structure_terms",
 ]
@@ -231,108 +228,6 @@ def data_term(
     height, width = residual.shape[2:]
     residual = residual[..., border : height - border, border : width - border]
     return F.huber_loss(residual, torch.zeros_like(residual), delta=_HUBER)
-
-
-@dataclass(frozen=True)
-class Refined:
-    """A refined image.
-
-    Parameters
-    ----------
-    image
-        Shape of what was refined.
-    objective
-        Value of the functional before, and after each iteration; it never rises.
-    """
-
-    image: Tensor
-    objective: tuple[float, ...]
-
-
-def refine(
-    image: Tensor,
-    measured: Tensor,
-    forward_model: ForwardModel,
-    *,
-    variance: Tensor,
-    weights: StructureWeights | None = None,
-    iterations: int = 20,
-) -> Refined:
-    """Move a result to where structure and measurement agree best.
-
-    Minimises the convex functional in which the given image stands for the truth:
-    a proximal step on the data term, whose distance is the structural one. It has
-    one minimiser; descent with a backtracking step never raises the objective.
-
-    Parameters
-    ----------
-    image
-        Result of a network, shape (N, 1, factor h, factor w), range 0..1.
-    measured
-        Shape (N, 1, h, w), the same unit.
-    forward_model
-        How `image` is measured.
-    variance
-        Variance of the noise of `measured`, broadcast to its shape; positive.
-    weights
-        What the terms weigh; the default trusts the measurement more than in
-        training.
-    iterations
-        Largest number of steps; fewer are made when none lowers the objective.
-
-    Returns
-    -------
-    Refined
-        The image, and the falling values of the functional.
-    """
-    weights = weights or StructureWeights(data=0.05)
-    anchor = image.detach()
-
-    def objective(candidate: Tensor) -> Tensor:
-        terms = structure_terms(
-            candidate,
-            anchor,
-            weights,
-            measured=measured,
-            forward_model=forward_model,
-            variance=variance,
-        )
-        return torch.stack(list(terms.values())).sum()
-
-    best = anchor
-    slope, value = _descent(objective, best)
-    values = [float(value)]
-    step = float(image.numel())  # terms are means
-    for _ in range(iterations):
-        power = float((slope**2).sum())
-        while step * power > 1e-9 * abs(values[-1]):
-            with torch.no_grad():
-                trial = best - step * slope
-                lower = float(objective(trial)) <= values[-1] - step * power / 4
-            if lower:
-                break
-            step /= 2
-        else:
-            break
-        new_slope, value = _descent(objective, trial)
-        change, bend = trial - best, new_slope - slope
-        curvature = float((change * bend).sum())
-        # the step that would be right for a quadratic (Barzilai and Borwein 1988)
-        step = float((change**2).sum()) / curvature if curvature > 0 else 2 * step
-        best, slope = trial, new_slope
-        values.append(float(value))
-    return Refined(best, tuple(values))
-
-
-def _descent(
-    objective: Callable[[Tensor], Tensor], image: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return gradient and value of a functional."""
-    with torch.enable_grad():
-        variable = image.detach().requires_grad_()
-        value = objective(variable)
-        (slope,) = torch.autograd.grad(value, variable)
-    return slope, value.detach()
 
 
 def _rounded(square: Tensor) -> Tensor:

@@ -1,0 +1,70 @@
+"""What a user can choose about a training, and what it is then going to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_structsr.engine.device import Precision
+
+__all__ = ["TrainingPlan", "TrainingSettings"]
+
+
+class TrainingSettings(BaseModel):
+    """What a user can choose about a training that does not change its aim.
+
+    Parameters
+    ----------
+    device, precision
+        As in `UpscaleSettings`. "auto" trains in bfloat16 where the device is made
+        for it, otherwise in float32.
+    minutes
+        Length of the training; phases and rates of the recipe are stretched to it.
+        None makes the steps of the recipe, which can be repeated number by number.
+    resume
+        Go on with the training that lies in the folder.
+    save_every
+        Seconds between two savings, each with scores of the planes held out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    device: str = "auto"
+    precision: Precision = "auto"
+    minutes: float | None = Field(default=None, gt=0)
+    resume: bool = False
+    save_every: float = Field(default=60.0, ge=0)
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a training is going to do.
+
+    Parameters
+    ----------
+    steps, done
+        Steps in all, and those made before.
+    minutes
+        Length, if the clock decides.
+    planes, held_out
+        Planes that are trained on, and those kept for scores.
+    device, precision
+        Where, and in which number format.
+    """
+
+    steps: int
+    done: int
+    minutes: float | None
+    planes: int
+    held_out: int
+    device: str
+    precision: str
+
+    def __str__(self) -> str:
+        length = f"{self.minutes:g} minutes" if self.minutes else f"{self.steps} steps"
+        again = f" ({self.done} steps made before)" if self.done else ""
+        return (
+            f"{length}{again} on {self.planes} planes, {self.held_out} held out, "
+            f"{self.device} in {self.precision}"
+        )
