@@ -7,7 +7,6 @@ once a track; what cannot be scored is left out with a warning.
 from __future__ import annotations
 
 import functools
-import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,19 +33,16 @@ from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
     Event,
-    Failed,
     Finished,
     Progressed,
     Started,
     Warned,
 )
-from napari_structsr.engine.failures import explained
-from napari_structsr.errors import SettingsError, SourceError, StructsrError
+from napari_structsr.engine.failures import guarded
+from napari_structsr.errors import SettingsError, SourceError
 from napari_structsr.io.collection import ImageFile, find_images
 
 __all__ = ["BenchmarkPlan", "benchmark"]
-
-logger = logging.getLogger(__name__)
 
 _SMALLEST_SIDE = 64  # pixels of the truth
 _EXAMPLE_SIDE = 96  # pixels of the truth
@@ -107,13 +103,8 @@ def benchmark(
         `Comparison`, `Cancelled` or `Failed` last.
     """
     cancel = cancel if cancel is not None else Cancel()
-    try:
-        yield from _run(out, settings or BenchmarkSettings(), cancel)
-    except StructsrError as error:
-        yield Failed(error)
-    except Exception as error:
-        logger.exception("the comparison broke")
-        yield Failed(explained(error))
+    events = _run(out, settings or BenchmarkSettings(), cancel)
+    yield from guarded(events, "the comparison")
 
 
 def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Event]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,11 +12,8 @@ from napari_structsr.cli.terminal import (
     errors_in_words,
     follow,
     out,
+    settings_from_words,
 )
-from napari_structsr.errors import SettingsError
-
-if TYPE_CHECKING:
-    from napari_structsr.benchmark.settings import BenchmarkSettings
 
 __all__ = ["benchmark"]
 
@@ -56,7 +53,11 @@ def benchmark(
 ) -> None:
     """Compare methods with the truth, and write tables and figures."""
     with errors_in_words():
-        settings = _settings(
+        from napari_structsr.benchmark.settings import BenchmarkSettings
+
+        settings = settings_from_words(
+            BenchmarkSettings,
+            "benchmark",
             data=data,
             methods=_words(methods),
             tracks=_words(tracks),
@@ -82,19 +83,3 @@ def _words(text: str | None) -> tuple[str, ...] | None:
     if text is None:
         return None
     return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _settings(**values: Any) -> BenchmarkSettings:
-    """Check settings given as words."""
-    from pydantic import ValidationError
-
-    from napari_structsr.benchmark.settings import BenchmarkSettings
-
-    try:
-        return BenchmarkSettings(**values)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"--{fault['loc'][0]} {fault['input']}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise SettingsError(f"{faults}; see structsr benchmark --help") from error

@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+
 from napari_structsr.engine.device import is_out_of_memory
+from napari_structsr.engine.events import Event, Failed
 from napari_structsr.errors import MemoryShortageError, StructsrError, UnexpectedError
 
-__all__ = ["explained", "shortage"]
+__all__ = ["explained", "guarded", "shortage"]
+
+logger = logging.getLogger(__name__)
+
+
+def guarded(events: Iterator[Event], doing: str) -> Iterator[Event]:
+    """Yield the events of a job, and `Failed` last if it raises.
+
+    What nobody expected goes to the log as well, where `doing` names the job.
+    """
+    try:
+        yield from events
+    except StructsrError as error:
+        yield Failed(error)
+    except Exception as error:
+        logger.exception("%s broke", doing)
+        yield Failed(explained(error))
 
 
 def explained(error: Exception) -> StructsrError:

@@ -7,7 +7,6 @@ stands before the first tile is in `preparation`, how one tile is computed in `p
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,14 +21,13 @@ from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
     Event,
-    Failed,
     Finished,
     Plan,
     Progressed,
     Started,
     Warned,
 )
-from napari_structsr.engine.failures import explained
+from napari_structsr.engine.failures import guarded
 from napari_structsr.engine.pixels import TileComputer
 from napari_structsr.engine.preparation import (
     AHEAD,
@@ -41,14 +39,11 @@ from napari_structsr.engine.preparation import (
 )
 from napari_structsr.engine.settings import UpscaleSettings
 from napari_structsr.engine.statistics import finite_samples, measure_intensity
-from napari_structsr.errors import StructsrError
 from napari_structsr.io.sink import Sink, Writer
 from napari_structsr.io.source import Source
 from napari_structsr.models.model import SRModel
 
 __all__ = ["plan", "upscale"]
-
-logger = logging.getLogger(__name__)
 
 _SEAM = 0.01  # share of the range from which on a difference of tiles is told
 
@@ -104,13 +99,8 @@ def upscale(
         `Cancelled` or `Failed` last. If nothing was started, the last one alone.
     """
     cancel = cancel if cancel is not None else Cancel()
-    try:
-        yield from _run(source, model, sink, settings or UpscaleSettings(), cancel)
-    except StructsrError as error:
-        yield Failed(error)
-    except Exception as error:
-        logger.exception("upscaling %s broke", source.spec.name)
-        yield Failed(explained(error))
+    events = _run(source, model, sink, settings or UpscaleSettings(), cancel)
+    yield from guarded(events, "upscaling")
 
 
 def _run(

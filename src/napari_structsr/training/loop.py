@@ -13,7 +13,6 @@ away, end the training before anything is saved.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -27,15 +26,14 @@ from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
     Event,
-    Failed,
     Finished,
     Noted,
     Progressed,
     Started,
     Warned,
 )
-from napari_structsr.engine.failures import explained
-from napari_structsr.errors import StructsrError, TrainingError
+from napari_structsr.engine.failures import guarded
+from napari_structsr.errors import TrainingError
 from napari_structsr.io.bundle import write_bundle
 from napari_structsr.models.build import build_network
 from napari_structsr.models.card import ModelCard
@@ -58,8 +56,6 @@ from napari_structsr.training.validation import Validation
 from napari_structsr.training.watch import Watch
 
 __all__ = ["train"]
-
-logger = logging.getLogger(__name__)
 
 _LOOK = 25  # steps between looks at the loss
 
@@ -94,13 +90,8 @@ def train(
         `Finished` (with the path of the model), `Cancelled` or `Failed` last.
     """
     cancel = cancel if cancel is not None else Cancel()
-    try:
-        yield from _run(recipe, data, out, settings or TrainingSettings(), cancel)
-    except StructsrError as error:
-        yield Failed(error)
-    except Exception as error:
-        logger.exception("training %s broke", recipe.name)
-        yield Failed(explained(error))
+    events = _run(recipe, data, out, settings or TrainingSettings(), cancel)
+    yield from guarded(events, f"training {recipe.name}")
 
 
 def _run(
