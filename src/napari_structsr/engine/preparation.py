@@ -18,16 +18,14 @@ from napari_structsr.engine.device import free_memory
 from napari_structsr.engine.events import Plan
 from napari_structsr.engine.failures import shortage
 from napari_structsr.engine.pixels import TileComputer
+from napari_structsr.engine.tiles import AHEAD
 from napari_structsr.engine.versions import versions
 from napari_structsr.errors import SettingsError, SinkError
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
 from napari_structsr.models.card import ModelCard
 
-__all__ = ["AHEAD", "checked_spec", "planned", "record_of", "tile_grid", "with_windows"]
-
-AHEAD = 2
-"""Tiles read before they are needed, and written while the next ones compute."""
+__all__ = ["checked_spec", "planned", "record_of", "tile_grid", "with_windows"]
 
 _MARGIN = 0.9  # share of the free memory that a result in memory may take
 

@@ -1,21 +1,15 @@
 """Upscaling a stack of any size: the loop over tiles.
 
-It owns the order of things (check, measure, tiles, pyramid), the overlap of reading,
-computing and writing, and what happens when the user cancels or something breaks. What
-stands before the first tile is in `preparation`, how one tile is computed in `pixels`.
+It owns the order of things (check, measure, tiles, pyramid) and what happens when the
+user cancels or something breaks. What stands before the first tile is in `preparation`,
+how one tile is computed in `pixels`, the overlap of reading and writing in `tiles`.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from typing import Any
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
-import numpy.typing as npt
-
-from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.engine.device import choose_device
 from napari_structsr.engine.events import (
     Cancel,
@@ -30,7 +24,6 @@ from napari_structsr.engine.events import (
 from napari_structsr.engine.failures import guarded
 from napari_structsr.engine.pixels import TileComputer
 from napari_structsr.engine.preparation import (
-    AHEAD,
     checked_spec,
     planned,
     record_of,
@@ -39,7 +32,8 @@ from napari_structsr.engine.preparation import (
 )
 from napari_structsr.engine.settings import UpscaleSettings
 from napari_structsr.engine.statistics import finite_samples, measure_intensity
-from napari_structsr.io.sink import Sink, Writer
+from napari_structsr.engine.tiles import AHEAD, Behind, finish_levels, read_ahead
+from napari_structsr.io.sink import Sink
 from napari_structsr.io.source import Source
 from napari_structsr.models.model import SRModel
 
@@ -136,76 +130,26 @@ def _run(
                 "a larger tile has fewer seams"
             )
         done = total - len(tiles)
-        written: deque[Future[Any]] = deque()
-        for tile, pixels in _read_ahead(source, grid, tiles, pool):
+        behind = Behind(pool)
+        for tile, pixels in read_ahead(
+            lambda tile: source.read(tile.plane, *tile.window.read), grid, tiles, pool
+        ):
             if cancel:
                 break
             result = computer(tile.window, grid, pixels, computer.channel_of(tile))
             if computer.warning:
                 yield Warned(computer.warning)
                 computer.warning = None
-            written.append(pool.submit(writer.write, tile, result))
-            while len(written) > AHEAD or (written and written[0].done()):
-                written.popleft().result()
+            for _ in range(behind.start(writer.write, tile, result)):
                 done += 1
                 yield Progressed(done, total)
-        while written:
-            written.popleft().result()
+        for _ in range(behind.finish()):
             done += 1
             yield Progressed(done, total)
         if not cancel:
-            yield from _finish_levels(writer, pool, cancel)
+            yield from finish_levels(writer, pool, cancel)
         if cancel:
             yield Cancelled(done)
             return
         output = writer.finish()
     yield Finished(output, record)
-
-
-def _read_ahead(
-    source: Source, grid: TileGrid, tiles: Sequence[int], pool: ThreadPoolExecutor
-) -> Iterator[tuple[Tile, npt.NDArray[Any]]]:
-    """Yield tiles with their pixels, while the next ones are being read."""
-    waiting: deque[tuple[Tile, Future[npt.NDArray[Any]]]] = deque()
-    rest = iter(tiles)
-    try:
-        while True:
-            for index in islice(rest, AHEAD - len(waiting)):
-                tile = grid[index]
-                waiting.append(
-                    (tile, pool.submit(source.read, tile.plane, *tile.window.read))
-                )
-            if not waiting:
-                return
-            tile, pixels = waiting.popleft()
-            yield tile, pixels.result()
-    finally:
-        for _, pixels in waiting:
-            pixels.cancel()
-
-
-def _finish_levels(
-    writer: Writer, pool: ThreadPoolExecutor, cancel: Cancel
-) -> Iterator[Event]:
-    """Do what the writer has left to do, such as a pyramid."""
-    for calls in writer.passes():
-        running: deque[Future[None]] = deque()
-        for done, call in enumerate(_until(calls, cancel), start=1):
-            running.append(pool.submit(call))
-            if len(running) == AHEAD:
-                running.popleft().result()
-            yield Progressed(done, len(calls), "building the pyramid")
-        while running:
-            running.popleft().result()
-        if cancel:
-            return
-
-
-def _until(
-    calls: Sequence[Callable[[], None]], cancel: Cancel
-) -> Iterator[Callable[[], None]]:
-    """Yield calls until the user cancels."""
-    for call in calls:
-        if cancel:
-            return
-        yield call
