@@ -164,8 +164,7 @@ _ALL = (
         "squirrel",
         "SQUIRREL error",
         _SOURCE,
-        "The result, blurred and scaled as fits best, against the interpolated "
-        "source.",
+        "The result, blurred and scaled as fits best, against the interpolated source.",
         "Detail finer than the fitted blur, and a gain of the whole image.",
         "intensity",
     ),

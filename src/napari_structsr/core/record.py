@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from napari_structsr.core.intensity import Intensity
 from napari_structsr.errors import SourceError
@@ -18,7 +18,7 @@ __all__ = ["Record"]
 
 @dataclass(frozen=True)
 class Record:
-    """One run of `upscale`.
+    """One run of `upscale` or `error_maps`.
 
     Parameters
     ----------
@@ -39,6 +39,9 @@ class Record:
         Kind and name of the device.
     versions
         Versions of the packages that computed.
+    task
+        What was done: "upscale", or "inspect" for a map of structure error, whose
+        `source` is the result that was inspected.
     """
 
     source: dict[str, Any]
@@ -48,6 +51,7 @@ class Record:
     least_shares: tuple[float, ...]
     device: str
     versions: dict[str, str] = field(default_factory=dict)
+    task: Literal["upscale", "inspect"] = "upscale"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
@@ -87,6 +91,8 @@ class Record:
 
     def command(self, output: str = "OUT") -> str:
         """Return the command line that repeats the run."""
+        if self.task == "inspect":
+            return self._inspection(output)
         words = ["structsr", "upscale", self.source["origin"], output]
         options = {**self.source["options"], "model": self.model["name"]}
         options |= {
@@ -98,5 +104,17 @@ class Record:
             if isinstance(value, list):
                 value = ",".join(map(str, value))
             if value is not None:
+                words += [f"--{key.replace('_', '-')}", str(value)]
+        return shlex.join(words)
+
+    def _inspection(self, output: str) -> str:
+        """Return the command line that computes a map again."""
+        words = ["structsr", "inspect", self.source["origin"], "--out", output]
+        for key, value in self.settings.items():
+            if isinstance(value, list):
+                value = ",".join(map(str, value))
+            if value is True:
+                words.append(f"--{key.replace('_', '-')}")
+            elif value is not None and value is not False:
                 words += [f"--{key.replace('_', '-')}", str(value)]
         return shlex.join(words)

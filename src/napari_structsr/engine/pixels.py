@@ -24,17 +24,15 @@ from napari_structsr.engine.events import Cancel
 from napari_structsr.engine.settings import UpscaleSettings
 from napari_structsr.errors import MemoryShortageError
 from napari_structsr.imaging.agreement import agree, agreement_radius, least_share
-from napari_structsr.imaging.forward import smooth
+from napari_structsr.imaging.holes import REACH, filled
 from napari_structsr.io.source import Source
+from napari_structsr.io.views import LUMINANCE
 from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
 
 __all__ = ["TileComputer"]
 
 _SMALLEST_BLOCK = 32  # input pixels
-_FILL_SIGMA = 1.0  # pixels without data take the mean of what lies around them
-_FILL_REACH = 4
-_LUMINANCE = (0.2125, 0.7154, 0.0721)  # ITU-R BT.709, as scikit-image
 
 
 class TileComputer:
@@ -77,7 +75,7 @@ class TileComputer:
     def halo(self) -> int:
         """Input pixels that decide an output pixel, to each side."""
         reach = agreement_radius(self.model.forward_model, self.settings.agreement)
-        return self.model.radius + reach + (_FILL_REACH if self._holes else 0)
+        return self.model.radius + reach + (REACH if self._holes else 0)
 
     @property
     def block_bytes(self) -> int:
@@ -209,7 +207,7 @@ class TileComputer:
         values = pixels if whole else np.where(finite, pixels, intensity.low)
         measured = torch.from_numpy(intensity.normalised(values))[:, None]
         if not whole:
-            measured = _filled(measured, torch.from_numpy(finite)[:, None])
+            measured = filled(measured, torch.from_numpy(finite)[:, None])
         measured = measured.to(self.device.kind)
         image = agree(
             self._upscaled(measured),
@@ -233,7 +231,7 @@ class TileComputer:
         colours = measured if opaque else measured[:3]
         if self.settings.color == "luminance":
             base = interpolate(colours, self.model.factor, mode="bicubic")
-            weights = measured.new_tensor(_LUMINANCE).reshape(3, 1, 1, 1)
+            weights = measured.new_tensor(LUMINANCE).reshape(3, 1, 1, 1)
             luminance = (colours * weights).sum(0, keepdim=True)
             plain = interpolate(luminance, self.model.factor, mode="bicubic")
             image = base + self.device.run(self.model, luminance) - plain
@@ -256,13 +254,3 @@ class TileComputer:
         factor = self.model.factor
         fine = pixels.repeat(factor, axis=-2).repeat(factor, axis=-1)
         return fine[:, *window.keep]
-
-
-def _filled(values: Tensor, known: Tensor) -> Tensor:
-    """Replace unknown pixels by a weighted mean of the known ones around them.
-
-    Where nothing is known within reach the value stays at the low end of the range.
-    """
-    weight = smooth(known.float(), _FILL_SIGMA)
-    mean = smooth(values * known, _FILL_SIGMA) / weight.clamp_min(1e-6)
-    return torch.where(known | (weight < 1e-6), values, mean)

@@ -1,0 +1,211 @@
+"""A source seen otherwise: a part of it, its luminance, or on another grid.
+
+Views are sources themselves and read no more than is asked of them. They own how the
+pixels of one image lie on the grid of another, not where that was found out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from napari_structsr.core.axes import Axes, ImageSpec
+from napari_structsr.io.source import Source
+
+__all__ = ["LUMINANCE", "Cropped", "Line", "Luminance", "Resampled"]
+
+LUMINANCE = (0.2125, 0.7154, 0.0721)
+"""Weights of red, green and blue: ITU-R BT.709, as scikit-image."""
+
+_MARGIN = 16  # pixels around a read beyond which a cubic spline has decayed to 1e-9
+
+
+@dataclass(frozen=True)
+class Line:
+    """Where the pixels of one axis lie in another image: ``start + step * index``.
+
+    Parameters
+    ----------
+    start
+        Position of pixel 0, in pixels of the other image.
+    step
+        Distance of neighbouring pixels there, above 0.
+    """
+
+    start: float = 0.0
+    step: float = 1.0
+
+    @property
+    def trivial(self) -> bool:
+        """Whether both grids are the same."""
+        return self.start == 0 and self.step == 1
+
+    def at(self, index: float) -> float:
+        """Return the position of a pixel."""
+        return self.start + self.step * index
+
+
+class _View:
+    """What all views share."""
+
+    def __init__(self, source: Source, spec: ImageSpec) -> None:
+        self.options: Mapping[str, Any] = source.options
+        self._source = source
+        self._spec = spec
+
+    @property
+    def spec(self) -> ImageSpec:
+        """What the image is."""
+        return self._spec
+
+    @property
+    def chunks(self) -> tuple[int, int]:
+        """Rows and columns stored together."""
+        rows, columns = zip(self._source.chunks, self._spec.axes.plane, strict=True)
+        return min(rows), min(columns)
+
+    @property
+    def origin(self) -> str:
+        """Where the pixels come from."""
+        return self._source.origin
+
+
+class Cropped(_View):
+    """A rectangle of every plane.
+
+    Parameters
+    ----------
+    source
+        Any source.
+    rows, columns
+        Pixels to keep.
+    """
+
+    def __init__(self, source: Source, rows: slice, columns: slice) -> None:
+        self._corner = rows.start, columns.start
+        parts = {"y": rows, "x": columns}
+        items = []
+        for axis in source.spec.axes.items:
+            if axis.name in parts:
+                part = parts[axis.name]
+                place = axis.translate + part.start * axis.scale
+                axis = replace(axis, size=part.stop - part.start, translate=place)
+            items.append(axis)
+        super().__init__(source, replace(source.spec, axes=Axes(tuple(items))))
+
+    def read(
+        self, plane: tuple[int, ...], rows: slice, columns: slice
+    ) -> npt.NDArray[Any]:
+        """Read a rectangle, counted from the corner of the part."""
+        top, left = self._corner
+        return self._source.read(
+            plane,
+            slice(rows.start + top, rows.stop + top),
+            slice(columns.start + left, columns.stop + left),
+        )
+
+
+class Luminance(_View):
+    """The luminance of a colour image, float32; transparency is left out.
+
+    Parameters
+    ----------
+    source
+        A source with an axis s of 3 or 4 samples.
+    """
+
+    def __init__(self, source: Source) -> None:
+        kept = tuple(axis for axis in source.spec.axes.items if axis.name != "s")
+        spec = replace(source.spec, axes=Axes(kept), dtype=np.dtype(np.float32))
+        super().__init__(source, spec)
+
+    def read(
+        self, plane: tuple[int, ...], rows: slice, columns: slice
+    ) -> npt.NDArray[Any]:
+        """Read a rectangle as (1, rows, columns)."""
+        colours = self._source.read(plane, rows, columns)[:3]
+        return np.tensordot(
+            np.array([LUMINANCE], np.float32), colours.astype(np.float32), 1
+        )
+
+
+class Resampled(_View):
+    """A source on the grid of another image, by cubic splines.
+
+    Where its pixels are the finer ones it is blurred first, as
+    ``skimage.transform.resize`` does. The image continues beyond its border as its
+    mirror image; a pixel without a number leaves a hole around it.
+
+    Parameters
+    ----------
+    source
+        What is resampled.
+    axes
+        Axes of the other image: the same loops, y and x.
+    rows, columns
+        Where the pixels of the other image lie in `source`.
+    """
+
+    def __init__(self, source: Source, axes: Axes, rows: Line, columns: Line) -> None:
+        kept = source.spec.dtype
+        dtype = kept if kept.kind == "f" else np.dtype(np.float32)
+        super().__init__(source, replace(source.spec, axes=axes, dtype=dtype))
+        self._lines = rows, columns
+        loops = [axis.name for axis in axes.loops]
+        self._order = [
+            loops.index(axis.name) if axis.name in loops else None
+            for axis in source.spec.axes.loops
+        ]
+
+    def read(
+        self, plane: tuple[int, ...], rows: slice, columns: slice
+    ) -> npt.NDArray[Any]:
+        """Read a rectangle of the other image's grid as (samples, rows, columns)."""
+        where = tuple(0 if n is None else plane[n] for n in self._order)
+        if all(line.trivial for line in self._lines):
+            return self._source.read(where, rows, columns)
+        parts, starts = [], []
+        sizes = self._source.spec.axes.plane
+        for line, part, size in zip(self._lines, (rows, columns), sizes, strict=True):
+            margin = _MARGIN + math.ceil(4 * _blur(line))
+            first = max(math.floor(line.at(part.start)) - margin, 0)
+            last = min(math.ceil(line.at(part.stop - 1)) + margin + 1, size)
+            first, last = min(first, size - 1), max(last, 1)
+            parts.append(slice(first, last))
+            starts.append(line.at(part.start) - first)
+        pixels = self._source.read(where, *parts).astype(np.float64)
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        steps = [line.step for line in self._lines]
+        blurs = [_blur(line) for line in self._lines]
+        known = np.isfinite(pixels)
+        whole = bool(known.all())
+        out = np.empty((len(pixels), *shape), self._spec.dtype)
+        for number, sample in enumerate(pixels):
+            image = sample if whole else np.where(known[number], sample, 0)
+            if any(blurs):
+                image = ndimage.gaussian_filter(image, blurs, mode="reflect")
+            out[number] = ndimage.affine_transform(
+                image, steps, starts, output_shape=shape, order=3, mode="reflect"
+            )
+            if not whole:
+                holes = ndimage.affine_transform(
+                    (~known[number]).astype(np.float64),
+                    steps,
+                    starts,
+                    output_shape=shape,
+                    order=1,
+                    mode="reflect",
+                )
+                out[number][holes > 0] = np.nan
+        return out
+
+
+def _blur(line: Line) -> float:
+    """Return the blur before taking fewer pixels, in pixels of the finer image."""
+    return max(0.0, (line.step - 1) / 2)
