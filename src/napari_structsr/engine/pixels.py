@@ -19,10 +19,10 @@ from torch import Tensor
 
 from napari_structsr.core.grid import Tile, TileGrid, Window
 from napari_structsr.core.intensity import Intensity, to_dtype
-from napari_structsr.engine.device import Device, is_out_of_memory
+from napari_structsr.engine.blocks import Blocks
+from napari_structsr.engine.device import Device
 from napari_structsr.engine.events import Cancel
 from napari_structsr.engine.settings import UpscaleSettings
-from napari_structsr.errors import MemoryShortageError
 from napari_structsr.imaging.agreement import agree, agreement_radius, least_share
 from napari_structsr.imaging.holes import REACH, filled
 from napari_structsr.io.source import Source
@@ -31,8 +31,6 @@ from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
 
 __all__ = ["TileComputer"]
-
-_SMALLEST_BLOCK = 32  # input pixels
 
 
 class TileComputer:
@@ -47,13 +45,11 @@ class TileComputer:
     ----------
     intensities
         Statistics by channel; set before the first tile.
-    block
-        Input pixels along the side of what is computed at once.
+    blocks
+        What is computed at once.
     least_shares
         Least share of the residual to correct within noise, by channel; see
         `calibrate`.
-    warning
-        What the user should hear about the last tile.
     """
 
     def __init__(
@@ -63,10 +59,9 @@ class TileComputer:
         self.device = device
         self.settings = settings
         self.axes = source.spec.axes
-        self.block = settings.tile or device.block
+        self.blocks = Blocks(settings.tile or device.block, device)
         self.intensities: tuple[Intensity, ...] = ()
         self.least_shares: tuple[float, ...] = ()
-        self.warning: str | None = None
         self._holes = source.spec.dtype.kind == "f"
         kept = source.spec.dtype if settings.dtype == "same" else np.dtype(np.float32)
         self.dtype = kept
@@ -80,7 +75,7 @@ class TileComputer:
     @property
     def block_bytes(self) -> int:
         """Estimate of the memory that one block takes while it is computed."""
-        side = min(self.block, *self.axes.plane) + 2 * self.halo
+        side = min(self.blocks.side, *self.axes.plane) + 2 * self.halo
         side += 2 * (self.model.align - 1)
         values = self.model.values_per_pixel * self.device.bytes_per_value
         return side**2 * (values + 8 * 4 * self.model.factor**2) * self.axes.samples
@@ -121,23 +116,13 @@ class TileComputer:
         """
         rows, columns = (part.stop - part.start for part in window.write)
         result = np.empty((len(pixels), rows, columns), self.dtype)
-        waiting = [window]
-        while waiting:
-            current = waiting.pop()
-            side = max(part.stop - part.start for part in current.write)
-            if side > self.block * grid.factor:
-                waiting += grid.split(current, self.block * grid.factor)
-                continue
-            place = current.relative_to(window)
-            try:
-                block = self._block(pixels[:, *place.read], place, channel)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                self._shrink(error)
-                waiting.append(current)
-                continue
+
+        def compute(place: Window) -> None:
+            """Compute one block."""
+            block = self._block(pixels[:, *place.read], place, channel)
             result[:, *place.write] = block
+
+        self.blocks.cover(window, grid, compute)
         return result
 
     def calibrate(
@@ -180,20 +165,6 @@ class TileComputer:
             return 0.0
         measured, again = torch.cat(pairs, dim=1)
         return least_share(measured, again)
-
-    def _shrink(self, error: Exception) -> None:
-        """Halve the block after a shortage of memory."""
-        self.device.release()
-        if self.block // 2 < _SMALLEST_BLOCK:
-            raise MemoryShortageError(
-                f"{self.device.label} has too little memory for a block of "
-                f"{self.block} pixels; close other programs, or compute on the cpu"
-            ) from error
-        self.block //= 2
-        self.warning = (
-            f"{self.device.label} ran out of memory; "
-            f"going on with blocks of {self.block} pixels"
-        )
 
     def _block(
         self, pixels: npt.NDArray[Any], window: Window, channel: int

@@ -80,7 +80,7 @@ def tile_grid(spec: ImageSpec, computer: TileComputer, sink: Sink) -> TileGrid:
     """Lay tiles over the write units of the sink, about as large as is computed."""
     factor = computer.model.factor
     height, width = spec.axes.plane
-    wanted = computer.block * factor
+    wanted = computer.blocks.side * factor
     rows, columns = (unit * max(1, round(wanted / unit)) for unit in sink.unit(spec))
     return TileGrid(
         loops=tuple(axis.size for axis in spec.axes.loops),
@@ -130,7 +130,7 @@ def record_of(source: Source, computer: TileComputer) -> Record:
             **computer.settings.model_dump(),
             "device": device.kind,
             "precision": device.precision,
-            "tile": computer.block,
+            "tile": computer.blocks.side,
         },
         intensity=computer.intensities,
         least_shares=computer.least_shares,

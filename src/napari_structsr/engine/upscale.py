@@ -123,7 +123,7 @@ def _run(
         yield Started(total, planned(spec, computer, grid, total - len(tiles)))
         if warning:
             yield Warned(warning)
-        if model.seam > _SEAM and computer.block < max(source.spec.axes.plane):
+        if model.seam > _SEAM and computer.blocks.side < max(source.spec.axes.plane):
             yield Warned(
                 f"{model.card.name} sees farther than {model.radius} pixels: tiles "
                 f"may differ by up to {model.seam:.1%} of the range where they meet; "
@@ -137,9 +137,9 @@ def _run(
             if cancel:
                 break
             result = computer(tile.window, grid, pixels, computer.channel_of(tile))
-            if computer.warning:
-                yield Warned(computer.warning)
-                computer.warning = None
+            if computer.blocks.warning:
+                yield Warned(computer.blocks.warning)
+                computer.blocks.warning = None
             for _ in range(behind.start(writer.write, tile, result)):
                 done += 1
                 yield Progressed(done, total)
