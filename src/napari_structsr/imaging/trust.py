@@ -1,0 +1,211 @@
+"""Maps of structure error that need no reference.
+
+Each looks at a result from one side and is blind on another, which
+`napari_structsr.core.error_map` states: against the measurement (`residual_map`),
+against a faithful model (`artefact_map`), against the same model on the turned input
+(`spread_map`), and at what no measurement can decide (`null_space_map`). SQUIRREL,
+which needs a fit first, stands in `imaging.squirrel`.
+
+A pixel of a map depends on the images within a stated radius alone, and images
+continue beyond their border as their mirror image, so that tiles join without seams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_structsr.imaging.forward import ForwardModel
+
+__all__ = [
+    "ARTEFACT_RADIUS",
+    "LEAST_NOISE",
+    "artefact_map",
+    "null_space_map",
+    "orientations",
+    "residual_map",
+    "spread_map",
+]
+
+LEAST_NOISE = 1e-3
+"""Least standard deviation of noise that a residual is divided by, as a share of the
+range: that of rounding to 8 bits, and the least that models are trained with."""
+
+ARTEFACT_RADIUS = 5
+"""Pixels of the result to each side that `artefact_map` looks at."""
+
+_WINDOW = 2 * ARTEFACT_RADIUS + 1
+
+Turn = Callable[[Tensor], Tensor]
+
+
+def residual_map(
+    image: Tensor, measured: Tensor, forward_model: ForwardModel, variance: Tensor
+) -> Tensor:
+    """Measure the result again and compare with what was measured, in noise units.
+
+    It reaches `ForwardModel.reach` measured pixels. Where the result is right it has
+    a root mean square of 1 or less.
+
+    Parameters
+    ----------
+    image
+        Result, shape (N, 1, factor h, factor w), range about 0..1.
+    measured
+        Shape (N, 1, h, w), the same unit.
+    forward_model
+        How `image` is measured.
+    variance
+        Variance of the noise of `measured`, same shape. It counts as at least
+        ``LEAST_NOISE ** 2``.
+
+    Returns
+    -------
+    Tensor
+        ``|A image - measured| / sqrt(variance)`` in the shape of `image`: each
+        measured pixel is repeated factor x factor times.
+    """
+    deviation = variance.clamp_min(LEAST_NOISE**2).sqrt()
+    residual = (forward_model(image) - measured).abs() / deviation
+    factor = forward_model.factor
+    return residual.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
+
+
+def artefact_map(faithful: Tensor, sharp: Tensor, *, noise: float = 0.03) -> Tensor:
+    """Compare the local contrast of a sharp result with that of a faithful one.
+
+    With the standard deviations s_f and s_a in windows of 11 x 11 pixels it is
+    ``(2 s_f s_a + c) / (s_f^2 + s_a^2 + c)`` [1]_, where c is ``noise ** 2``. It
+    reaches `ARTEFACT_RADIUS` pixels.
+
+    Parameters
+    ----------
+    faithful, sharp
+        Results of a model without and with an adversary, shape (N, C, H, W), range
+        about 0..1, at least 6 pixels along a side.
+    noise
+        Contrast to forgive, as a share of the range: where both standard deviations
+        are far below it, as in empty background, the map is 1.
+
+    Returns
+    -------
+    Tensor
+        Shape of `sharp`, in 0..1; 1 is equal contrast, low values mean that `sharp`
+        invented or lost texture.
+
+    References
+    ----------
+    .. [1] L. Xie et al., "DeSRA: detect and delete the artifacts of GAN-based
+       real-world super-resolution models", ICML 2023.
+    """
+    first, second = _local_variance(faithful), _local_variance(sharp)
+    steady = noise**2
+    same = 2 * (first * second).sqrt() + steady
+    return same / (first + second + steady)
+
+
+def spread_map(upscale: Callable[[Tensor], Tensor], measured: Tensor) -> Tensor:
+    """Return the spread of a model over the eight orientations of its input.
+
+    It reaches as far as the model.
+
+    Parameters
+    ----------
+    upscale
+        Maps (M, 1, a, b) to (M, 1, factor a, factor b), for measured tiles that
+        stand or lie.
+    measured
+        Shape (N, 1, h, w).
+
+    Returns
+    -------
+    Tensor
+        Standard deviation (population) over the eight results, each turned back,
+        shape (N, 1, factor h, factor w), float32.
+    """
+    mean, squares = torch.zeros(()), torch.zeros(())
+    for count, (turn, back) in enumerate(orientations(), start=1):
+        result = back(upscale(turn(measured).contiguous())).float()
+        if count == 1:
+            mean, squares = result.clone(), torch.zeros_like(result)
+            continue
+        change = result - mean  # the recurrence of Welford (1962): three images in all
+        mean = mean + change / count
+        squares = torch.addcmul(squares, change, result - mean)
+    return (squares / count).clamp_min(0).sqrt()
+
+
+def null_space_map(image: Tensor, forward_model: ForwardModel) -> Tensor:
+    """Return what a result holds that the measurement can neither confirm nor deny.
+
+    It reaches `ForwardModel.radius` measured pixels.
+
+    Parameters
+    ----------
+    image
+        Shape (N, C, factor h, factor w), any unit.
+    forward_model
+        How `image` is measured.
+
+    Returns
+    -------
+    Tensor
+        ``|image - A⁺ A image|``, shape and unit of `image`.
+    """
+    return (image - forward_model.pseudo_inverse(forward_model(image))).abs()
+
+
+def orientations() -> Iterator[tuple[Turn, Turn]]:
+    """Yield the eight flips and rotations of images, each with the way back.
+
+    Four of them exchange height and width. The first leaves images as they are.
+    """
+    for mirrored in (False, True):
+        for quarters in range(4):
+            yield _turn(quarters, mirrored), _back(quarters, mirrored)
+
+
+def _turn(quarters: int, mirrored: bool) -> Turn:
+    """Mirror, then rotate."""
+    return lambda image: torch.rot90(
+        image.flip(-1) if mirrored else image, quarters, (-2, -1)
+    )
+
+
+def _back(quarters: int, mirrored: bool) -> Turn:
+    """Rotate back, then mirror."""
+
+    def back(image: Tensor) -> Tensor:
+        image = torch.rot90(image, -quarters, (-2, -1))
+        return image.flip(-1) if mirrored else image
+
+    return back
+
+
+def _local_variance(image: Tensor) -> Tensor:
+    """Return the variance in the window around each pixel, exact at any level.
+
+    The variance in a window is the mean of the variances of its rows, plus the
+    variance of the means of its rows; either is taken of differences from a mean, so
+    that nothing large cancels. The mean of all pixels changes rounding alone.
+    """
+    image = image - image.mean(dim=(-2, -1), keepdim=True)
+    image = F.pad(image, [ARTEFACT_RADIUS] * 4, mode="reflect")
+    mean, variance = _moments(image, -1)
+    return _moments(variance, -2)[0] + _moments(mean, -2)[1]
+
+
+def _moments(image: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Return mean and variance in the window along one axis."""
+    size = image.shape[dim] - _WINDOW + 1
+    parts = [image.narrow(dim, start, size) for start in range(_WINDOW)]
+    mean = torch.zeros_like(parts[0])
+    for part in parts:
+        mean.add_(part, alpha=1 / _WINDOW)
+    variance = torch.zeros_like(mean)
+    for part in parts:
+        variance.addcmul_(part - mean, part - mean, value=1 / _WINDOW)
+    return mean, variance
