@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_structsr.errors import ModelError
+from napari_structsr.models.fine_tuning import FineTuning
 
 __all__ = ["Architecture", "DataSource", "ModelCard"]
 
@@ -89,6 +90,8 @@ class ModelCard(BaseModel):
         as a share of the range of the image; None for an exact radius.
     parents
         Hashes of the weights it was started from or blended of.
+    fine_tuning
+        From which pairs of a user it was made, and how it was judged; None for others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -114,6 +117,7 @@ class ModelCard(BaseModel):
     radius: int | None = Field(default=None, ge=0)
     seam: float | None = Field(default=None, ge=0)
     parents: list[str] = []
+    fine_tuning: FineTuning | None = None
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], *, origin: str) -> ModelCard:

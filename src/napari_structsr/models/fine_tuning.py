@@ -1,0 +1,94 @@
+"""What a card says of a fine-tuning: from which pairs, how judged, with what success.
+
+Everything that tells whether a model suits an image travels with the model, without
+the images themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["FineTuning", "JudgedBlock", "TunedPair"]
+
+_Span = Annotated[tuple[int, int], Field(strict=False)]
+
+
+class _Entry(BaseModel):
+    """An entry of a card: unknown names are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class TunedPair(_Entry):
+    """One pair of the user.
+
+    Parameters
+    ----------
+    name
+        As the user saw it.
+    sha256
+        Hash of both images.
+    shape
+        Height and width in measured pixels.
+    psf_sigma
+        Point-spread width between truth and measurement, in measured pixels.
+    noise
+        Rise of the noise variance with the value, and the variance at value 0.
+    """
+
+    name: str
+    sha256: str
+    shape: _Span
+    psf_sigma: float
+    noise: Annotated[tuple[float, float], Field(strict=False)] = (0.0, 0.0)
+
+
+class JudgedBlock(_Entry):
+    """A rectangle of a pair: its index, and first and last + 1 measured pixel."""
+
+    pair: int
+    rows: _Span
+    columns: _Span
+
+
+class FineTuning(_Entry):
+    """How a model was made from another one.
+
+    Parameters
+    ----------
+    parent
+        Name of the model that it began as; its hash stands in the card's `parents`.
+    pairs
+        What it was taught with.
+    training, validation
+        Regions that taught, and those that judged.
+    guard
+        Measured pixels between the two.
+    share
+        How far it went from the weights of its parent to those that were trained.
+    scores
+        By the method ("bicubic", "parent", "adapted") and the measure, means over the
+        regions that judged.
+    drift
+        dB lost on images of the parent's own kind; None if that was not measured.
+    recommended
+        Whether it beat both others beyond chance.
+    sentence
+        The verdict in words.
+    curves
+        Scores of the regions that judged, by step.
+    """
+
+    parent: str
+    pairs: list[TunedPair]
+    training: list[JudgedBlock]
+    validation: list[JudgedBlock]
+    guard: int
+    share: float = 1.0
+    scores: dict[str, dict[str, float]] = {}
+    drift: float | None = None
+    recommended: bool = False
+    sentence: str = ""
+    curves: list[dict[str, float]] = []
