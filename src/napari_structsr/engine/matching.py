@@ -7,19 +7,21 @@ images that do not belong together. Pixels are read by the views it returns.
 
 from __future__ import annotations
 
+import glob
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 from napari_structsr.core.axes import Axes, Axis
+from napari_structsr.core.record import Record
 from napari_structsr.errors import AxesError, StructsrError
 from napari_structsr.io.calibration import converted
 from napari_structsr.io.records import read_record
 from napari_structsr.io.source import Source, open_source
 from napari_structsr.io.views import Cropped, Line, Luminance, Resampled
 
-__all__ = ["Match", "Matched", "find_source", "match_images"]
+__all__ = ["Match", "Matched", "find_record", "find_source", "match_images", "middle"]
 
 Match = Literal["auto", "world", "pixels"]
 
@@ -62,22 +64,27 @@ class Matched:
         return replace(self, reference=Resampled(self.reference, axes, *lines))
 
 
-def find_source(result: Source) -> Source | None:
-    """Open the image from which a result was made, as its record says.
-
-    Returns
-    -------
-    Source or None
-        None if there is no record, or the image is no longer there.
-    """
+def find_record(result: Source) -> Record | None:
+    """Read how a result was made, where its file says so."""
     try:
         record = read_record(Path(result.origin))[1]
     except (StructsrError, OSError):
         return None
-    if record is None or record.task != "upscale":
+    return record if record is not None and record.task == "upscale" else None
+
+
+def find_source(record: Record | None) -> Source | None:
+    """Open the image from which a result was made.
+
+    Returns
+    -------
+    Source or None
+        None if the record names no file, or the file is no longer there.
+    """
+    if record is None:
         return None
-    origin: Any = record.source["origin"]
-    if not Path(origin).exists() and "*" not in origin:
+    origin: str = record.source["origin"]
+    if not Path(origin).exists() and not glob.has_magic(origin):
         return None
     return open_source(origin, **record.source["options"])
 
@@ -142,6 +149,15 @@ def match_images(
                     source, _coarser(rows, factor), _coarser(columns, factor)
                 )
     return Matched(result, reference, source, factor, tuple(notes))
+
+
+def middle(image: Source, side: int) -> tuple[slice, slice]:
+    """Return the middle of a plane, at most `side` pixels along y and x."""
+    rows, columns = (
+        slice((size - min(size, side)) // 2, (size + min(size, side)) // 2)
+        for size in image.spec.axes.plane
+    )
+    return rows, columns
 
 
 def _grey(image: Source, notes: list[str], name: str) -> Source:
