@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_structsr.engine.foreign import foreign_card, foreign_model, is_foreign
+from napari_structsr.engine.user_models import user_cards, user_folder
 from napari_structsr.errors import ModelError
 from napari_structsr.io.bundle import read_card, read_weights
 from napari_structsr.io.foreign import FOREIGN_ENDINGS, read_foreign
@@ -21,14 +22,16 @@ if TYPE_CHECKING:
 
     from napari_structsr.models.model import SRModel
 
-__all__ = ["find_card", "list_models", "load_model", "partner_of"]
+__all__ = ["find_card", "list_models", "load_model", "partner_of", "shipped_names"]
 
 _FACTORS = (2, 4)
 _WEIGHTS = Path(str(resources.files("napari_structsr"))) / "models" / "weights"
 
 
 def list_models(*, purpose: Literal["use", "comparison"] = "use") -> list[ModelCard]:
-    """Return the cards of the models that ship, networks first.
+    """Return the cards of the models, those that ship before the user's own.
+
+    Interpolation stands last.
 
     Parameters
     ----------
@@ -36,7 +39,19 @@ def list_models(*, purpose: Literal["use", "comparison"] = "use") -> list[ModelC
         "use" for what is offered to users, "comparison" for the methods of others
         that are there to compare with.
     """
-    return [card for card in _shipped() if card.purpose == purpose]
+    return [card for card in _known() if card.purpose == purpose]
+
+
+def shipped_names() -> set[str]:
+    """Return the names that no other model can take."""
+    return {card.name for card in _shipped()}
+
+
+def _known() -> list[ModelCard]:
+    """Return the cards of all models that have a name."""
+    shipped = _shipped()
+    networks = [card for card in shipped if card.sha256]
+    return networks + user_cards() + shipped[len(networks) :]
 
 
 @cache
@@ -56,7 +71,7 @@ def find_card(name: str, *, factor: int | None, sharpness: float = 1.0) -> Model
     Parameters
     ----------
     name
-        Name of a model that ships, or path as for `load_model`.
+        Name of a model, or path as for `load_model`.
     factor
         Upscaling factor; None takes the one of the file, or the first that is
         offered.
@@ -78,7 +93,7 @@ def _plain_card(name: str, factor: int | None) -> ModelCard:
         foreign = is_foreign(path)
         card = foreign_card(read_foreign(path), path) if foreign else _read(path)
         return _offered(name, [card], factor)
-    cards = [card for card in _shipped() if card.name == name]
+    cards = [card for card in _known() if card.name == name]
     if not cards:
         names = ", ".join(dict.fromkeys(card.name for card in list_models()))
         raise ModelError(
@@ -96,9 +111,9 @@ def load_model(
     Parameters
     ----------
     name
-        Name of a model that ships; path of a .safetensors file with its card beside
-        it; or path of a .pth, .pt, .ckpt or .safetensors file of somebody else, of
-        any architecture that spandrel knows.
+        Name of a model that ships or of the user; path of a .safetensors file with
+        its card beside it; or path of a .pth, .pt, .ckpt or .safetensors file of
+        somebody else, of any architecture that spandrel knows.
     factor
         Upscaling factor along y and x; None takes the one of the file, or the first
         that is offered.
@@ -132,8 +147,8 @@ def load_model(
 
 
 def partner_of(name: str) -> str | None:
-    """Return the name of the model with which a shipped one can be blended."""
-    cards = (card for card in _shipped() if card.name == name)
+    """Return the name of the model with which another one can be blended."""
+    cards = (card for card in _known() if card.name == name)
     return next((card.blend_with for card in cards), None)
 
 
@@ -183,11 +198,14 @@ def _offered(name: str, cards: list[ModelCard], factor: int | None) -> ModelCard
 
 def _weights_of(name: str, card: ModelCard) -> Path:
     """Return where the weights of a model lie."""
-    return Path(name) if _is_path(name) else _WEIGHTS / f"{name}-x{card.factor}"
+    if _is_path(name):
+        return Path(name)
+    folder = _WEIGHTS if name in shipped_names() else user_folder()
+    return folder / f"{name}-x{card.factor}.safetensors"
 
 
 def _is_path(name: str) -> bool:
-    """Tell the path of a file from the name of a model that ships."""
+    """Tell the path of a file from the name of a model."""
     endings = (".safetensors", ".json", *FOREIGN_ENDINGS)
     return name.lower().endswith(endings) or "/" in name or "\\" in name
 

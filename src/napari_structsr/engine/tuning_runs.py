@@ -1,0 +1,110 @@
+"""Fine-tunings on disk: which there are, how far each is, and removing one.
+
+Each lies in a folder of its own with a small JSON file that says how it stands, so
+that a program that was closed finds them again. It owns that file, not what else lies
+in the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from napari_structsr.errors import TrainingError
+
+__all__ = ["RunSummary", "list_runs", "read_run", "remove_run", "write_run"]
+
+logger = logging.getLogger(__name__)
+
+_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How a fine-tuning stands.
+
+    Parameters
+    ----------
+    folder
+        Where it lies.
+    name, factor, parent
+        What is made, and of which model.
+    state
+        "begun" while it runs, and after the program was killed; "stopped" after a
+        cancel; "finished" once there is a model that can be accepted.
+    step, seconds
+        Steps made, and the time they took.
+    recommended
+        The verdict; None before there is one.
+    sentence
+        The verdict in words.
+    """
+
+    folder: Path
+    name: str
+    factor: int
+    parent: str
+    state: Literal["begun", "stopped", "finished"]
+    step: int
+    seconds: float
+    recommended: bool | None = None
+    sentence: str = ""
+
+    @property
+    def bundle(self) -> Path | None:
+        """The weights of the model, if they are there."""
+        path = self.folder / f"{self.name}-x{self.factor}.safetensors"
+        return path if path.exists() else None
+
+
+def list_runs(folder: Path) -> list[RunSummary]:
+    """Return the fine-tunings in the folders of a folder, the latest first."""
+    found = []
+    for file in folder.glob(f"*/{_FILE}"):
+        try:
+            found.append((file.stat().st_mtime, read_run(file.parent)))
+        except (OSError, TrainingError) as error:
+            logger.warning("a fine-tuning is left out: %s", error)
+    return [run for _, run in sorted(found, key=lambda entry: -entry[0])]
+
+
+def read_run(folder: Path) -> RunSummary:
+    """Read how a fine-tuning stands.
+
+    Raises
+    ------
+    TrainingError
+        If the folder holds none.
+    """
+    path = folder / _FILE
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return RunSummary(folder=folder, **entries)
+    except (OSError, ValueError, TypeError) as error:
+        raise TrainingError(
+            f"{folder} holds no fine-tuning ({error}); choose its folder, or start one"
+        ) from error
+
+
+def write_run(run: RunSummary) -> None:
+    """Write how a fine-tuning stands, whole or not at all."""
+    entries = {key: value for key, value in asdict(run).items() if key != "folder"}
+    part = run.folder / f"{_FILE}.part"
+    part.write_text(json.dumps(entries, indent=2, ensure_ascii=False), "utf-8")
+    part.replace(run.folder / _FILE)
+
+
+def remove_run(folder: Path) -> None:
+    """Remove a fine-tuning with all that lies in its folder.
+
+    Raises
+    ------
+    TrainingError
+        If the folder holds none, so that nothing else is ever removed.
+    """
+    read_run(folder)
+    shutil.rmtree(folder)
