@@ -1,15 +1,18 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import prewitt
 from skimage.transform import rotate
 
 from napari_structsr.imaging.forward import smooth
 from napari_structsr.imaging.structure import (
+    GRADIENT_RADIUS,
     Change,
     change_map,
     change_shares,
     gradient_difference_map,
     gradient_error,
+    gradient_similarity_map,
     intensity_slope,
 )
 
@@ -48,6 +51,61 @@ def test_gradient_error_is_the_definition_of_numpy(truth):
     np.testing.assert_allclose(found, interior, atol=1e-6)
     assert float(gradient_error(exact, exact)) == 0
     assert float(gradient_error(torch.full_like(exact, 0.3), exact)) == 1
+
+
+def test_gradient_similarity_is_that_of_prewitt_gradients_of_scipy(truth):
+    z = torch.from_numpy(truth)[None, None]
+    x = smooth(z, 1.0)
+    lengths = [
+        np.hypot(
+            *(prewitt(i[0, 0].numpy() / 3, axis, mode="mirror") for axis in (0, 1))
+        )
+        for i in (x, z)
+    ]
+    steady = 170 / 255**2
+    expected = (2 * lengths[0] * lengths[1] + steady) / (
+        lengths[0] ** 2 + lengths[1] ** 2 + steady
+    )
+    found = gradient_similarity_map(x, z)
+    np.testing.assert_allclose(found[0, 0], expected, atol=2e-6)
+    # a camera of 12 bits, and its range
+    wide = gradient_similarity_map(4095 * x, 4095 * z, data_range=4095.0)
+    torch.testing.assert_close(wide, found, atol=1e-5, rtol=0)
+
+
+def test_gradient_similarity_sees_blur_but_neither_offset_nor_turn():
+    upright = filament()
+    assert (gradient_similarity_map(upright, upright) == 1).all()
+    assert gradient_similarity_map(upright + 0.3, upright).min() > 0.999
+    assert gradient_similarity_map(smooth(upright, 2.0), upright).min() < 0.5
+    assert gradient_similarity_map(torch.zeros_like(upright), upright).min() < 0.1
+    # the same strength in another direction: blind, while vectors see it
+    y, x = torch.meshgrid(torch.arange(40.0), torch.arange(40.0), indexing="ij")
+    down, across = 0.05 * y[None, None], 0.05 * x[None, None]
+    assert gradient_similarity_map(down, across)[..., 1:-1, 1:-1].min() > 0.999
+    assert gradient_difference_map(down, across)[..., 1:-1, 1:-1].min() > 0.05
+
+
+def test_maps_of_gradients_are_the_same_in_tiles(truth, tiled):
+    z = torch.from_numpy(truth)[None, None]
+    x = smooth(z, 0.7).roll(1, dims=-1)
+    for function in (gradient_similarity_map, gradient_difference_map):
+        pieces = tiled(function, x, z, radius=GRADIENT_RADIUS)
+        torch.testing.assert_close(pieces, function(x, z), atol=1e-6, rtol=0)
+
+
+def test_maps_of_large_images_are_the_same_in_slabs(truth):
+    """Large images are computed a few rows at a time."""
+    z = torch.from_numpy(truth)[None, None].repeat(1, 1, 2, 6)
+    x = smooth(z, 0.7)
+    found = gradient_similarity_map(x, z)
+    torch.testing.assert_close(
+        found[..., :100, :],
+        gradient_similarity_map(x[..., :101, :], z[..., :101, :])[..., :100, :],
+        atol=1e-6,
+        rtol=0,
+    )
+    assert found.shape == z.shape
 
 
 def test_an_added_filament_is_a_hallucination_and_an_erased_one_an_omission():
