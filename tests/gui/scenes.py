@@ -32,3 +32,32 @@ def centroid(plane: np.ndarray) -> np.ndarray:
     signal[signal < 0.02 * signal.max()] = 0
     grid = np.indices(plane.shape)
     return np.array([(g * signal).sum() / signal.sum() for g in grid])
+
+
+def pair(viewer: Any) -> tuple[Any, Any]:
+    """Add an image and one of half the pixel size in the same place, with a bead."""
+    source = viewer.add_image(
+        beads((40, 50), (12, 18)), name="cells", contrast_limits=(0, 3200)
+    )
+    fine = viewer.add_image(
+        beads((80, 100), (24.5, 36.5)),
+        name="cells ×2",
+        scale=(0.5, 0.5),
+        translate=(-0.25, -0.25),
+        colormap="green",
+        contrast_limits=(0, 3200),
+    )
+    return source, fine
+
+
+def show(viewer: Any, qtbot: Any) -> None:
+    """Open the window, since nothing is drawn in a hidden one."""
+    viewer.window.resize(900, 600)
+    viewer.window.show()
+    qtbot.waitUntil(lambda: viewer.canvas.size != (800, 600), timeout=10_000)
+
+
+def shot(viewer: Any) -> np.ndarray:
+    """Return the pixels of the canvas, as float."""
+    pixels = viewer.window.screenshot(flash=False, canvas_only=True)
+    return np.asarray(pixels)[..., :3].astype(float)

@@ -1,0 +1,300 @@
+"""Values under the cursor, in several layers at once.
+
+It owns how a world position becomes a pixel of each layer, how that is written, and
+how often it is looked up. A value is that of the finest level: what was measured or
+computed, not what the canvas shows of it. napari tells the position with every move of
+the mouse; pixels are looked up at most 20 times a second, one pixel of each layer, and
+a pixel that has been looked up is not asked for again.
+
+In the status bar, napari writes what it finds at the cursor. `Readout` lets it, and
+puts the values of all layers in its place. What napari writes when the mouse leaves the
+canvas stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dask
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Image
+from napari.viewer import Viewer
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem
+from superqt.utils import QSignalThrottler
+
+__all__ = ["Readout", "ValueTable", "place_text", "value_at", "value_text"]
+
+_PAUSE = 50  # milliseconds between two looks
+_NOTHING = "–"
+
+
+def value_at(
+    layer: Image, position: Sequence[float], *, units: Sequence[Any] | None = None
+) -> npt.NDArray[Any] | None:
+    """Return the value of a layer's finest level at a position in the world.
+
+    Parameters
+    ----------
+    layer
+        An image, of one or several levels.
+    position
+        World coordinates along all dimensions of the viewer; a layer of fewer
+        dimensions takes the last ones.
+    units
+        Units of the position, as pint units; by default those of the layer.
+
+    Returns
+    -------
+    array or None
+        Without axes, or of shape (3,) or (4,) for colour; None outside the layer.
+    """
+    index = _index_at(layer, position, units)
+    return None if index is None else _pixel(layer, index)
+
+
+def value_text(value: npt.NDArray[Any] | None) -> str:
+    """Write a value: integers in full, other numbers to four digits."""
+    if value is None:
+        return _NOTHING
+    return ", ".join(
+        str(int(v)) if np.issubdtype(value.dtype, np.integer) else f"{v:.4g}"
+        for v in np.atleast_1d(value)
+    )
+
+
+def place_text(viewer: Viewer, layers: Sequence[Image], position: Any) -> str:
+    """Write a position in the world to a tenth of the smallest pixel, with its units.
+
+    The axes have the names that the viewer has for them; there is one unit if all axes
+    share it.
+    """
+    pixel = min(float(np.abs(layer.scale[-2:]).min()) for layer in layers)
+    digits = max(0, 1 + int(np.ceil(-np.log10(pixel))))
+    units = [_short(unit) for unit in _units(viewer) or ()]
+    names = viewer.dims.axis_labels
+    shared = len(set(units)) == 1
+    parts = [
+        f"{name} {value:.{digits}f}{'' if shared or not units else ' ' + unit}"
+        for name, value, unit in zip(
+            names, position, units or [""] * len(names), strict=True
+        )
+    ]
+    return ", ".join(parts) + (f" {units[0]}" if shared else "")
+
+
+class Readout(QObject):
+    """Follows the cursor of a viewer, and looks up what several layers hold there.
+
+    Parameters
+    ----------
+    viewer
+        Whose cursor is followed.
+    layers
+        The images to look at; can be changed at any time.
+    in_status
+        Whether the status bar shows the values too; can be changed at any time.
+    """
+
+    changed = Signal(str, list)
+    """Position and values, as texts."""
+
+    def __init__(
+        self, viewer: Viewer, layers: Sequence[Image] = (), *, in_status: bool = False
+    ) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._layers = list(layers)
+        self._in_status = in_status
+        self._known: dict[Image, tuple[tuple[int, ...], Any, Any]] = {}
+        self._text = ""
+        self._theirs: Any = "Ready"
+        self._follows = False
+        self._pause = QSignalThrottler(parent=self)
+        self._pause.setTimeout(_PAUSE)
+        self._pause.triggered.connect(self._look)
+        self.follow(True)
+
+    @property
+    def layers(self) -> list[Image]:
+        """The images that are looked at."""
+        return self._layers
+
+    @layers.setter
+    def layers(self, layers: Sequence[Image]) -> None:
+        self._layers = list(layers)
+        self._known = {key: v for key, v in self._known.items() if key in layers}
+        self._look()
+
+    @property
+    def in_status(self) -> bool:
+        """Whether the status bar shows the values too."""
+        return self._in_status
+
+    @in_status.setter
+    def in_status(self, wanted: bool) -> None:
+        self._in_status = wanted
+        if not wanted:
+            self._give_back()
+
+    def follow(self, wanted: bool) -> None:
+        """Begin or stop following; stopping leaves the status bar to napari."""
+        if wanted == self._follows:
+            return
+        self._follows = wanted
+        viewer = self._viewer
+        moved = (viewer.cursor.events.position, viewer.dims.events.point)
+        if wanted:
+            for signal in moved:
+                signal.connect(self._ask)
+            viewer.events.status.connect(self._answer)
+        else:
+            for signal in moved:
+                signal.disconnect(self._ask)
+            viewer.events.status.disconnect(self._answer)
+            self._pause.cancel()
+            self._give_back()
+
+    def _ask(self) -> None:
+        """Look soon."""
+        # the viewer may outlive its window
+        if isalive(self):  # type: ignore[no-untyped-call]
+            self._pause.throttle()
+
+    def _look(self) -> None:
+        """Look up all values, and show them."""
+        viewer = self._viewer
+        layers = self._layers
+        there = [layer for layer in layers if layer in viewer.layers]
+        if not self._follows or not there or viewer.dims.ndisplay != 2:
+            self._give_back()
+            self.changed.emit("", [_NOTHING] * len(layers))
+            return
+        position = np.array(viewer.dims.point)
+        shown = list(viewer.dims.displayed)
+        cursor = viewer.cursor.position
+        if len(cursor) == len(position):  # else the mouse has not moved since
+            position[shown] = np.array(cursor)[shown]
+        units = _units(viewer)
+        texts = [
+            value_text(self._value(layer, position, units) if layer in there else None)
+            for layer in layers
+        ]
+        place = place_text(viewer, there, position)
+        pairs = zip(layers, texts, strict=True)
+        self._text = f"{place}    " + "    ".join(f"{a.name}: {b}" for a, b in pairs)
+        self.changed.emit(place, texts)
+        self._show()
+
+    def _value(self, layer: Image, position: Any, units: Any) -> Any:
+        """Look up a value, unless it was looked up just before."""
+        index = _index_at(layer, position, units)
+        if index is None:
+            return None
+        known = self._known.get(layer)
+        if known is None or known[0] != index or known[1] is not layer.data:
+            known = (index, layer.data, _pixel(layer, index))
+            if _is_lazy(layer):  # others may be written to in place
+                self._known[layer] = known
+        return known[2]
+
+    def _answer(self, event: Any) -> None:
+        """Note what napari writes, and put the values in its place."""
+        if event.value != self._text:
+            self._theirs = event.value
+            self._show()
+
+    def _show(self) -> None:
+        """Write the values into the status bar, while the mouse is on the canvas."""
+        if self._in_status and self._text and self._theirs not in ("", "Ready"):
+            self._viewer.status = self._text
+
+    def _give_back(self) -> None:
+        """Leave the status bar to napari."""
+        text, self._text = self._text, ""
+        if text and self._viewer.status == text:
+            self._viewer.status = self._theirs
+
+
+class ValueTable(QTableWidget):
+    """One row for each layer: its name and its value."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 2)
+        self.setHorizontalHeaderLabels(["Layer", "Value"])
+        self.setAccessibleName("Values under the cursor")
+        self.setToolTip("What each layer holds where the mouse is, in its finest level")
+        self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        if (rows := self.verticalHeader()) is not None:
+            rows.hide()
+        if (columns := self.horizontalHeader()) is not None:
+            columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+            columns.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+
+    def show_names(self, names: Sequence[str]) -> None:
+        """Make a row for each layer."""
+        self.setRowCount(len(names))
+        for row, name in enumerate(names):
+            item, value = QTableWidgetItem(name), QTableWidgetItem(_NOTHING)
+            item.setToolTip(name)
+            value.setTextAlignment(
+                Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            )
+            self.setItem(row, 0, item)
+            self.setItem(row, 1, value)
+        heights = sum(self.rowHeight(row) for row in range(min(len(names), 6)))
+        header = self.horizontalHeader()
+        top = header.sizeHint().height() if header is not None else 0
+        self.setFixedHeight(top + heights + 2 * self.frameWidth())
+
+    def show_values(self, texts: Sequence[str]) -> None:
+        """Write the values."""
+        for row, text in enumerate(texts):
+            if (item := self.item(row, 1)) is not None:
+                item.setText(text)
+
+
+def _index_at(
+    layer: Image, position: Sequence[float], units: Sequence[Any] | None
+) -> tuple[int, ...] | None:
+    """Return the pixel of the finest level at a position; None outside."""
+    point = np.array(position, dtype=float)[-layer.ndim :]
+    if units is not None:
+        pairs = zip(point, list(units)[-layer.ndim :], layer.units, strict=True)
+        point = np.array([(p * a).to(b).magnitude for p, a, b in pairs])
+    index = np.floor(layer.world_to_data(point) + 0.5)
+    sizes = _finest(layer).shape[: layer.ndim]
+    inside = np.isfinite(index) & (index >= 0) & (index < sizes)
+    return tuple(int(i) for i in index) if inside.all() else None
+
+
+def _pixel(layer: Image, index: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Read one pixel; threads of dask would only cost time."""
+    with dask.config.set(scheduler="synchronous"):
+        return np.asarray(_finest(layer)[index])
+
+
+def _finest(layer: Image) -> Any:
+    """Return the data of the finest level."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def _is_lazy(layer: Image) -> bool:
+    """Whether looking up a pixel takes more than memory."""
+    return not isinstance(_finest(layer), np.ndarray)
+
+
+def _units(viewer: Viewer) -> Sequence[Any] | None:
+    """Return the units of the world; None if layers contradict each other."""
+    units: Sequence[Any] | None = viewer.layers.units
+    return units if units and len(units) == viewer.dims.ndim else None
+
+
+def _short(unit: Any) -> str:
+    """Return the symbol of a unit."""
+    return f"{unit:~}" if unit is not None else ""
