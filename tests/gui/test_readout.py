@@ -174,6 +174,7 @@ def test_the_place_is_written_with_its_unit(model, units):
     from napari_structsr.gui.readout import place_text
 
     layer = model.add_image(noise((20, 30)), scale=(0.2, 0.2), units=units)
+    assert place_text(model, [layer], (1.234, 3)).startswith("[1.23, 3.00] ")
     model.dims.axis_labels = ("y", "x")
     text = place_text(model, [layer], (1.234, 3))
     assert text == f"y 1.23, x 3.00 {'µm' if units[0] == 'um' else 'pixel'}"

@@ -99,7 +99,9 @@ def test_the_cut_stays_when_napari_draws_the_layer_anew(viewer, canvas):
     other = viewer.add_image(noise((40, 50))[::-1].copy())
     swipe = Swipe(viewer, source, other, 24.5)
 
-    other.data = other.data.astype(np.float32)  # a texture of another type
+    width = canvas.max_texture_sizes[0] + 100  # drawn in tiles from now on
+    other.data = np.full((40, width), 900, np.uint16)
+    other.scale = (1, 50 / width)
     pixels = shot(viewer)
     swipe.remove()
 

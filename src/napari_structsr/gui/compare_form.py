@@ -62,7 +62,6 @@ class CompareForm(QWidget):
             "Tick the images to compare. They may have pixels of different size: what "
             "counts is where they lie in the world.",
         )
-        self.list.setSizeAdjustPolicy(QListWidget.SizeAdjustPolicy.AdjustToContents)
         self.list.itemChanged.connect(self.ticked)
         self.buttons: dict[Mode, QPushButton] = {}
         for mode, (text, _) in MODES.items():
@@ -108,23 +107,22 @@ class CompareForm(QWidget):
 
     def _lay_out(self) -> None:
         """Arrange everything in the order of the Tab key."""
-        modes, blink, swipe = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
+        modes, blink = QHBoxLayout(), QHBoxLayout()
         for button in (*self.buttons.values(), self.end_button):
             modes.addWidget(button)
         for widget in (self.period, self.pause_button, self.next_button):
             blink.addWidget(widget)
-        for combo in (self.left, self.right):
-            swipe.addWidget(combo, 1)
         self._options = options = QFormLayout()
         grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
         options.setFieldGrowthPolicy(grow)
         options.addRow("Every", blink)
         options.addRow("Visible", self.shown)
-        options.addRow("Sides", swipe)
+        options.addRow("Left", self.left)
+        options.addRow("Right", self.right)
         options.addRow("Line", self.line)
         self._of_mode: dict[Mode, tuple[Any, ...]] = {
             "blink": (blink, self.shown),
-            "swipe": (swipe, self.line),
+            "swipe": (self.left, self.right, self.line),
         }
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

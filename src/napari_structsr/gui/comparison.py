@@ -45,6 +45,7 @@ PERIODS = (0.2, 2.0)
 """Shortest and longest time for which blink shows a layer, in seconds."""
 
 _GAP = 4.0  # canvas pixels between the cells of a grid
+_LETTER = 11.0  # canvas pixels that a letter of a name takes
 _LINKED = ("contrast_limits", "gamma")
 _OPAQUE = "translucent_no_depth"  # left of the line, nothing of the right layer shows
 
@@ -249,7 +250,10 @@ class Comparison(QObject):
         self._enter("swipe")
         for layer in self._viewer.layers:
             layer.visible = layer in (left, right)
-        for layer, side in ((left, "top_left"), (right, "top_right")):
+        letters = len(left.name) + len(right.name)
+        narrow = letters * _LETTER > self._viewer.canvas.size[1]
+        other = "bottom_right" if narrow else "top_right"
+        for layer, side in ((left, "top_left"), (right, other)):
             layer.blending = _OPAQUE
             layer.name_overlay.position = side
             layer.name_overlay.visible = True

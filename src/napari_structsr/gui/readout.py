@@ -22,14 +22,20 @@ import numpy.typing as npt
 from napari.layers import Image
 from napari.viewer import Viewer
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem
+from qtpy.QtCore import QObject, QSize, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import (
+    QHeaderView,
+    QSizePolicy,
+    QTableWidget,
+    QTableWidgetItem,
+)
 from superqt.utils import QSignalThrottler
 
 __all__ = ["Readout", "ValueTable", "place_text", "value_at", "value_text"]
 
 _PAUSE = 50  # milliseconds between two looks
 _NOTHING = "–"
+_WIDTH = 240  # pixels of the table, unless there is more room
 
 
 def value_at(
@@ -69,21 +75,20 @@ def value_text(value: npt.NDArray[Any] | None) -> str:
 def place_text(viewer: Viewer, layers: Sequence[Image], position: Any) -> str:
     """Write a position in the world to a tenth of the smallest pixel, with its units.
 
-    The axes have the names that the viewer has for them; there is one unit if all axes
-    share it.
+    Axes that somebody has named have their names; there is one unit if all share it.
     """
     pixel = min(float(np.abs(layer.scale[-2:]).min()) for layer in layers)
     digits = max(0, 1 + int(np.ceil(-np.log10(pixel))))
+    texts = [f"{value:.{digits}f}" for value in position]
     units = [_short(unit) for unit in _units(viewer) or ()]
+    if len(set(units)) > 1:
+        texts = [f"{text} {unit}" for text, unit in zip(texts, units, strict=True)]
     names = viewer.dims.axis_labels
-    shared = len(set(units)) == 1
-    parts = [
-        f"{name} {value:.{digits}f}{'' if shared or not units else ' ' + unit}"
-        for name, value, unit in zip(
-            names, position, units or [""] * len(names), strict=True
-        )
-    ]
-    return ", ".join(parts) + (f" {units[0]}" if shared else "")
+    if any(name.lstrip("-").isdigit() for name in names):  # those of napari
+        text = f"[{', '.join(texts)}]"
+    else:
+        text = ", ".join(f"{n} {text}" for n, text in zip(names, texts, strict=True))
+    return f"{text} {units[0]}" if len(set(units)) == 1 else text
 
 
 class Readout(QObject):
@@ -146,7 +151,8 @@ class Readout(QObject):
             return
         self._follows = wanted
         viewer = self._viewer
-        moved = (viewer.cursor.events.position, viewer.dims.events.point)
+        dims = viewer.dims.events
+        moved = (viewer.cursor.events.position, dims.point, dims.ndisplay)
         if wanted:
             for signal in moved:
                 signal.connect(self._ask)
@@ -230,11 +236,17 @@ class ValueTable(QTableWidget):
         self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setSizeAdjustPolicy(QTableWidget.SizeAdjustPolicy.AdjustToContents)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         if (rows := self.verticalHeader()) is not None:
             rows.hide()
         if (columns := self.horizontalHeader()) is not None:
             columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
             columns.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return room for all rows, but not for the longest name."""
+        return QSize(_WIDTH, super().sizeHint().height())
 
     def show_names(self, names: Sequence[str]) -> None:
         """Make a row for each layer."""
@@ -247,10 +259,7 @@ class ValueTable(QTableWidget):
             )
             self.setItem(row, 0, item)
             self.setItem(row, 1, value)
-        heights = sum(self.rowHeight(row) for row in range(min(len(names), 6)))
-        header = self.horizontalHeader()
-        top = header.sizeHint().height() if header is not None else 0
-        self.setFixedHeight(top + heights + 2 * self.frameWidth())
+        self.updateGeometry()
 
     def show_values(self, texts: Sequence[str]) -> None:
         """Write the values."""
