@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_structsr.errors import ModelError
+from napari_structsr.models.calibration import TrustCalibration
 from napari_structsr.models.fine_tuning import FineTuning
 
 __all__ = ["Architecture", "DataSource", "ModelCard"]
@@ -90,6 +91,8 @@ class ModelCard(BaseModel):
         as a share of the range of the image; None for an exact radius.
     parents
         Hashes of the weights it was started from or blended of.
+    calibration
+        How far its results are usually off; None where nobody has checked.
     fine_tuning
         From which pairs of a user it was made, and how it was judged; None for others.
     """
@@ -117,6 +120,7 @@ class ModelCard(BaseModel):
     radius: int | None = Field(default=None, ge=0)
     seam: float | None = Field(default=None, ge=0)
     parents: list[str] = []
+    calibration: TrustCalibration | None = None
     fine_tuning: FineTuning | None = None
 
     @classmethod

@@ -1,0 +1,218 @@
+"""How far a model is usually off: the numbers behind the expected error and intervals.
+
+A few hundred numbers that a card holds, or a file of their own that was made from the
+user's pairs. Reading them needs no torch. What the numbers mean is the affair of
+`imaging.expected_error`; how they are found, of `training.calibration`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_structsr.errors import ModelError, SettingsError
+
+if TYPE_CHECKING:
+    from napari_structsr.imaging.expected_error import ErrorPredictor
+
+__all__ = ["Interval", "Layer", "TrustCalibration", "read_calibration"]
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Numbers = Annotated[tuple[Number, ...], Field(strict=False)]
+Rows = Annotated[tuple[Numbers, ...], Field(strict=False)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+Range = Annotated[tuple[Number, Number], Field(strict=False)]
+
+
+class Layer(BaseModel):
+    """A layer of the network that predicts errors.
+
+    Parameters
+    ----------
+    weight
+        One row for each output.
+    bias
+        One number for each output.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    weight: Rows
+    bias: Numbers
+
+
+class Interval(BaseModel):
+    """A factor that conformal risk control found.
+
+    Parameters
+    ----------
+    level
+        Share of pixels that shall lie inside; ``1 - level`` is the risk alpha.
+    factor
+        By what the predicted bound is multiplied to reach it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    level: float = Field(gt=0, lt=1)
+    factor: Positive
+
+
+class TrustCalibration(BaseModel):
+    """What predicts the error of one model, and on what that was checked.
+
+    Parameters
+    ----------
+    version
+        Of the features and of the network.
+    model, factor
+        Whose results it belongs to.
+    features
+        Names of the inputs, `imaging.expected_error.FEATURES`.
+    means, deviations
+        Of the features, by which they are standardised.
+    layers
+        Of the network; the last has two outputs.
+    scale
+        Factor on the predicted mean error.
+    intervals
+        Factors on the predicted bound, by share of pixels.
+    patches, images
+        How many separated patches, of how many images, decided the intervals.
+    side, gap
+        Measured pixels along the side of a patch, and between two.
+    sources
+        Names of the images that it was made from.
+    conditions
+        How these were measured, in words.
+    input_ranges
+        Range of each statistic of their measured images, `imaging.familiarity`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: Literal[1] = 1
+    model: str = Field(min_length=1)
+    factor: int = Field(ge=2, le=8)
+    features: Names
+    means: Numbers
+    deviations: Annotated[tuple[Positive, ...], Field(strict=False)]
+    layers: Annotated[tuple[Layer, ...], Field(strict=False, min_length=1)]
+    scale: Positive = 1.0
+    intervals: Annotated[tuple[Interval, ...], Field(strict=False, min_length=1)]
+    patches: int = Field(ge=1)
+    images: int = Field(ge=1)
+    side: int = Field(ge=1)
+    gap: int = Field(ge=0)
+    sources: Names = ()
+    conditions: str = ""
+    input_ranges: Mapping[str, Range] = {}
+
+    @model_validator(mode="after")
+    def _fitting(self) -> TrustCalibration:
+        """Refuse numbers that do not make a network."""
+        width = len(self.features)
+        if len(self.means) != width or len(self.deviations) != width:
+            raise ValueError(f"{width} features need as many means and deviations")
+        for number, layer in enumerate(self.layers):
+            if any(len(row) != width for row in layer.weight):
+                raise ValueError(f"layer {number} needs rows of {width} numbers")
+            width = len(layer.weight)
+            if len(layer.bias) != width:
+                raise ValueError(f"layer {number} needs {width} biases")
+        if width != 2:
+            raise ValueError(f"the last layer has {width} outputs; it needs two")
+        return self
+
+    @property
+    def predictor(self) -> ErrorPredictor:
+        """The network, on the CPU.
+
+        Raises
+        ------
+        ModelError
+            If it was made for other features.
+        """
+        import torch
+
+        from napari_structsr.imaging.expected_error import FEATURES, ErrorPredictor
+
+        if self.features != FEATURES:
+            raise ModelError(
+                f"the calibration of {self.model} x{self.factor} looks at "
+                f"{', '.join(self.features)}; this version offers "
+                f"{', '.join(FEATURES)}: make it again with structsr calibrate"
+            )
+        return ErrorPredictor(
+            torch.tensor(self.means),
+            torch.tensor(self.deviations),
+            tuple(torch.tensor(layer.weight) for layer in self.layers),
+            tuple(torch.tensor(layer.bias) for layer in self.layers),
+        )
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Shares of pixels that there are intervals for."""
+        return tuple(interval.level for interval in self.intervals)
+
+    def quantile(self, level: float) -> float:
+        """Return the factor on the predicted bound for a share of pixels.
+
+        Raises
+        ------
+        SettingsError
+            If it was not calibrated for that share.
+        """
+        for interval in self.intervals:
+            if abs(interval.level - level) < 1e-9:
+                return interval.factor
+        raise SettingsError(
+            f"there is no interval for {level:.0%} of pixels; choose one of "
+            f"{', '.join(f'{known:.0%}' for known in self.levels)}"
+        )
+
+    def save(self, path: Path) -> None:
+        """Write a JSON file.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be written there.
+        """
+        try:
+            path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ModelError(
+                f"the calibration cannot be written to {path} ({error.strerror}); "
+                "choose a file in a folder that exists and can be written to"
+            ) from error
+
+
+def read_calibration(path: Path) -> TrustCalibration:
+    """Read a calibration that `TrustCalibration.save` wrote.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged or of another kind.
+    """
+    try:
+        return TrustCalibration.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"the calibration {path} cannot be read ({error}); "
+            "give a file that structsr calibrate has written"
+        ) from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
+            for fault in error.errors()[:5]
+        )
+        raise ModelError(
+            f"{path} is no calibration, or a damaged one ({faults}); "
+            "give a file that structsr calibrate has written"
+        ) from error
