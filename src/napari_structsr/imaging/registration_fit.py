@@ -1,0 +1,330 @@
+"""The fine half of a registration: Newton's method on the correlation of two images.
+
+Three things keep the answer unbiased and its stated error honest:
+
+* Both images are seen through one band of frequencies and at equal blur, so that what
+  is left after the registration is noise, not structure.
+* Curvature is the product of the slopes of *different* images. Their noise is
+  independent and cancels; in the square of one image's slope it would pass for detail.
+* The error is taken from how far blocks of the image pull in different directions (a
+  sandwich estimate), and so knows of noise, of content that runs along one direction,
+  of warps and of moving things alike.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg, ndimage
+
+__all__ = ["Fit", "Pose", "View", "fit", "match_blur", "warped"]
+
+Image = npt.NDArray[np.float64]
+
+WIDE = 3.0
+"""The coarse end of the band, in multiples of its fine end."""
+
+_ROUNDS = 15
+_CONVERGED = 0.004  # pixels
+_SEEN = (0.84, 0.98)  # share of known pixels around one that weighs 0 and 1
+_BLOCKS = 8  # along each axis
+_LEAST_PIXELS = 300
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Shift in pixels along (y, x) and magnification about the centre of the grid."""
+
+    shift: tuple[float, float] = (0.0, 0.0)
+    scale: float = 1.0
+
+    def then(self, other: Pose) -> Pose:
+        """Return the pose that does this one first and `other` after it."""
+        y, x = (
+            other.scale * own + more
+            for own, more in zip(self.shift, other.shift, strict=True)
+        )
+        return Pose((y, x), self.scale * other.scale)
+
+
+@dataclass(frozen=True)
+class View:
+    """An image whose unknown pixels are 0.
+
+    Parameters
+    ----------
+    pixels
+        Shape (h, w).
+    known
+        1 where a pixel is known and 0 elsewhere, shape (h, w).
+    blur
+        Variance of the blur that makes it as unsharp as its partner, in pixels².
+    """
+
+    pixels: Image
+    known: Image
+    blur: float = 0.0
+
+    @classmethod
+    def of(cls, image: npt.NDArray[Any]) -> View:
+        """Bring the finite pixels of an image to the mean 0 and the deviation 1."""
+        finite = np.isfinite(image)
+        values = image[finite].astype(np.float64)
+        deviation = values.std() if values.size else 0.0
+        pixels = np.zeros(image.shape)
+        if deviation > 0:
+            pixels[finite] = (values - values.mean()) / deviation
+        return cls(pixels, finite.astype(np.float64))
+
+    def band(self, fine: float) -> tuple[Image, Image]:
+        """Return the image between two Gaussian widths, and the weight of its pixels.
+
+        Weights fall to 0 towards unknown pixels and towards the border.
+        """
+        wide = fine * WIDE
+        detail = self._smooth(fine)[0]
+        base, share = self._smooth(wide)
+        low, high = _SEEN
+        weight = np.clip((share - low) / (high - low), 0, 1) * self.known
+        return (detail - base) * self.known, weight
+
+    def _smooth(self, sigma: float) -> tuple[Image, Image]:
+        """Return a mean of known pixels, and the share of known ones."""
+        total = math.sqrt(sigma**2 + self.blur)
+        values, share = (
+            ndimage.gaussian_filter(part, total, mode="constant")
+            for part in (self.pixels * self.known, self.known)
+        )
+        return values / np.maximum(share, 1e-6), share
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What Newton's method found at one fineness.
+
+    Parameters
+    ----------
+    pose
+        The answer.
+    correlation
+        Correlation coefficient in the band.
+    errors
+        Standard error of the shift, in pixels along the worse axis, and of the
+        magnification.
+    shared
+        Least share, over all directions, of detail that is common to both; 0 or less
+        where the images have nothing to do with each other.
+    left
+        Pixels that the last step still moved.
+    bend
+        What a free magnification and turn would add, each as a share and in radians,
+        and its standard error: (magnification, turn, error, error).
+    """
+
+    pose: Pose
+    correlation: float
+    errors: tuple[float, float]
+    shared: float
+    left: float
+    bend: tuple[float, float, float, float]
+
+
+def warped(image: Image, pose: Pose, *, spline: bool = False, order: int = 3) -> Image:
+    """Resample an image so that a pose is done to it, by cubic splines, mirrored.
+
+    Parameters
+    ----------
+    image
+        Shape (h, w); its spline coefficients with `spline`.
+    """
+    centre = (np.array(image.shape) - 1) / 2
+    offset = centre - (centre + pose.shift) / pose.scale
+    moved: Image = ndimage.affine_transform(
+        image,
+        np.full(2, 1 / pose.scale),
+        offset=offset,
+        order=order,
+        mode="mirror",
+        prefilter=not spline,
+    )
+    return moved
+
+
+def match_blur(moving: View, fixed: View, pose: Pose, fine: float) -> tuple[View, View]:
+    """Blur the sharper of two views until they correlate best."""
+    views = {0.0: (moving, fixed)}
+    scores = {0.0: _correlation(moving, fixed, pose, fine)}
+
+    def score(step: float) -> float:
+        """Correlate with `step`² fine² added to one of them, moving where positive."""
+        if step not in scores:
+            blur = (step * fine) ** 2
+            pair = (
+                (replace(moving, blur=moving.blur + blur), fixed)
+                if step > 0
+                else (moving, replace(fixed, blur=fixed.blur + blur))
+            )
+            views[step] = pair
+            scores[step] = _correlation(*pair, pose, fine)
+        return scores[step]
+
+    side = 1.0 if score(0.4) >= score(-0.4) else -1.0
+    best = 0.0
+    for step in (0.4, 0.6, 0.8, 1.0, 1.25, 1.5):
+        if score(side * step) <= scores[best]:
+            break
+        best = side * step
+    return views[best]
+
+
+def _correlation(moving: View, fixed: View, pose: Pose, fine: float) -> float:
+    """Correlate two views at a pose, regardless of the sign."""
+    image, weight = moving.band(fine)
+    other, known = fixed.band(fine)
+    weight = np.clip(warped(weight, pose), 0, 1) * known
+    return abs(_weighted(warped(image, pose), other, weight)[0])
+
+
+def _weighted(one: Image, other: Image, weight: Image) -> tuple[float, float]:
+    """Return the correlation of two images, and the gain from `one` to `other`."""
+    total = weight.sum()
+    if total < _LEAST_PIXELS:
+        return 0.0, 0.0
+    one = one - (weight * one).sum() / total
+    other = other - (weight * other).sum() / total
+    powers = (weight * one**2).sum(), (weight * other**2).sum()
+    if min(powers) <= 0:
+        return 0.0, 0.0
+    found = float((weight * one * other).sum() / math.sqrt(powers[0] * powers[1]))
+    return found, math.copysign(math.sqrt(powers[1] / powers[0]), found)
+
+
+def fit(
+    moving: View, fixed: View, start: Pose, *, fine: float, with_scale: bool
+) -> Fit | None:
+    """Refine a pose in one band; None where too little of the images overlaps.
+
+    Parameters
+    ----------
+    fine
+        Gaussian width of the fine end of the band, in pixels; the start must lie
+        about as near as this.
+    with_scale
+        Refine the magnification as well.
+    """
+    image, known = moving.band(fine)
+    coefficients = ndimage.spline_filter(image, order=3, mode="mirror")
+    other, weight_fixed = fixed.band(fine)
+    rows, columns = _from_centre(image.shape)
+    reach = max(image.shape) / 2
+    pose, free = start, 3 if with_scale else 2
+    for _ in range(_ROUNDS):
+        moved = warped(coefficients, pose, spline=True)
+        weight = np.clip(warped(known, pose), 0, 1) * weight_fixed
+        correlation, gain = _weighted(moved, other, weight)
+        if gain == 0:
+            return None
+        weight /= weight.sum()
+        system = _System(gain * moved, other, weight, rows, columns, fine)
+        step = system.step(free)
+        longest = np.array([2 * fine, 2 * fine, fine / reach])[:free]
+        step = np.clip(step, -longest, longest)
+        pose = pose.then(Pose((step[0], step[1]), 1 + step[2] if with_scale else 1.0))
+        left = float(np.abs(step[:2]).max() + np.abs(step[2:]).sum() * reach)
+        if left < _CONVERGED:
+            break
+    errors = system.errors(free)
+    bend = system.step(4)[2:], system.errors(4)[2:]
+    return Fit(
+        pose,
+        correlation,
+        (float(max(errors[:2])), float(errors[2]) if with_scale else 0.0),
+        system.shared(free),
+        left,
+        tuple(float(value) for part in bend for value in part),  # type: ignore[arg-type]
+    )
+
+
+class _System:
+    """The linear system of one Newton step; unknowns: y, x, magnification, turn."""
+
+    def __init__(
+        self,
+        moved: Image,
+        fixed: Image,
+        weight: Image,
+        rows: Image,
+        columns: Image,
+        fine: float,
+    ) -> None:
+        residual = fixed - moved
+        residual -= (weight * residual).sum()
+        slopes = [_slopes(image, rows, columns) for image in (moved, fixed)]
+        one, other = (part.reshape(4, -1) for part in slopes)
+        flat = weight.ravel()
+        product = (one * flat) @ other.T
+        self.crossed = (product + product.T) / 2
+        self.own = ((one * flat) @ one.T + (other * flat) @ other.T) / 2
+        pulls = (one + other) / 2 * (flat * residual.ravel())
+        blocks = _blocks(weight.shape, fine)
+        count = int(blocks.max()) + 1
+        each = np.stack([np.bincount(blocks, pull, count) for pull in pulls])
+        share = np.bincount(blocks, flat, count)
+        self.pull = each.sum(axis=1)
+        apart = each - np.outer(self.pull, share)
+        used = max(2, int((share > 0.2 / count).sum()))
+        self.spread = apart @ apart.T * (used / (used - 1))
+
+    def shared(self, free: int) -> float:
+        """Return the least share of slope that is common, over all directions."""
+        crossed, own = self.crossed[:free, :free], self.own[:free, :free]
+        try:
+            return float(linalg.eigh(crossed, own, eigvals_only=True)[0])
+        except linalg.LinAlgError:  # one direction has no slope at all
+            return 0.0
+
+    def step(self, free: int) -> Image:
+        """Return the step of the first `free` unknowns."""
+        safe = self.shared(free) > 0.05
+        curvature = self.crossed if safe else self.own
+        found: Image = -linalg.lstsq(curvature[:free, :free], self.pull[:free])[0]
+        return found
+
+    def errors(self, free: int) -> Image:
+        """Return the standard errors of the first `free` unknowns."""
+        inverse = linalg.pinv(self.crossed[:free, :free])
+        variance = np.diag(inverse @ self.spread[:free, :free] @ inverse)
+        return np.sqrt(np.maximum(variance, 0))
+
+
+def _slopes(image: Image, rows: Image, columns: Image) -> Image:
+    """Return how an image changes along the four unknowns, shape (4, h, w)."""
+    down, right = np.gradient(image)
+    return np.stack(
+        [down, right, rows * down + columns * right, columns * down - rows * right]
+    )
+
+
+def _from_centre(shape: tuple[int, ...]) -> tuple[Image, Image]:
+    """Return row and column of each pixel from the centre, to be broadcast."""
+    rows, columns = (
+        np.arange(size, dtype=np.float64) - (size - 1) / 2 for size in shape
+    )
+    return rows[:, None], columns[None, :]
+
+
+def _blocks(shape: tuple[int, ...], fine: float) -> npt.NDArray[np.intp]:
+    """Return the number of the block of each pixel, flat; noise does not reach far."""
+    least = max(12, 6 * fine)
+    rows, columns = (
+        np.arange(size) * count // size
+        for size, count in (
+            (size, int(np.clip(size // least, 2, _BLOCKS))) for size in shape
+        )
+    )
+    numbers = rows[:, None] * (columns[-1] + 1) + columns[None, :]
+    return np.asarray(numbers.ravel(), np.intp)
