@@ -3,32 +3,45 @@
 All images are torch tensors of shape (N, C, H, W) in one unit, usually 0..1, and at
 least 11 pixels along a side; scores have shape (N,). The window is a Gaussian of
 sigma 1.5 pixels, cut to 11 x 11, as in Wang et al. 2004. Maps cover the image, which
-continues beyond its border as its mirror image; scores leave out the 5 pixels at the
-border where the window reaches beyond.
+continues beyond its border as its mirror image, the border pixel once; scores leave out
+the 5 pixels at the border where the window reaches beyond.
+
+A local variance is a small difference of large means where an image is bright and flat,
+so that means are computed in float64, a few rows at a time: then a map does not depend
+on an offset, nor on the tile that a pixel was computed in.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_structsr.imaging.windows import windowed
+from napari_structsr.imaging.windows import (
+    bell,
+    in_slabs,
+    mirrored,
+    separable,
+    windowed,
+)
 
-__all__ = ["micro_ssim", "ms_ssim", "ssim", "ssim_map"]
+__all__ = ["SSIM_RADIUS", "micro_ssim", "ms_ssim", "ssim", "ssim_map"]
 
-_RADIUS = 5
-_BELL = [math.exp(-0.5 * (k / 1.5) ** 2) for k in range(-_RADIUS, _RADIUS + 1)]
-_WINDOW = [value / sum(_BELL) for value in _BELL]
+SSIM_RADIUS = 5
+"""Pixels beyond which the map does not look."""
+
+_WINDOW = bell(1.5, SSIM_RADIUS)
 _K1, _K2 = 0.01, 0.03
 _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _BACKGROUND = 3  # percentile
-_FIT_WINDOWS = 1 << 14
+_FIT_WINDOWS = 1 << 18
+_FLAT = [1 / 7] * 7
 _SAMPLE = 121 / 120  # variances of a sample of 121 pixels, as Ashesh et al. have it
-_SMALLEST_SIDE = 2 * _RADIUS + 1
+_SMALLEST_SIDE = 2 * SSIM_RADIUS + 1
 
 
 def ssim_map(result: Tensor, truth: Tensor, *, data_range: float = 1.0) -> Tensor:
@@ -51,8 +64,7 @@ def ssim_map(result: Tensor, truth: Tensor, *, data_range: float = 1.0) -> Tenso
     Z. Wang, A. Bovik, H. Sheikh, E. Simoncelli, "Image quality assessment: from
     error visibility to structural similarity", IEEE TIP 13, 2004.
     """
-    luminance, contrast = _moments(result, truth).terms(data_range)
-    return luminance * contrast
+    return _compared(result, truth, data_range)
 
 
 def ssim(result: Tensor, truth: Tensor, *, data_range: float = 1.0) -> Tensor:
@@ -89,9 +101,10 @@ def ms_ssim(result: Tensor, truth: Tensor, *, data_range: float = 1.0) -> Tensor
     weights = _SCALE_WEIGHTS[:scales]
     score = torch.ones(len(truth), dtype=truth.dtype, device=truth.device)
     for level, weight in enumerate(weights, start=1):
-        luminance, contrast = _moments(result, truth).terms(data_range)
-        whole = level == len(weights)
-        mean = _mean(luminance * contrast if whole else _inside(contrast))
+        if level == len(weights):
+            mean = _mean(_compared(result, truth, data_range))
+        else:
+            mean = _mean(_inside(_compared(result, truth, data_range, term="contrast")))
         score = score * mean.clamp_min(0) ** (weight / sum(weights))
         result, truth = F.avg_pool2d(result, 2), F.avg_pool2d(truth, 2)
     return score
@@ -102,7 +115,8 @@ def micro_ssim(result: Tensor, truth: Tensor) -> Tensor:
 
     From each image its third percentile is subtracted, and the result is multiplied
     by the one factor that makes SSIM largest. Where this is much higher than SSIM, the
-    error is one of intensity.
+    error is one of intensity. As in the package of its authors, the factor is the best
+    one for flat windows of 7 x 7 pixels, and variances are those of a sample.
 
     Parameters
     ----------
@@ -129,32 +143,64 @@ def micro_ssim(result: Tensor, truth: Tensor) -> Tensor:
 def _micro_ssim(result: Tensor, truth: Tensor) -> Tensor:
     """Score one image, shape (1, C, H, W)."""
     result, truth = result - _background(result), truth - _background(truth)
-    largest = truth.max()
-    result, truth = result / largest, truth / largest
     data_range = float(truth.max() - truth.min())
-    moments = _moments(result, truth).inside().of_sample()
-    step = max(1, math.isqrt(moments.mean_x.numel() // _FIT_WINDOWS))
-    thin = moments.thinned(step)
-    power = float((thin.mean_x**2).mean())
+    if data_range == 0:  # a constant is equal to another, and like nothing else
+        return (result == 0).all().to(truth.dtype)[None]
+    unit = float(truth.max()) or data_range
+    result, truth, data_range = result / unit, truth / unit, data_range / unit
+    result = _best_gain(result, truth, data_range) * result
+    return _mean(_inside(_compared(result, truth, data_range, share=_SAMPLE)))
+
+
+def _compared(
+    result: Tensor,
+    truth: Tensor,
+    data_range: float,
+    *,
+    term: Literal["all", "contrast"] = "all",
+    share: float = 1.0,
+) -> Tensor:
+    """Map SSIM, or its contrast and structure alone; `share` multiplies variances."""
+    c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
+
+    def compared(x: Tensor, z: Tensor) -> Tensor:
+        """Compare a few rows."""
+        pad = (SSIM_RADIUS, SSIM_RADIUS)
+        x, z = (mirrored(image, pad, pad).double() for image in (x, z))
+        mean_x, mean_z, power, product = separable(
+            torch.stack([x, z, x**2 + z**2, x * z]), _WINDOW, _WINDOW
+        )
+        means, squares = mean_x * mean_z, mean_x**2 + mean_z**2
+        variances = power.sub_(squares).clamp_min_(0).mul_(share)
+        covariance = product.sub_(means).mul_(share)
+        found: Tensor = (2 * covariance + c2) / (variances + c2)
+        if term == "all":
+            found.mul_((2 * means + c1) / (squares + c1))
+        return found.to(truth.dtype)
+
+    return in_slabs(compared, result, truth, radius=SSIM_RADIUS)
+
+
+def _best_gain(result: Tensor, truth: Tensor, data_range: float) -> float:
+    """Return the factor of the result that makes SSIM largest in flat windows."""
+    moments = _flat_moments(result, truth)
+    power = float((moments.mean_x**2).mean())
     if power == 0:
-        return _mean(_product(moments.terms(data_range)))
-    middle = float((thin.mean_x * thin.mean_z).mean()) / power
+        return 1.0
+    middle = float((moments.mean_x * moments.mean_z).mean()) / power
     # SSIM has one summit around the least-squares factor: search it ever finer
     low, high = 0.25 * middle, 4 * middle
     for _ in range(5):
         tried = torch.linspace(low, high, 9, dtype=torch.float64).tolist()
-        values = [
-            float(_product(thin.scaled(gain).terms(data_range)).mean())
-            for gain in tried
-        ]
+        values = [moments.mean_ssim(gain, data_range) for gain in tried]
         best = max(range(len(tried)), key=values.__getitem__)
         low, high = tried[max(best - 1, 0)], tried[min(best + 1, len(tried) - 1)]
-    return _mean(_product(moments.scaled(tried[best]).terms(data_range)))
+    return float(tried[best])
 
 
 @dataclass(frozen=True)
 class _Moments:
-    """Local means, variances and covariance of result x and truth z."""
+    """Means, variances and covariance of result x and truth z in some windows."""
 
     mean_x: Tensor
     mean_z: Tensor
@@ -162,54 +208,38 @@ class _Moments:
     variance_z: Tensor
     covariance: Tensor
 
-    def terms(self, data_range: float) -> tuple[Tensor, Tensor]:
-        """Return the luminance, and the product of contrast and structure."""
+    def mean_ssim(self, gain: float, data_range: float) -> float:
+        """Return the mean SSIM of `gain` times the result."""
         c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
-        luminance = (2 * self.mean_x * self.mean_z + c1) / (
-            self.mean_x**2 + self.mean_z**2 + c1
+        luminance = (2 * gain * self.mean_x * self.mean_z + c1) / (
+            gain**2 * self.mean_x**2 + self.mean_z**2 + c1
         )
-        contrast = (2 * self.covariance + c2) / (self.variance_x + self.variance_z + c2)
-        return luminance, contrast
-
-    def scaled(self, gain: float) -> _Moments:
-        """Return the moments of `gain` times the result."""
-        return _Moments(
-            gain * self.mean_x,
-            self.mean_z,
-            gain**2 * self.variance_x,
-            self.variance_z,
-            gain * self.covariance,
+        contrast = (2 * gain * self.covariance + c2) / (
+            gain**2 * self.variance_x + self.variance_z + c2
         )
+        return float((luminance * contrast).mean())
 
-    def of_sample(self) -> _Moments:
-        """Take the pixels of a window as a sample, not as all there are."""
-        return _Moments(
-            self.mean_x,
-            self.mean_z,
-            _SAMPLE * self.variance_x,
-            _SAMPLE * self.variance_z,
-            _SAMPLE * self.covariance,
+
+def _flat_moments(result: Tensor, truth: Tensor) -> _Moments:
+    """Measure flat windows, a sample of them in large images."""
+    reach = len(_FLAT) // 2
+    step = max(1, math.isqrt(truth.numel() // _FIT_WINDOWS))
+
+    def measured(x: Tensor, z: Tensor) -> Tensor:
+        """Measure a few rows."""
+        x, z = x.double(), z.double()
+        mean_x, mean_z, square_x, square_z, product = windowed(
+            torch.stack([x, z, x**2, z**2, x * z]), _FLAT
         )
+        variances = square_x - mean_x**2, square_z - mean_z**2
+        covariance = product - mean_x * mean_z
+        return torch.stack([mean_x, mean_z, *variances, covariance]).to(truth.dtype)
 
-    def thinned(self, step: int) -> _Moments:
-        """Keep each `step`-th window along both sides."""
-        return _Moments(*(part[..., ::step, ::step] for part in vars(self).values()))
-
-    def inside(self) -> _Moments:
-        """Leave out where the window reaches beyond the border."""
-        return _Moments(*(_inside(part) for part in vars(self).values()))
-
-
-def _moments(result: Tensor, truth: Tensor) -> _Moments:
-    """Measure both images in the window, the same shape."""
-    mean_x, mean_z = windowed(result, _WINDOW), windowed(truth, _WINDOW)
-    return _Moments(
-        mean_x,
-        mean_z,
-        (windowed(result**2, _WINDOW) - mean_x**2).clamp_min(0),
-        (windowed(truth**2, _WINDOW) - mean_z**2).clamp_min(0),
-        windowed(result * truth, _WINDOW) - mean_x * mean_z,
-    )
+    moments = in_slabs(measured, result, truth, radius=reach)
+    moments = _inside(moments, reach)[..., ::step, ::step].double()
+    pixels = len(_FLAT) ** 2
+    moments[2:] *= pixels / (pixels - 1)  # those of a sample
+    return _Moments(*moments)
 
 
 def _background(image: Tensor) -> Tensor:
@@ -221,14 +251,9 @@ def _background(image: Tensor) -> Tensor:
     return below + (place % 1) * (above - below)
 
 
-def _product(terms: tuple[Tensor, Tensor]) -> Tensor:
-    """Multiply the two terms of SSIM."""
-    return terms[0] * terms[1]
-
-
-def _inside(image: Tensor) -> Tensor:
+def _inside(image: Tensor, reach: int = SSIM_RADIUS) -> Tensor:
     """Cut the border off."""
-    return image[..., _RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
+    return image[..., reach:-reach, reach:-reach]
 
 
 def _mean(image: Tensor) -> Tensor:

@@ -158,6 +158,7 @@ def radial_frequency(
 
 def _spectrum(image: Tensor) -> Tensor:
     """Fade an image out and transform it."""
+    image = image - image[..., :1, :1]  # so that a constant is 0 without any rounding
     image = image - image.mean(dim=(-2, -1), keepdim=True)
     rows, columns = (
         torch.hann_window(
