@@ -8,6 +8,7 @@ import platform
 import typer
 
 from napari_structsr.cli.benchmark import benchmark
+from napari_structsr.cli.calibrate import calibrate
 from napari_structsr.cli.inform import demo, info, models
 from napari_structsr.cli.train import train
 from napari_structsr.cli.upscale import upscale
@@ -21,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (upscale, info, models, demo, train, benchmark):
+for command in (upscale, info, models, demo, train, calibrate, benchmark):
     app.command()(command)
 
 

@@ -105,7 +105,7 @@ class ErrorPredictor:
         values = (features - self.means) / self.deviations
         values = values.clamp(-_OUTLYING, _OUTLYING)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            values = F.silu(F.linear(values, weight, bias), inplace=True)
+            values = F.silu(F.linear(values, weight, bias))
         return F.linear(values, self.weights[-1], self.biases[-1]).clamp(*_LOG_RANGE)
 
     def to(self, device: torch.device) -> ErrorPredictor:

@@ -20,6 +20,9 @@ __all__ = ["blended_card", "blended_weights"]
 def blended_card(card: ModelCard, partner: ModelCard, sharpness: float) -> ModelCard:
     """Describe the model at `sharpness` on the line from `partner` to a model.
 
+    Its calibration is that of the nearer end: what is predicted follows the contrast of
+    the result itself, and the two ends differ little in what is left.
+
     Raises
     ------
     ModelError
@@ -37,6 +40,7 @@ def blended_card(card: ModelCard, partner: ModelCard, sharpness: float) -> Model
             "description": f"{sharpness:.0%} of the way from {partner.name} to "
             f"{card.name}.",
             "sharpness": sharpness,
+            "calibration": (card if sharpness >= 0.5 else partner).calibration,
             "parents": [str(partner.sha256), str(card.sha256)],
         }
     )

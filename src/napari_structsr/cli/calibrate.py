@@ -1,0 +1,83 @@
+"""`structsr calibrate`: how far a model is off on the user's own microscope."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_structsr.cli.terminal import err, errors_in_words, out
+from napari_structsr.errors import SettingsError
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    source: Annotated[
+        list[str], typer.Option(help="What was measured; repeat for more.")
+    ],
+    reference: Annotated[
+        list[str],
+        typer.Option(help="The truth of each source, in their order, finer pixels."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--out", help="name.json, for structsr inspect.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="Name, or .safetensors or .pth file.")
+    ] = "sharp",
+    factor: Annotated[int, typer.Option(help="2 or 4.")] = 2,
+    sharpness: Annotated[
+        float, typer.Option(help="Of sharp: 0 is faithful, 1 is sharp.")
+    ] = 1.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of the choice of patches.")] = 0,
+) -> None:
+    """Calibrate expected errors and intervals on pairs of images."""
+    with errors_in_words():
+        if len(source) != len(reference):
+            raise SettingsError(
+                f"there are {len(source)} sources and {len(reference)} references; "
+                "give one --reference for each --source, in the same order"
+            )
+        from napari_structsr.engine.catalogue import find_card, load_model
+
+        find_card(model, factor=factor, sharpness=sharpness)  # before anything slow
+        from napari_structsr.engine.device import choose_device
+        from napari_structsr.io.source import open_source
+        from napari_structsr.training.calibration import calibrate as fit
+        from napari_structsr.training.calibration import sample_pairs
+        from napari_structsr.training.calibration_sources import read_pairs
+
+        network = load_model(model, factor=factor, sharpness=sharpness)
+        chosen, warning = choose_device(device, "auto", network)
+        if warning:
+            err.print(f"warning: {warning}", style="yellow", highlight=False)
+        network.to(chosen.kind)
+        pairs = (
+            pair
+            for measured, truth in zip(source, reference, strict=True)
+            for pair in read_pairs(
+                open_source(measured), open_source(truth), network.forward_model
+            )
+        )
+        samples = sample_pairs(
+            pairs,
+            network,
+            run=lambda one, image: chosen.run(one, image.to(chosen.kind)),
+            seed=seed,
+        )
+        found = fit(
+            samples,
+            network,
+            start=network.card.calibration,
+            conditions="pairs of the user",
+            seed=seed,
+        )
+        found.save(output)
+        out.print(
+            f"wrote {output}: {found.patches} patches of {found.images} images decided",
+            soft_wrap=True,
+            highlight=False,
+        )

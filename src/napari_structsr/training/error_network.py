@@ -1,0 +1,100 @@
+"""Fits the small network that predicts absolute errors from features of pixels.
+
+Its two outputs are the scale of a Laplace distribution, whose likelihood is best at the
+mean absolute error, and the bound that nine of ten errors stay below, by the pinball
+loss of logarithms. Both losses ask for relative accuracy, so that dim images count as
+much as bright ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from napari_structsr.imaging.expected_error import FEATURES, ErrorPredictor
+
+__all__ = ["fit_predictor"]
+
+_WIDTHS = (16, 16)
+_STEPS = 3000
+_BATCH = 4096
+_RATE = 3e-3
+_DECAY = 1e-3
+_LEAST = 2e-4  # of the range, below which errors are not told apart
+_BOUND = 0.9
+
+
+def fit_predictor(
+    features: npt.NDArray[np.float32],
+    errors: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.floating],
+    *,
+    steps: int = _STEPS,
+    seed: int = 0,
+) -> ErrorPredictor:
+    """Fit a network to absolute errors.
+
+    Parameters
+    ----------
+    features
+        Shape (pixels, features).
+    errors
+        Absolute, shape (pixels,).
+    weights
+        Of each pixel, shape (pixels,), of mean 1.
+    steps
+        Of Adam, each of 4096 pixels.
+    seed
+        Of the first weights and of the batches; the same seed gives the same network on
+        the same machine.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    x, e = torch.from_numpy(features), torch.from_numpy(errors) + _LEAST
+    w = torch.from_numpy(weights).float()
+    means, deviations = x.mean(0), x.std(0) + 1e-6
+    sizes = (len(FEATURES), *_WIDTHS, 2)
+    layers = [
+        (_drawn(inputs, outputs, generator), torch.zeros(outputs))
+        for inputs, outputs in itertools.pairwise(sizes)
+    ]
+    middle = float(((w * e).sum() / w.sum()).log())
+    layers[-1][1].copy_(torch.tensor([middle, middle + 0.8]))
+    parameters = [nn.Parameter(part) for layer in layers for part in layer]
+    predictor = ErrorPredictor(
+        means, deviations, tuple(parameters[::2]), tuple(parameters[1::2])
+    )
+    optimiser = torch.optim.AdamW(parameters, lr=_RATE, weight_decay=_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps)
+    for _ in range(steps):
+        drawn = torch.randint(0, len(x), (_BATCH,), generator=generator)
+        loss = (w[drawn] * _loss(predictor(x[drawn]), e[drawn])).mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+    return ErrorPredictor(
+        means,
+        deviations,
+        tuple(part.detach() for part in parameters[::2]),
+        tuple(part.detach() for part in parameters[1::2]),
+    )
+
+
+def _loss(logarithms: Tensor, errors: Tensor) -> Tensor:
+    """Return the loss of each pixel: Laplace likelihood and pinball."""
+    mean, bound = logarithms.unbind(-1)
+    likelihood: Tensor = mean + errors * torch.exp(-mean)
+    missing = errors.log() - bound
+    pinball: Tensor = torch.maximum(_BOUND * missing, (_BOUND - 1) * missing)
+    return likelihood + pinball
+
+
+def _drawn(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:
+    """Draw the first weights of a layer."""
+    limit = 1 / math.sqrt(inputs)
+    return (torch.rand(outputs, inputs, generator=generator) * 2 - 1) * limit
