@@ -15,8 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_structsr.core.error_map import MAPS
     from napari_structsr.engine.catalogue import list_models, load_model
+    from napari_structsr.engine.error_maps import error_maps
     from napari_structsr.engine.events import Cancel, result_of
+    from napari_structsr.engine.inspection import Inspection, InspectSettings
     from napari_structsr.engine.settings import UpscaleSettings
     from napari_structsr.engine.upscale import plan, upscale
     from napari_structsr.errors import StructsrError
@@ -39,6 +42,9 @@ except PackageNotFoundError:
 _HOMES = {
     "Cancel": "engine.events",
     "ForwardModel": "imaging.forward",
+    "InspectSettings": "engine.inspection",
+    "Inspection": "engine.inspection",
+    "MAPS": "core.error_map",
     "MemorySink": "io.sink",
     "OmeZarrSink": "io.zarr_sink",
     "SRModel": "models.model",
@@ -46,6 +52,7 @@ _HOMES = {
     "TiffSink": "io.tiff_sink",
     "TrainingSettings": "training.settings",
     "UpscaleSettings": "engine.settings",
+    "error_maps": "engine.error_maps",
     "list_models": "engine.catalogue",
     "load_model": "engine.catalogue",
     "open_source": "io.source",
@@ -58,8 +65,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "MAPS",
     "Cancel",
     "ForwardModel",
+    "InspectSettings",
+    "Inspection",
     "MemorySink",
     "OmeZarrSink",
     "SRModel",
@@ -67,6 +77,7 @@ __all__ = [
     "TiffSink",
     "TrainingSettings",
     "UpscaleSettings",
+    "error_maps",
     "list_models",
     "load_model",
     "open_source",

@@ -10,6 +10,7 @@ import typer
 from napari_structsr.cli.benchmark import benchmark
 from napari_structsr.cli.calibrate import calibrate
 from napari_structsr.cli.inform import demo, info, models
+from napari_structsr.cli.inspect import inspect
 from napari_structsr.cli.train import train
 from napari_structsr.cli.upscale import upscale
 
@@ -22,7 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (upscale, info, models, demo, train, calibrate, benchmark):
+for command in (upscale, inspect, info, models, demo, train, calibrate, benchmark):
     app.command()(command)
 
 

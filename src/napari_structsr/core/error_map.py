@@ -64,7 +64,7 @@ class ErrorMap:
 _REFERENCE: frozenset[Need] = frozenset({"reference"})
 _SOURCE: frozenset[Need] = frozenset({"source"})
 _MODEL: frozenset[Need] = frozenset({"source", "model"})
-_CALIBRATED: frozenset[Need] = frozenset({"source", "model", "calibration"})
+_CALIBRATED: frozenset[Need] = frozenset({"source", "calibration"})
 
 _ALL = (
     ErrorMap(
@@ -203,9 +203,9 @@ _ALL = (
         "trust",
         "expected error",
         _CALIBRATED,
-        "Expected absolute error of each pixel, predicted from the other maps "
-        "without a reference.",
-        "Images unlike those of its calibration, and changes after the model.",
+        "Expected absolute error of each pixel, predicted from contrast and noise "
+        "around it.",
+        "Images unlike those of its calibration, and what was changed after the model.",
         "intensity",
     ),
     ErrorMap(

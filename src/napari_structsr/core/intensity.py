@@ -142,7 +142,7 @@ def _noise(blocks: Sequence[npt.NDArray[Any]], low: float) -> tuple[float, float
     for block in blocks:
         if min(block.shape) < 3:
             continue
-        values = block.astype(np.float64)
+        values = np.where(np.isfinite(block), block, np.nan).astype(np.float64)
         rows = values[:-2] - 2 * values[1:-1] + values[2:]
         detail = (rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]) / 6
         rows = values[:-2] + values[1:-1] + values[2:]

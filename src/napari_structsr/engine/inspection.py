@@ -42,7 +42,10 @@ SCORES = {
     "micro_ssim": "structural similarity that gain and offset do not change",
     "nrmse": "root of the summed squared error over that of the squared reference",
     "gradient_error": "summed gradient differences over gradients of the reference",
-    "resolution": "period in pixels where the Fourier ring correlation is 1/7",
+    "frc_resolution": "period in pixels where the Fourier ring correlation is 1/7",
+    "improvement": "share of pixels that came nearer to the reference than bicubic",
+    "omission": "share of pixels that stay as with bicubic",
+    "hallucination": "share of pixels that are near neither",
     "residual_rms": "root mean square of the residual, in noise units",
     "rse": "SQUIRREL: root mean square error after the fit, in units of the image",
     "rsp": "SQUIRREL: correlation after the fit",
@@ -61,7 +64,7 @@ class InspectSettings(BaseModel):
     ----------
     maps
         Keys of `MAPS`; None takes all that what is given allows, but for slow ones.
-    register
+    registration
         Whether the reference is moved below a pixel so that it fits best.
     fit_intensity
         Whether gain and offset of the result are fitted to the reference.
@@ -85,7 +88,7 @@ class InspectSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     maps: tuple[str, ...] | None = None
-    register: bool = False
+    registration: bool = False
     fit_intensity: bool = False
     match: Match = "auto"
     data_range: tuple[float, float] | None = None
@@ -132,9 +135,8 @@ class ScoreRow:
     pixels
         How many pixels count.
     values
-        Scores by key: those of `SCORES`, and the mean of each map by its own key (of
-        `change` the share of hallucination, as "hallucination"). None where a score
-        has no meaning.
+        Scores by key: those of `SCORES`, and the mean of every other map by its own
+        key. None where a score has no meaning.
     """
 
     plane: Mapping[str, int]

@@ -1,0 +1,202 @@
+"""`structsr inspect`: where not to believe a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_structsr.cli.terminal import (
+    cancelled_by_ctrl_c,
+    errors_in_words,
+    follow,
+    out,
+    settings_from_words,
+)
+from napari_structsr.errors import SettingsError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from napari_structsr.engine.inspection import Inspection
+    from napari_structsr.io.source import Source
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    result: Annotated[str, typer.Argument(metavar="RESULT", help="TIFF or zarr.")],
+    folder: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="For maps, scores and report.")
+    ],
+    reference: Annotated[
+        str | None, typer.Option(help="The true image, of any pixel size and place.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="The image RESULT was made from; else that of its record."),
+    ] = None,
+    maps: Annotated[
+        str | None, typer.Option(help="Maps by comma; see structsr inspect --list.")
+    ] = None,
+    register: Annotated[
+        bool, typer.Option(help="Move the reference below a pixel.")
+    ] = False,
+    fit_intensity: Annotated[
+        bool, typer.Option(help="Fit gain and offset to the reference.")
+    ] = False,
+    match: Annotated[
+        str, typer.Option(help="Pixels of the images by: auto, world or pixels.")
+    ] = "auto",
+    data_range: Annotated[
+        str | None, typer.Option(help="Values that count as 0 and 1: LOW,HIGH.")
+    ] = None,
+    regions: Annotated[
+        str | None, typer.Option(help="Labels on the pixels of RESULT, scored alone.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model to run again; else that of the record.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Of the expected error; else that of the model.")
+    ] = None,
+    worst: Annotated[int, typer.Option(help="Places to list of each map.")] = 20,
+    place: Annotated[int, typer.Option(help="Pixels along the side of a place.")] = 64,
+    axes: Annotated[
+        str | None, typer.Option(help="Names of the dimensions, such as tczyx.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto, float32, bfloat16 or float16.")
+    ] = "float32",
+    tile: Annotated[
+        int | None, typer.Option(help="Source pixels computed at once, along a side.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace maps in DIR.")] = False,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--list",
+            help="List the maps and exit.",
+            callback=lambda wanted: _list(wanted),
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """Map where the structure of a result is wrong or unsupported.
+
+    With --reference against the truth, without it against the image that RESULT was
+    made from. The same command continues an interrupted inspection.
+    """
+    with errors_in_words():
+        from napari_structsr.engine.inspection import InspectSettings
+
+        settings = settings_from_words(
+            InspectSettings,
+            "inspect",
+            maps=tuple(maps.replace(" ", "").split(",")) if maps else None,
+            registration=register,
+            fit_intensity=fit_intensity,
+            match=match,
+            data_range=_range(data_range),
+            model=model,
+            calibration=calibration,
+            worst=worst,
+            place=place,
+            device=device,
+            precision=precision,
+            tile=tile,
+        )
+        from napari_structsr.engine.error_maps import error_maps
+        from napari_structsr.engine.events import Cancel
+        from napari_structsr.io.source import open_source
+
+        opened = open_source(result, axes=axes)
+        cancel = Cancel()
+        events = error_maps(
+            opened,
+            reference and open_source(reference, axes=axes),
+            source=source and open_source(source, axes=axes),
+            out=folder,
+            regions=_labels(regions, opened),
+            settings=settings,
+            overwrite=overwrite,
+            cancel=cancel,
+        )
+        with cancelled_by_ctrl_c(cancel):
+            found: Inspection = follow(events).output
+        _print(found)
+        out.print(f"wrote {folder}", soft_wrap=True)
+
+
+def _list(wanted: bool) -> None:
+    """List the maps."""
+    if not wanted:
+        return
+    from napari_structsr.core.error_map import MAPS
+
+    for entry in MAPS.values():
+        needs = ", ".join(sorted(entry.needs))
+        out.print(f"[bold]{entry.key}[/] ({needs}): {entry.meaning}", soft_wrap=True)
+        out.print(f"    cannot see: {entry.blind}", soft_wrap=True, style="dim")
+    raise typer.Exit
+
+
+def _range(text: str | None) -> tuple[float, float] | None:
+    """Read a range."""
+    if text is None:
+        return None
+    try:
+        low, high = (float(word) for word in text.split(","))
+    except ValueError as error:
+        raise SettingsError(
+            f"--data-range {text} is no range; give LOW,HIGH such as 0,4095"
+        ) from error
+    return low, high
+
+
+def _labels(path: str | None, result: Source) -> npt.NDArray[Any] | None:
+    """Read labels, one plane or as many as the result has."""
+    if path is None:
+        return None
+    import numpy as np
+
+    from napari_structsr.io.source import open_source
+
+    labels = open_source(path)
+    rows, columns = (slice(0, size) for size in labels.spec.axes.plane)
+    planes = [labels.read(p, rows, columns)[0] for p in labels.spec.axes.planes()]
+    if len(planes) == 1:
+        found: npt.NDArray[Any] = planes[0]
+        return found
+    loops = tuple(axis.size for axis in result.spec.axes.loops)
+    if len(planes) != int(np.prod(loops)):
+        raise SettingsError(
+            f"the regions {path} have {len(planes)} planes, the result has "
+            f"{int(np.prod(loops))}; give one plane, or as many"
+        )
+    return np.stack(planes).reshape(*loops, *planes[0].shape)
+
+
+def _print(found: Inspection) -> None:
+    """Print the means over planes, and the worst place of each map."""
+    from rich.table import Table
+
+    from napari_structsr.core.error_map import MAPS
+
+    table = Table("score", "mean over planes")
+    for key, value in found.scores.means().items():
+        table.add_row(key, f"{value:.4g}")
+    out.print(table)
+    seen: set[str] = set()
+    for place in found.worst:
+        if place.map not in seen:
+            seen.add(place.map)
+            where = ", ".join(f"{axis} {index}" for axis, index in place.plane.items())
+            out.print(
+                f"worst {MAPS[place.map].title}: {place.value:.3g} at "
+                f"{where + ', ' if where else ''}row {place.rows[0]}, "
+                f"column {place.columns[0]}",
+                soft_wrap=True,
+            )

@@ -1,0 +1,71 @@
+"""Sums over the pixels of a plane and of its regions, and the scores they give."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["RegionSums"]
+
+Values = npt.NDArray[np.float64]
+
+
+class RegionSums:
+    """Sums and counts of pixels by name, for the whole plane and for each label.
+
+    Names that begin with "_" are no scores themselves: "_squared" error and "_power" of
+    the reference, "_wrong" and "_gradient" for the gradients of either.
+
+    Parameters
+    ----------
+    labels
+        Labels of the regions, above 0.
+    """
+
+    def __init__(self, labels: Sequence[int]) -> None:
+        self._bins = max(labels, default=0) + 1
+        self._sums: dict[str, Values] = {}
+        self._counts: dict[str, Values] = {}
+        self._pixels = np.zeros(self._bins)
+
+    def add(
+        self, name: str, values: Values, labels: npt.NDArray[np.int64] | None
+    ) -> None:
+        """Add the pixels of a block that are numbers."""
+        known = np.isfinite(values)
+        kept = values[known]
+        where = np.zeros(kept.shape, np.int64) if labels is None else labels[known]
+        sums = np.bincount(where, weights=kept, minlength=self._bins)
+        counts = np.bincount(where, minlength=self._bins)
+        nothing = np.zeros(self._bins)
+        self._sums[name] = self._sums.get(name, nothing) + sums
+        self._counts[name] = self._counts.get(name, nothing) + counts
+
+    def pixels(self, label: int) -> int:
+        """Return how many pixels of a label counted."""
+        return int(max(counts[label] for counts in self._counts.values()))
+
+    def scores(self, label: int | None) -> dict[str, float | None]:
+        """Return the scores of a label, or of the whole plane."""
+        part = slice(None) if label is None else slice(label, label + 1)
+        sums = {name: float(values[part].sum()) for name, values in self._sums.items()}
+        counts = {name: int(v[part].sum()) for name, v in self._counts.items()}
+        found: dict[str, float | None] = {
+            name: total / counts[name] if counts[name] else None
+            for name, total in sums.items()
+            if not name.startswith("_")
+        }
+        if found.get("residual_rms"):
+            found["residual_rms"] = math.sqrt(found["residual_rms"] or 0)
+        if counts.get("_squared"):
+            mean = sums["_squared"] / counts["_squared"]
+            found["psnr"] = -10 * math.log10(mean) if mean else None
+            found["nrmse"] = (
+                math.sqrt(sums["_squared"] / sums["_power"]) if sums["_power"] else None
+            )
+            there = sums["_gradient"]
+            found["gradient_error"] = sums["_wrong"] / there if there else None
+        return found
