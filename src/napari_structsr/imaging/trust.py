@@ -88,7 +88,9 @@ def artefact_map(faithful: Tensor, sharp: Tensor, *, noise: float = 0.03) -> Ten
         about 0..1, at least 6 pixels along a side.
     noise
         Contrast to forgive, as a share of the range: where both standard deviations
-        are far below it, as in empty background, the map is 1.
+        are far below it, as in empty background, the map is 1. By default the constant
+        of SSIM: on images of the training 99% of the pixels of `sharp` then read above
+        0.99, and texture of 0.04 drawn on flat background reads 0.4.
 
     Returns
     -------
