@@ -219,6 +219,9 @@ def _rectangle(pair: FieldPair, block: Block, side: int) -> _Rectangle:
 def _gap(pairs: Sequence[FieldPair], one: Block, other: Block) -> float:
     """Return the measured pixels between two blocks; infinite for other images."""
     first, second = pairs[one.pair], pairs[other.pair]
+    if one.pair == other.pair:
+        spans = (one.rows, other.rows), (one.columns, other.columns)
+        return float(max(max(a[0] - b[1], b[0] - a[1]) for a, b in spans))
     least = np.inf
     keys = first.where.sources, second.where.sources
     for side, another in itertools.product((0, 1), repeat=2):
@@ -349,7 +352,7 @@ def _cuts(
     size = max(abs(pairs[block.pair].where.pixel[axis]) for block in whole)
     low = min(edge.first[axis] for edge in edges)
     high = max(edge.last[axis] for edge in edges)
-    band = (guard + _slack(pairs, whole, axis)) * size
+    band = (guard + _slack(pairs, whole, axis, guard)) * size
     count = int((high - low - band) / size + _ROUNDING)
     for step in range(1, count):
         line = high - step * size if last else low + step * size
@@ -362,18 +365,21 @@ def _cuts(
             yield teaches, judges
 
 
-def _slack(pairs: Sequence[FieldPair], whole: Sequence[Block], axis: int) -> float:
+def _slack(
+    pairs: Sequence[FieldPair], whole: Sequence[Block], axis: int, guard: int
+) -> float:
     """Return by how much more two grids of a cluster must be apart, in pixels."""
     if len(whole) == 1:
         return 0.0
-    moved = 0.0
+    moved = stretched = 0.0
     for block in whole:
         pair = pairs[block.pair]
         measured, true = (_rectangle(pair, block, side) for side in (0, 1))
         for edges in ("first", "last"):
             off = getattr(true, edges)[axis] - getattr(measured, edges)[axis]
             moved = max(moved, abs(off / pair.where.pixel[axis]))
-    return 1 + 2 * moved
+        stretched = max(stretched, pair.registration.scale - 1)
+    return 1 + 2 * moved + 2 * stretched * guard
 
 
 def _part(
