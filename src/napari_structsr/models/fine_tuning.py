@@ -66,8 +66,6 @@ class FineTuning(_Entry):
         Regions that taught, and those that judged.
     guard
         Measured pixels between the two.
-    share
-        How far it went from the weights of its parent to those that were trained.
     scores
         By the method ("bicubic", "parent", "adapted") and the measure, means over the
         regions that judged.
@@ -78,7 +76,8 @@ class FineTuning(_Entry):
     sentence
         The verdict in words.
     curves
-        Scores of the regions that judged, by step.
+        By step: scores of the regions that judged, drift, and share of the way from the
+        weights of the parent to the trained ones.
     """
 
     parent: str
@@ -86,7 +85,6 @@ class FineTuning(_Entry):
     training: list[JudgedBlock]
     validation: list[JudgedBlock]
     guard: int
-    share: float = 1.0
     scores: dict[str, dict[str, float]] = {}
     drift: float | None = None
     recommended: bool = False

@@ -21,7 +21,6 @@ from pathlib import Path
 import torch
 
 from napari_structsr.engine.catalogue import load_model
-from napari_structsr.engine.device import Device, choose_device
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
@@ -43,6 +42,7 @@ from napari_structsr.training.cards import card_of
 from napari_structsr.training.checkpoint import read_checkpoint, write_checkpoint
 from napari_structsr.training.config import Recipe
 from napari_structsr.training.curves import Curves
+from napari_structsr.training.device import training_device
 from napari_structsr.training.pairs import (
     MARGIN,
     ImagePool,
@@ -153,7 +153,9 @@ class _Training:
         self.sources = list(dict.fromkeys(plane.source for plane in planes))
         self.planes, self.held_out = split(planes)
         model = self._first_model()
-        self.device, self.warning = _training_device(settings, model)
+        self.device, self.warning = training_device(
+            settings.device, settings.precision, model
+        )
         self.state = TrainingState(recipe, model.network, self.device)
         self.pool = ImagePool(self.planes, self.device.kind)
         self.validation = Validation(self.held_out, recipe, self.device.kind)
@@ -324,18 +326,3 @@ def _parent(recipe: Recipe) -> SRModel | None:
             "same architecture, or anew"
         )
     return parent
-
-
-def _training_device(
-    settings: TrainingSettings, model: SRModel
-) -> tuple[Device, str | None]:
-    """Choose the device; float16 is no format to train in."""
-    device, warning = choose_device(settings.device, settings.precision, model)
-    if device.precision == "float16":
-        if settings.precision == "float16":
-            raise TrainingError(
-                "float16 cannot hold the gradients of a training; choose float32, or "
-                "bfloat16 where the device is made for it"
-            )
-        device = Device(device.kind, device.label, "float32")
-    return device, warning

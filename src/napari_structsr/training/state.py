@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -30,11 +31,40 @@ from napari_structsr.training.losses import (
 )
 from napari_structsr.training.pairs import Pairs
 
-__all__ = ["TrainingState", "adversarial_progress", "learning_rate"]
+__all__ = ["Kept", "TrainingState", "adversarial_progress", "learning_rate"]
 
 _WARM_UP = 200  # steps
 _LAST_RATE = 0.01  # share of the rate that is left at the end
 _LARGEST_GRADIENT = 1.0
+_LEAST_ERROR = 1e-5  # 50 dB; what comes out better still is good enough
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a network shall keep doing while it learns something else.
+
+    Parameters
+    ----------
+    measured
+        Images to upscale, shape (N, 1, h, w).
+    target
+        What it shall make of them.
+    error
+        Mean squared error of `target` itself against the truth, shape (N,). Differences
+        count in units of it, so that images that come out well are not spoilt.
+    weight
+        What a difference weighs.
+    """
+
+    measured: Tensor
+    target: Tensor
+    error: Tensor
+    weight: float
+
+    def term(self, made: Tensor) -> Tensor:
+        """Return the term of the loss of what is made of `measured`."""
+        apart = ((made - self.target) ** 2).flatten(1).mean(dim=1)
+        return self.weight * (apart / (self.error + _LEAST_ERROR)).mean()
 
 
 def adversarial_progress(recipe: Recipe, progress: float) -> float | None:
@@ -44,13 +74,15 @@ def adversarial_progress(recipe: Recipe, progress: float) -> float | None:
     return (progress - recipe.adversary.start) / (1 - recipe.adversary.start)
 
 
-def learning_rate(recipe: Recipe, progress: float, step: int) -> float:
+def learning_rate(
+    recipe: Recipe, progress: float, step: int, *, warm_up: int = _WARM_UP
+) -> float:
     """Return the learning rate of the generator: a cosine for each phase."""
     phase = adversarial_progress(recipe, progress)
     if phase is not None and recipe.adversary is not None:
         return recipe.adversary.rate * _cosine(phase)
     alone = recipe.adversary.start if recipe.adversary else 1.0
-    return recipe.rate * min(1.0, (step + 1) / _WARM_UP) * _cosine(progress / alone)
+    return recipe.rate * min(1.0, (step + 1) / warm_up) * _cosine(progress / alone)
 
 
 def _cosine(progress: float) -> float:
@@ -70,6 +102,11 @@ class TrainingState:
         The generator, with the weights to begin with.
     device
         Where to train, and in which number format.
+    trained
+        Parameters of `network` that change; None trains all of it, statistics of
+        normalisation layers included.
+    warm_up
+        Steps over which the rate rises.
 
     Attributes
     ----------
@@ -79,14 +116,26 @@ class TrainingState:
         Source of every random choice.
     """
 
-    def __init__(self, recipe: Recipe, network: nn.Module, device: Device) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        network: nn.Module,
+        device: Device,
+        *,
+        trained: Sequence[nn.Parameter] | None = None,
+        warm_up: int = _WARM_UP,
+    ) -> None:
         self.recipe = recipe
         self.device = device
-        self.network = network.train().requires_grad_(True)
+        self.network = network
+        self._warm_up = warm_up
+        if trained is None:
+            network.train().requires_grad_(True)
+        self._trained = list(network.parameters() if trained is None else trained)
         self.network.to(device.kind).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.generator = torch.Generator(device.kind).manual_seed(recipe.seed)
-        self.optimiser = self._adam(self.network, recipe.rate)
+        self.optimiser = self._adam(self._trained, recipe.rate)
         self.discriminator: nn.Module | None = None
         self.critic: torch.optim.Adam | None = None
         adversary = recipe.adversary
@@ -94,7 +143,9 @@ class TrainingState:
             judge = _discriminator(recipe, adversary)
             judge.to(device.kind).to(memory_format=torch.channels_last)
             self.discriminator = judge
-            self.critic = self._adam(judge, adversary.discriminator_rate)
+            self.critic = self._adam(
+                list(judge.parameters()), adversary.discriminator_rate
+            )
         losses = (recipe.loss, adversary.loss if adversary else None)
         self.features: dict[str, VGGContent | GaborTexture] = {}
         if any(loss.texture for loss in losses if loss):
@@ -104,21 +155,28 @@ class TrainingState:
         cuda = device.kind.startswith("cuda")
         self._forward = torch.compile(self.network) if cuda else self.network
 
-    def step(self, pairs: Pairs, *, number: int, progress: float) -> dict[str, Tensor]:
+    def step(
+        self, pairs: Pairs, *, number: int, progress: float, kept: Kept | None = None
+    ) -> dict[str, Tensor]:
         """Make one step; return the terms of its loss."""
         recipe = self.recipe
         phase = adversarial_progress(recipe, progress)
-        rate = learning_rate(recipe, progress, number)
+        rate = learning_rate(recipe, progress, number, warm_up=self._warm_up)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        with self._autocast():
-            candidate = self._forward(
-                pairs.measured.contiguous(memory_format=torch.channels_last)
-            )
-        candidate = candidate.float()
+        measured = pairs.measured
+        if kept is not None:
+            measured = torch.cat([measured, kept.measured])
+        with self.autocast():
+            made = self._forward(
+                measured.contiguous(memory_format=torch.channels_last)
+            ).float()
+        candidate = made[: len(pairs.measured)]
         adversary = recipe.adversary if phase is not None else None
         loss = (adversary.loss if adversary else None) or recipe.loss
         terms = generator_terms(candidate, pairs, loss, self.features)
+        if kept is not None:
+            terms["kept"] = kept.term(made[len(candidate) :])
         if adversary and phase is not None and self.discriminator is not None:
             rise = min(1.0, phase / adversary.rise) if adversary.rise else 1.0
             self.discriminator.requires_grad_(False)
@@ -127,7 +185,7 @@ class TrainingState:
             terms["adversarial"] = adversary.weight * rise * told
         self.optimiser.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), _LARGEST_GRADIENT)
+        nn.utils.clip_grad_norm_(self._trained, _LARGEST_GRADIENT)
         self.optimiser.step()
         if adversary and self.discriminator is not None and self.critic is not None:
             self.discriminator.requires_grad_(True)
@@ -190,7 +248,7 @@ class TrainingState:
         """Return the logits of candidate and truth."""
         judge = self.discriminator
         assert judge is not None
-        with self._autocast():
+        with self.autocast():
             fake, real = (
                 judge(candidate, pairs.measured),
                 judge(pairs.truth, pairs.measured),
@@ -208,7 +266,7 @@ class TrainingState:
                 else:
                     past[name].copy_(value)
 
-    def _autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
         """Compute in the number format of the device."""
         half = self.device.precision != "float32"
         dtype = getattr(torch, self.device.precision) if half else torch.bfloat16
@@ -216,10 +274,12 @@ class TrainingState:
             torch.device(self.device.kind).type, dtype=dtype, enabled=half
         )
 
-    def _adam(self, module: nn.Module, rate: float) -> torch.optim.Adam:
+    def _adam(
+        self, parameters: Sequence[nn.Parameter], rate: float
+    ) -> torch.optim.Adam:
         """Return an optimiser."""
         fused = self.device.kind.startswith("cuda")
-        return torch.optim.Adam(module.parameters(), lr=rate, fused=fused)
+        return torch.optim.Adam(parameters, lr=rate, fused=fused)
 
 
 def _discriminator(recipe: Recipe, adversary: AdversaryConfig) -> nn.Module:

@@ -1,0 +1,225 @@
+"""What a fine-tuning is asked to do, as a small JSON or TOML file.
+
+The dock saves it, `structsr finetune` runs it. It owns the choices and their limits;
+what a choice left open becomes is decided from the parent, see `tuning_recipe`.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_structsr.engine.device import Precision
+from napari_structsr.errors import TrainingError
+
+__all__ = [
+    "FineTuneConfig",
+    "MicroscopeConfig",
+    "PairFiles",
+    "read_fine_tuning",
+    "write_fine_tuning",
+]
+
+
+class _Table(BaseModel):
+    """A table of the file: unknown entries are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class PairFiles(_Table):
+    """Where a pair comes from.
+
+    Parameters
+    ----------
+    high
+        File of the true image.
+    low
+        File of the measured image; None lets the forward model make it.
+    region
+        First and last + 1 row, first and last + 1 column that are taken, in pixels
+        of the measured image, or of the true one if there is no other; None takes
+        all.
+    plane
+        Index of the plane along the axes before y and x; None takes the first.
+    """
+
+    high: str
+    low: str | None = None
+    region: Annotated[tuple[int, int, int, int] | None, Field(strict=False)] = None
+    plane: Annotated[tuple[int, ...] | None, Field(strict=False)] = None
+
+
+class MicroscopeConfig(_Table):
+    """How measured images are made where only true ones are given.
+
+    Parameters
+    ----------
+    psf_sigma
+        Point-spread width in measured pixels; None takes the one of the parent.
+    photons
+        Photons per measured pixel at full light.
+    read_noise
+        Camera noise as a share of the full range.
+    sample
+        File of a measured image whose noise is taken instead.
+    """
+
+    psf_sigma: float | None = Field(default=None, ge=0, le=2)
+    photons: float = Field(default=4000.0, gt=0)
+    read_noise: float = Field(default=0.003, gt=0)
+    sample: str | None = None
+
+
+class FineTuneConfig(_Table):
+    """One fine-tuning.
+
+    Parameters
+    ----------
+    name
+        Name of the model to be.
+    parent
+        Model to begin with: a name, or the path of a .safetensors file.
+    factor
+        Upscaling factor.
+    pairs
+        Files of the pairs; a caller that has pairs already leaves it empty.
+    microscope
+        For pairs without a measured image.
+    minutes
+        Length. The clock of a paused fine-tuning stands still.
+    steps
+        Length in steps instead, which can be repeated number by number.
+    mode
+        "whole" trains all weights, "efficient" a low-rank change of each layer,
+        "auto" the latter for large networks without a GPU.
+    adversarial
+        "auto" adds a discriminator, which starts anew, if the parent was trained
+        with one and the fine-tuning takes 10 minutes or 3000 steps at least.
+    replay
+        Share of each batch that keeps the model at what it did before, on images of
+        the parent's own kind.
+    replay_weight
+        What a difference from the parent weighs there, to begin with; it follows the
+        loss on images of the parent's own kind.
+    largest_loss
+        dB that may be lost on images of the parent's own kind. The result stops on
+        the way from the parent's weights to the trained ones where that is reached;
+        None lets it go all the way.
+    validation
+        Share of the regions that judges.
+    guard
+        Measured pixels between regions that teach and that judge; None takes the
+        receptive field.
+    patience
+        End after so many scores without a better one; 0 goes on to the end.
+    batch
+        Patches of a step; halved where memory is short.
+    patch
+        Measured pixels along the side of a patch, smaller where regions are.
+    rate
+        Learning rate; None takes one that suits the parent.
+    seed
+        Seed of every random choice.
+    device, precision
+        As in `TrainingSettings`.
+    out
+        Folder of the fine-tuning; None takes one among those of the user's models.
+    """
+
+    name: str = Field(min_length=1)
+    parent: str = "faithful"
+    factor: Literal[2, 4] = 2
+    pairs: Annotated[tuple[PairFiles, ...], Field(strict=False)] = ()
+    microscope: MicroscopeConfig = MicroscopeConfig()
+    minutes: float | None = Field(default=None, gt=0, le=60 * 24 * 7)
+    steps: int | None = Field(default=None, ge=1)
+    mode: Literal["auto", "whole", "efficient"] = "auto"
+    adversarial: Literal["auto", "on", "off"] = "auto"
+    replay: float = Field(default=0.5, ge=0, le=0.9)
+    replay_weight: float = Field(default=0.1, ge=0, le=1000)
+    largest_loss: float | None = Field(default=0.06, ge=0)
+    validation: float = Field(default=0.25, gt=0, lt=1)
+    guard: int | None = Field(default=None, ge=0)
+    patience: int = Field(default=8, ge=0)
+    batch: int = Field(default=16, ge=1)
+    patch: int = Field(default=48, ge=16)
+    rate: float | None = Field(default=None, gt=0)
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "auto"
+    out: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _three_minutes(cls, values: object) -> object:
+        """Take 3 minutes if no length is given."""
+        if isinstance(values, dict) and not (
+            values.get("minutes") or "steps" in values
+        ):
+            return {**values, "minutes": 3.0}
+        return values
+
+    @model_validator(mode="after")
+    def _one_length(self) -> FineTuneConfig:
+        """Refuse two lengths."""
+        if self.minutes is not None and self.steps is not None:
+            raise ValueError("give minutes or steps, not both")
+        return self
+
+
+def read_fine_tuning(path: Path) -> FineTuneConfig:
+    """Read a file; relative paths in it begin at its folder.
+
+    Raises
+    ------
+    TrainingError
+        Naming the entries at fault.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        toml = path.suffix.lower() == ".toml"
+        entries = tomllib.loads(text) if toml else json.loads(text)
+        config = FineTuneConfig.model_validate(entries)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise TrainingError(f"the file {path} is at fault ({faults})") from error
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"{path} cannot be read as a fine-tuning ({error}); it is a .json or .toml "
+            "file, as the dock saves it"
+        ) from error
+    return _anchored(config, path.absolute().parent)
+
+
+def write_fine_tuning(path: Path, config: FineTuneConfig) -> None:
+    """Write a file, as JSON, whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _anchored(config: FineTuneConfig, folder: Path) -> FineTuneConfig:
+    """Make paths absolute."""
+
+    def full(path: str | None) -> str | None:
+        return None if path is None else str(folder / Path(path).expanduser())
+
+    pairs = tuple(
+        pair.model_copy(update={"high": full(pair.high), "low": full(pair.low)})
+        for pair in config.pairs
+    )
+    microscope = config.microscope.model_copy(
+        update={"sample": full(config.microscope.sample)}
+    )
+    update = {"pairs": pairs, "microscope": microscope, "out": full(config.out)}
+    if config.parent.endswith(".safetensors"):
+        update["parent"] = full(config.parent)
+    return config.model_copy(update=update)

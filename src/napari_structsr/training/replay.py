@@ -1,0 +1,213 @@
+"""What keeps a fine-tuned model at what it did before, without its training images.
+
+Images of several kinds are measured as the card of the parent says; what the parent
+makes of them is the target (Li and Hoiem 2016, "Learning without forgetting"). They are
+those of `kept_images`, and the true images of the user's own pairs, of the regions that
+teach alone. How many dB the model loses on others of the former tells its drift.
+
+What replay leaves of the drift is taken back on the line between the weights of the
+parent and the trained ones (Wortsman et al. 2022, "Robust fine-tuning of zero-shot
+models"): the furthest point with a drift below a limit is taken.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from napari_structsr.engine.device import Device
+from napari_structsr.models.blending import blended_weights
+from napari_structsr.training.config import DataConfig, Recipe
+from napari_structsr.training.field_pairs import FieldPair
+from napari_structsr.training.field_split import Block
+from napari_structsr.training.kept_images import kept_images
+from napari_structsr.training.pairs import MARGIN, ImagePool, Plane, draw_pairs
+from napari_structsr.training.state import Kept
+from napari_structsr.training.validation import Validation
+
+__all__ = ["Admitted", "Drift", "Replay", "furthest"]
+
+_TOP = 32767
+_HALVINGS = 4  # of the way: its sixteenths
+
+
+class Replay:
+    """Draws images of the parent's kind, and what the parent makes of them.
+
+    Parameters
+    ----------
+    parent
+        Network of the parent; a copy is taken.
+    kind
+        How its images were measured.
+    pairs, blocks
+        Where true images of the user may be taken from.
+    factor, patch
+        Of the fine-tuning.
+    device
+        Where to compute, and in which number format.
+    """
+
+    def __init__(
+        self,
+        parent: nn.Module,
+        kind: DataConfig,
+        *,
+        pairs: Sequence[FieldPair],
+        blocks: Sequence[Block],
+        factor: int,
+        patch: int,
+        device: Device,
+    ) -> None:
+        self._parent = copy.deepcopy(parent).eval().requires_grad_(False)
+        self._parent.to(device.kind).to(memory_format=torch.channels_last)
+        self._kind, self._device = kind, device
+        self._factor, self._patch = factor, patch
+        smallest = (patch + 2 * MARGIN) * factor
+        planes = [*kept_images("teach"), *_own(pairs, blocks)]
+        planes = [plane for plane in planes if min(plane.pixels.shape) >= smallest]
+        self._pool = ImagePool(planes, device.kind) if planes else None
+
+    def __bool__(self) -> bool:
+        return self._pool is not None
+
+    def draw(
+        self, count: int, *, number: int, weight: float, generator: torch.Generator
+    ) -> Kept:
+        """Draw `count` patches for step `number`; differences count by `weight`."""
+        assert self._pool is not None
+        pairs = draw_pairs(
+            self._pool,
+            self._kind,
+            factor=self._factor,
+            patch=self._patch,
+            count=count,
+            number=number,
+            generator=generator,
+        )
+        half = self._device.precision != "float32"
+        dtype = getattr(torch, self._device.precision) if half else torch.bfloat16
+        kind = torch.device(self._device.kind).type
+        with torch.no_grad(), torch.autocast(kind, dtype=dtype, enabled=half):
+            target = self._parent(pairs.measured)
+        target = target.float()
+        error = ((target - pairs.truth) ** 2).flatten(1).mean(dim=1)
+        return Kept(pairs.measured, target, error, weight)
+
+
+class Drift:
+    """Measures how many dB a model loses on images of its parent's kind.
+
+    Parameters
+    ----------
+    parent
+        Maps measured images to results.
+    recipe
+        Names factor and seed.
+    kind
+        How the images of the parent were measured.
+    device
+        Name for torch.
+    """
+
+    def __init__(
+        self,
+        parent: Callable[[Tensor], Tensor],
+        recipe: Recipe,
+        kind: DataConfig,
+        *,
+        device: str,
+    ) -> None:
+        about = recipe.model_copy(update={"data": kind})
+        planes = kept_images("judge")
+        self._parts = []
+        for source in dict.fromkeys(plane.source for plane in planes):
+            group = [plane for plane in planes if plane.source == source]
+            part = Validation(group, about, device)
+            self._parts.append((part, part.score(parent).psnr))
+
+    def __call__(self, network: Callable[[Tensor], Tensor]) -> float:
+        """Return the loss in dB on the kind of images where it is largest.
+
+        Negative for a gain on all kinds.
+        """
+        return max(before - part.score(network).psnr for part, before in self._parts)
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """How far from the parent a model may go.
+
+    Parameters
+    ----------
+    share
+        Of the way from the weights of the parent to the trained ones.
+    drift
+        dB lost there.
+    weights
+        The weights there.
+    """
+
+    share: float
+    drift: float
+    weights: dict[str, Tensor]
+
+
+def furthest(
+    network: nn.Module,
+    parent: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    *,
+    drift: Drift,
+    limit: float | None,
+) -> Admitted:
+    """Find the furthest point on the way whose drift stays below a limit.
+
+    Parameters
+    ----------
+    network
+        Of the architecture of both; it holds the weights that were found afterwards.
+    parent, weights
+        Weights at 0 and at 1.
+    drift
+        Measures what is lost.
+    limit
+        dB that may be lost; None goes all the way.
+    """
+
+    def at(share: float) -> Admitted:
+        between = blended_weights(weights, parent, share)
+        network.load_state_dict(between)
+        return Admitted(share, drift(network), between)
+
+    found = at(1.0)
+    if limit is None or found.drift <= limit:
+        return found
+    low, high = 0.0, 1.0
+    found = Admitted(0.0, 0.0, blended_weights(weights, parent, 0.0))
+    for _ in range(_HALVINGS):
+        tried = at((low + high) / 2)
+        if tried.drift <= limit:
+            low, found = tried.share, tried
+        else:
+            high = tried.share
+    if found.share == 0:  # the smallest step there is, so that there is a model
+        return at(high)
+    network.load_state_dict(found.weights)
+    return found
+
+
+def _own(pairs: Sequence[FieldPair], blocks: Sequence[Block]) -> list[Plane]:
+    """Return the true images of the regions that teach."""
+    return [
+        Plane(
+            "own",
+            (block.truth(pairs[block.pair]).clip(0, 1) * _TOP).round().astype(np.int16),
+        )
+        for block in blocks
+    ]
