@@ -205,7 +205,7 @@ def _check(config: FineTuneConfig, pairs: Sequence[FieldPair], model: SRModel) -
 
 def _finish(session: TuningSession) -> Verdict:
     """Judge the best weights and write them down."""
-    network = session.network
+    network = session.guard.network
     network.load_state_dict(session.best.weights)
     network.half().float()  # what is judged is what the file holds
     validation = session.validation
@@ -214,7 +214,7 @@ def _finish(session: TuningSession) -> Verdict:
         "parent": validation.parent,
         "adapted": validation.score(network),
     }
-    drift = session.drift(network)
+    drift = session.guard.drift(network)
     verdict = judge(scores, belonging=validation.belonging, drift=drift)
     card = tuned_card(session, verdict)
     weights = {name: value.cpu() for name, value in network.state_dict().items()}

@@ -4,24 +4,18 @@ Images of several kinds are measured as the card of the parent says; what the pa
 makes of them is the target (Li and Hoiem 2016, "Learning without forgetting"). They are
 those of `kept_images`, and the true images of the user's own pairs, of the regions that
 teach alone. How many dB the model loses on others of the former tells its drift.
-
-What replay leaves of the drift is taken back on the line between the weights of the
-parent and the trained ones (Wortsman et al. 2022, "Robust fine-tuning of zero-shot
-models"): the furthest point with a drift below a limit is taken.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from napari_structsr.engine.device import Device
-from napari_structsr.models.blending import blended_weights
 from napari_structsr.training.config import DataConfig, Recipe
 from napari_structsr.training.field_pairs import FieldPair
 from napari_structsr.training.field_split import Block
@@ -30,10 +24,9 @@ from napari_structsr.training.pairs import MARGIN, ImagePool, Plane, draw_pairs
 from napari_structsr.training.state import Kept
 from napari_structsr.training.validation import Validation
 
-__all__ = ["Admitted", "Drift", "Replay", "furthest"]
+__all__ = ["Drift", "Replay"]
 
 _TOP = 32767
-_HALVINGS = 4  # of the way: its sixteenths
 
 
 class Replay:
@@ -137,69 +130,6 @@ class Drift:
         Negative for a gain on all kinds.
         """
         return max(before - part.score(network).psnr for part, before in self._parts)
-
-
-@dataclass(frozen=True)
-class Admitted:
-    """How far from the parent a model may go.
-
-    Parameters
-    ----------
-    share
-        Of the way from the weights of the parent to the trained ones.
-    drift
-        dB lost there.
-    weights
-        The weights there.
-    """
-
-    share: float
-    drift: float
-    weights: dict[str, Tensor]
-
-
-def furthest(
-    network: nn.Module,
-    parent: Mapping[str, Tensor],
-    weights: Mapping[str, Tensor],
-    *,
-    drift: Drift,
-    limit: float | None,
-) -> Admitted:
-    """Find the furthest point on the way whose drift stays below a limit.
-
-    Parameters
-    ----------
-    network
-        Of the architecture of both; it holds the weights that were found afterwards.
-    parent, weights
-        Weights at 0 and at 1.
-    drift
-        Measures what is lost.
-    limit
-        dB that may be lost; None goes all the way.
-    """
-
-    def at(share: float) -> Admitted:
-        between = blended_weights(weights, parent, share)
-        network.load_state_dict(between)
-        return Admitted(share, drift(network), between)
-
-    found = at(1.0)
-    if limit is None or found.drift <= limit:
-        return found
-    low, high = 0.0, 1.0
-    found = Admitted(0.0, 0.0, blended_weights(weights, parent, 0.0))
-    for _ in range(_HALVINGS):
-        tried = at((low + high) / 2)
-        if tried.drift <= limit:
-            low, found = tried.share, tried
-        else:
-            high = tried.share
-    if found.share == 0:  # the smallest step there is, so that there is a model
-        return at(high)
-    network.load_state_dict(found.weights)
-    return found
 
 
 def _own(pairs: Sequence[FieldPair], blocks: Sequence[Block]) -> list[Plane]:

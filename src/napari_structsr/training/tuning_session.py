@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from napari_structsr.engine.device import is_out_of_memory
 from napari_structsr.engine.tuning_runs import RunSummary, write_run
@@ -50,9 +49,9 @@ from napari_structsr.training.fine_tune_config import (
     write_fine_tuning,
 )
 from napari_structsr.training.fine_tune_events import Previewed, Scored, TuningPlan
-from napari_structsr.training.replay import Admitted, Drift, Replay, furthest
+from napari_structsr.training.parent_guard import ParentGuard
 from napari_structsr.training.state import TrainingState, adversarial_progress
-from napari_structsr.training.tuning_recipe import parent_kind, tuning_recipe
+from napari_structsr.training.tuning_recipe import tuning_recipe
 from napari_structsr.training.watch import Watch
 
 __all__ = ["TuningSession"]
@@ -61,7 +60,6 @@ _WARM_UP = 30  # steps
 _LOOKS = 12  # scores of a fine-tuning, at least
 _LONGEST = 30.0  # seconds between two scores
 _MOST_STEPS = 500  # between two scores
-_FACTOR, _FURTHEST = 1.5, 16.0  # by which the weight of replay changes, and how far
 _WHERE = {
     "device",
     "precision",
@@ -91,10 +89,8 @@ class TuningSession:
         Steps made, and the time they took with their scores, over all runs.
     batch
         Patches of a step, as far as memory allows.
-    weight
-        What a difference from the parent weighs in replay.
-    network
-        The model as scored last.
+    guard
+        Holds the model to what its parent did.
     warning
         What should be said about the device, or None.
     best
@@ -142,24 +138,20 @@ class TuningSession:
             radius=self.parent.radius,
             device=kind,
         )
-        about = parent_kind(model.card)
-        self.replay = Replay(
-            self.parent.network,
-            about,
+        self.guard = ParentGuard(
+            self.parent,
+            recipe,
             pairs=pairs,
             blocks=split.training,
-            factor=config.factor,
-            patch=patch,
+            limit=config.largest_loss,
+            weight=config.replay_weight,
             device=self.device,
         )
-        self.drift = Drift(self.parent.network, recipe, about, device=kind)
         self.curves = Curves(folder / "curves.csv")
         self.watch = Watch(
             f"the best weights so far are kept in {folder}; try fewer steps"
         )
         self.best = BestWeights()
-        self.weight = config.replay_weight
-        self.network = copy.deepcopy(self.parent.network)
 
     @property
     def progress(self) -> float:
@@ -241,20 +233,13 @@ class TuningSession:
     def score(self) -> tuple[Scored, Previewed]:
         """Score what was reached, and keep it if it is the best so far."""
         begin = time.monotonic()
-        limit = self.config.largest_loss
-        admitted = furthest(
-            self.network,
-            self.parent.network.state_dict(),
-            self._trained(),
-            drift=self.drift,
-            limit=limit,
-        )
-        scores = self.validation.score(self.network)
+        admitted = self.guard.admit(merged(self.state.average))
+        scores = self.validation.score(self.guard.network)
         if self.step:
             phase = adversarial_progress(self.recipe, self.progress)
             height = float(scores[:, 0].mean())
             self.best.see(admitted.weights, height, phase=int(phase is not None))
-            self._balance(admitted)
+            self.guard.balance(admitted)
         event = Scored(
             step=self.step,
             seconds=self.seconds,
@@ -267,7 +252,7 @@ class TuningSession:
             f"adapted {name}": value for name, value in event.values["adapted"].items()
         } | {"drift": admitted.drift, "share": admitted.share}
         self.curves.add(self.step, row)
-        preview = Previewed(self.step, self.validation.view(self.network))
+        preview = Previewed(self.step, self.validation.view(self.guard.network))
         self.seconds += time.monotonic() - begin
         return event, preview
 
@@ -294,7 +279,7 @@ class TuningSession:
             "step": self.step,
             "seconds": self.seconds,
             "batch": self.batch,
-            "weight": self.weight,
+            "weight": self.guard.weight,
             "best": self.best.facts(),
             "aim": self._aim(),
         }
@@ -323,7 +308,7 @@ class TuningSession:
         self.state.restore(tensors)
         self.best.restore(tensors, facts["best"])
         self.step, self.seconds = facts["step"], facts["seconds"]
-        self.batch, self.weight = facts["batch"], facts["weight"]
+        self.batch, self.guard.weight = facts["batch"], facts["weight"]
         self.curves.read(until=self.step)
 
     def note(self, state: Any, **verdict: Any) -> None:
@@ -344,34 +329,12 @@ class TuningSession:
     def _attempt(self) -> None:
         """Make a step with the batch as it is."""
         progress, random = self.progress, self.state.generator
-        count = round(self.batch * self.config.replay) if self.replay else 0
-        count = min(count, self.batch - 1)
-        pairs = self.pool.draw(self.batch - count, random)
-        kept = (
-            self.replay.draw(
-                count, number=self.step, weight=self.weight, generator=random
-            )
-            if count
-            else None
-        )
+        count = min(round(self.batch * self.config.replay), self.batch - 1)
+        kept = self.guard.draw(count, number=self.step, generator=random)
+        count = self.batch - (len(kept.measured) if kept else 0)
+        pairs = self.pool.draw(count, random)
         terms = self.state.step(pairs, number=self.step, progress=progress, kept=kept)
         self.watch.see(terms)
-
-    def _trained(self) -> dict[str, Tensor]:
-        """Return the running average of the trained weights."""
-        kind = self.device.kind
-        weights = merged(self.state.average)
-        return {name: value.to(kind) for name, value in weights.items()}
-
-    def _balance(self, admitted: Admitted) -> None:
-        """Let replay weigh as much as the drift asks for."""
-        limit, wish = self.config.largest_loss, self.config.replay_weight
-        if limit is None:
-            return
-        if admitted.share < 1:
-            self.weight = min(self.weight * _FACTOR, wish * _FURTHEST)
-        elif admitted.drift < limit / 2:
-            self.weight = max(self.weight / _FACTOR, wish / _FURTHEST)
 
     def _aim(self) -> Mapping[str, Any]:
         """Return all that decides the result, to compare with an earlier run."""

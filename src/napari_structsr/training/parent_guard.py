@@ -1,0 +1,181 @@
+"""Holding a fine-tuned model to what its parent did.
+
+Three things work together. Replay teaches it what the parent does on images of the
+parent's own kind. How much that weighs follows the drift that is measured, score by
+score: more while too many dB are lost, less while few are. What is lost beyond the
+limit nevertheless is taken back on the line between the weights of the parent and the
+trained ones, of which the furthest point below the limit is taken (Wortsman et al.
+2022, "Robust fine-tuning of zero-shot models").
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from napari_structsr.engine.device import Device
+from napari_structsr.models.blending import blended_weights
+from napari_structsr.models.model import SRModel
+from napari_structsr.training.config import Recipe
+from napari_structsr.training.field_pairs import FieldPair
+from napari_structsr.training.field_split import Block
+from napari_structsr.training.replay import Drift, Replay
+from napari_structsr.training.state import Kept
+from napari_structsr.training.tuning_recipe import parent_kind
+
+__all__ = ["Admitted", "ParentGuard", "furthest"]
+
+_HALVINGS = 4  # of the way: its sixteenths
+_FACTOR, _FURTHEST = 1.5, 16.0  # by which the weight of replay changes, and how far
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A model that does not lose too much of what its parent did.
+
+    Parameters
+    ----------
+    share
+        How far: of the way from the weights of the parent to the trained ones.
+    drift
+        dB lost there.
+    weights
+        The weights there.
+    """
+
+    share: float
+    drift: float
+    weights: dict[str, Tensor]
+
+
+def furthest(
+    network: nn.Module,
+    parent: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    *,
+    drift: Drift,
+    limit: float | None,
+) -> Admitted:
+    """Find the furthest point on the way whose drift stays below a limit.
+
+    Parameters
+    ----------
+    network
+        Of the architecture of both; it holds the weights that were found afterwards.
+    parent, weights
+        Weights at 0 and at 1.
+    drift
+        Measures what is lost.
+    limit
+        dB that may be lost; None goes all the way.
+    """
+
+    def at(share: float) -> Admitted:
+        between = blended_weights(weights, parent, share)
+        network.load_state_dict(between)
+        return Admitted(share, drift(network), between)
+
+    found = at(1.0)
+    if limit is None or found.drift <= limit:
+        return found
+    low, high = 0.0, 1.0
+    found = Admitted(0.0, 0.0, blended_weights(weights, parent, 0.0))
+    for _ in range(_HALVINGS):
+        tried = at((low + high) / 2)
+        if tried.drift <= limit:
+            low, found = tried.share, tried
+        else:
+            high = tried.share
+    if found.share == 0:  # the smallest step there is, so that there is a model
+        return at(high)
+    network.load_state_dict(found.weights)
+    return found
+
+
+class ParentGuard:
+    """Replay, drift and the way back.
+
+    Parameters
+    ----------
+    parent
+        On the device.
+    recipe
+        Of the fine-tuning.
+    pairs, blocks
+        Where true images of the user may be taken from.
+    limit
+        dB that may be lost; None lets the model go all the way.
+    weight
+        What a difference from the parent weighs, to begin with.
+    device
+        Where to compute, and in which number format.
+
+    Attributes
+    ----------
+    network
+        The model that was admitted last.
+    weight
+        What a difference from the parent weighs now.
+    """
+
+    def __init__(
+        self,
+        parent: SRModel,
+        recipe: Recipe,
+        *,
+        pairs: Sequence[FieldPair],
+        blocks: Sequence[Block],
+        limit: float | None,
+        weight: float,
+        device: Device,
+    ) -> None:
+        kind = parent_kind(parent.card)
+        self._replay = Replay(
+            parent.network,
+            kind,
+            pairs=pairs,
+            blocks=blocks,
+            factor=recipe.factor,
+            patch=recipe.patch,
+            device=device,
+        )
+        self.drift = Drift(parent.network, recipe, kind, device=device.kind)
+        self.network = copy.deepcopy(parent.network)
+        self.weight = weight
+        self._wish, self._limit, self._device = weight, limit, device.kind
+        self._parent = {
+            name: value.clone() for name, value in parent.network.state_dict().items()
+        }
+
+    def draw(
+        self, count: int, *, number: int, generator: torch.Generator
+    ) -> Kept | None:
+        """Draw patches of the parent's kind for step `number`."""
+        if not count or not self._replay:
+            return None
+        return self._replay.draw(
+            count, number=number, weight=self.weight, generator=generator
+        )
+
+    def admit(self, weights: Mapping[str, Tensor]) -> Admitted:
+        """Return the model nearest to trained weights that does not lose too much."""
+        return furthest(
+            self.network,
+            self._parent,
+            {name: value.to(self._device) for name, value in weights.items()},
+            drift=self.drift,
+            limit=self._limit,
+        )
+
+    def balance(self, admitted: Admitted) -> None:
+        """Let replay weigh as much as the drift asks for."""
+        if self._limit is None:
+            return
+        if admitted.share < 1:
+            self.weight = min(self.weight * _FACTOR, self._wish * _FURTHEST)
+        elif admitted.drift < self._limit / 2:
+            self.weight = max(self.weight / _FACTOR, self._wish / _FURTHEST)
