@@ -139,8 +139,10 @@ def _directions(image: Tensor, sigma: float, noise: Tensor) -> _Directions:
     image = mirrored(image, (radius, radius), (radius, radius))
     down, across = separable(image, _STEP, _MEAN), separable(image, _MEAN, _STEP)
     window = bell(sigma, radius - 1)
-    products = torch.stack([down**2, across**2, down * across])
-    power_down, power_across, product = separable(products, window, window)
+    power_down, power_across, product = (
+        separable(image, window, window)
+        for image in (down * down, across * across, down.mul_(across))
+    )
     cosine, sine = power_across - power_down, 2 * product
     smallest = torch.finfo(image.dtype).tiny
     trace = (power_down + power_across).clamp_min_(smallest)

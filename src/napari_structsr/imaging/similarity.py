@@ -166,16 +166,19 @@ def _compared(
     def compared(x: Tensor, z: Tensor) -> Tensor:
         """Compare a few rows."""
         pad = (SSIM_RADIUS, SSIM_RADIUS)
-        x, z = (mirrored(image, pad, pad).double() for image in (x, z))
-        mean_x, mean_z, power, product = separable(
-            torch.stack([x, z, x**2 + z**2, x * z]), _WINDOW, _WINDOW
+        x, z = (mirrored(image.double(), pad, pad) for image in (x, z))
+        mean_x, mean_z, product, power = (
+            # one by one, so that what is summed stays in the cache
+            separable(image, _WINDOW, _WINDOW)
+            for image in (x, z, x * z, x.square().add_(z.square()))
         )
-        means, squares = mean_x * mean_z, mean_x**2 + mean_z**2
-        variances = power.sub_(squares).clamp_min_(0).mul_(share)
+        means = mean_x * mean_z
+        squares = mean_x.square_().add_(mean_z.square_())
+        variances = power.sub_(squares).clamp_min_(0).mul_(share).add_(c2)
         covariance = product.sub_(means).mul_(share)
-        found: Tensor = (2 * covariance + c2) / (variances + c2)
+        found: Tensor = covariance.mul_(2).add_(c2).div_(variances)
         if term == "all":
-            found.mul_((2 * means + c1) / (squares + c1))
+            found.mul_(means.mul_(2).add_(c1).div_(squares.add_(c1)))
         return found.to(truth.dtype)
 
     return in_slabs(compared, result, truth, radius=SSIM_RADIUS)
@@ -228,8 +231,8 @@ def _flat_moments(result: Tensor, truth: Tensor) -> _Moments:
     def measured(x: Tensor, z: Tensor) -> Tensor:
         """Measure a few rows."""
         x, z = x.double(), z.double()
-        mean_x, mean_z, square_x, square_z, product = windowed(
-            torch.stack([x, z, x**2, z**2, x * z]), _FLAT
+        mean_x, mean_z, square_x, square_z, product = (
+            windowed(image, _FLAT) for image in (x, z, x**2, z**2, x * z)
         )
         variances = square_x - mean_x**2, square_z - mean_z**2
         covariance = product - mean_x * mean_z

@@ -154,27 +154,27 @@ def change_map(
     benchmark for optical remote sensing image super-resolution", IEEE GRSL 21, 2024
     (opensr-test).
     """
-    to_truth, to_base, known = (
-        (result - truth).abs(),
-        (result - base).abs(),
-        (base - truth).abs(),
-    )
+
+    def classed(x: Tensor, z: Tensor, u: Tensor, noise: Tensor) -> Tensor:
+        """Class a few rows."""
+        to_truth, to_base, known = (x - z).abs(), (x - u).abs(), (u - z).abs()
+        unit = torch.maximum(known, noise).clamp_min_(torch.finfo(z.dtype).tiny)
+        d_im, d_om = to_truth / unit, to_base / unit
+        excess = 1 - torch.exp(-_DECAY * (d_im + d_om - 1))
+        better = d_im + d_om * excess
+        missing = d_om + d_im * excess
+        invented = torch.exp(-_SPREAD * d_im * d_om)
+        classes = torch.where(
+            better <= missing, int(Change.IMPROVEMENT), int(Change.OMISSION)
+        )
+        worst = invented < torch.minimum(better, missing)
+        classes = torch.where(worst, int(Change.HALLUCINATION), classes)
+        largest = torch.maximum(torch.maximum(to_truth, to_base), known)
+        within = int(Change.WITHIN_NOISE)
+        return torch.where(largest <= noise, within, classes).to(torch.uint8)
+
     noise = torch.as_tensor(noise, dtype=truth.dtype, device=truth.device)
-    unit = torch.maximum(known, noise).clamp_min(torch.finfo(truth.dtype).tiny)
-    d_im, d_om = to_truth / unit, to_base / unit
-    excess = 1 - torch.exp(-_DECAY * (d_im + d_om - 1))
-    better = d_im + d_om * excess
-    missing = d_om + d_im * excess
-    invented = torch.exp(-_SPREAD * d_im * d_om)
-    classes = torch.where(
-        better <= missing, int(Change.IMPROVEMENT), int(Change.OMISSION)
-    )
-    classes = torch.where(
-        invented < torch.minimum(better, missing), int(Change.HALLUCINATION), classes
-    )
-    largest = torch.maximum(torch.maximum(to_truth, to_base), known)
-    within = int(Change.WITHIN_NOISE)
-    return torch.where(largest <= noise, within, classes).to(torch.uint8)
+    return in_slabs(classed, result, truth, base, noise.expand_as(truth), radius=0)
 
 
 def change_shares(changes: Tensor) -> dict[Change, Tensor]:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 __all__ = ["bell", "in_slabs", "mirrored", "separable", "windowed"]
 
-_SLAB = {"cpu": 1 << 17}  # pixels that stay in the cache with their temporaries
+_SLAB = {"cpu": 1 << 18}  # pixels that stay in the cache with their temporaries
 _SLAB_ELSEWHERE = 1 << 23  # a GPU wants much work at once
 
 
@@ -70,10 +71,13 @@ def mirrored(image: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> 
     Parameters
     ----------
     image
-        Shape (..., H, W).
+        Shape (N, C, H, W) or (N, H, W).
     rows, columns
         Pixels to add before and after; they may exceed the size of the image.
     """
+    height, width = image.shape[-2:]
+    if max(rows) < height and max(columns) < width:
+        return F.pad(image, (*columns, *rows), mode="reflect")
     for dim, (before, after) in ((-2, rows), (-1, columns)):
         size = image.shape[dim]
         period = max(2 * (size - 1), 1)
