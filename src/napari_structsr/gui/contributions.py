@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from napari.layers import Image
 from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
@@ -11,7 +13,16 @@ from napari_structsr.gui.layers import why_not
 from napari_structsr.gui.preferences import preferred_choice
 from napari_structsr.gui.runs import upscale_layer
 
-__all__ = ["upscale_selected_x2", "upscale_selected_x4"]
+if TYPE_CHECKING:
+    from napari_structsr.gui.error_dock import ErrorDock
+
+__all__ = [
+    "compare_selected",
+    "inspect_against_reference",
+    "inspect_result",
+    "upscale_selected_x2",
+    "upscale_selected_x4",
+]
 
 
 def upscale_selected_x2(viewer: Viewer) -> None:
@@ -37,3 +48,29 @@ def _upscale_selected(viewer: Viewer, *, factor: int) -> list[Job]:
         elif isinstance(layer, Image):
             jobs.append(upscale_layer(viewer, layer, choice))
     return jobs
+
+
+def inspect_against_reference(viewer: Viewer) -> None:
+    """Map where the selected result differs from the selected reference."""
+    _error_dock(viewer).inspect_selection(with_reference=True)
+
+
+def inspect_result(viewer: Viewer) -> None:
+    """Map where the selected result is not supported by its source."""
+    _error_dock(viewer).inspect_selection(with_reference=False)
+
+
+def compare_selected(viewer: Viewer) -> None:
+    """Show the selected image layers side by side, with linked cameras."""
+    _error_dock(viewer).compare_selection()
+
+
+def _error_dock(viewer: Viewer) -> ErrorDock:
+    """Open the dock, or bring the one that is open to the front."""
+    frame, dock = viewer.window.add_plugin_dock_widget(
+        "napari-structsr", "Structure error"
+    )
+    frame.show()
+    frame.raise_()
+    error_dock: ErrorDock = dock
+    return error_dock

@@ -1,0 +1,165 @@
+"""The dock for structure error: what to inspect, the maps, the scores, and comparing.
+
+It owns its tabs, and which inspection they show. Maps and scores are read from the
+layers of the viewer, so that a dock that is opened later shows them too. Opening the
+dock imports no torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from napari.layers import Image
+from napari.utils.notifications import show_warning
+from napari.viewer import Viewer
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+
+from napari_structsr.gui.compare import ComparePanel
+from napari_structsr.gui.error_layers import (
+    ShownInspection,
+    inspection_of,
+    map_of,
+    shown_inspections,
+)
+from napari_structsr.gui.inspect_panel import InspectPanel
+from napari_structsr.gui.map_panel import MapPanel
+from napari_structsr.gui.score_panel import ScorePanel
+
+__all__ = ["ErrorDock"]
+
+Tab = Literal["Inspect", "Map", "Scores", "Compare"]
+
+
+class ErrorDock(QWidget):
+    """Shows where not to believe a result.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer whose layers and selection are followed.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._shown: ShownInspection | None = None
+        self.inspect = InspectPanel(napari_viewer)
+        self.maps = MapPanel(napari_viewer)
+        self.scores = ScorePanel(napari_viewer)
+        self.compare = ComparePanel(napari_viewer)
+        self.tabs = QTabWidget()
+        self._nothing = QLabel("No maps yet: choose layers under Inspect, then Run.")
+        self._lay_out()
+        for signal, slot in self._followed():
+            signal.connect(slot)
+        self.inspect.finished.connect(self._show_new)
+        self._show()
+
+    def _lay_out(self) -> None:
+        """Put each part into its tab."""
+        self._nothing.setWordWrap(True)
+        maps = QWidget()
+        inner = QVBoxLayout(maps)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.addWidget(self._nothing)
+        inner.addWidget(self.maps, 1)
+        for name, widget in (
+            ("Inspect", self.inspect),
+            ("Map", maps),
+            ("Scores", self.scores),
+            ("Compare", self.compare),
+        ):
+            area = QScrollArea()
+            area.setWidgetResizable(True)
+            area.setFrameShape(QScrollArea.Shape.NoFrame)
+            area.setWidget(widget)
+            self.tabs.addTab(area, name)
+        self.setMinimumWidth(320)  # room for a sentence
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.tabs)
+
+    def _followed(self) -> tuple[tuple[Any, Any], ...]:
+        """Return the events of the viewer that change what is shown."""
+        layers = self._viewer.layers
+        return (
+            (layers.events.inserted, self._show),
+            (layers.events.removed, self._show),
+            (layers.selection.events.active, self._show),
+            (self._viewer.dims.events.point, self.scores.follow),
+        )
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
+        """Leave the viewer alone once the dock has been removed from it."""
+        super().changeEvent(event)
+        removed = event is not None and event.type() == QEvent.Type.ParentChange
+        if removed and self.parent() is None:
+            for signal, slot in self._followed():
+                signal.disconnect(slot)
+            self.inspect.release()
+            self.compare.release()
+
+    # -- what is shown -----------------------------------------------------------------
+
+    def open_tab(self, name: Tab) -> None:
+        """Show one of the tabs."""
+        titles = [self.tabs.tabText(n) for n in range(self.tabs.count())]
+        self.tabs.setCurrentIndex(titles.index(name))
+
+    def _show(self) -> None:
+        """Show the inspection of the active layer, else the one shown before."""
+        found = shown_inspections(self._viewer)
+        active = self._viewer.layers.selection.active
+        last = self._shown.inspection if self._shown else None
+        wanted = [inspection_of(active), last]
+        self._shown = next(
+            (one for want in wanted for one in found if one.inspection is want),
+            found[-1] if found else None,
+        )
+        self._nothing.setVisible(self._shown is None)
+        self.maps.setVisible(self._shown is not None)
+        layers = self._shown.layers if self._shown else {}
+        keys = [map_of(active), self.maps.key]
+        key = next((key for key in keys if key in layers), None)
+        self.maps.show_inspection(self._shown, key)
+        self.scores.show_inspection(self._shown)
+
+    def _show_new(self, inspection: object) -> None:
+        """Show the maps that have just come."""
+        for shown in shown_inspections(self._viewer):
+            if shown.inspection is inspection:
+                self._shown = shown
+                self.maps.show_inspection(shown)
+        self._show()
+        self.open_tab("Map")
+
+    # -- for the menu ------------------------------------------------------------------
+
+    def inspect_selection(self, *, with_reference: bool) -> None:
+        """Inspect the selected layers, or say what is missing.
+
+        Parameters
+        ----------
+        with_reference
+            Whether one of the selected layers is the truth.
+        """
+        self.open_tab("Inspect")
+        self.inspect.take_selection(with_reference=with_reference)
+        state = self.inspect.state()
+        if with_reference and state.choice.reference is None:
+            show_warning("Select two image layers: the result and its reference.")
+        elif state.run:
+            show_warning(state.run)
+        else:
+            self.inspect.run()
+
+    def compare_selection(self) -> None:
+        """Show the selected image layers side by side."""
+        self.open_tab("Compare")
+        layers = self._viewer.layers
+        self.compare.end()
+        self.compare.layers = [
+            one for one in layers if one in layers.selection and isinstance(one, Image)
+        ]
+        self.compare.start("side by side")

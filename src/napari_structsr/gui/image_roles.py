@@ -1,0 +1,110 @@
+"""Which image is the result, which the reference, and which the source.
+
+A guess from records and numbers of pixels, to fill a form with; the user has the last
+word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["ImageFacts", "find_roles", "partner_source", "whole_factor"]
+
+_FACTORS = range(2, 9)
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What must be known of an image layer.
+
+    Parameters
+    ----------
+    key
+        What the layer is known by.
+    name
+        As shown in the layer list.
+    plane
+        Pixels along y and x.
+    made_from
+        Name of the layer that it was made from, as its record says.
+    recorded
+        Whether it holds the record of a run.
+    repeatable, calibrated
+        Whether the model of the record can be run again, and is calibrated.
+    factor
+        Factor of the record; None without one.
+    """
+
+    key: str
+    name: str
+    plane: tuple[int, int]
+    made_from: str | None = None
+    recorded: bool = False
+    repeatable: bool = False
+    calibrated: bool = False
+    factor: int | None = None
+
+
+Roles = tuple[ImageFacts | None, ImageFacts | None, ImageFacts | None]
+
+
+def find_roles(images: Sequence[ImageFacts], selected: Sequence[str]) -> Roles:
+    """Return result, reference and source, as far as they are there.
+
+    Of the selected images, one with a record is the result, else the finest one, and
+    of equally fine ones the uppermost. The source is the image that the result was made
+    from, selected or not; another image that is selected is the reference.
+
+    Parameters
+    ----------
+    images
+        All images.
+    selected
+        Keys of the selected ones, the uppermost last.
+    """
+    by_key = {image.key: image for image in images}
+    chosen = [by_key[key] for key in selected if key in by_key]
+    if not chosen:
+        return None, None, None
+    recorded = [image for image in chosen if image.recorded]
+    result = recorded[-1] if recorded else _finest(chosen)
+    others = [image for image in chosen if image is not result]
+    source = next((image for image in others if _made(result, image)), None)
+    source = source or partner_source(result, images)
+    truths = [image for image in others if image is not source]
+    return result, truths[-1] if truths else None, source
+
+
+def partner_source(
+    result: ImageFacts, images: Sequence[ImageFacts]
+) -> ImageFacts | None:
+    """Find the image that a result was made from: by its record, else by its size."""
+    for image in images:
+        if image.name == result.made_from and whole_factor(result, image):
+            return image
+    fitting = [image for image in images if whole_factor(result, image)]
+    if result.factor:
+        fitting = [i for i in fitting if whole_factor(result, i) == result.factor]
+    raw = [image for image in fitting if not image.recorded]
+    return next(iter([*raw, *fitting]), None)
+
+
+def whole_factor(result: ImageFacts, source: ImageFacts) -> int | None:
+    """Return the whole factor between two images, None if there is none."""
+    for factor in _FACTORS:
+        if result.plane == (source.plane[0] * factor, source.plane[1] * factor):
+            return factor
+    return None
+
+
+def _finest(images: Sequence[ImageFacts]) -> ImageFacts:
+    """Return the image with the most pixels, of equal ones the last."""
+    return max(reversed(images), key=lambda image: image.plane[0] * image.plane[1])
+
+
+def _made(result: ImageFacts, source: ImageFacts) -> bool:
+    """Return whether one image can have been made from the other."""
+    if result.made_from is not None and result.made_from == source.name:
+        return True
+    return whole_factor(result, source) is not None
