@@ -24,25 +24,19 @@ __all__ = ["UpscaleForm"]
 
 
 class UpscaleForm(QWidget):
-    """What the user can choose.
-
-    Parameters
-    ----------
-    models
-        Name and description of each model, the preferred first.
-    """
+    """What the user can choose."""
 
     changed = Signal()
     """The user has changed something."""
 
-    def __init__(self, models: Mapping[str, str]) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self._base = Choice()
         self.layers_label = QLabel()
         self.layers_label.setWordWrap(True)
         narrow = QSizePolicy.Policy.Ignored  # a sentence does not widen the dock
         self.layers_label.setSizePolicy(narrow, QSizePolicy.Policy.Preferred)
-        self.model = _combo({name: (name, text) for name, text in models.items()})
+        self.model = _combo({})
         self.sharpness = QLabeledSlider(Qt.Orientation.Horizontal)
         self.sharpness.setRange(0, 100)
         self.sharpness.setPageStep(10)
@@ -84,6 +78,20 @@ class UpscaleForm(QWidget):
             combo.currentIndexChanged.connect(self._tell)
         self.folder.changed.connect(self._tell)
         self.sharpness.valueChanged.connect(self._tell)
+
+    def offer_models(self, models: Mapping[str, str]) -> None:
+        """Offer models, and keep the one that is chosen if it is still there.
+
+        Parameters
+        ----------
+        models
+            Name and description of each, the preferred first.
+        """
+        with signals_blocked(self.model):
+            before = self.model.currentData()
+            self.model.clear()
+            _fill(self.model, {name: (name, text) for name, text in models.items()})
+        _select(self.model, before)
 
     def choice(self) -> Choice:
         """Return what the form says."""
@@ -142,10 +150,15 @@ _TIP = Qt.ItemDataRole.ToolTipRole
 def _combo(entries: Mapping[Any, tuple[str, str]]) -> QComboBox:
     """Make a choice between values, each with its text and an explanation."""
     combo = QComboBox()
+    _fill(combo, entries)
+    return combo
+
+
+def _fill(combo: QComboBox, entries: Mapping[Any, tuple[str, str]]) -> None:
+    """Add values, each with its text and an explanation."""
     for index, (value, (text, explanation)) in enumerate(entries.items()):
         combo.addItem(text, value)
         combo.setItemData(index, explanation, _TIP)
-    return combo
 
 
 def _select(combo: QComboBox, value: object) -> None:

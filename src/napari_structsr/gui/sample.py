@@ -2,6 +2,8 @@
 
 They are made from an image that ships in scikit-image (immunohistochemical staining of
 colonic glands, CC0), through the forward model that the models were trained to undo.
+The pair for fine-tuning is made through another one: its blur is wider and its noise
+stronger, as of a microscope that the models do not know.
 """
 
 from __future__ import annotations
@@ -11,11 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["colour_sample", "stack_sample"]
+__all__ = ["colour_sample", "pair_sample", "stack_sample"]
 
 _FOCUS = (3.0, 1.5, 0.0, 1.5, 3.0)  # blur of each plane, in fine pixels
 _PHOTONS = 4000.0
 _READ_NOISE = 0.004
+_WIDE = 0.9  # sigma of the unknown microscope, in its pixels
+_FEW_PHOTONS = 1200.0
+_OFF = (1.3, -0.8)  # fine pixels that the stage was off between the two images
+_PIXEL = 0.2  # micrometers
 
 LayerDataTuple = tuple[npt.NDArray[Any], dict[str, Any], str]
 
@@ -25,13 +31,7 @@ def stack_sample() -> list[LayerDataTuple]:
 
     Pixels are not square: 0.5, 0.13 and 0.11 micrometer along z, y and x.
     """
-    from skimage.color import rgb2hed
-    from skimage.data import immunohistochemistry
-
-    tissue = immunohistochemistry()
-    stain = rgb2hed(tissue)[..., 2]
-    low, high = np.percentile(stain, (0.5, 99.9))
-    fine = np.clip((stain - low) / (high - low), 0, 1)
+    fine = _membranes()
     planes = [_measured(fine, blur=blur, seed=n) for n, blur in enumerate(_FOCUS)]
     pixels = np.clip(np.stack(planes) * 4000 + 200, 0, 65535).astype(np.uint16)
     return [
@@ -72,8 +72,57 @@ def colour_sample() -> list[LayerDataTuple]:
     ]
 
 
+def pair_sample() -> list[LayerDataTuple]:
+    """Return the same membranes twice: with a microscope of wide blur, and sharp.
+
+    Pixels are 0.2 and 0.1 micrometer. The stage has moved a little between the two, and
+    they differ in gain and offset, as measured pairs do.
+    """
+    from scipy import ndimage
+
+    fine = _membranes()
+    coarse = _measured(fine, blur=0, seed=7, psf_sigma=_WIDE, photons=_FEW_PHOTONS)
+    moved = ndimage.shift(fine, _OFF, order=3, mode="reflect")
+    layers = (
+        ("low resolution", coarse * 1500 + 400, _PIXEL),
+        ("high resolution", moved * 9000 + 150, _PIXEL / 2),
+    )
+    return [
+        (
+            np.clip(pixels, 0, 65535).astype(np.uint16),
+            {
+                "name": name,
+                "scale": (size, size),
+                # outer edges lie in one place
+                "translate": ((size - _PIXEL) / 2, (size - _PIXEL) / 2),
+                "units": ("um", "um"),
+                "axis_labels": ("y", "x"),
+                "colormap": "gray",
+            },
+            "image",
+        )
+        for name, pixels, size in layers
+    ]
+
+
+def _membranes() -> npt.NDArray[np.float64]:
+    """Return the brown stain of the tissue, in 0..1."""
+    from skimage.color import rgb2hed
+    from skimage.data import immunohistochemistry
+
+    stain = rgb2hed(immunohistochemistry())[..., 2]
+    low, high = np.percentile(stain, (0.5, 99.9))
+    fine: npt.NDArray[np.float64] = np.clip((stain - low) / (high - low), 0, 1)
+    return fine
+
+
 def _measured(
-    fine: npt.NDArray[np.float64], *, blur: float, seed: int
+    fine: npt.NDArray[np.float64],
+    *,
+    blur: float,
+    seed: int,
+    psf_sigma: float = 0.4,
+    photons: float = _PHOTONS,
 ) -> npt.NDArray[np.float32]:
     """Return what a camera with half as many pixels sees of an image in 0..1."""
     import torch
@@ -83,9 +132,9 @@ def _measured(
     image = torch.from_numpy(fine.astype(np.float32))[None, None]
     if blur:
         image = smooth(image, blur)
-    measured = ForwardModel(2, 0.4).measure(
+    measured = ForwardModel(2, psf_sigma).measure(
         image,
-        photons=_PHOTONS,
+        photons=photons,
         read_noise=_READ_NOISE,
         generator=torch.Generator().manual_seed(seed),
     )

@@ -31,6 +31,7 @@ from napari_structsr.gui.commands import command_for
 from napari_structsr.gui.estimate import EstimateLabel, Part
 from napari_structsr.gui.form import UpscaleForm
 from napari_structsr.gui.layers import why_not
+from napari_structsr.gui.models_offered import models_offered
 from napari_structsr.gui.preferences import preferred_choice
 from napari_structsr.gui.preview import Preview, view_obstacle
 from napari_structsr.gui.progress_row import ProgressRow
@@ -53,20 +54,21 @@ class UpscaleDock(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._models = _offers()
-        self._blending = {card.name for card in list_models() if card.blend_with}
+        self._models: dict[str, tuple[int, ...]] = {}
+        self._blending: set[str] = set()
         self._preview = Preview(napari_viewer)
         self._fault: str | None = None
         self._mouse = QCursor.pos()
         self.rows: list[ProgressRow] = []
 
-        self.form = UpscaleForm({card.name: card.description for card in list_models()})
+        self.form = UpscaleForm()
         self.estimate = EstimateLabel()
         self.preview_button = QPushButton("Preview")
         self.copy_button = QPushButton("Copy as command")
         self.run_button = QPushButton("Run")
         self.cancel_button = QPushButton("Cancel")
         self._lay_out()
+        self._offer_models()
         self._connect()
         self.form.show_choice(preferred_choice())
         self._refresh()
@@ -94,6 +96,7 @@ class UpscaleDock(QWidget):
         """Follow the viewer and the widgets."""
         for signal in self._followed():
             signal.connect(self._refresh)
+        models_offered.changed.connect(self._renew_models)
         self.estimate.refused.connect(self._refuse)
         self.form.changed.connect(self._refresh)
         self.preview_button.clicked.connect(self._start_preview)
@@ -129,8 +132,25 @@ class UpscaleDock(QWidget):
         if removed and self.parent() is None:
             self.estimate.ask([], cheaply=True)
             self._preview.remove()
+            models_offered.changed.disconnect(self._renew_models)
             for signal in self._followed():
                 signal.disconnect(self._refresh)
+
+    # -- the models -------------------------------------------------------------------
+
+    def _offer_models(self) -> None:
+        """Offer the models that there are now."""
+        cards = list_models()
+        self._models = {}
+        for card in cards:
+            self._models[card.name] = (*self._models.get(card.name, ()), card.factor)
+        self._blending = {card.name for card in cards if card.blend_with}
+        self.form.offer_models({card.name: card.description for card in cards})
+
+    def _renew_models(self) -> None:
+        """Offer a model that was just accepted, or no longer one that was removed."""
+        self._offer_models()
+        self._refresh()
 
     # -- from the selection and the form to what is shown -----------------------------
 
@@ -258,14 +278,6 @@ class UpscaleDock(QWidget):
         texts = [command_for(layer, fitting(choice, layer)) for layer in self._able()]
         if clipboard := QGuiApplication.clipboard():
             clipboard.setText("\n".join(texts))
-
-
-def _offers() -> dict[str, tuple[int, ...]]:
-    """Return the factors that each model offers."""
-    offers: dict[str, tuple[int, ...]] = {}
-    for card in list_models():
-        offers[card.name] = (*offers.get(card.name, ()), card.factor)
-    return offers
 
 
 def _enable(button: QPushButton, obstacle: str | None, purpose: str) -> None:

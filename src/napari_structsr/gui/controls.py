@@ -1,0 +1,171 @@
+"""Small widgets that several docks need, each made one way.
+
+Buttons that cannot work say why, choices of layers do not widen a dock, sentences
+wrap, and a step of a dock can be folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+__all__ = [
+    "Section",
+    "choice_combo",
+    "chosen",
+    "enable",
+    "layer_combo",
+    "offer",
+    "row",
+    "select",
+    "sentence",
+]
+
+_NONE = "none"
+_TIP = Qt.ItemDataRole.ToolTipRole
+
+
+class Section(QWidget):
+    """A step of a dock: a heading that folds what stands below it.
+
+    Parameters
+    ----------
+    title
+        Heading.
+    body
+        What is folded.
+    """
+
+    def __init__(self, title: str, body: QWidget) -> None:
+        super().__init__()
+        self.body = body
+        self.heading = QToolButton()
+        self.heading.setText(title)
+        self.heading.setCheckable(True)
+        self.heading.setChecked(True)
+        self.heading.setAutoRaise(True)
+        self.heading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.heading.setArrowType(Qt.ArrowType.DownArrow)
+        self.heading.setSizePolicy(
+            QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed
+        )
+        self.heading.setStyleSheet("QToolButton { font-weight: bold; }")
+        self.heading.setToolTip("Fold or unfold this step.")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.heading)
+        layout.addWidget(body)
+        self.heading.toggled.connect(self._fold)
+
+    def open(self, is_open: bool = True) -> None:
+        """Unfold, or fold."""
+        self.heading.setChecked(is_open)
+
+    def _fold(self, is_open: bool) -> None:
+        """Show or hide the body."""
+        self.body.setVisible(is_open)
+        down, right = Qt.ArrowType.DownArrow, Qt.ArrowType.RightArrow
+        self.heading.setArrowType(down if is_open else right)
+
+
+def enable(button: QAbstractButton, obstacle: str | None, purpose: str) -> None:
+    """Enable a button, or say in its tooltip why it cannot work."""
+    button.setEnabled(obstacle is None)
+    button.setToolTip(obstacle or purpose)
+
+
+def sentence(text: str = "") -> QLabel:
+    """Make a label that wraps, can be copied from, and does not widen the dock."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    return label
+
+
+def row(*widgets: QWidget) -> QWidget:
+    """Put widgets beside each other."""
+    parent = QWidget()
+    layout = QHBoxLayout(parent)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        layout.addWidget(widget)
+    return parent
+
+
+def choice_combo(name: str, entries: Mapping[Any, tuple[str, str]]) -> QComboBox:
+    """Make a choice between values, each with its text and an explanation."""
+    combo = _narrow(name)
+    for index, (value, (text, explanation)) in enumerate(entries.items()):
+        combo.addItem(text, value)
+        combo.setItemData(index, explanation, _TIP)
+    return combo
+
+
+def select(combo: QComboBox, value: object) -> None:
+    """Show a value, if it is offered, without telling anybody."""
+    index = combo.findData(value)
+    if index >= 0:
+        with signals_blocked(combo):
+            combo.setCurrentIndex(index)
+
+
+def layer_combo(name: str, tip: str) -> QComboBox:
+    """Make a choice of layers."""
+    combo = _narrow(name)
+    combo.setToolTip(tip)
+    return combo
+
+
+def offer(
+    combo: QComboBox, layers: Sequence[tuple[str, str]], key: str | None, *, none: str
+) -> None:
+    """Fill a choice of layers and show one, without telling anybody.
+
+    Parameters
+    ----------
+    layers
+        Key and name of each.
+    key
+        The one to show; None for none of them.
+    none
+        What stands for none of them.
+    """
+    with signals_blocked(combo):
+        combo.clear()
+        combo.addItem(f"— {none} —", _NONE)
+        for other, name in layers:
+            combo.addItem(name, other)
+            combo.setItemData(combo.count() - 1, name, _TIP)
+        combo.setCurrentIndex(max(0, combo.findData(key or _NONE)))
+
+
+def chosen(combo: QComboBox) -> str | None:
+    """Return the key of the layer that is shown."""
+    key = combo.currentData()
+    return None if key in (None, _NONE) else str(key)
+
+
+def _narrow(name: str) -> QComboBox:
+    """Make a choice that does not widen the dock."""
+    combo = QComboBox()
+    combo.setAccessibleName(name)
+    policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+    combo.setSizeAdjustPolicy(policy)
+    combo.setMinimumContentsLength(8)
+    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return combo

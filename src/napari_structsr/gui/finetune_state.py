@@ -1,0 +1,237 @@
+"""From what the user wants to train to what the dock shows: no Qt, no napari.
+
+`TrainChoice` is the intention as it stands in the form. `resolve_training` and
+`resolve_verdict` say what can be done and, in words, why a button cannot work; the
+first step has `pairs_state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+__all__ = [
+    "BUDGETS",
+    "MODES",
+    "Parent",
+    "TrainChoice",
+    "TrainState",
+    "VerdictState",
+    "free_model_name",
+    "resolve_training",
+    "resolve_verdict",
+]
+
+Mode = Literal["auto", "whole", "efficient"]
+
+BUDGETS: dict[float, tuple[str, str]] = {
+    2.0: ("2 min", "A first look."),
+    10.0: ("10 min", "Usually enough for a few regions."),
+    60.0: ("1 h", "For many regions, or a large model."),
+    0.0: ("Own", "Any number of minutes."),
+}
+MODES: dict[Mode, tuple[str, str]] = {
+    "auto": ("Auto", "All weights, or a few for a large model without a GPU."),
+    "whole": ("All weights", "Learns most, and needs most time and memory."),
+    "efficient": ("Few weights", "A small change of each layer; quick on a CPU."),
+}
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A model that can be taught: its name, factor, and what it is."""
+
+    name: str
+    factor: int
+    description: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name and factor."""
+        return f"{self.name} ×{self.factor}"
+
+
+@dataclass(frozen=True)
+class TrainChoice:
+    """How to train.
+
+    Parameters
+    ----------
+    parent
+        Name of the model to begin with.
+    name
+        Name of the model to be.
+    minutes
+        Budget.
+    mode, replay
+        As in `FineTuneConfig`.
+    """
+
+    parent: str = "faithful"
+    name: str = ""
+    minutes: float = 10.0
+    mode: Mode = "auto"
+    replay: float = 0.5
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """What the second step shows.
+
+    Parameters
+    ----------
+    choice
+        The wish, as far as it can be granted.
+    parents
+        Models that fit the pairs.
+    start, pause, cancel, save
+        Why the button cannot work; None if it can.
+    pauses
+        Whether the pause button pauses; else it resumes.
+    """
+
+    choice: TrainChoice
+    parents: tuple[Parent, ...]
+    start: str | None
+    pause: str | None
+    cancel: str | None
+    save: str | None
+    pauses: bool
+
+
+def resolve_training(
+    choice: TrainChoice,
+    *,
+    parents: Sequence[Parent],
+    pairs: int,
+    factor: int | None,
+    split_fault: str | None,
+    name_fault: str | None = None,
+    unfinished: Collection[str] = (),
+    preparing: bool = False,
+    running: bool = False,
+    paused: bool = False,
+) -> TrainState:
+    """Decide what the second step shows.
+
+    Parameters
+    ----------
+    choice
+        What the form says.
+    parents
+        All models that can be taught.
+    pairs, factor
+        How many pairs can be used, and their factor; None if there are none.
+    split_fault
+        Why the split cannot be used, in words.
+    name_fault
+        Why a model cannot be called so, in words.
+    unfinished
+        Names of fine-tunings that lie in the way.
+    preparing
+        Whether pairs or the split are still being made.
+    running, paused
+        How the fine-tuning of this dock stands.
+    """
+    fitting = tuple(one for one in parents if factor in (None, one.factor))
+    names = [one.name for one in fitting]
+    if choice.parent not in names and names:
+        choice = replace(choice, parent=names[0])
+    fault = None
+    if not pairs:
+        fault = "There are no pairs yet: add some in step 1."
+    elif preparing:
+        fault = "The pairs are being prepared."
+    elif split_fault:
+        fault = split_fault
+    elif not fitting:
+        fault = f"No model of the factor {factor} can be taught."
+    elif not choice.name.strip():
+        fault = "Give the new model a name."
+    elif choice.minutes <= 0:
+        fault = "Give more than 0 minutes."
+    elif name_fault:
+        fault = name_fault
+    elif choice.name.strip() in unfinished:
+        fault = (
+            f"A fine-tuning called {choice.name.strip()} is listed below: go on with "
+            "it, remove it, or choose another name."
+        )
+    busy = "A fine-tuning is under way: pause or cancel it."
+    idle = None if running else "Nothing is being trained."
+    return TrainState(
+        choice=choice,
+        parents=fitting,
+        start=busy if running else fault,
+        pause=idle,
+        cancel=idle,
+        save=None if pairs and fault in (None, split_fault) else fault,
+        pauses=not paused,
+    )
+
+
+def free_model_name(parent: str, taken: Collection[str]) -> str:
+    """Suggest a name for a model to be."""
+    taken = {name.lower() for name in taken}
+    number = 1
+    while (name := f"my-{parent}-{number}" if number > 1 else f"my-{parent}") and (
+        name.lower() in taken
+    ):
+        number += 1
+    return name
+
+
+@dataclass(frozen=True)
+class VerdictState:
+    """What the third step shows.
+
+    Parameters
+    ----------
+    accept, discard
+        Why the button cannot work; None if it can.
+    accept_text
+        What the button says.
+    export
+        Why models of the user cannot be written or removed.
+    """
+
+    accept: str | None
+    accept_text: str
+    discard: str | None
+    export: str | None
+
+
+def resolve_verdict(
+    *,
+    finished: bool,
+    recommended: bool,
+    confirming: bool = False,
+    busy: bool = False,
+    models: int = 0,
+) -> VerdictState:
+    """Decide what the third step shows.
+
+    Parameters
+    ----------
+    finished
+        Whether there is a model to decide about.
+    recommended
+        The verdict.
+    confirming
+        Whether the user has asked once to keep a model that is not recommended.
+    busy
+        Whether a model is being copied.
+    models
+        How many models of the user there are.
+    """
+    wait = "A model is being copied: wait a moment." if busy else None
+    nothing = None if finished else "There is no finished fine-tuning to decide about."
+    text = "Keep it anyway" if confirming and not recommended else "Accept"
+    return VerdictState(
+        accept=nothing or wait,
+        accept_text=text,
+        discard=nothing or wait,
+        export=wait
+        or (None if models else "You have no models yet: accept one, or import one."),
+    )

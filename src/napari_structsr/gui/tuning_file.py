@@ -1,0 +1,112 @@
+"""A fine-tuning as a file that `structsr finetune` takes, with the images it needs.
+
+Layers that are files are named by their paths. Others are written beside the file as
+OME-Zarr, whole, since intensities are normalised over whole images.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_structsr.errors import TrainingError
+from napari_structsr.gui.finetune_state import Parent, TrainChoice
+from napari_structsr.gui.pair_entry import PairEntry
+from napari_structsr.io.source import Source
+
+if TYPE_CHECKING:
+    from napari_structsr.training.fine_tune_config import FineTuneConfig
+
+__all__ = ["save_fine_tuning", "tuning_config"]
+
+
+def tuning_config(
+    choice: TrainChoice, parent: Parent, *, device: str
+) -> FineTuneConfig:
+    """Return what is asked for, without its pairs; imports torch."""
+    from napari_structsr.training.fine_tune_config import FineTuneConfig
+
+    return FineTuneConfig(
+        name=choice.name,
+        parent=parent.name,
+        factor=4 if parent.factor == 4 else 2,
+        minutes=choice.minutes,
+        mode=choice.mode,
+        replay=choice.replay,
+        device=device,
+    )
+
+
+def save_fine_tuning(
+    path: Path, config: FineTuneConfig, entries: Sequence[PairEntry]
+) -> Path:
+    """Write a fine-tuning, and those of its images that are no files.
+
+    Parameters
+    ----------
+    path
+        A ``.json`` file.
+    config
+        What is asked for.
+    entries
+        Its pairs.
+
+    Raises
+    ------
+    TrainingError
+        If pairs with and without a measured image are blurred differently.
+    """
+    from napari_structsr.training.fine_tune_config import (
+        MicroscopeConfig,
+        PairFiles,
+        write_fine_tuning,
+    )
+
+    written: dict[int, str] = {}
+
+    def named(source: Source, file: str | None) -> str:
+        """Return the path of an image, written if it must be."""
+        if file is not None:
+            return file
+        if id(source) not in written:
+            written[id(source)] = str(_write(source, path, len(written) + 1))
+        return written[id(source)]
+
+    requests = [entry.request for entry in entries if entry.request is not None]
+    alone = [request for request in requests if request.low is None]
+    widths = {request.psf_sigma for request in alone}
+    if len(widths) > 1:
+        raise TrainingError(
+            "the pairs from high resolution alone have different blur; a file can "
+            "hold one: make them with the same, or save them apart"
+        )
+    pairs = [
+        PairFiles(
+            high=named(request.high, request.paths[1]),
+            low=None if request.low is None else named(request.low, request.paths[0]),
+            region=request.region,
+            plane=request.plane or None,
+        )
+        for request in requests
+    ]
+    microscope = MicroscopeConfig()
+    if alone:
+        sample = alone[0].sample
+        microscope = MicroscopeConfig(
+            psf_sigma=alone[0].psf_sigma,
+            sample=None if sample is None else named(sample, None),
+        )
+    whole = config.model_copy(update={"pairs": tuple(pairs), "microscope": microscope})
+    write_fine_tuning(path, whole)
+    return path
+
+
+def _write(source: Source, path: Path, number: int) -> Path:
+    """Write an image beside the file."""
+    from napari_structsr.io.image_writer import write_image
+
+    stem = re.sub(r"[^\w+-]+", "_", source.spec.name).strip("_") or "image"
+    target = path.with_name(f"{path.stem}_{number}_{stem}.ome.zarr")
+    return write_image(source, target, overwrite=True)
