@@ -48,7 +48,7 @@ SCORES = {
     "hallucination": "share of pixels that are near neither",
     "residual_rms": "root mean square of the residual, in noise units",
     "rse": "SQUIRREL: root mean square error after the fit, in units of the image",
-    "rsp": "SQUIRREL: correlation after the fit",
+    "rsp": "SQUIRREL: correlation after the fit, negative if inverted",
     "fitted_blur": "SQUIRREL: width of the fitted blur in pixels",
     "decorrelation_source": "resolution of the source by decorrelation, in pixels",
     "decorrelation_bicubic": "the same of bicubic interpolation",

@@ -168,6 +168,8 @@ class MapBlock:
         self._scaling = scaling
         self._companions = companions
         self._device = device
+        # moments and spectra are float64, which Apple's GPUs lack
+        self._where = "cpu" if device.kind == "mps" else device.kind
         self._forward_model = forward_model
         self._fit = fit
         known = np.isfinite(pixels.result)
@@ -240,13 +242,11 @@ class MapBlock:
         """What the expected error is predicted from."""
         return TrustInputs(self._image, self._variance)
 
-    def _upscaled(
-        self, model: SRModel | None, measured: Tensor | None = None
-    ) -> Tensor:
-        """Run a model on the source."""
+    def _upscaled(self, model: SRModel | None, measured: Tensor) -> Tensor:
+        """Run a model."""
         assert model is not None
-        measured = self._measured if measured is None else measured
-        return self._device.run(model, measured)
+        found = self._device.run(model, measured.to(self._device.kind))
+        return found.to(self._where)
 
     def _tensor(self, pixels: npt.NDArray[Any], intensity: Intensity) -> Tensor:
         """Normalise pixels and fill holes, shape (1, 1, rows, columns)."""
@@ -256,7 +256,7 @@ class MapBlock:
         image = torch.from_numpy(intensity.normalised(values))[:, None]
         if not whole:
             image = filled(image, torch.from_numpy(known)[:, None])
-        return image.to(self._device.kind)
+        return image.to(self._where)
 
     # -- maps with a reference ----------------------------------------------------
 

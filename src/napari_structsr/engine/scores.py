@@ -276,7 +276,11 @@ class Scorer:
         found = {}
         if self._computer.fits is not None:
             fit = self._computer.fits(plane)
-            found = {"rse": fit.rse * span, "rsp": fit.rsp, "fitted_blur": fit.sigma}
+            found = {
+                "rse": fit.rse * span,
+                "rsp": math.copysign(fit.rsp, fit.gain),
+                "fitted_blur": fit.sigma,
+            }
         coarse = middle(source, _DECORRELATED // factor)
         fine = [slice(part.start * factor, part.stop * factor) for part in coarse]
         images = [
