@@ -22,11 +22,8 @@ import napari_structsr
 from napari_structsr.benchmark.tracks import TRACKS
 from napari_structsr.engine.catalogue import load_model
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.training.calibration import (
-    CalibrationPair,
-    calibrate,
-    sample_pairs,
-)
+from napari_structsr.training.calibration import calibrate
+from napari_structsr.training.calibration_samples import CalibrationPair, sample_pairs
 from napari_structsr.training.config import DataConfig
 from napari_structsr.training.pairs import Plane, load_planes, split
 

@@ -47,7 +47,7 @@ def calibrate(
         from napari_structsr.engine.device import choose_device
         from napari_structsr.io.source import open_source
         from napari_structsr.training.calibration import calibrate as fit
-        from napari_structsr.training.calibration import sample_pairs
+        from napari_structsr.training.calibration_samples import sample_pairs
         from napari_structsr.training.calibration_sources import read_pairs
 
         network = load_model(model, factor=factor, sharpness=sharpness)

@@ -247,8 +247,10 @@ def _root_mean_square(image: Tensor, radius: int) -> Tensor:
 
 
 def _deviation(image: Tensor, radius: int) -> Tensor:
-    """Return the standard deviation in a window."""
-    return (_mean(image**2, radius) - _mean(image, radius) ** 2).clamp_min(0).sqrt()
+    """Return the standard deviation in a window; float32 is too coarse where flat."""
+    values = image.double()
+    variance = _mean(values**2, radius) - _mean(values, radius) ** 2
+    return variance.clamp_min(0).sqrt().to(image.dtype)
 
 
 def _across(image: Tensor, dim: int, share: float) -> Tensor:

@@ -20,7 +20,7 @@ from napari_structsr.engine.statistics import measure_intensity
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.source import Source
-from napari_structsr.training.calibration import CalibrationPair
+from napari_structsr.training.calibration_samples import CalibrationPair
 
 __all__ = ["fitted_truth", "read_pairs"]
 
