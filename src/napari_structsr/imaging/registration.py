@@ -42,11 +42,11 @@ _LARGEST = 1024  # pixels along a side that are looked at; more add no precision
 _SCALES = 0.022
 _COARSE = (4.0, 2.0, 1.0)  # widths of the search, in multiples of the finest
 _CLEAR = 0.6  # a place is not searched again more finely below this rivalry
-_WIDTHS = (0.7, 1.4, 2.0)  # widths of the last fit; which is best depends on noise
+_WIDTHS = (2.0, 1.4, 0.7)  # widths of the last fit; which is best depends on noise
 _AMBIGUOUS = 0.9
 _LEAST_SHARED = 0.08
 _SIGMAS = 2.2  # standard errors within the tolerance
-_BEND_SIGMAS = 4.0
+_BEND_SIGMAS = 3.0
 _WAYS = 3  # places that are tried, the best one first
 
 
@@ -223,26 +223,22 @@ class _Task:
     def _refined(self, start: Candidate) -> tuple[Fit, tuple[View, View], float] | None:
         """Fit from coarse to fine, match the blur, and fit at the best width."""
         pose, fine = start.pose, start.fine
+        views, shape = (self.moving, self.fixed), self.with_scale
         while True:
-            found = fit(
-                self.moving, self.fixed, pose, fine=fine, with_scale=self.with_scale
-            )
+            found = fit(*views, pose, fine=fine, with_scale=shape)
             if found is None:
                 return None
             pose = found.pose
-            if fine <= self.fine:
+            if fine <= 2 * self.fine:
                 break
-            fine = max(self.fine, fine / 2)
-        views = match_blur(self.moving, self.fixed, pose, self.fine)
-        finals = [
-            (tried, views, width * self.fine)
-            for width in _WIDTHS
-            if (
-                tried := fit(
-                    *views, pose, fine=width * self.fine, with_scale=self.with_scale
-                )
-            )
-        ]
+            fine = max(2 * self.fine, fine / 2)
+        views = match_blur(*views, pose, self.fine)
+        finals = []
+        for width in _WIDTHS:
+            found = fit(*views, pose, fine=width * self.fine, with_scale=shape)
+            if found is not None:
+                finals.append((found, views, width * self.fine))
+                pose = found.pose
         return min(finals, key=lambda final: final[0].errors[0], default=None)
 
 
@@ -318,7 +314,7 @@ def _doubts(
         (grow, grow_error, f"{100 * abs(grow):.2g}% in scale; register with the scale"),
         (turn, turn_error, f"a turn by {math.degrees(abs(turn)):.2g} degrees"),
     ):
-        if abs(size) * reach > 2.5 * tolerance and abs(size) > _BEND_SIGMAS * least:
+        if abs(size) * reach > tolerance and abs(size) > _BEND_SIGMAS * least:
             yield (
                 f"parts of the image disagree: it differs by {what}, or correct it "
                 "in another program first"

@@ -26,11 +26,12 @@ __all__ = ["Fit", "Pose", "View", "fit", "match_blur", "warped"]
 Image = npt.NDArray[np.float64]
 
 WIDE = 3.0
-"""The coarse end of the band, in multiples of its fine end."""
+"""The coarse end of the band, in multiples of its fine end; less in small images."""
 
 _ROUNDS = 15
 _CONVERGED = 0.004  # pixels
 _SEEN = (0.84, 0.98)  # share of known pixels around one that weighs 0 and 1
+_LEAST_WIDTHS = 12  # widths of the band's coarse end across an image
 _BLOCKS = 8  # along each axis
 _LEAST_PIXELS = 300
 
@@ -85,9 +86,9 @@ class View:
 
         Weights fall to 0 towards unknown pixels and towards the border.
         """
-        wide = fine * WIDE
+        narrow = min(self.pixels.shape) / _LEAST_WIDTHS
         detail = self._smooth(fine)[0]
-        base, share = self._smooth(wide)
+        base, share = self._smooth(fine * float(np.clip(narrow / fine, 1.5, WIDE)))
         low, high = _SEEN
         weight = np.clip((share - low) / (high - low), 0, 1) * self.known
         return (detail - base) * self.known, weight
@@ -95,10 +96,17 @@ class View:
     def _smooth(self, sigma: float) -> tuple[Image, Image]:
         """Return a mean of known pixels, and the share of known ones."""
         total = math.sqrt(sigma**2 + self.blur)
-        values, share = (
-            ndimage.gaussian_filter(part, total, mode="constant")
-            for part in (self.pixels * self.known, self.known)
-        )
+
+        def smooth(part: Image) -> Image:
+            """Blur, 0 beyond the border."""
+            return np.asarray(ndimage.gaussian_filter(part, total, mode="constant"))
+
+        values = smooth(self.pixels)
+        if self.known.all():
+            rows, columns = (smooth(np.ones(size)) for size in self.known.shape)
+            share = np.outer(rows, columns)
+        else:
+            share = smooth(self.known)
         return values / np.maximum(share, 1e-6), share
 
 
