@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,19 +20,19 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.intensity import Intensity
 from napari_structsr.engine.inspection import WHOLE, ScoreRow, WorstRegion
 from napari_structsr.engine.map_tiles import MapComputer
 from napari_structsr.engine.matching import Matched, middle
 from napari_structsr.engine.region_sums import RegionSums
+from napari_structsr.engine.worst_places import Places
 from napari_structsr.imaging.decorrelation import decorrelation_resolution
 from napari_structsr.imaging.similarity import micro_ssim, ms_ssim, ssim_map
 from napari_structsr.imaging.spectrum import ring_correlation
 from napari_structsr.imaging.structure import Change, gradient_difference_map
 from napari_structsr.models.generator import interpolate
 
-__all__ = ["PlaneScores", "Scorer", "worst_of"]
+__all__ = ["PlaneScores", "Scorer"]
 
 _BLOCK = 2048  # result pixels
 _HALO = 6  # pixels around a block that SSIM and gradients look at
@@ -107,9 +107,11 @@ class Scorer:
 
     def plane(self, plane: tuple[int, ...]) -> PlaneScores:
         """Score one plane."""
+        axes = self._matched.result.spec.axes
+        index = dict(zip([axis.name for axis in axes.loops], plane, strict=True))
         sums = RegionSums(self._labels)
         blocks: dict[str, list[tuple[float, int]]] = defaultdict(list)
-        places: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
+        places = Places(self._place)
         samples: dict[str, list[float]] = defaultdict(list)
         for rows, columns in self._blocks():
             labels = self._label_block(plane, rows, columns)
@@ -121,7 +123,7 @@ class Scorer:
                     sums.add(name, part, labels)
                 if key == "change":  # what is bad there is invention
                     values = (values == Change.HALLUCINATION) * 1.0
-                places[key] |= self._cells(values, rows, columns)
+                places.add(key, values, rows, columns)
             if self._matched.reference is not None:
                 for name, value in self._compared(
                     plane, rows, columns, labels, sums
@@ -134,7 +136,7 @@ class Scorer:
         }
         return PlaneScores(
             tuple(self._rows(plane, sums, whole)),
-            tuple(self._worst_places(plane, places)),
+            tuple(places.worst(self._worst, plane=index, shape=axes.plane)),
             dict(samples),
         )
 
@@ -157,21 +159,6 @@ class Scorer:
             return None
         labels = self._regions if self._regions.ndim == 2 else self._regions[plane]
         return np.asarray(labels[rows, columns]).astype(np.int64)
-
-    def _cells(
-        self, values: Values, rows: slice, columns: slice
-    ) -> dict[tuple[int, int], float]:
-        """Average a block place by place, by the row and column of the places."""
-        side, (height, width) = self._place, values.shape
-        down, right = -(-height // side), -(-width // side)
-        padded = np.full((down * side, right * side), np.nan)
-        padded[:height, :width] = values
-        cells = padded.reshape(down, side, right, side)
-        count = np.isfinite(cells).sum(axis=(1, 3))
-        means = np.nansum(cells, axis=(1, 3)) / np.maximum(count, 1)
-        enough = np.argwhere(count >= min(side * side, values.size) / 2)
-        top, left = rows.start // side, columns.start // side
-        return {(int(r) + top, int(c) + left): float(means[r, c]) for r, c in enough}
 
     # -- with a reference ---------------------------------------------------------
 
@@ -301,49 +288,6 @@ class Scorer:
             if math.isfinite(period):
                 found[f"decorrelation_{name}"] = period
         return found
-
-    def _worst_places(
-        self,
-        plane: tuple[int, ...],
-        places: Mapping[str, dict[tuple[int, int], float]],
-    ) -> Iterator[WorstRegion]:
-        """Choose the worst places of each map, none beside another."""
-        axes = self._matched.result.spec.axes
-        index = dict(zip([a.name for a in axes.loops], plane, strict=True))
-        for key, cells in places.items():
-            taken: set[tuple[int, int]] = set()
-            for (row, column), value in sorted(
-                cells.items(), key=lambda cell: cell[1], reverse=_high_is_worse(key)
-            ):
-                if len(taken) == self._worst:
-                    break
-                near = itertools.product((-1, 0, 1), repeat=2)
-                if any((row + down, column + right) in taken for down, right in near):
-                    continue
-                taken.add((row, column))
-                rows, columns = (
-                    (n * self._place, min((n + 1) * self._place, size))
-                    for n, size in zip((row, column), axes.plane, strict=True)
-                )
-                yield WorstRegion(key, index, rows, columns, value)
-
-
-def worst_of(planes: Sequence[PlaneScores], count: int) -> tuple[WorstRegion, ...]:
-    """Return the worst places of all planes, map by map."""
-    found: dict[str, list[WorstRegion]] = defaultdict(list)
-    for plane in planes:
-        for place in plane.worst:
-            found[place.map].append(place)
-    chosen: list[WorstRegion] = []
-    for key, places in found.items():
-        places.sort(key=lambda place: place.value, reverse=_high_is_worse(key))
-        chosen += places[:count]
-    return tuple(chosen)
-
-
-def _high_is_worse(key: str) -> bool:
-    """Tell in which direction a map is bad."""
-    return MAPS[key].worse == "high"
 
 
 def _scored(key: str, values: Values) -> dict[str, Values]:
