@@ -9,6 +9,8 @@ import typer
 
 from napari_structsr.cli.benchmark import benchmark
 from napari_structsr.cli.calibrate import calibrate
+from napari_structsr.cli.faults import faults
+from napari_structsr.cli.finetune import finetune
 from napari_structsr.cli.inform import demo, info, models
 from napari_structsr.cli.inspect import inspect
 from napari_structsr.cli.train import train
@@ -23,7 +25,18 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (upscale, inspect, info, models, demo, train, calibrate, benchmark):
+for command in (
+    upscale,
+    inspect,
+    info,
+    models,
+    demo,
+    train,
+    finetune,
+    calibrate,
+    benchmark,
+    faults,
+):
     app.command()(command)
 
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.training.field_pairs import FieldPair
 from napari_structsr.training.field_split import Block
+from napari_structsr.training.pair_record import FieldPair
 from napari_structsr.training.pairs import Pairs
 
 __all__ = ["FieldPool", "patch_side"]

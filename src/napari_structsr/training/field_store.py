@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.registration import Registration
-from napari_structsr.training.field_pairs import FieldPair, Place
 from napari_structsr.training.field_split import Split
+from napari_structsr.training.pair_record import FieldPair, Place
 
 __all__ = ["read_pairs", "write_pairs"]
 

@@ -22,8 +22,8 @@ from napari_structsr.imaging.forward import ForwardModel, smooth
 from napari_structsr.imaging.similarity import ssim
 from napari_structsr.imaging.structure import gradient_error
 from napari_structsr.models.generator import interpolate
-from napari_structsr.training.field_pairs import FieldPair
 from napari_structsr.training.field_split import Split
+from napari_structsr.training.pair_record import FieldPair
 from napari_structsr.training.verdict import MEASURES
 
 __all__ = ["FieldValidation", "View"]

@@ -26,7 +26,6 @@ from napari_structsr.engine.user_models import check_name, runs_folder
 from napari_structsr.errors import ModelError, TrainingError
 from napari_structsr.io.bundle import write_bundle
 from napari_structsr.models.model import SRModel
-from napari_structsr.training.field_pairs import FieldPair
 from napari_structsr.training.field_split import Split, check_split, split_pairs
 from napari_structsr.training.field_store import read_pairs
 from napari_structsr.training.fine_tune_config import FineTuneConfig, read_fine_tuning
@@ -36,6 +35,7 @@ from napari_structsr.training.fine_tune_events import (
     Scored,
     TuningPlan,
 )
+from napari_structsr.training.pair_record import FieldPair
 from napari_structsr.training.tuned_cards import tuned_card
 from napari_structsr.training.tuning_session import TuningSession
 from napari_structsr.training.verdict import Verdict, judge

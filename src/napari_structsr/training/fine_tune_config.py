@@ -60,18 +60,18 @@ class MicroscopeConfig(_Table):
     Parameters
     ----------
     psf_sigma
-        Point-spread width in measured pixels; None takes the one of the parent.
+        Point-spread width in measured pixels; None takes 0.4.
     photons
         Photons per measured pixel at full light.
     read_noise
         Camera noise as a share of the full range.
     sample
-        File of a measured image whose noise is taken instead.
+        File of a measured image whose noise is taken, where the two are None.
     """
 
     psf_sigma: float | None = Field(default=None, ge=0, le=2)
-    photons: float = Field(default=4000.0, gt=0)
-    read_noise: float = Field(default=0.003, gt=0)
+    photons: float | None = Field(default=None, gt=0)
+    read_noise: float | None = Field(default=None, gt=0)
     sample: str | None = None
 
 
@@ -142,7 +142,7 @@ class FineTuneConfig(_Table):
     adversarial: Literal["auto", "on", "off"] = "auto"
     replay: float = Field(default=0.5, ge=0, le=0.9)
     replay_weight: float = Field(default=0.1, ge=0, le=1000)
-    largest_loss: float | None = Field(default=0.06, ge=0)
+    largest_loss: float | None = Field(default=0.1, ge=0)
     validation: float = Field(default=0.25, gt=0, lt=1)
     guard: int | None = Field(default=None, ge=0)
     patience: int = Field(default=8, ge=0)

@@ -21,8 +21,8 @@ from napari_structsr.engine.device import Device
 from napari_structsr.models.blending import blended_weights
 from napari_structsr.models.model import SRModel
 from napari_structsr.training.config import Recipe
-from napari_structsr.training.field_pairs import FieldPair
 from napari_structsr.training.field_split import Block
+from napari_structsr.training.pair_record import FieldPair
 from napari_structsr.training.replay import Drift, Replay
 from napari_structsr.training.state import Kept
 from napari_structsr.training.tuning_recipe import parent_kind
@@ -30,7 +30,8 @@ from napari_structsr.training.tuning_recipe import parent_kind
 __all__ = ["Admitted", "ParentGuard", "furthest"]
 
 _HALVINGS = 4  # of the way: its sixteenths
-_FACTOR, _FURTHEST = 1.5, 16.0  # by which the weight of replay changes, and how far
+_AIM = 0.8  # of the limit: the drift that the weight of replay is set for
+_FACTOR, _FURTHEST = 2.0, 16.0  # by which that weight changes at most, and in all
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,15 @@ class Admitted:
         How far: of the way from the weights of the parent to the trained ones.
     drift
         dB lost there.
+    trained
+        dB that the trained weights lose.
     weights
         The weights there.
     """
 
     share: float
     drift: float
+    trained: float
     weights: dict[str, Tensor]
 
 
@@ -74,26 +78,25 @@ def furthest(
         dB that may be lost; None goes all the way.
     """
 
-    def at(share: float) -> Admitted:
-        between = blended_weights(weights, parent, share)
-        network.load_state_dict(between)
-        return Admitted(share, drift(network), between)
+    def lost(share: float) -> float:
+        network.load_state_dict(blended_weights(weights, parent, share))
+        return drift(network)
 
-    found = at(1.0)
-    if limit is None or found.drift <= limit:
-        return found
-    low, high = 0.0, 1.0
-    found = Admitted(0.0, 0.0, blended_weights(weights, parent, 0.0))
-    for _ in range(_HALVINGS):
-        tried = at((low + high) / 2)
-        if tried.drift <= limit:
-            low, found = tried.share, tried
-        else:
-            high = tried.share
-    if found.share == 0:  # the smallest step there is, so that there is a model
-        return at(high)
-    network.load_state_dict(found.weights)
-    return found
+    trained = there = lost(1.0)
+    share = high = 1.0
+    if limit is not None and trained > limit:
+        share = 0.0
+        for _ in range(_HALVINGS):
+            middle = (share + high) / 2
+            if (here := lost(middle)) <= limit:
+                share, there = middle, here
+            else:
+                high = middle
+        if share == 0:  # the smallest step there is, so that there is a model
+            share, there = high, lost(high)
+    between = blended_weights(weights, parent, share)
+    network.load_state_dict(between)
+    return Admitted(share, there, trained, between)
 
 
 class ParentGuard:
@@ -173,9 +176,8 @@ class ParentGuard:
 
     def balance(self, admitted: Admitted) -> None:
         """Let replay weigh as much as the drift asks for."""
-        if self._limit is None:
-            return
-        if admitted.share < 1:
-            self.weight = min(self.weight * _FACTOR, self._wish * _FURTHEST)
-        elif admitted.drift < self._limit / 2:
-            self.weight = max(self.weight / _FACTOR, self._wish / _FURTHEST)
+        if self._limit:
+            much = max(admitted.trained, 0.0) / (_AIM * self._limit)
+            change = min(max(much**0.5, 1 / _FACTOR), _FACTOR)
+            weight = max(self.weight * change, self._wish / _FURTHEST)
+            self.weight = min(weight, self._wish * _FURTHEST)

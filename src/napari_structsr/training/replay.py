@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from napari_structsr.engine.device import Device
 from napari_structsr.training.config import DataConfig, Recipe
-from napari_structsr.training.field_pairs import FieldPair
 from napari_structsr.training.field_split import Block
 from napari_structsr.training.kept_images import kept_images
+from napari_structsr.training.pair_record import FieldPair
 from napari_structsr.training.pairs import MARGIN, ImagePool, Plane, draw_pairs
 from napari_structsr.training.state import Kept
 from napari_structsr.training.validation import Validation
@@ -125,11 +125,9 @@ class Drift:
             self._parts.append((part, part.score(parent).psnr))
 
     def __call__(self, network: Callable[[Tensor], Tensor]) -> float:
-        """Return the loss in dB on the kind of images where it is largest.
-
-        Negative for a gain on all kinds.
-        """
-        return max(before - part.score(network).psnr for part, before in self._parts)
+        """Return the loss in dB, the mean over kinds of images; negative for a gain."""
+        losses = [before - part.score(network).psnr for part, before in self._parts]
+        return sum(losses) / len(losses)
 
 
 def _own(pairs: Sequence[FieldPair], blocks: Sequence[Block]) -> list[Plane]:

@@ -39,7 +39,6 @@ from napari_structsr.training.best_weights import BestWeights
 from napari_structsr.training.checkpoint import read_checkpoint, write_checkpoint
 from napari_structsr.training.curves import Curves
 from napari_structsr.training.device import training_device
-from napari_structsr.training.field_pairs import FieldPair
 from napari_structsr.training.field_pool import FieldPool, patch_side
 from napari_structsr.training.field_split import Split
 from napari_structsr.training.field_store import write_pairs
@@ -49,6 +48,7 @@ from napari_structsr.training.fine_tune_config import (
     write_fine_tuning,
 )
 from napari_structsr.training.fine_tune_events import Previewed, Scored, TuningPlan
+from napari_structsr.training.pair_record import FieldPair
 from napari_structsr.training.parent_guard import ParentGuard
 from napari_structsr.training.state import TrainingState, adversarial_progress
 from napari_structsr.training.tuning_recipe import tuning_recipe

@@ -1,0 +1,120 @@
+"""`structsr finetune`: from a file of pairs to a model of the user's microscope."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_structsr.cli.terminal import (
+    cancelled_by_ctrl_c,
+    errors_in_words,
+    follow,
+    out,
+)
+
+if TYPE_CHECKING:
+    from napari_structsr.training.fine_tune_config import FineTuneConfig
+    from napari_structsr.training.verdict import Verdict
+
+__all__ = ["finetune"]
+
+_HEADINGS = {
+    "psnr": ("PSNR / dB", "{:.2f}"),
+    "ssim": ("SSIM", "{:.4f}"),
+    "gradient_error": ("structure error", "{:.3f}"),
+}
+
+
+def finetune(
+    config: Annotated[
+        Path, typer.Argument(help="File .json or .toml, as the dock saves it.")
+    ],
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Offer the model from now on.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Accept it in the place of its namesake.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what lies in its folder.")
+    ] = False,
+    minutes: Annotated[float | None, typer.Option(help="Length.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the fine-tuning.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="auto, float32, bfloat16.")
+    ] = None,
+) -> None:
+    """Fine-tune a model to pairs; stop it by Ctrl-C, go on with --resume."""
+    with errors_in_words():
+        from napari_structsr.engine import user_models
+        from napari_structsr.engine.catalogue import load_model
+        from napari_structsr.engine.events import Cancel
+        from napari_structsr.training.field_files import pairs_of
+        from napari_structsr.training.fine_tune import (
+            fine_tune,
+            resume_fine_tuning,
+            run_folder,
+        )
+        from napari_structsr.training.fine_tune_config import read_fine_tuning
+
+        chosen = _changed(
+            read_fine_tuning(config),
+            minutes=minutes,
+            out=None if output is None else str(output.absolute()),
+            device=device,
+            precision=precision,
+        )
+        cancel = Cancel()
+        if resume:
+            events = resume_fine_tuning(run_folder(chosen), cancel)
+        else:
+            model = load_model(chosen.parent, factor=chosen.factor)
+            events = fine_tune(chosen, pairs_of(chosen), model, cancel)
+        with cancelled_by_ctrl_c(cancel):
+            finished = follow(events, unit="steps", again="--resume goes on from there")
+        _show(finished.record)
+        out.print(f"wrote {finished.output}", soft_wrap=True)
+        if accept:
+            card = user_models.accept(finished.output.parent, replace=replace)
+            out.print(f"{card.name} x{card.factor} is offered from now on")
+
+
+def _changed(config: FineTuneConfig, **changes: Any) -> FineTuneConfig:
+    """Replace choices of the file by those of the command line."""
+    from pydantic import ValidationError
+
+    from napari_structsr.errors import SettingsError
+    from napari_structsr.training.fine_tune_config import FineTuneConfig
+
+    given = {name: value for name, value in changes.items() if value is not None}
+    if "minutes" in given:
+        given["steps"] = None
+    entries = config.model_dump() | given
+    try:
+        return FineTuneConfig.model_validate(entries)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise SettingsError(f"{faults}; see structsr finetune --help") from error
+
+
+def _show(verdict: Verdict) -> None:
+    """Print the table and the sentence."""
+    from rich.table import Table
+
+    table = Table("", *(heading for heading, _ in _HEADINGS.values()))
+    for method, values in verdict.scores.items():
+        cells = [form.format(values[name]) for name, (_, form) in _HEADINGS.items()]
+        table.add_row(method, *cells)
+    out.print(table)
+    style = "green" if verdict.recommended else "yellow"
+    out.print(verdict.sentence, style=style, highlight=False, soft_wrap=True)

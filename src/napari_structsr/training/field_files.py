@@ -1,0 +1,71 @@
+"""The pairs that the file of a fine-tuning names, made from the images it names."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from napari_structsr.errors import TrainingError
+from napari_structsr.io.source import Source, open_source
+from napari_structsr.training.field_pairs import field_pair
+from napari_structsr.training.fine_tune_config import FineTuneConfig
+from napari_structsr.training.pair_record import FieldPair
+from napari_structsr.training.simulated_pairs import high_only_pair
+
+__all__ = ["pairs_of"]
+
+
+def pairs_of(config: FineTuneConfig) -> list[FieldPair]:
+    """Make the pairs of a file.
+
+    Parameters
+    ----------
+    config
+        With absolute paths, as `read_fine_tuning` gives it.
+
+    Raises
+    ------
+    TrainingError
+        If it names no pairs, or two images are no pair to learn from.
+    SourceError
+        If an image cannot be read.
+    """
+    if not config.pairs:
+        raise TrainingError(
+            "the file names no pairs; add at least one, with the path of its true "
+            "image as high"
+        )
+    opened = cache(_opened)
+    about = config.microscope
+    pairs = []
+    for number, files in enumerate(config.pairs):
+        name = f"{number + 1}: {Path(files.low or files.high).name}"
+        if files.low is not None:
+            pair = field_pair(
+                opened(files.low),
+                opened(files.high),
+                factor=config.factor,
+                region=files.region,
+                plane=files.plane,
+                name=name,
+            )
+        else:
+            pair = high_only_pair(
+                opened(files.high),
+                factor=config.factor,
+                region=files.region,
+                plane=files.plane,
+                psf_sigma=about.psf_sigma,
+                sample=opened(about.sample) if about.sample else None,
+                photons=about.photons,
+                read_noise=about.read_noise,
+                seed=config.seed + number,
+                name=name,
+            )
+        pairs.append(pair)
+    return pairs
+
+
+def _opened(path: str) -> Source:
+    """Open an image."""
+    return open_source(path)
