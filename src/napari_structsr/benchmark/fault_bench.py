@@ -1,0 +1,129 @@
+"""One plane on which faults are planted and looked for, as often as is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_structsr.benchmark.detection import badness, detect
+from napari_structsr.benchmark.fault_tables import FaultExample
+from napari_structsr.benchmark.faults import Planted, plant
+from napari_structsr.benchmark.tracks import Track
+from napari_structsr.engine.catalogue import load_model
+from napari_structsr.engine.error_maps import error_maps
+from napari_structsr.engine.events import result_of
+from napari_structsr.engine.inspection import InspectSettings
+from napari_structsr.engine.settings import UpscaleSettings
+from napari_structsr.engine.upscale import upscale
+from napari_structsr.io.sink import MemorySink
+from napari_structsr.io.source import open_source
+
+__all__ = ["Bench", "Search"]
+
+_EXAMPLE_SIDE = 96
+
+Plane = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search for faults of one kind found.
+
+    Parameters
+    ----------
+    planted
+        The faults.
+    maps
+        All maps of the result that holds them, by key.
+    pairs
+        What `detect` says of each.
+    """
+
+    planted: Planted
+    maps: dict[str, Plane]
+    pairs: dict[str, tuple[float, float]]
+
+
+class Bench:
+    """One plane: its measurement, its result, and the maps without a fault.
+
+    Parameters
+    ----------
+    truth
+        Values in 0..1, shape (H, W), sides that the factor divides.
+    track
+        How it is measured.
+    model
+        Name of what makes the result.
+    device
+        As in `UpscaleSettings`.
+    """
+
+    def __init__(
+        self, truth: npt.NDArray[np.float32], track: Track, *, model: str, device: str
+    ) -> None:
+        self._truth, self._track = truth, track
+        self._model, self._device = model, device
+        self._measured = track.measure(truth)
+        wanted = UpscaleSettings(device=device, precision="float32")
+        made_by = load_model(model, factor=track.factor)
+        self._result = result_of(
+            upscale(open_source(self._measured), made_by, MemorySink(), settings=wanted)
+        )
+        self._spread = self._inspect(self._result, ("spread",))
+        self._before = self._badness(self._inspect(self._result) | self._spread)
+
+    def search(self, fault: str, *, visible: bool, seed: int) -> Search:
+        """Plant faults, as `plant` does, and look for them."""
+        planted = plant(
+            fault,
+            self._result,
+            self._truth,
+            forward_model=self._track.forward_model,
+            visible=visible,
+            seed=seed,
+        )
+        # the spread over orientations is that of the source, whatever the result
+        maps = self._inspect(planted.image) | self._spread
+        pairs = detect(
+            self._badness(maps),
+            self._before,
+            mask=planted.mask,
+            touched=planted.touched,
+        )
+        return Search(planted, maps, pairs)
+
+    def example(self, title: str, search: Search) -> FaultExample:
+        """Cut out the surroundings of the first fault."""
+        part = []
+        for middle, size in zip(
+            search.planted.places[0], self._truth.shape, strict=True
+        ):
+            start = min(max(middle - _EXAMPLE_SIDE // 2, 0), size - _EXAMPLE_SIDE)
+            part.append(slice(start, start + _EXAMPLE_SIDE))
+        images = {
+            "reference": self._truth,
+            "result": self._result,
+            "with a fault": search.planted.image,
+        }
+        return FaultExample.of(title, images, search.maps, part=(part[0], part[1]))
+
+    def _inspect(
+        self, image: Plane, keys: tuple[str, ...] | None = None
+    ) -> dict[str, Plane]:
+        """Return the maps of a result."""
+        settings = InspectSettings(
+            maps=keys, model=self._model, device=self._device, worst=0
+        )
+        events = error_maps(
+            image, self._truth, source=self._measured, settings=settings
+        )
+        return dict(result_of(events).maps)
+
+    @staticmethod
+    def _badness(maps: dict[str, Plane]) -> dict[str, Plane]:
+        """Turn and smooth every map."""
+        return {key: badness(key, values) for key, values in maps.items()}

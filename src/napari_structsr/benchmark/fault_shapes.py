@@ -1,0 +1,177 @@
+"""What each kind of fault does to the window around its place.
+
+A maker takes a `Spot` and returns what is added to the window, and where. Sizes are in
+pixels of the result; amplitudes follow the truth in the window, so that a fault looks
+like structure and not like a scratch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+__all__ = ["HALF", "MAKERS", "STRENGTH", "Spot", "detail"]
+
+Plane = npt.NDArray[Any]
+Change = tuple[Plane, Plane]
+
+HALF = 40
+"""A fault lies in the middle of a window of twice that side."""
+
+STRENGTH = 0.25
+"""Root mean square of a texture over the contrast of the truth there."""
+
+_RADIUS = 20  # of patches
+_FEATHER = 4  # over which a patch fades out
+_SOFT = 10  # the same of a gain
+
+_PEAK = 1.0  # of a drawn filament, over the contrast of the truth there
+_LENGTH = 50
+_BENDS = (25.0, 60.0)  # its radius of curvature
+_RIDGE = 0.3  # of the ridge in the middle, down to which it is erased
+_MARGIN = 3  # erased on either side of a ridge
+_AROUND = 5  # sigma of the mean of the surroundings that replaces it
+_ANGLES = (20.0, 90.0)  # degrees
+_GAINS = (1.2, 1.4)
+_BLUR = 1.0  # sigma, in measured pixels
+_PERIODS = (1.5, 3.0)  # in measured pixels
+
+
+@dataclass(frozen=True)
+class Spot:
+    """The window around a place, and what a fault there is made from.
+
+    Parameters
+    ----------
+    image, truth
+        Result and truth, shape (2 HALF, 2 HALF), float64.
+    ridges
+        How much each pixel of the truth is part of a line, same shape.
+    factor
+        Pixels along the side of a measured pixel.
+    width
+        Standard deviation of the point-spread function in pixels.
+    random
+        Source of randomness.
+    """
+
+    image: Plane
+    truth: Plane
+    ridges: Plane
+    factor: int
+    width: float
+    random: np.random.Generator
+
+    @property
+    def contrast(self) -> float:
+        """Standard deviation of the truth under a patch."""
+        return float(self.truth[_disc(_FEATHER) > 0].std())
+
+
+def detail(image: Plane, factor: int) -> Plane:
+    """Return what a blur by a measured pixel takes from an image."""
+    fine: Plane = image - ndimage.gaussian_filter(image, _BLUR * factor)
+    return fine
+
+
+def _drawn_filament(spot: Spot) -> Change:
+    """Draw an arc as wide as the point-spread function."""
+    random, width = spot.random, max(1.0, spot.width)
+    along = np.arange(-_LENGTH / 2, _LENGTH / 2, 0.25)
+    bend = random.choice((-1, 1)) / random.uniform(*_BENDS)
+    heading = random.uniform(0, 2 * np.pi) + bend * along
+    path = 0.25 * np.cumsum([np.sin(heading), np.cos(heading)], axis=1)
+    path += HALF - path[:, len(along) // 2, None]
+    pixels = np.moveaxis(np.indices(spot.image.shape), 0, -1)
+    distance, _ = cKDTree(path.T).query(pixels)
+    where = distance < 3 * width
+    sign = 1 if spot.truth.mean() >= np.median(spot.truth) else -1
+    peak = sign * _PEAK * spot.contrast
+    return peak * np.exp(-0.5 * (distance / width) ** 2) * where, where
+
+
+def _erased_filament(spot: Spot) -> Change:
+    """Replace a piece of a ridge by its surroundings, with their noise."""
+    ridge = spot.ridges > _RIDGE * spot.ridges[HALF, HALF]
+    pieces, _ = ndimage.label(ridge & (_disc(1) > 0), np.ones((3, 3)))
+    piece = pieces == pieces[HALF, HALF]
+    where = ndimage.binary_dilation(piece, iterations=_MARGIN)
+    known = ~ndimage.binary_dilation(ridge, iterations=_MARGIN)
+    if known.sum() < where.sum():
+        known = ~where
+    weight = ndimage.gaussian_filter(known.astype(float), _AROUND) + 1e-12
+    filled = ndimage.gaussian_filter(spot.image * known, _AROUND) / weight
+    grain = _fine(spot.random.standard_normal(where.shape))
+    deviation = 1.4826 * np.median(np.abs(_fine(spot.image)[known]))
+    filled += grain / grain.std() * deviation
+    fade = np.minimum(ndimage.distance_transform_edt(where) / _MARGIN, 1)
+    return fade * (filled - spot.image), where
+
+
+def _fine(image: Plane) -> Plane:
+    """Return the finest part of an image, which noise is measured in."""
+    part: Plane = image - ndimage.gaussian_filter(image, 1.0)
+    return part
+
+
+def _rotated_patch(spot: Spot) -> Change:
+    """Turn a disc."""
+    angle = spot.random.choice((-1, 1)) * spot.random.uniform(*_ANGLES)
+    cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    turn = np.array([[cosine, -sine], [sine, cosine]])
+    middle = np.full(2, float(HALF))
+    turned = ndimage.affine_transform(
+        spot.image, turn, middle - turn @ middle, order=3, mode="mirror"
+    )
+    return _patch(turned - spot.image)
+
+
+def _local_gain(spot: Spot) -> Change:
+    """Brighten a disc."""
+    return _patch((spot.random.uniform(*_GAINS) - 1) * spot.image, feather=_SOFT)
+
+
+def _smoothed_patch(spot: Spot) -> Change:
+    """Blur a disc."""
+    return _patch(-detail(spot.image, spot.factor))
+
+
+def _textured_patch(spot: Spot) -> Change:
+    """Add fine texture to a disc."""
+    shape = spot.image.shape
+    waves = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, shape), indexing="ij"))
+    short, long = (period * spot.factor for period in _PERIODS)
+    band = (waves > 1 / long) & (waves < 1 / short)
+    texture = np.fft.ifft2(band * np.fft.fft2(spot.random.standard_normal(shape))).real
+    return _patch(texture / texture.std() * STRENGTH * spot.contrast)
+
+
+def _patch(change: Plane, *, feather: float = _FEATHER) -> Change:
+    """Let a change fade out at the edge of a disc."""
+    weight = _disc(feather)
+    return weight * change, weight > 0
+
+
+def _disc(feather: float) -> Plane:
+    """Return the weight of a patch in its window: 1 inside, 0 outside."""
+    rows, columns = np.indices((2 * HALF, 2 * HALF)) - HALF
+    inside = np.clip((_RADIUS - np.hypot(rows, columns)) / feather, 0, 1)
+    weight: Plane = inside**2 * (3 - 2 * inside)
+    return weight
+
+
+MAKERS: dict[str, Callable[[Spot], Change]] = {
+    "drawn filament": _drawn_filament,
+    "erased filament": _erased_filament,
+    "rotated patch": _rotated_patch,
+    "local gain": _local_gain,
+    "smoothed patch": _smoothed_patch,
+    "textured patch": _textured_patch,
+}
+"""Kinds of faults."""

@@ -1,0 +1,62 @@
+"""`structsr faults`: which maps find faults that were planted into a result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_structsr.cli.terminal import (
+    cancelled_by_ctrl_c,
+    errors_in_words,
+    follow,
+    out,
+    settings_from_words,
+)
+
+__all__ = ["faults"]
+
+
+def faults(
+    folder: Annotated[Path, typer.Option("--out", help="Where tables and figures go.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="One folder of PNG and TIFF images a source. Without it, images of "
+            "scikit-image and drawn ones are taken."
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="Model whose results get the faults.")
+    ] = "sharp",
+    track: Annotated[
+        str, typer.Option(help="x2-mild, x2-noisy, x4-mild or x4-noisy.")
+    ] = "x2-mild",
+    kinds: Annotated[
+        str | None,
+        typer.Option(help="Kinds of faults, by comma. Without it, all."),
+    ] = None,
+    planes: Annotated[int, typer.Option(help="Planes of each source.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+) -> None:
+    """Plant faults into results, and write which maps find them."""
+    with errors_in_words():
+        from napari_structsr.benchmark.fault_run import FaultSettings, find_faults
+        from napari_structsr.engine.events import Cancel
+
+        settings = settings_from_words(
+            FaultSettings,
+            "faults",
+            data=data,
+            model=model,
+            track=track,
+            kinds=tuple(word.strip() for word in kinds.split(",")) if kinds else None,
+            planes=planes,
+            device=device,
+        )
+        cancel = Cancel()
+        with cancelled_by_ctrl_c(cancel):
+            events = find_faults(folder, settings=settings, cancel=cancel)
+            finished = follow(events, unit="planes", again="nothing was written")
+        out.print(f"wrote {finished.output}/faults.md", soft_wrap=True)
