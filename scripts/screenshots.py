@@ -28,6 +28,9 @@ def main(folder: Path) -> None:
     _sharpness(folder / "sharpness.png")
     _colour(folder / "upscale_colour.png")
     _progress(folder / "progress.png")
+    _structure_error(folder)
+    _comparison(folder)
+    _fine_tuning(folder)
 
 
 def _preview(path: Path) -> None:
@@ -114,6 +117,175 @@ def _progress(path: Path) -> None:
         os.chdir("/")
 
 
+def _structure_error(folder: Path) -> None:
+    """Show what an inspection finds in a result with two planted faults."""
+    from napari_structsr.gui.error_dock import ErrorDock
+
+    viewer, result, truth = _planted()
+    truth.visible = False
+    viewer.layers.selection = {result, truth}
+    dock = ErrorDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Structure error", area="right")
+    _inspect(dock, "ssim", "gradient", "change", "residual", "trust")
+    choose = dock.maps.map
+    choose.setCurrentIndex(choose.findData("ssim"))
+    viewer.layers.selection = {dock.maps.layer}
+    _look_at(viewer, centre=(1.0, 16.5, 14.0), width=30)
+    _picture(viewer, folder / "structure_error_dock.png")
+    dock.maps.threshold.setValue(40)
+    dock.maps.worst.setCurrentCell(0, 0)
+    _picture(viewer, folder / "structure_error_worst.png")
+    dock.maps.threshold.setValue(0)
+    dock.open_tab("Scores")
+    _look_at(viewer, centre=(1.0, 16.5, 14.0), width=30)
+    _picture(viewer, folder / "structure_error_scores.png")
+    viewer.close()
+
+
+def _comparison(folder: Path) -> None:
+    """Compare source, results and truth, in a grid and by a swipe."""
+    from napari_structsr.gui.error_dock import ErrorDock
+
+    viewer, result, truth = _planted()
+    dock = ErrorDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Structure error", area="right")
+    dock.open_tab("Compare")
+    dock.compare.layers = [viewer.layers["cells"], result, truth]
+    dock.compare.start("side by side")
+    _look_at(viewer, centre=(1.0, 9.0, 13.5), width=9)
+    _picture(viewer, folder / "compare_grid.png")
+    dock.compare.end()
+    dock.compare.layers = [result, truth]
+    dock.compare.start("swipe")
+    _look_at(viewer, centre=(1.0, 9.0, 13.5), width=16)
+    _picture(viewer, folder / "compare_swipe.png")
+    dock.compare.end()
+    viewer.close()
+
+
+def _planted():  # type: ignore[no-untyped-def]
+    """Upscale the sample stack, plant two faults, and add the truth and regions."""
+    import numpy as np
+    from scipy.ndimage import gaussian_filter
+    from skimage.color import rgb2hed
+    from skimage.data import immunohistochemistry
+
+    viewer, dock = _viewer_with_dock()
+    measured = _add_sample(viewer, "stack_sample")
+    measured.name = "cells"
+    dock.form.model.setCurrentIndex(dock.form.model.findData("sharp"))
+    dock.run_button.click()
+    _wait(lambda: len(viewer.layers) == 2)
+    viewer.window.remove_dock_widget(dock)
+    result = viewer.layers[1]
+    pixels = np.array(result.data)
+    patch = pixels[:, 100:164, 190:254]
+    pixels[:, 100:164, 190:254] = np.rot90(patch, axes=(1, 2))
+    columns = np.arange(110, 260)
+    rows = 300 + 12 * np.sin(columns / 25)
+    for width in range(-2, 3):
+        pixels[2, np.rint(rows).astype(int) + width, columns] = 2600
+    result.data = pixels
+    stain = rgb2hed(immunohistochemistry())[..., 2]
+    low, high = np.percentile(stain, (0.5, 99.9))
+    fine = np.clip((stain - low) / (high - low), 0, 1) * 4000 + 200
+    planes = [gaussian_filter(fine, blur) for blur in (3, 1.5, 0, 1.5, 3)]
+    same = ("scale", "translate", "units", "axis_labels", "contrast_limits")
+    truth = viewer.add_image(
+        np.stack(planes).astype(np.uint16),
+        name="truth",
+        **{key: getattr(result, key) for key in same},
+    )
+    viewer.add_shapes(
+        [
+            np.array([[1, 4, 8], [1, 4, 19], [1, 14, 19], [1, 14, 8]]),
+            np.array([[1, 20, 14], [1, 20, 21], [1, 32, 21], [1, 32, 14]]),
+        ],
+        shape_type="rectangle",
+        name="gland",
+        units=measured.units,
+        edge_color="#56b4e9",
+        face_color="transparent",
+        edge_width=0.1,
+    )
+    viewer.dims.set_point(0, 1.0)
+    return viewer, result, truth
+
+
+def _inspect(dock, *keys: str) -> None:  # type: ignore[no-untyped-def]
+    """Tick maps and run."""
+    from qtpy.QtCore import Qt
+
+    form = dock.inspect.form
+    form.regions.setCurrentIndex(form.regions.findText("gland"))
+    for key in form.maps.keys() - set(keys):
+        form.maps.item_of(key).setCheckState(Qt.CheckState.Unchecked)
+    _settle()
+    dock.inspect.run_button.click()
+    _wait(lambda: all(row.job.has_ended for row in dock.inspect.rows))
+
+
+def _picture(viewer, path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Take a picture of the whole window."""
+    from PIL import Image
+
+    _settle()
+    pixels = viewer.window.screenshot(canvas_only=False, flash=False)
+    # as many colours as the eye tells apart here, in a third of the bytes
+    few = Image.fromarray(pixels[..., :3]).quantize(256, kmeans=3, dither=0)
+    few.save(path, optimize=True)
+    print(path)
+
+
+def _fine_tuning(folder: Path) -> None:
+    """Show the three steps of fine-tuning: pairs, training, verdict."""
+    import napari
+    from napari.layers import Layer
+
+    from napari_structsr.gui.finetune_dock import FineTuneDock
+    from napari_structsr.gui.sample import pair_sample
+
+    with TemporaryDirectory() as models:
+        os.environ["STRUCTSR_MODELS"] = models
+        viewer = napari.Viewer(title="napari", show_welcome_screen=False)
+        for data in pair_sample():
+            viewer.add_layer(Layer.create(*data))
+        dock = FineTuneDock(viewer)
+        viewer.window.add_dock_widget(dock, name="Fine-tune", area="right")
+        viewer.window.resize(*_SIZE)
+        _settle(1)
+        dock.pairs.draw_button.click()
+        corners = ((12, 8, 118, 118), (132, 20, 240, 96), (130, 136, 248, 250))
+        viewer.layers.selection.active.add_rectangles(
+            [[(t, x), (t, r), (b, r), (b, x)] for t, x, b, r in corners]
+        )
+        dock.pairs.add_button.click()
+        _wait(lambda: not dock.pairs.is_busy)
+        viewer.layers["fine-tune regions"].visible = False
+        _look_at(viewer, centre=(25.4, 25.4), width=54)
+        _shoot(viewer, folder / "finetune_pairs.png")
+
+        dock.train.form.budget.setCurrentIndex(dock.train.form.budget.findData(0.0))
+        dock.train.form.minutes.setValue(2.0)
+        dock.train.form.name.setText("my-microscope")
+        dock.train.start_button.click()
+        curves = dock.train.watch.curves
+        _wait(lambda: len(curves.lines("psnr")["adapted"]) > 7, seconds=600)
+        _shoot(viewer, folder / "finetune_train.png")
+        _wait(lambda: not dock.train.is_running, seconds=600)
+        dock.sections["train"].open(False)
+        _shoot(viewer, folder / "finetune_verdict.png")
+        viewer.close()
+        del os.environ["STRUCTSR_MODELS"]
+
+
+def _shoot(viewer, path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Take a picture of the whole window."""
+    _settle(1)
+    viewer.window.screenshot(str(path), canvas_only=False, flash=False)
+    print(path)
+
+
 def _add_sample(viewer, name: str):  # type: ignore[no-untyped-def]
     """Open a sample of the plugin."""
     from napari.layers import Layer
@@ -163,12 +335,12 @@ def _save(viewer, dock, path: Path) -> None:  # type: ignore[no-untyped-def]
     print(path)
 
 
-def _wait(done: Callable[[], bool]) -> None:
+def _wait(done: Callable[[], bool], *, seconds: float = 120) -> None:
     """Run the event loop until something has happened."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + seconds
     while not done():
         if time.monotonic() > end:
-            raise TimeoutError("the picture did not get ready within two minutes")
+            raise TimeoutError(f"the picture did not get ready within {seconds:g} s")
         _settle(0.05)
 
 

@@ -452,7 +452,9 @@ def test_click_on_the_worst_place_goes_there(viewer, dock, qtbot, place):
     np.testing.assert_allclose(np.mean(corners, axis=0), expected, atol=1e-6)
     assert set(viewer.layers.selection) == selected
 
+    choose(dock.maps.map, "ssim")
     dock.maps.worst.setCurrentCell(1, 0)
+    assert dock.maps.key == "ssim"
     assert sum(layer.name.startswith("place") for layer in viewer.layers) == 1
     assert not any(
         dock.inspect.form.regions.itemText(n) == "place"
@@ -574,7 +576,7 @@ def test_regions_without_objects_are_refused_in_words(
     ("pixels", "words"),
     [
         (np.full((SIDE, SIDE), 7, np.uint16), "equal"),
-        (np.full((SIDE, SIDE), np.nan, np.float32), ""),
+        (np.full((SIDE, SIDE), np.nan, np.float32), "nothing but NaN"),
     ],
     ids=["constant", "nan"],
 )

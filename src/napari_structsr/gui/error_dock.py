@@ -7,7 +7,7 @@ dock imports no torch.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari.layers import Image
 from napari.utils.notifications import show_warning
@@ -25,6 +25,9 @@ from napari_structsr.gui.error_layers import (
 from napari_structsr.gui.inspect_panel import InspectPanel
 from napari_structsr.gui.map_panel import MapPanel
 from napari_structsr.gui.score_panel import ScorePanel
+
+if TYPE_CHECKING:
+    from napari_structsr.engine.inspection import Inspection
 
 __all__ = ["ErrorDock"]
 
@@ -84,9 +87,9 @@ class ErrorDock(QWidget):
         """Return the events of the viewer that change what is shown."""
         layers = self._viewer.layers
         return (
-            (layers.events.inserted, self._show),
-            (layers.events.removed, self._show),
-            (layers.selection.events.active, self._show),
+            (layers.events.inserted, self._follow_layers),
+            (layers.events.removed, self._follow_layers),
+            (layers.selection.events.active, self._follow_active),
             (self._viewer.dims.events.point, self.scores.follow),
         )
 
@@ -107,31 +110,46 @@ class ErrorDock(QWidget):
         titles = [self.tabs.tabText(n) for n in range(self.tabs.count())]
         self.tabs.setCurrentIndex(titles.index(name))
 
-    def _show(self) -> None:
-        """Show the inspection of the active layer, else the one shown before."""
+    def _show(self, key: str | None = None) -> None:
+        """Show the inspection shown before, or the one on top.
+
+        Parameters
+        ----------
+        key
+            The map to show; None keeps the one shown before.
+        """
         found = shown_inspections(self._viewer)
-        active = self._viewer.layers.selection.active
         last = self._shown.inspection if self._shown else None
-        wanted = [inspection_of(active), last]
         self._shown = next(
-            (one for want in wanted for one in found if one.inspection is want),
+            (one for one in found if one.inspection is last),
             found[-1] if found else None,
         )
         self._nothing.setVisible(self._shown is None)
         self.maps.setVisible(self._shown is not None)
         layers = self._shown.layers if self._shown else {}
-        keys = [map_of(active), self.maps.key]
-        key = next((key for key in keys if key in layers), None)
+        key = next((one for one in (key, self.maps.key) if one in layers), None)
         self.maps.show_inspection(self._shown, key)
         self.scores.show_inspection(self._shown)
 
-    def _show_new(self, inspection: object) -> None:
-        """Show the maps that have just come."""
+    def _follow_layers(self) -> None:
+        """Show maps that have come, and forget those that have gone."""
+        self._show()
+
+    def _follow_active(self) -> None:
+        """Show the map that the user has clicked in the layer list."""
+        active = self._viewer.layers.selection.active
+        self._turn_to(inspection_of(active), map_of(active))
+
+    def _turn_to(self, inspection: object, key: str | None) -> None:
+        """Show an inspection, if it is there."""
         for shown in shown_inspections(self._viewer):
             if shown.inspection is inspection:
                 self._shown = shown
-                self.maps.show_inspection(shown)
-        self._show()
+                self._show(key)
+
+    def _show_new(self, inspection: Inspection) -> None:
+        """Show the maps that have just come."""
+        self._turn_to(inspection, next(iter(inspection.maps), None))
         self.open_tab("Map")
 
     # -- for the menu ------------------------------------------------------------------

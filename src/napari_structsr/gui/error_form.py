@@ -12,26 +12,23 @@ from pathlib import Path
 
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
 
+from napari_structsr.gui.controls import chosen, layer_combo, offer, row, sentence
 from napari_structsr.gui.error_state import ErrorDockState, InspectChoice
 from napari_structsr.gui.map_list import MapList
 
 __all__ = ["ErrorForm"]
 
-_NONE = "none"
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -49,17 +46,19 @@ class ErrorForm(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.result = _layer_combo("What is inspected: the upscaled image.")
-        self.reference = _layer_combo(
+        self.result = layer_combo("Result", "What is inspected: the upscaled image.")
+        self.reference = layer_combo(
+            "Reference",
             "The truth: the same place, measured with high resolution. Pixel size and "
-            "place may differ; it is resampled by world coordinates."
+            "place may differ; it is resampled by world coordinates.",
         )
-        self.source = _layer_combo(
-            "The image that the result was made from, with larger pixels."
+        self.source = layer_combo(
+            "Source", "The image that the result was made from, with larger pixels."
         )
-        self.regions = _layer_combo(
+        self.regions = layer_combo(
+            "Regions",
             "Shapes or labels that are scored one by one, besides the whole plane. "
-            "Where shapes overlap, the upper one counts."
+            "Where shapes overlap, the upper one counts.",
         )
         self.swap_button = QToolButton()
         self.swap_button.setText("⇅")
@@ -83,9 +82,7 @@ class ErrorForm(QWidget):
             "both are reported. Errors of brightness are then not seen."
         )
         self.maps = MapList()
-        self.hint = QLabel()
-        self.hint.setWordWrap(True)
-        self.hint.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.hint = sentence()
         self.output = QComboBox()
         self.output.addItem("In memory", "memory")
         self.output.addItem("Folder", "folder")
@@ -107,9 +104,9 @@ class ErrorForm(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
         self._layout.setFieldGrowthPolicy(grow)
-        self._layout.addRow("Result", _row(self.result, self.selection_button))
-        self._layout.addRow("Reference", _row(self.reference, self.swap_button))
-        self._align = _row(self.register_box, self.fit)
+        self._layout.addRow("Result", row(self.result, self.selection_button))
+        self._layout.addRow("Reference", row(self.reference, self.swap_button))
+        self._align = row(self.register_box, self.fit)
         self._layout.addRow("", self._align)
         self._layout.addRow("Source", self.source)
         self._layout.addRow("Regions", self.regions)
@@ -117,7 +114,7 @@ class ErrorForm(QWidget):
         below = QFormLayout()
         below.setContentsMargins(0, 0, 0, 0)
         below.setFieldGrowthPolicy(grow)
-        below.addRow("Output", _row(self.output, self.device))
+        below.addRow("Output", row(self.output, self.device))
         below.addRow("Folder", self.folder.native)
         self._below = below
         layout = QVBoxLayout(self)
@@ -146,10 +143,10 @@ class ErrorForm(QWidget):
         if self.output.currentData() == "folder":
             folder = Path(str(self.folder.value or ""))
         return InspectChoice(
-            result=_chosen(self.result),
-            reference=_chosen(self.reference),
-            source=_chosen(self.source),
-            regions=_chosen(self.regions),
+            result=chosen(self.result),
+            reference=chosen(self.reference),
+            source=chosen(self.source),
+            regions=chosen(self.regions),
             everywhere=self.everywhere.isChecked(),
             maps=self.maps.keys(),
             register=self.register_box.isChecked(),
@@ -176,10 +173,10 @@ class ErrorForm(QWidget):
             Whether the regions are no shapes drawn on one plane of several.
         """
         choice = state.choice
-        _offer(self.result, images, choice.result, none="choose a layer")
-        _offer(self.reference, images, choice.reference, none="no reference")
-        _offer(self.source, images, choice.source, none="no source")
-        _offer(self.regions, regions, choice.regions, none="whole planes")
+        offer(self.result, images, choice.result, none="choose a layer")
+        offer(self.reference, images, choice.reference, none="no reference")
+        offer(self.source, images, choice.source, none="no source")
+        offer(self.regions, regions, choice.regions, none="whole planes")
         for box, checked in (
             (self.everywhere, choice.everywhere),
             (self.register_box, choice.register),
@@ -208,43 +205,3 @@ class ErrorForm(QWidget):
         """Tell of a layer that was chosen by hand."""
         self.layers_chosen.emit()
         self.changed.emit()
-
-
-def _layer_combo(tip: str) -> QComboBox:
-    """Make a choice of layers that does not widen the dock."""
-    combo = QComboBox()
-    combo.setToolTip(tip)
-    policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-    combo.setSizeAdjustPolicy(policy)
-    combo.setMinimumContentsLength(8)
-    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    return combo
-
-
-def _offer(
-    combo: QComboBox, layers: Sequence[tuple[str, str]], key: str | None, *, none: str
-) -> None:
-    """Fill a choice of layers and show one, without telling anybody."""
-    with signals_blocked(combo):
-        combo.clear()
-        combo.addItem(f"— {none} —", _NONE)
-        for other, name in layers:
-            combo.addItem(name, other)
-            combo.setItemData(combo.count() - 1, name, Qt.ItemDataRole.ToolTipRole)
-        combo.setCurrentIndex(max(0, combo.findData(key or _NONE)))
-
-
-def _chosen(combo: QComboBox) -> str | None:
-    """Return the key of the layer that is shown."""
-    key = combo.currentData()
-    return None if key in (None, _NONE) else str(key)
-
-
-def _row(*widgets: QWidget) -> QWidget:
-    """Put widgets beside each other."""
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        layout.addWidget(widget)
-    return row

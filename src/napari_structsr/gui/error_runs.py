@@ -268,7 +268,7 @@ def _card_facts(
     except StructsrError:
         return False, False
     same = card.sha256 == sha256
-    return same, same and getattr(card, "calibration", None) is not None
+    return same, same and card.calibration is not None
 
 
 def _free_folder(parent: Path, name: str) -> Path:

@@ -15,6 +15,7 @@ from napari.viewer import Viewer
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_structsr.gui.controls import enable
 from napari_structsr.gui.error_form import ErrorForm
 from napari_structsr.gui.error_runs import (
     image_facts,
@@ -172,8 +173,8 @@ class InspectPanel(QWidget):
             regions=[(key_of(layer), layer.name) for layer in drawn],
             flat=not any(_lies_on_planes(layer) for layer in chosen),
         )
-        _enable(self.run_button, state.run, "Compute the ticked maps and all scores.")
-        _enable(
+        enable(self.run_button, state.run, "Compute the ticked maps and all scores.")
+        enable(
             self.cancel_button,
             None if self._busy else "Nothing is running.",
             "Stop at the next tile.",
@@ -213,9 +214,3 @@ class InspectPanel(QWidget):
 def _lies_on_planes(layer: Layer) -> bool:
     """Return whether regions are shapes that were drawn on planes of a stack."""
     return hasattr(layer, "shape_type") and layer.ndim > 2
-
-
-def _enable(button: QPushButton, obstacle: str | None, purpose: str) -> None:
-    """Enable a button, or say in its tooltip why it cannot work."""
-    button.setEnabled(obstacle is None)
-    button.setToolTip(obstacle or purpose)

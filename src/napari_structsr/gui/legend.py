@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from qtpy.QtCore import QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QLinearGradient, QPainter, QPaintEvent
-from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_structsr.core.error_map import MAPS, ErrorMap
+from napari_structsr.gui.controls import sentence
 from napari_structsr.gui.map_colors import CLASS_COLORS, badness_colors
+from napari_structsr.models.calibration import TrustCalibration
 
 __all__ = ["ColorBar", "Legend", "number_text", "unit_text"]
 
 _GUARANTEES = {
     "trust": (
-        "An estimate, not a bound: nothing is guaranteed for a single pixel. It was "
-        "fitted to images with a known truth, and holds for images like those."
+        "An estimate, not a bound: nothing is guaranteed for a single pixel. It holds "
+        "for images like those it was fitted to."
     ),
     "interval": (
         "Guaranteed on average, not pixel by pixel: over images like those of the "
-        "calibration (same sample, microscope and settings), at least 90% of pixels "
-        "lie within the interval. For other images nothing is guaranteed."
+        "calibration (sample, microscope, settings), at least 90% of pixels lie within "
+        "the interval. For other images nothing is guaranteed."
     ),
 }
 _STEPS = 32  # of the gradient
@@ -144,20 +148,49 @@ class Legend(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.bar = ColorBar()
-        self.text = QLabel()
-        self.text.setWordWrap(True)
+        self.text = sentence()
         self.text.setTextFormat(Qt.TextFormat.RichText)
-        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.bar)
         layout.addWidget(self.text)
 
-    def show_map(self, key: str, limits: tuple[float, float], threshold: float) -> None:
-        """Explain a map."""
+    def show_map(
+        self,
+        key: str,
+        limits: tuple[float, float],
+        threshold: float,
+        *,
+        calibration: TrustCalibration | None = None,
+    ) -> None:
+        """Explain a map.
+
+        Parameters
+        ----------
+        key
+            Which one.
+        limits, threshold
+            As in `ColorBar.show_map`.
+        calibration
+            On what maps of the expected error rest.
+        """
         entry = MAPS[key]
         self.bar.show_map(entry, limits, threshold)
         sentences = [entry.meaning, f"<b>Cannot see:</b> {entry.blind}"]
         if key in _GUARANTEES:
             sentences.append(f"<b>What is promised:</b> {_GUARANTEES[key]}")
+        self.text.setToolTip("")
+        if key in _GUARANTEES and calibration is not None:
+            sentences.append(
+                f"<b>Calibrated on</b> {calibration.patches} patches of "
+                f"{calibration.images} images; hover to see which."
+            )
+            self.text.setToolTip(_basis(calibration))
         self.text.setText("<br>".join(sentences))
+
+
+def _basis(calibration: TrustCalibration) -> str:
+    """Say on which images a calibration rests, wrapped as tooltips of rich text are."""
+    sources = ", ".join(calibration.sources) or "not named"
+    conditions = calibration.conditions or "not named"
+    return f"<p>Images: {escape(sources)}</p><p>Measured: {escape(conditions)}</p>"

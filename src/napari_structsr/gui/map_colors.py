@@ -93,7 +93,7 @@ def paint(layer: Image, entry: ErrorMap, *, threshold: float = 0.0) -> None:
         colors = badness_colors(threshold)
         colormap = Colormap(
             colors if entry.worse == "high" else colors[::-1],
-            display_name=f"{NAME}{' (reversed)' if entry.worse == 'low' else ''}",
+            display_name="inferno" if entry.worse == "high" else "inferno_r",
             name=name,
         )
     AVAILABLE_COLORMAPS.pop(name, None)

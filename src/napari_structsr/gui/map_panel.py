@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image
 from napari.viewer import Viewer
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
 from napari_structsr.core.error_map import MAPS
+from napari_structsr.engine.catalogue import find_card
+from napari_structsr.errors import StructsrError
+from napari_structsr.gui.controls import choice_combo
 from napari_structsr.gui.error_layers import ShownInspection
 from napari_structsr.gui.layers import KEY
 from napari_structsr.gui.legend import Legend, number_text, unit_text
 from napari_structsr.gui.map_colors import paint
 from napari_structsr.gui.places import go_to_place
 from napari_structsr.gui.worst_list import WorstList
+from napari_structsr.models.calibration import TrustCalibration
 
 if TYPE_CHECKING:
-    from napari_structsr.engine.inspection import WorstRegion
+    from napari_structsr.engine.inspection import Inspection, WorstRegion
 
 __all__ = ["MapPanel"]
 
@@ -44,11 +48,8 @@ class MapPanel(QWidget):
         super().__init__()
         self._viewer = viewer
         self._shown: ShownInspection | None = None
-        self.map = QComboBox()
+        self.map = choice_combo("Map", {})
         self.map.setToolTip("The map that is drawn over the result; others are hidden.")
-        self.map.setMinimumContentsLength(8)
-        narrow = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        self.map.setSizeAdjustPolicy(narrow)
         self.legend = Legend()
         self.threshold = _slider(
             "Draw only what is worse than this share of the way from good to bad."
@@ -177,7 +178,9 @@ class MapPanel(QWidget):
             return
         entry, limits = MAPS[key], shown.inspection.limits[key]
         threshold = _threshold_of(layer)
-        self.legend.show_map(key, limits, threshold)
+        self.legend.show_map(
+            key, limits, threshold, calibration=_calibration_of(shown.inspection)
+        )
         if entry.classes:
             self.level.setText("classes have no threshold")
         elif threshold == 0:
@@ -186,6 +189,17 @@ class MapPanel(QWidget):
             value = number_text(limits[0] + threshold * (limits[1] - limits[0]))
             side = "below" if entry.worse == "high" else "above"
             self.level.setText(f"hidden {side} {value} {unit_text(entry)}".rstrip())
+
+
+def _calibration_of(inspection: Inspection) -> TrustCalibration | None:
+    """Find the calibration on which an inspection rests, in the card of its model."""
+    name, factor = (inspection.record.model.get(key) for key in ("name", "factor"))
+    if not isinstance(name, str):
+        return None
+    try:
+        return find_card(name, factor=factor).calibration
+    except StructsrError:
+        return None
 
 
 def _threshold_of(layer: Image) -> float:

@@ -13,12 +13,12 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
 
+from napari_structsr.gui.controls import sentence
 from napari_structsr.gui.error_layers import ShownInspection
 from napari_structsr.gui.places import go_to_plane
 from napari_structsr.gui.score_plot import LinePlot, lines_of, plot_axes
@@ -52,10 +52,7 @@ class ScorePanel(QWidget):
             policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             combo.setSizeAdjustPolicy(policy)
         self.plot = LinePlot()
-        self.notes = QLabel()
-        self.notes.setWordWrap(True)
-        self.notes.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.notes.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.notes = sentence()
         self.export_button = QPushButton("Export CSV…")
         above = QHBoxLayout()
         above.addWidget(QLabel("Plot"))
