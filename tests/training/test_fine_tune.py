@@ -439,6 +439,10 @@ def test_what_cannot_be_taught_is_said(pairs, parent, split, tmp_path):
         assert isinstance(failed.error, StructsrError)
         assert said in str(failed.error)
     assert not (tmp_path / "out").exists()
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.png").touch()
+    (failed,) = run(tmp_path / "photos", pairs, parent, split)
+    assert "holds other files" in str(failed.error)
     with pytest.raises(TrainingError, match="too small"):
         patch_side([Block(0, (0, 12), (0, 90))], 48)
 

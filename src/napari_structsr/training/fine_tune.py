@@ -132,11 +132,8 @@ def _run(
     """Fine-tune; errors are raised."""
     _check(config, pairs, model)
     folder = run_folder(config)
-    if not resume and (folder / "config.json").exists():
-        raise TrainingError(
-            f"{folder} holds a fine-tuning already; go on with it, remove it, or "
-            "choose another name or folder"
-        )
+    if not resume:
+        _check_folder(folder)
     if split is None:
         guard = model.radius if config.guard is None else config.guard
         split = split_pairs(pairs, guard=guard, share=config.validation)
@@ -145,7 +142,9 @@ def _run(
     session = TuningSession(config, pairs, split, model, folder=folder)
     if resume:
         session.go_on()
-    session.begin()
+        session.note("begun")
+    else:
+        session.begin()
     yield Started(session.counted[1], session.plan())
     if session.warning:
         yield Warned(session.warning)
@@ -201,6 +200,19 @@ def _check(config: FineTuneConfig, pairs: Sequence[FieldPair], model: SRModel) -
             "pairs of one factor"
         )
     check_name(config.name, config.factor, replace=True)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that holds anything: it is removed with the fine-tuning."""
+    if (folder / "checkpoint.safetensors").exists():
+        raise TrainingError(
+            f"{folder} holds a fine-tuning already; go on with it, remove it, or "
+            "choose another name or folder"
+        )
+    if not (folder / "run.json").exists() and any(folder.glob("*")):
+        raise TrainingError(
+            f"{folder} holds other files; choose a folder that is empty or not there"
+        )
 
 
 def _finish(session: TuningSession) -> Verdict:
