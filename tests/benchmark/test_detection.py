@@ -1,4 +1,6 @@
 import csv
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,8 @@ from napari_structsr.benchmark.fault_tables import fault_tables
 from napari_structsr.benchmark.faults import FAULTS
 from napari_structsr.cli import app
 from napari_structsr.core.error_map import MAPS
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "fault_docs.py"
 
 
 def test_the_area_is_the_statistic_of_mann_and_whitney():
@@ -147,3 +151,19 @@ def test_the_command_writes_tables_and_figures(tmp_path):
     refused = CliRunner().invoke(app, [*words, "cpu", "--kinds", "scratch"])
     assert refused.exit_code == 1
     assert "drawn filament" in refused.output
+
+
+def test_the_section_of_the_docs_is_replaced_and_the_rest_stays():
+    spec = importlib.util.spec_from_file_location("fault_docs", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    report = "# Planted faults\n\n2 planes.\n\n## Visible faults\n\n| a |\n"
+    section = script.filled("## Found\n\n[[conditions]]\n[[Visible faults]]\n", report)
+    assert section == "## Found\n\n2 planes.\n| a |\n"
+    page = "# Page\n\n## Found\n\nold\n\n### part\n\nold\n\n## Last\n\nkept\n"
+    expected = "# Page\n\n" + section + "\n## Last\n\nkept\n"
+    assert script.replaced(page, section) == expected
+    assert script.replaced(expected, section) == expected
+    assert script.replaced("", section) == section
+    with pytest.raises(SystemExit, match="Hidden"):
+        script.filled("[[Hidden]]", report)

@@ -191,8 +191,8 @@ def _spread(images: list[ImageFile], planes: int) -> list[ImageFile]:
         sources.setdefault(image.source, []).append(image)
     found = []
     for listed in sources.values():
-        steps = np.linspace(0, len(listed) - 1, planes + 2)[1:-1]
-        found += [listed[index] for index in sorted({round(step) for step in steps})]
+        steps = (np.arange(planes) + 0.5) * len(listed) / planes
+        found += [listed[index] for index in sorted(set(steps.astype(int)))]
     return found
 
 
