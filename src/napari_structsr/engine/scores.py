@@ -111,7 +111,7 @@ class Scorer:
         index = dict(zip([axis.name for axis in axes.loops], plane, strict=True))
         sums = RegionSums(self._labels)
         blocks: dict[str, list[tuple[float, int]]] = defaultdict(list)
-        places = Places(self._place)
+        places = Places(self._place, axes.plane)
         samples: dict[str, list[float]] = defaultdict(list)
         for rows, columns in self._blocks():
             labels = self._label_block(plane, rows, columns)
@@ -136,7 +136,7 @@ class Scorer:
         }
         return PlaneScores(
             tuple(self._rows(plane, sums, whole)),
-            tuple(places.worst(self._worst, plane=index, shape=axes.plane)),
+            tuple(places.worst(self._worst, plane=index)),
             dict(samples),
         )
 

@@ -1,8 +1,8 @@
-"""The worst places of maps: squares of a fixed grid, ranked by the mean of the map."""
+"""The worst places of maps: squares, ranked by the mean of the map."""
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -16,17 +16,20 @@ __all__ = ["Places", "worst_of"]
 
 
 class Places:
-    """The places of one plane.
+    """The places of one plane: squares that overlap by half.
 
     Parameters
     ----------
     side
-        Pixels along the side of a place; blocks begin at multiples of it.
+        Pixels along the side of a place, even; blocks begin at multiples of it.
+    shape
+        Rows and columns of the plane.
     """
 
-    def __init__(self, side: int) -> None:
-        self._side = side
-        self._means: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
+    def __init__(self, side: int, shape: tuple[int, int]) -> None:
+        self._half = side // 2
+        self._shape = shape
+        self._cells: dict[str, npt.NDArray[np.float64]] = {}
 
     def add(
         self,
@@ -35,39 +38,45 @@ class Places:
         rows: slice,
         columns: slice,
     ) -> None:
-        """Average a block of a map, place by place; half of a place must be known."""
-        side, (height, width) = self._side, values.shape
-        down, right = -(-height // side), -(-width // side)
-        padded = np.full((down * side, right * side), np.nan)
+        """Add a block of a map."""
+        half, (height, width) = self._half, values.shape
+        if key not in self._cells:
+            size = (-(-length // half) + 1 for length in self._shape)
+            self._cells[key] = np.zeros((2, *size))
+        down, right = -(-height // half), -(-width // half)
+        padded = np.full((down * half, right * half), np.nan)
         padded[:height, :width] = values
-        cells = padded.reshape(down, side, right, side)
-        count = np.isfinite(cells).sum(axis=(1, 3))
-        means = np.nansum(cells, axis=(1, 3)) / np.maximum(count, 1)
-        top, left = rows.start // side, columns.start // side
-        for row, column in np.argwhere(count >= min(side * side, values.size) / 2):
-            place = int(row) + top, int(column) + left
-            self._means[key][place] = float(means[row, column])
+        cells = padded.reshape(down, half, right, half)
+        top, left = rows.start // half, columns.start // half
+        part = self._cells[key][:, top : top + down, left : left + right]
+        part[0] += np.nansum(cells, axis=(1, 3))
+        part[1] += np.isfinite(cells).sum(axis=(1, 3))
 
-    def worst(
-        self, count: int, *, plane: Mapping[str, int], shape: tuple[int, int]
-    ) -> Iterator[WorstRegion]:
-        """Yield the worst places of each map, none beside another."""
-        for key, means in self._means.items():
-            taken: set[tuple[int, int]] = set()
-            for (row, column), value in sorted(
-                means.items(), key=lambda cell: cell[1], reverse=_high_is_worse(key)
-            ):
-                if len(taken) == count:
+    def worst(self, count: int, *, plane: Mapping[str, int]) -> Iterator[WorstRegion]:
+        """Yield the worst places of each map, none beside another.
+
+        Half of a place, or of a smaller plane, must be known.
+        """
+        least = min((2 * self._half) ** 2, math.prod(self._shape)) / 2
+        for key, cells in self._cells.items():
+            near = cells[:, :-1] + cells[:, 1:]
+            sums, known = near[:, :, :-1] + near[:, :, 1:]
+            means = sums / np.maximum(known, 1)
+            badness = means if _high_is_worse(key) else -means
+            badness[known < least] = -np.inf
+            taken: list[tuple[int, int]] = []
+            for place in np.argsort(-badness, axis=None, kind="stable"):
+                row, column = (int(n) for n in np.unravel_index(place, means.shape))
+                if len(taken) == count or badness[row, column] == -np.inf:
                     break
-                near = itertools.product((-1, 0, 1), repeat=2)
-                if any((row + down, column + right) in taken for down, right in near):
+                if any(abs(row - r) <= 2 and abs(column - c) <= 2 for r, c in taken):
                     continue
-                taken.add((row, column))
+                taken.append((row, column))
                 rows, columns = (
-                    (n * self._side, min((n + 1) * self._side, size))
-                    for n, size in zip((row, column), shape, strict=True)
+                    (n * self._half, min((n + 2) * self._half, size))
+                    for n, size in zip((row, column), self._shape, strict=True)
                 )
-                yield WorstRegion(key, plane, rows, columns, value)
+                yield WorstRegion(key, plane, rows, columns, float(means[row, column]))
 
 
 def worst_of(places: Iterable[WorstRegion], count: int) -> tuple[WorstRegion, ...]:
