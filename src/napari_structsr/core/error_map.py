@@ -113,7 +113,8 @@ _ALL = (
         _REFERENCE,
         "By how much the image around a pixel is more, or less, of one direction "
         "than the reference.",
-        "Contrast and direction themselves; both may be wrong while it is 0.",
+        "Contrast and direction themselves, and what noise can explain; both may be "
+        "wrong while it is 0.",
         "",
         limits=(0.0, 1.0),
     ),
@@ -132,7 +133,7 @@ _ALL = (
         "local resolution",
         _REFERENCE,
         "Period at which the local Fourier ring correlation with the reference falls "
-        "below 1/7; long periods are blurred or wrong.",
+        "below 1/7; long periods are blurred or wrong, 32 where nothing is confirmed.",
         "Errors smaller than its window of 64 pixels, and anything that keeps the "
         "phases, such as a gain.",
         "pixel",
@@ -140,7 +141,7 @@ _ALL = (
     ),
     ErrorMap(
         "change",
-        "improvement, omission, hallucination",
+        "change classes",
         frozenset({"reference", "source"}),
         "Whether a pixel came nearer to the reference than interpolation, stayed as "
         "it was, or became something that is in neither.",
@@ -165,7 +166,8 @@ _ALL = (
         "SQUIRREL error",
         _SOURCE,
         "The result, blurred and scaled as fits best, against the interpolated source.",
-        "Detail finer than the fitted blur, and a gain of the whole image.",
+        "Detail finer than the fitted blur, a gain of the whole image, and an exchange "
+        "of bright and dark.",
         "intensity",
     ),
     ErrorMap(
@@ -174,8 +176,8 @@ _ALL = (
         frozenset({"source"}),
         "Similarity of the local contrast with that of faithful; low where texture "
         "was invented or lost.",
-        "What both models have in common, and texture of the right strength in the "
-        "wrong place.",
+        "What both models have in common, slight smoothing, and texture of the right "
+        "strength in the wrong place.",
         "",
         worse="low",
         limits=(1.0, 0.3),
