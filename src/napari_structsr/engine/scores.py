@@ -39,7 +39,8 @@ _HALO = 6  # pixels around a block that SSIM and gradients look at
 _BORDER = 5  # pixels that the mean of SSIM leaves out, as scikit-image
 _SMALLEST = 16  # pixels along a side from which structure is scored
 _DECORRELATED = 1024  # pixels of the part whose resolution is estimated
-_SAMPLED = 16  # each so many pixels along y and x show the range of a map
+_SAMPLED = 4  # each so many pixels along y and x show the range of a map
+_QUANTILES = np.linspace(0.005, 0.995, 34)
 
 Values = npt.NDArray[np.float64]
 
@@ -55,7 +56,7 @@ class PlaneScores:
     worst
         The worst places of each map.
     samples
-        Some values of each map, to choose what to show.
+        Quantiles of each map, to choose what to show.
     """
 
     rows: tuple[ScoreRow, ...]
@@ -112,13 +113,13 @@ class Scorer:
         sums = RegionSums(self._labels)
         blocks: dict[str, list[tuple[float, int]]] = defaultdict(list)
         places = Places(self._place, axes.plane)
-        samples: dict[str, list[float]] = defaultdict(list)
+        samples: dict[str, list[Values]] = defaultdict(list)
         for rows, columns in self._blocks():
             labels = self._label_block(plane, rows, columns)
             for key, store in self._maps.items():
                 values = np.asarray(store[(*plane, rows, columns)], np.float64)
                 thin = values[::_SAMPLED, ::_SAMPLED]
-                samples[key] += thin[np.isfinite(thin)].tolist()
+                samples[key].append(thin[np.isfinite(thin)])
                 for name, part in _scored(key, values).items():
                     sums.add(name, part, labels)
                 if key == "change":  # what is bad there is invention
@@ -137,7 +138,7 @@ class Scorer:
         return PlaneScores(
             tuple(self._rows(plane, sums, whole)),
             tuple(places.worst(self._worst, plane=index)),
-            dict(samples),
+            {key: _quantiles(np.concatenate(found)) for key, found in samples.items()},
         )
 
     # -- blocks -------------------------------------------------------------------
@@ -288,6 +289,14 @@ class Scorer:
             if math.isfinite(period):
                 found[f"decorrelation_{name}"] = period
         return found
+
+
+def _quantiles(values: Values) -> list[float]:
+    """Return what stands for the distribution of values."""
+    if not values.size:
+        return []
+    found: list[float] = np.quantile(values, _QUANTILES).tolist()
+    return found
 
 
 def _scored(key: str, values: Values) -> dict[str, Values]:
