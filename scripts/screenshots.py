@@ -255,18 +255,16 @@ def _fine_tuning(folder: Path) -> None:
         viewer.window.resize(*_SIZE)
         _settle(1)
         dock.pairs.draw_button.click()
-        corners = ((12, 8, 118, 118), (132, 20, 240, 96), (130, 136, 248, 250))
+        corners = ((10, 8, 118, 118), (6, 148, 126, 232), (134, 18, 250, 78))
         viewer.layers.selection.active.add_rectangles(
             [[(t, x), (t, r), (b, r), (b, x)] for t, x, b, r in corners]
         )
         dock.pairs.add_button.click()
         _wait(lambda: not dock.pairs.is_busy)
-        viewer.layers["fine-tune regions"].visible = False
         _look_at(viewer, centre=(25.4, 25.4), width=54)
         _shoot(viewer, folder / "finetune_pairs.png")
 
-        dock.train.form.budget.setCurrentIndex(dock.train.form.budget.findData(0.0))
-        dock.train.form.minutes.setValue(2.0)
+        dock.train.form.budget.setCurrentIndex(dock.train.form.budget.findData(2.0))
         dock.train.form.name.setText("my-microscope")
         dock.train.start_button.click()
         curves = dock.train.watch.curves
@@ -280,9 +278,12 @@ def _fine_tuning(folder: Path) -> None:
 
 
 def _shoot(viewer, path: Path) -> None:  # type: ignore[no-untyped-def]
-    """Take a picture of the whole window."""
+    """Take a picture of the whole window, in few colours."""
+    from PIL import Image
+
     _settle(1)
-    viewer.window.screenshot(str(path), canvas_only=False, flash=False)
+    pixels = viewer.window.screenshot(canvas_only=False, flash=False)
+    Image.fromarray(pixels[..., :3]).quantize(256, kmeans=2).save(path, optimize=True)
     print(path)
 
 

@@ -164,6 +164,7 @@ class PairsPanel(QWidget):
         self._by_hand = True
         self._choice = replace(choice, regions=key_of(regions))
         self._viewer.layers.selection.active = regions
+        regions.visible = True  # the split has taken its place once there are pairs
         regions.mode = "add_rectangle"
         self._show()
 
@@ -188,6 +189,7 @@ class PairsPanel(QWidget):
         for layer in self._viewer.layers:
             if key_of(layer) == state.choice.regions:
                 layer.mode = "pan_zoom"
+                layer.visible = layer.metadata.get(KEY) != "regions"
         job = Job(
             "Making pairs",
             lambda cancel: pairing_events(requests, there, cancel=cancel),

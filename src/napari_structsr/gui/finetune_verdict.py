@@ -44,6 +44,7 @@ from napari_structsr.gui.models_offered import models_offered
 __all__ = ["VerdictPanel"]
 
 _METHODS = ("bicubic", "parent", "adapted")
+_LINE = 28  # pixels
 _DIGITS = {"psnr": 2, "ssim": 4, "gradient_error": 3}
 _BEST: dict[str, Callable[[Any], Any]] = {
     "psnr": max,
@@ -312,9 +313,13 @@ def _table() -> QTableWidget:
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
     table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    header = table.horizontalHeader()
-    if header is not None:
+    table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    header, names = table.horizontalHeader(), table.verticalHeader()
+    if header is not None and names is not None:  # an empty header is false
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        height = header.sizeHint().height()
-        table.setFixedHeight(height + len(_METHODS) * table.rowHeight(0) + 4)
+        last = QHeaderView.ResizeMode.ResizeToContents
+        header.setSectionResizeMode(len(MEASURE_TITLES) - 1, last)
+        header.setFixedHeight(_LINE)
+        names.setDefaultSectionSize(_LINE)
+    table.setFixedHeight((len(_METHODS) + 1) * _LINE + 4)
     return table

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Frame", "PairEntry", "PairRow", "pair_row"]
 
 _SHORT = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "meter": "m"}
+_MOVED = "the true image was moved"  # a note; said here with the unit of the world
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -151,13 +152,15 @@ def pair_row(entry: PairEntry) -> PairRow:
     sentences = [f"{height} × {width} measured pixels, ×{pair.factor}."]
     if known:
         sentences.append(
-            f"Moved by {shift} pixels of the high-resolution image{world} along y and "
-            f"x, scale {made.scale:.4f}, confidence {made.confidence:.2f}."
+            f"The high-resolution image was moved by {shift} of its pixels{world} "
+            f"along y and x, sure to {made.uncertainty:.2g}; scale {made.scale:.4f}, "
+            f"confidence {made.confidence:.2f}."
         )
     else:
         sentences.append("The two lie on each other as they are.")
     sentences.append(f"Gain {pair.gain:.3g}, offset {_signed(pair.offset, 3)}.")
-    sentences += [_sentence(note) for note in pair.notes]
+    notes = [note for note in pair.notes if not (known and note.startswith(_MOVED))]
+    sentences += [_sentence(note) for note in notes]
     return PairRow(
         name=entry.name,
         size=f"{height} × {width}",

@@ -74,11 +74,11 @@ class PairOverlays:
         layers[0].blending = "opaque"  # hides the image below it
         selection = set(self._viewer.layers.selection)
         active = self._viewer.layers.selection.active
+        self._shown[entry] = layers
         for layer in layers:
             self._viewer.layers.append(layer)
         self._viewer.layers.selection = selection
         self._viewer.layers.selection.active = active
-        self._shown[entry] = layers
         self._look(layers[0])
 
     def hide(self, entry: PairEntry) -> None:

@@ -80,15 +80,15 @@ class PairTable(QWidget):
         self, entries: Sequence[PairEntry], ticked: Sequence[int] = ()
     ) -> None:
         """Show pairs, and which of them lie over the image."""
-        before = self.rows()
-        self._entries = entries
+        if list(entries) != list(self._entries):
+            self._renew(entries)
         with signals_blocked(self.table):
-            self.table.clearSpans()
-            self.table.setRowCount(len(entries))
             for number, entry in enumerate(entries):
-                self._fill(number, entry, number in ticked)
-            for number in before:
-                self.table.selectRow(number)
+                item = self.table.item(number, 0)
+                if item is not None and entry.pair is not None:
+                    over = number in ticked
+                    state = Qt.CheckState.Checked if over else Qt.CheckState.Unchecked
+                    item.setCheckState(state)
         self.setVisible(bool(entries))
         lines = min(len(entries), _LINES) + 1
         self.table.setFixedHeight(_LINE * lines + 12)
@@ -98,15 +98,29 @@ class PairTable(QWidget):
         """Choose one pair."""
         self.table.selectRow(number)
 
-    def _fill(self, number: int, entry: PairEntry, ticked: bool) -> None:
+    def _renew(self, entries: Sequence[PairEntry]) -> None:
+        """Write all lines.
+
+        Not for a tick alone: its item would be replaced while it tells of the tick.
+        """
+        before = self.rows()
+        self._entries = list(entries)
+        with signals_blocked(self.table):
+            self.table.clearSpans()
+            self.table.setRowCount(len(entries))
+            for number, entry in enumerate(entries):
+                self._fill(number, entry)
+            for number in before:
+                self.table.selectRow(number)
+
+    def _fill(self, number: int, entry: PairEntry) -> None:
         """Write one line."""
         row = pair_row(entry)
         name = QTableWidgetItem(f"✕ {row.name}" if row.refused else row.name)
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         if not row.refused:
             name.setFlags(flags | Qt.ItemFlag.ItemIsUserCheckable)
-            state = Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
-            name.setCheckState(state)
+            name.setCheckState(Qt.CheckState.Unchecked)
         cells = [name, *map(QTableWidgetItem, (row.size, row.shift, row.confidence))]
         if row.refused:
             cells[1].setText(row.details)

@@ -243,8 +243,11 @@ def _entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
         )
     frame = request.frame
     if frame is not None:
-        first = pair.where.rows[0], pair.where.columns[0]
-        frame = replace(frame, first=tuple(frame.step * edge for edge in first))
+        y, x = (
+            (edge - axes[name].translate) / axes[name].scale + 0.5
+            for name, edge in zip("yx", pair.where.origin, strict=True)
+        )
+        frame = replace(frame, first=(y, x))
     return replace(entry, pair=pair, frame=frame)
 
 

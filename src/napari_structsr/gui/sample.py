@@ -2,8 +2,8 @@
 
 They are made from an image that ships in scikit-image (immunohistochemical staining of
 colonic glands, CC0), through the forward model that the models were trained to undo.
-The pair for fine-tuning is made through another one: its blur is wider and its noise
-stronger, as of a microscope that the models do not know.
+The pair for fine-tuning is made through another one: its blur is wider, as of a
+microscope that the models do not know.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["colour_sample", "pair_sample", "stack_sample"]
 _FOCUS = (3.0, 1.5, 0.0, 1.5, 3.0)  # blur of each plane, in fine pixels
 _PHOTONS = 4000.0
 _READ_NOISE = 0.004
-_WIDE = 0.9  # sigma of the unknown microscope, in its pixels
-_FEW_PHOTONS = 1200.0
+_WIDE = 1.0  # sigma of the unknown microscope, in its pixels
+_OTHER_PHOTONS = 3000.0
 _OFF = (1.3, -0.8)  # fine pixels that the stage was off between the two images
 _PIXEL = 0.2  # micrometers
 
@@ -81,7 +81,7 @@ def pair_sample() -> list[LayerDataTuple]:
     from scipy import ndimage
 
     fine = _membranes()
-    coarse = _measured(fine, blur=0, seed=7, psf_sigma=_WIDE, photons=_FEW_PHOTONS)
+    coarse = _measured(fine, blur=0, seed=7, psf_sigma=_WIDE, photons=_OTHER_PHOTONS)
     moved = ndimage.shift(fine, _OFF, order=3, mode="reflect")
     layers = (
         ("low resolution", coarse * 1500 + 400, _PIXEL),
