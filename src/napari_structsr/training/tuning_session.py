@@ -16,7 +16,6 @@ to do what is decided by `fine_tune`.
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,15 +50,13 @@ from napari_structsr.training.fine_tune_events import Previewed, Scored, TuningP
 from napari_structsr.training.pair_record import FieldPair
 from napari_structsr.training.parent_guard import ParentGuard
 from napari_structsr.training.state import TrainingState, adversarial_progress
+from napari_structsr.training.tuning_length import TuningLength
 from napari_structsr.training.tuning_recipe import tuning_recipe
 from napari_structsr.training.watch import Watch
 
 __all__ = ["TuningSession"]
 
 _WARM_UP = 30  # steps
-_LOOKS = 12  # scores of a fine-tuning, at least
-_LONGEST = 30.0  # seconds between two scores
-_MOST_STEPS = 500  # between two scores
 _WHERE = {
     "device",
     "precision",
@@ -107,7 +104,7 @@ class TuningSession:
         folder: Path,
     ) -> None:
         self.config, self.pairs, self.split = config, pairs, split
-        self.folder = folder
+        self.folder, self.length = folder, TuningLength.of(config)
         self.step, self.seconds, self.batch = 0, 0.0, config.batch
         self.bundle = folder / f"{config.name}-x{config.factor}.safetensors"
         self.parent = SRModel(model.card, model.network.state_dict())
@@ -148,26 +145,18 @@ class TuningSession:
             device=self.device,
         )
         self.curves = Curves(folder / "curves.csv")
-        self.watch = Watch(
-            f"the best weights so far are kept in {folder}; try fewer steps"
-        )
+        self.watch = Watch("the parent is as it was; try a lower rate or other pairs")
         self.best = BestWeights()
 
     @property
     def progress(self) -> float:
         """Share of the fine-tuning that is over."""
-        if self.config.minutes:
-            return self.seconds / (60 * self.config.minutes)
-        return self.step / (self.config.steps or 1)
+        return self.length.progress(self.step, self.seconds)
 
     @property
     def counted(self) -> tuple[int, int]:
         """What is done, and what there is to do, in steps or seconds."""
-        if self.config.minutes:
-            total = math.ceil(60 * self.config.minutes)
-            return min(int(self.seconds), total), total
-        total = self.config.steps or 1
-        return min(self.step, total), total
+        return self.length.counted(self.step, self.seconds)
 
     @property
     def tired(self) -> bool:
@@ -177,11 +166,7 @@ class TuningSession:
     @property
     def due(self) -> bool:
         """Whether it is time for scores."""
-        if self.config.minutes:
-            every = min(60 * self.config.minutes / _LOOKS, _LONGEST)
-            return self.seconds >= every * (self.best.seen + 1)
-        every = min(max(1, math.ceil((self.config.steps or 1) / _LOOKS)), _MOST_STEPS)
-        return self.step >= every * (self.best.seen + 1)
+        return self.length.due(self.step, self.seconds, seen=self.best.seen)
 
     def plan(self) -> TuningPlan:
         """Say what is going to be done."""
