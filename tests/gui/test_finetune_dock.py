@@ -178,7 +178,15 @@ def test_cancel_leaves_the_parent_and_a_run_that_can_be_removed(
     assert [run.name for run in tuning.train.runs.runs] == ["my-faithful"]
     again = FineTuneDock(viewer)  # as in a new session
     qtbot.addWidget(again)
-    assert [run.state for run in again.train.runs.runs] == ["stopped"]
+    (stopped,) = again.train.runs.runs
+    assert stopped.state == "stopped"
+    again.train.runs.buttons[0][0].click()  # go on
+    wait(qtbot, lambda: again.train.watch.bar.maximum() > 1)
+    assert again.train.runs.runs == []
+    assert f"{stopped.step} steps made before" in again.train.watch.message.text()
+    again.train.cancel_button.click()
+    wait(qtbot, lambda: not again.train.is_running)
+    tuning.train.refresh()
     tuning.train.form.name.setText("my-faithful")
     tuning.train.refresh()
     assert "listed below" in tuning.train.start_button.toolTip()

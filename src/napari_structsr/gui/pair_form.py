@@ -74,11 +74,11 @@ class PairForm(QWidget):
         self.factor = choice_combo("Factor", {n: (f"×{n}", "") for n in (2, 4)})
         self.factor.setToolTip("How much finer the pixels of the result will be.")
         self.psf = choice_combo("Point-spread function", _PSF)
-        self.aperture = _number("Numerical aperture", 0.05, 1.7, "NA ")
+        self.aperture = _number("Numerical aperture", 0.05, 1.7)
         self.aperture.setToolTip("Of the objective that takes the low-resolution image")
-        self.wavelength = _number("Wavelength", 200, 2000, "", " nm", digits=0)
+        self.wavelength = _number("Wavelength", 200, 2000, " nm", digits=0)
         self.wavelength.setSingleStep(10)
-        self.sigma = _number("Sigma", 0, 2, "", " px")
+        self.sigma = _number("Sigma", 0, 2, " px")
         self.sample = layer_combo(
             "Noise as in",
             "A low-quality image of your microscope: its noise is put on the computed "
@@ -143,19 +143,19 @@ class PairForm(QWidget):
             (self.regions, layers or alone),
             (self.factor, alone),
             (self._psf_row, alone),
+            (self.aperture, alone and choice.psf == "optics"),
+            (self.wavelength, alone and choice.psf == "optics"),
             (self.sample, alone),
         ):
             self._layout.setRowVisible(line, shown)
         self.swap_button.setVisible(layers)
-        self.aperture.setVisible(choice.psf == "optics")
-        self.wavelength.setVisible(choice.psf == "optics")
         self.sigma.setVisible(choice.psf == "given")
         self.hint.setText(state.hint)
         self.hint.setVisible(bool(state.hint))
         enable(self.swap_button, state.swap, "Swap low and high.")
 
     def _path(self, what: str) -> FileEdit:
-        """Make a choice of a file; its button asks for a folder with Shift."""
+        """Make a choice of a file or folder."""
         edit = FileEdit(mode=FileDialogMode.EXISTING_FILE, nullable=True)
         edit.choose_btn.text = "…"
         edit.choose_btn.native.setAccessibleName(f"Choose the {what}-resolution file")
@@ -163,7 +163,7 @@ class PairForm(QWidget):
             "A TIFF or OME-Zarr, or a folder of them: drop it here, or type its path."
         )
         folder = QToolButton()
-        folder.setText("🗀")
+        folder.setText("folder")
         folder.setToolTip("Choose a folder: of images, or an OME-Zarr.")
         folder.setAccessibleName(f"Choose the {what}-resolution folder")
         folder.clicked.connect(lambda: self._choose_folder(edit))
@@ -185,7 +185,7 @@ class PairForm(QWidget):
         grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
         self._layout.setFieldGrowthPolicy(grow)
         self._high_row = row(self.high, self.swap_button)
-        self._psf_row = row(self.psf, self.aperture, self.wavelength, self.sigma)
+        self._psf_row = row(self.psf, self.sigma)
         for title, widget in (
             ("Pairs from", self.kind),
             ("Low", self.low),
@@ -195,6 +195,8 @@ class PairForm(QWidget):
             ("Regions", self.regions),
             ("Factor", self.factor),
             ("Blur", self._psf_row),
+            ("NA", self.aperture),
+            ("Wavelength", self.wavelength),
             ("Noise as in", self.sample),
         ):
             self._layout.addRow(title, widget)
@@ -229,7 +231,6 @@ def _number(
     name: str,
     least: float,
     most: float,
-    prefix: str,
     suffix: str = "",
     *,
     digits: int = 2,
@@ -241,7 +242,6 @@ def _number(
     box.setDecimals(digits)
     box.setRange(least, most)
     box.setSingleStep(0.05)
-    box.setPrefix(prefix)
     box.setSuffix(suffix)
     box.setKeyboardTracking(False)
     return box
