@@ -16,6 +16,14 @@ settings.register_profile("patient", deadline=None, print_blob=True)
 settings.load_profile("patient")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_models_of_the_developer(tmp_path_factory):
+    """Let tests see the models that ship, and none that were accepted before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STRUCTSR_MODELS", str(tmp_path_factory.mktemp("models")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def truth():
     """Return a floating cell, in 0..1, shape (192, 224)."""
