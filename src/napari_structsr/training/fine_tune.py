@@ -36,6 +36,7 @@ from napari_structsr.training.fine_tune_events import (
     TuningPlan,
 )
 from napari_structsr.training.pair_record import FieldPair
+from napari_structsr.training.tuned_calibration import tuned_calibration
 from napari_structsr.training.tuned_cards import tuned_card
 from napari_structsr.training.tuning_session import TuningSession
 from napari_structsr.training.verdict import Verdict, judge
@@ -177,7 +178,8 @@ def _run(
     if not session.best.weights:
         yield from session.score()
         session.save()
-    verdict = _finish(session)
+    verdict, note = _finish(session)
+    yield Noted(note)
     yield Finished(session.bundle, verdict)
 
 
@@ -215,8 +217,8 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _finish(session: TuningSession) -> Verdict:
-    """Judge the best weights and write them down."""
+def _finish(session: TuningSession) -> tuple[Verdict, str]:
+    """Judge the best weights and write them down; say what became of the trust map."""
     network = session.guard.network
     network.load_state_dict(session.best.weights)
     network.half().float()  # what is judged is what the file holds
@@ -230,6 +232,13 @@ def _finish(session: TuningSession) -> Verdict:
     verdict = judge(scores, belonging=validation.belonging, drift=drift)
     card = tuned_card(session, verdict)
     weights = {name: value.cpu() for name, value in network.state_dict().items()}
+    calibration, note = tuned_calibration(
+        SRModel(card, weights),
+        session.pairs,
+        session.split,
+        parent=session.parent.card.calibration,
+    )
+    card = card.model_copy(update={"calibration": calibration})
     write_bundle(session.bundle, card.model_dump(exclude={"sha256"}), weights)
     session.note("finished", recommended=verdict.recommended, sentence=verdict.sentence)
-    return verdict
+    return verdict, note
