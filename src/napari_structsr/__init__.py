@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from napari_structsr.io.source import open_source
     from napari_structsr.io.tiff_sink import TiffSink
     from napari_structsr.io.zarr_sink import OmeZarrSink
+    from napari_structsr.models.calibration import read_calibration
     from napari_structsr.models.model import SRModel
     from napari_structsr.training.config import read_recipe
+    from napari_structsr.training.field_pairs import field_pair, high_only_pair
+    from napari_structsr.training.fine_tune import fine_tune
+    from napari_structsr.training.fine_tune_config import FineTuneConfig
     from napari_structsr.training.loop import train
     from napari_structsr.training.settings import TrainingSettings
 
@@ -41,6 +45,7 @@ except PackageNotFoundError:
 
 _HOMES = {
     "Cancel": "engine.events",
+    "FineTuneConfig": "training.fine_tune_config",
     "ForwardModel": "imaging.forward",
     "InspectSettings": "engine.inspection",
     "Inspection": "engine.inspection",
@@ -53,10 +58,14 @@ _HOMES = {
     "TrainingSettings": "training.settings",
     "UpscaleSettings": "engine.settings",
     "error_maps": "engine.error_maps",
+    "field_pair": "training.field_pairs",
+    "fine_tune": "training.fine_tune",
+    "high_only_pair": "training.field_pairs",
     "list_models": "engine.catalogue",
     "load_model": "engine.catalogue",
     "open_source": "io.source",
     "plan": "engine.upscale",
+    "read_calibration": "models.calibration",
     "read_recipe": "training.config",
     "refine": "imaging.refinement",
     "result_of": "engine.events",
@@ -67,6 +76,7 @@ _HOMES = {
 __all__ = [
     "MAPS",
     "Cancel",
+    "FineTuneConfig",
     "ForwardModel",
     "InspectSettings",
     "Inspection",
@@ -78,10 +88,14 @@ __all__ = [
     "TrainingSettings",
     "UpscaleSettings",
     "error_maps",
+    "field_pair",
+    "fine_tune",
+    "high_only_pair",
     "list_models",
     "load_model",
     "open_source",
     "plan",
+    "read_calibration",
     "read_recipe",
     "refine",
     "result_of",
