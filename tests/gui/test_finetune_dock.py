@@ -165,7 +165,7 @@ def test_cancel_leaves_the_parent_and_a_run_that_can_be_removed(
     tuning.train.start_button.click()
     assert "under way" in tuning.train.start_button.toolTip()
     watch = tuning.train.watch
-    wait(qtbot, lambda: bool(watch.curves.lines("psnr")["adapted"]))
+    wait(qtbot, lambda: watch.bar.value() > 0)
 
     tuning.train.pause_button.click()
     assert tuning.train.pause_button.text() == "Resume"

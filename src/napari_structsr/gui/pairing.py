@@ -8,7 +8,7 @@ planes and rectangles of the engine.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from napari_structsr.engine.events import (
     Progressed,
     Started,
 )
-from napari_structsr.errors import StructsrError
+from napari_structsr.errors import SourceError, StructsrError
 from napari_structsr.gui.error_runs import key_of
 from napari_structsr.gui.layers import KEY, why_not
 from napari_structsr.gui.pair_entry import Frame, PairEntry
@@ -206,6 +206,7 @@ def pairing_events(
 def _entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
     """Make one pair, or say why not."""
     from napari_structsr.training.field_pairs import field_pair, high_only_pair
+    from napari_structsr.training.pair_checks import twin_of
 
     axes = (request.low or request.high).spec.axes
     entry = PairEntry(
@@ -232,14 +233,10 @@ def _entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
             )
     except StructsrError as error:
         return replace(entry, refused=str(error))
-    twin = next(
-        (one for one in there if one.pair and _same(one.pair, pair)),
-        None,
-    )
+    twin = twin_of(pair, [one.pair for one in there if one.pair is not None])
     if twin is not None:
         return replace(
-            entry,
-            refused=f"these are the same pixels as in {twin.name}; draw another region",
+            entry, refused=f"it holds the same pixels as {twin}; draw another region"
         )
     frame = request.frame
     if frame is not None:
@@ -249,11 +246,6 @@ def _entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
         )
         frame = replace(frame, first=(y, x))
     return replace(entry, pair=pair, frame=frame)
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Tell whether two pairs hold the same pixels."""
-    return bool(one.fingerprint == other.fingerprint)
 
 
 def _layer_requests(viewer: Viewer, state: PairsState) -> list[PairRequest]:
@@ -350,29 +342,45 @@ def _path(layer: Layer | None) -> str | None:
 def _file_requests(choice: PairsChoice) -> list[PairRequest]:
     """Return a request for each pair of files."""
     lows, highs = (_files(Path(text)) for text in (choice.low_path, choice.high_path))
-    if len(lows) != len(highs):
-        raise StructsrError(
-            f"{choice.low_path} holds {len(lows)} images, {choice.high_path} "
-            f"{len(highs)}; give folders whose images belong together in the order of "
-            "their names"
-        )
-    if not lows:
-        raise StructsrError(
-            f"there is no image in {choice.low_path}; TIFF and OME-Zarr are read"
-        )
     return [
         PairRequest(
-            name=low.name.split(".")[0],
+            name=_stem(low),
             low=open_source(low),
             high=open_source(high),
             paths=(str(low), str(high)),
         )
-        for low, high in zip(lows, highs, strict=True)
+        for low, high in _matched(lows, highs)
     ]
+
+
+def _matched(
+    lows: Sequence[Path], highs: Sequence[Path]
+) -> Iterable[tuple[Path, Path]]:
+    """Match files by name without ending, else by order if there are as many."""
+    by_name = [{_stem(file): file for file in files} for files in (lows, highs)]
+    names = [set(files) for files in by_name]
+    if names[0] == names[1]:
+        return [(by_name[0][name], by_name[1][name]) for name in by_name[0]]
+    if len(lows) == len(highs) and not names[0] & names[1]:
+        return zip(lows, highs, strict=True)
+    alone = sorted(names[0] ^ names[1])
+    raise SourceError(
+        f"there are {len(lows)} low- and {len(highs)} high-resolution images, and some "
+        f"have no partner: {', '.join(alone[:5])}{', …' * (len(alone) > 5)}; give "
+        "images that belong together the same name"
+    )
+
+
+def _stem(path: Path) -> str:
+    """Return the name of a file without any ending."""
+    return path.name.split(".")[0]
 
 
 def _files(path: Path) -> list[Path]:
     """Return a file, or the images in a folder, by name."""
     if path.is_file() or path.suffix == ".zarr" or (path / "zarr.json").exists():
         return [path]
-    return sorted(entry for entry in path.iterdir() if entry.suffix.lower() in _ENDINGS)
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in _ENDINGS)
+    if not found:
+        raise SourceError(f"there is no image in {path}; TIFF and OME-Zarr are read")
+    return found

@@ -35,7 +35,7 @@ KINDS: dict[Kind, tuple[str, str]] = {
     "files": (
         "Files or folders",
         "A low- and a high-resolution file, or two folders whose files belong together "
-        "in the order of their names.",
+        "by their names, or else by the order of these.",
     ),
     "high": (
         "High resolution only",
