@@ -26,13 +26,13 @@ from napari_structsr.gui.layers import KEY, free_name
 from napari_structsr.gui.pair_entry import PairEntry
 from napari_structsr.gui.pair_form import PairForm
 from napari_structsr.gui.pair_overlay import PairOverlays
-from napari_structsr.gui.pair_table import PairTable
-from napari_structsr.gui.pairing import (
-    pairing_events,
+from napari_structsr.gui.pair_requests import (
     region_counts,
     requests_of,
     tune_images,
 )
+from napari_structsr.gui.pair_table import PairTable
+from napari_structsr.gui.pairing import pairing_events
 from napari_structsr.gui.pairs_state import (
     PairsChoice,
     PairsState,

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from napari_structsr.gui.pairing import PairRequest
+    from napari_structsr.gui.pair_requests import PairRequest
     from napari_structsr.training.field_pairs import FieldPair
 
 __all__ = ["Frame", "PairEntry", "PairRow", "pair_row"]
