@@ -24,6 +24,8 @@ from napari_structsr.io.zarr_sink import OmeZarrSink, check_folder
 
 __all__ = ["MapStores"]
 
+_SHARD = 1024  # pixels; all maps of a tile are in memory at once
+
 
 class MapStores:
     """The maps of one inspection.
@@ -69,7 +71,8 @@ class MapStores:
         check_folder(folder if folder.exists() else folder.parent, self.nbytes)
         for key, spec in specs.items():
             self._paths[key] = path = folder / f"{key}.ome.zarr"
-            sink = self._sinks[key] = OmeZarrSink(path, overwrite=overwrite)
+            sink = OmeZarrSink(path, overwrite=overwrite, shard=_SHARD)
+            self._sinks[key] = sink
             if not overwrite and self._is_finished(path):
                 self._finished.add(key)
             elif folder.exists():
