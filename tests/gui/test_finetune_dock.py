@@ -132,6 +132,7 @@ def test_the_whole_way(viewer, tuning, qtbot, models, notifications):
     verdict = tuning.verdict
     scores = [verdict.table.item(2, column).text() for column in range(3)]
     assert all(scores)
+    assert "expected error" in verdict.notes.text()  # two regions calibrate nothing
     again = FineTuneDock(viewer)  # as in a new session
     qtbot.addWidget(again)
     again.train.runs.buttons[0][0].click()
@@ -358,7 +359,11 @@ def test_saved_config_is_what_the_command_reads(viewer, tuning, qtbot, tmp_path)
     tuning.train.save_config(path)
     wait(qtbot, path.exists)
 
-    config = read_fine_tuning(path)
+    moved = tmp_path / "cluster"
+    moved.mkdir()
+    for file in [path, *tmp_path.glob("*.zarr")]:
+        file.rename(moved / file.name)
+    config = read_fine_tuning(moved / path.name)
     (files,) = config.pairs
     assert files.region == (10, 90, 10, 90)
     from napari_structsr.io.source import open_source

@@ -97,7 +97,7 @@ class FineTuneDock(QWidget):
 
     def _show_verdict(self, folder: Path, verdict: Any) -> None:
         """Show how the training ended."""
-        self.verdict.show_verdict(folder, verdict)
+        self.verdict.show_verdict(folder, verdict, self.train.watch.notes)
         self._come_to_verdict()
 
     def _show_run(self, run: RunSummary) -> None:

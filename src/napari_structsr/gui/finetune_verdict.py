@@ -7,7 +7,7 @@ user, to be taken to another machine and back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ class VerdictPanel(QWidget):
         self._job: Job | None = None
         self.table = _table()
         self.sentence = sentence()
+        self.notes = sentence()
         self.accept_button = QPushButton("Accept")
         self.discard_button = QPushButton("Discard")
         self.models = choice_combo("Your models", {})
@@ -80,6 +81,7 @@ class VerdictPanel(QWidget):
         layout.setContentsMargins(4, 0, 4, 4)
         layout.addWidget(self.table)
         layout.addWidget(self.sentence)
+        layout.addWidget(self.notes)
         layout.addWidget(row(self.accept_button, self.discard_button))
         layout.addWidget(sentence("Your models"))
         layout.addWidget(self.models)
@@ -105,9 +107,21 @@ class VerdictPanel(QWidget):
         """The fine-tuning that is to be decided about."""
         return self._folder
 
-    def show_verdict(self, folder: Path, verdict: Any) -> None:
-        """Show how a fine-tuning did; `verdict` is a `Verdict`."""
+    def show_verdict(self, folder: Path, verdict: Any, notes: Sequence[str]) -> None:
+        """Show how a fine-tuning did.
+
+        Parameters
+        ----------
+        folder
+            Of the fine-tuning.
+        verdict
+            A `Verdict`.
+        notes
+            What else it said.
+        """
         self._show(folder, verdict.scores, verdict.recommended, verdict.sentence)
+        self.notes.setText("\n".join(f"• {note}" for note in notes))
+        self.notes.setVisible(bool(notes))
 
     def show_run(self, run: RunSummary) -> None:
         """Show how a fine-tuning of an earlier session did."""
@@ -125,6 +139,7 @@ class VerdictPanel(QWidget):
         self._folder, self._recommended = None, False
         self._confirming = False
         self.table.hide()
+        self.notes.hide()
         self.sentence.setText(
             "Once a training has finished, its scores on the regions that taught "
             "nothing stand here."
@@ -171,6 +186,7 @@ class VerdictPanel(QWidget):
         """Show scores and the verdict."""
         self._folder, self._recommended = folder, recommended
         self._confirming = False
+        self.notes.hide()
         self.sentence.setText(f"{'✓' if recommended else '✕'} {text}")
         for column, (measure, digits) in enumerate(_DIGITS.items()):
             values = {name: row_[measure] for name, row_ in scores.items()}

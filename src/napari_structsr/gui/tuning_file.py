@@ -71,7 +71,8 @@ def save_fine_tuning(
         if file is not None:
             return file
         if id(source) not in written:
-            written[id(source)] = str(_write(source, path, len(written) + 1))
+            target = _write(source, path, len(written) + 1)
+            written[id(source)] = target.name  # beside the file, wherever it goes
         return written[id(source)]
 
     requests = [entry.request for entry in entries if entry.request is not None]

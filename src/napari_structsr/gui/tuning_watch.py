@@ -27,11 +27,19 @@ _IMAGES = ("measured", "bicubic", "parent", "adapted", "truth")
 
 
 class TuningWatch(QWidget):
-    """Follows one fine-tuning to its end and keeps what it has shown."""
+    """Follows one fine-tuning to its end and keeps what it has shown.
+
+    Attributes
+    ----------
+    notes
+        What the run has said besides scores, in sentences.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._by_time = True
+        self._run: TuningRun | None = None
+        self.notes: list[str] = []
         self.bar = QProgressBar()
         self.bar.setAccessibleName("Progress of the training")
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -46,6 +54,7 @@ class TuningWatch(QWidget):
 
     def follow(self, run: TuningRun) -> None:
         """Show what a run says."""
+        self._run, self.notes = run, []
         self.curves.begin("seconds")
         self.preview.hide()
         self.bar.show()
@@ -88,7 +97,10 @@ class TuningWatch(QWidget):
     def _hear(self, event: Event) -> None:
         """Show scores, a preview, or a line."""
         if isinstance(event, Noted):
-            self.say(f"{_capital(event.message)}.")
+            text = f"{_capital(event.message)}."
+            self.say(text)
+            if self._run is None or not self._run.is_paused:
+                self.notes.append(text)
             return
         from napari_structsr.training.fine_tune_events import Previewed, Scored
 
