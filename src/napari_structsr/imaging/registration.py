@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from napari_structsr.imaging.registration_fit import (
     Fit,
@@ -37,17 +38,17 @@ Image = npt.NDArray[np.floating[Any]]
 TOLERANCE = 0.1
 """Pixels of the coarser image within which an answer is given, or none."""
 
-_SMALLEST = 32
-_LARGEST = 1024  # pixels along a side that are looked at; more add no precision
+_SMALLEST = 32  # pixels of the coarser image along a side
+_LARGEST = 768  # pixels along a side that are looked at; more add no precision
 _SCALES = 0.022
 _COARSE = (4.0, 2.0, 1.0)  # widths of the search, in multiples of the finest
 _CLEAR = 0.6  # a place is not searched again more finely below this rivalry
 _WIDTHS = (2.0, 1.4, 0.7)  # widths of the last fit; which is best depends on noise
 _AMBIGUOUS = 0.9
 _LEAST_SHARED = 0.08
-_SIGMAS = 2.2  # standard errors within the tolerance
+_SIGMAS = 2.6  # standard errors within the tolerance
 _BEND_SIGMAS = 3.0
-_WAYS = 3  # places that are tried, the best one first
+_WAYS = 2  # places that are tried, the best one first
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,11 @@ def register(
     if moving.shape != fixed.shape or moving.ndim != 2:
         raise ValueError(f"two planes of one shape, not {moving.shape}, {fixed.shape}")
     side = min(fixed.shape)
-    if side < _SMALLEST:
+    least = round(_SMALLEST * max(1.0, coarseness))
+    if side < least:
         return _refusal(
             f"{fixed.shape[0]} x {fixed.shape[1]} pixels are too few to lay two "
-            f"images on each other; at least {_SMALLEST} x {_SMALLEST} are needed"
+            f"images on each other; at least {least} x {least} are needed"
         )
     window, offset = _window(moving, fixed)
     one, other = View.of(moving[window]), View.of(fixed[window])
@@ -163,7 +165,10 @@ def apply(registration: Registration, image: Image) -> npt.NDArray[np.float64]:
     finite = np.isfinite(values)
     if finite.all():
         return warped(values, pose)
-    moved = warped(np.where(finite, values, values[finite].mean()), pose)
+    nearest = ndimage.distance_transform_edt(
+        ~finite, return_distances=False, return_indices=True
+    )
+    moved = warped(values[tuple(nearest)], pose)
     return np.where(
         warped(finite.astype(np.float64), pose, order=1) > 0.99, moved, np.nan
     )
@@ -239,7 +244,26 @@ class _Task:
             if found is not None:
                 finals.append((found, views, width * self.fine))
                 pose = found.pose
-        return min(finals, key=lambda final: final[0].errors[0], default=None)
+        return _surest(finals)
+
+
+def _surest(
+    finals: list[tuple[Fit, tuple[View, View], float]],
+) -> tuple[Fit, tuple[View, View], float] | None:
+    """Return the surest of some fits; what the next one says differently is error."""
+    ranked = sorted(finals, key=lambda final: final[0].errors[0])
+    if len(ranked) < 2:
+        return ranked[0] if ranked else None
+    (best, views, fine), (other, *_) = ranked[:2]
+    apart = [
+        abs(one - two)
+        for one, two in zip(best.pose.shift, other.pose.shift, strict=True)
+    ]
+    errors = (
+        math.hypot(best.errors[0], max(apart) / 2),
+        math.hypot(best.errors[1], abs(best.pose.scale - other.pose.scale) / 2),
+    )
+    return replace(best, errors=errors), views, fine
 
 
 def _judged(

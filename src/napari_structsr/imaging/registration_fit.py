@@ -6,9 +6,9 @@ Three things keep the answer unbiased and its stated error honest:
   is left after the registration is noise, not structure.
 * Curvature is the product of the slopes of *different* images. Their noise is
   independent and cancels; in the square of one image's slope it would pass for detail.
-* The error is taken from how far blocks of the image pull in different directions (a
-  sandwich estimate), and so knows of noise, of content that runs along one direction,
-  of warps and of moving things alike.
+* The error is taken from how far the answer moves when blocks of the image are left out
+  (a jackknife), and so knows of noise, of content that runs along one direction, of
+  warps, of moving things and of too little content alike.
 """
 
 from __future__ import annotations
@@ -273,19 +273,15 @@ class _System:
         residual -= (weight * residual).sum()
         slopes = [_slopes(image, rows, columns) for image in (moved, fixed)]
         one, other = (part.reshape(4, -1) for part in slopes)
-        flat = weight.ravel()
-        product = (one * flat) @ other.T
-        self.crossed = (product + product.T) / 2
-        self.own = ((one * flat) @ one.T + (other * flat) @ other.T) / 2
-        pulls = (one + other) / 2 * (flat * residual.ravel())
-        blocks = _blocks(weight.shape, fine)
-        count = int(blocks.max()) + 1
-        each = np.stack([np.bincount(blocks, pull, count) for pull in pulls])
-        share = np.bincount(blocks, flat, count)
-        self.pull = each.sum(axis=1)
-        apart = each - np.outer(self.pull, share)
-        used = max(2, int((share > 0.2 / count).sum()))
-        self.spread = apart @ apart.T * (used / (used - 1))
+        self._one, self._other = (part.reshape(4, -1) for part in slopes)
+        self._weight = weight.ravel()
+        self._blocks = _blocks(weight.shape, fine)
+        one, other = self._one * self._weight, self._other * self._weight
+        self.crossed = one @ self._other.T
+        self.crossed = (self.crossed + self.crossed.T) / 2
+        self.own = (one @ self._one.T + other @ self._other.T) / 2
+        self._pulls = (one + other) / 2 * residual.ravel()
+        self.pull = self._pulls.sum(axis=1)
 
     def shared(self, free: int) -> float:
         """Return the least share of slope that is common, over all directions."""
@@ -303,10 +299,23 @@ class _System:
         return found
 
     def errors(self, free: int) -> Image:
-        """Return the standard errors of the first `free` unknowns."""
-        inverse = linalg.pinv(self.crossed[:free, :free])
-        variance = np.diag(inverse @ self.spread[:free, :free] @ inverse)
-        return np.sqrt(np.maximum(variance, 0))
+        """Return the standard errors of the first `free` unknowns, by a jackknife.
+
+        Blocks without structure change nothing, and count as little.
+        """
+        blocks, count = self._blocks, int(self._blocks.max()) + 1
+        curves = np.empty((count, free, free))
+        pulls = np.empty((count, free))
+        for i in range(free):
+            pulls[:, i] = self.pull[i] - np.bincount(blocks, self._pulls[i], count)
+            for j in range(i, free):
+                both = self._one[i] * self._other[j] + self._one[j] * self._other[i]
+                part = np.bincount(blocks, self._weight * both / 2, count)
+                curves[:, i, j] = curves[:, j, i] = self.crossed[i, j] - part
+        steps = -np.einsum("bij,bj->bi", np.linalg.pinv(curves), pulls)
+        whole = -linalg.pinv(self.crossed[:free, :free]) @ self.pull[:free]
+        found: Image = np.sqrt(((steps - whole) ** 2).sum(axis=0))
+        return found
 
 
 def _slopes(image: Image, rows: Image, columns: Image) -> Image:

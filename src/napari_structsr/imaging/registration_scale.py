@@ -18,8 +18,10 @@ Image = npt.NDArray[np.floating[Any]]
 
 _WIDEST = 2.3
 _STEP = 1.03
+_WIDTHS = 50  # of the band across an image
 _CLEAR = 0.8  # rivalry below which a scale is looked at closely
 _TRIES = 3
+_SURE = 0.5  # pixels; images of different things are at 1 and beyond
 _SMALLEST = 48  # pixels along a side
 
 
@@ -46,7 +48,7 @@ def scale_hint(moving: Image, fixed: Image, *, coarseness: float = 1.0) -> float
         place = search(
             views[0],
             views[1],
-            fine=2.8 * max(1.0, coarseness),
+            fine=max(2.8, coarseness, min(parts[0].shape) / _WIDTHS),
             limit=min(parts[0].shape) / 4,
         )
         found.append((place.rival, float(scale)))
@@ -55,7 +57,7 @@ def scale_hint(moving: Image, fixed: Image, *, coarseness: float = 1.0) -> float
         if rival > _CLEAR or parts is None:
             break
         near = register(*parts, with_scale=True, coarseness=coarseness)
-        if near.refused is None:
+        if near.uncertainty < _SURE:
             return scale * near.scale
     return None
 

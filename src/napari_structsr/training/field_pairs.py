@@ -28,6 +28,7 @@ from napari_structsr.imaging.registration import UNMOVED, Registration
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import Line, Luminance, Resampled
 from napari_structsr.training.pair_checks import (
+    check_common,
     check_detail,
     check_pixels,
     content_key,
@@ -54,7 +55,6 @@ __all__ = [
     "widefield_sigma",
 ]
 
-_LEAST_CORRELATION = 0.2  # of a pair that was not registered
 _NOTABLE_SCALE = 3e-4
 
 Pixels = npt.NDArray[np.float32]
@@ -136,12 +136,10 @@ def field_pair(
     else:
         moved = UNMOVED
     seen = observe(truth, values, factor=grid.factor, move=False)
-    if abs(seen.correlation) < _LEAST_CORRELATION and not register:
-        raise TrainingError(
-            "the two images have nothing in common at their coordinates (correlation "
-            f"{seen.correlation:.2f}); register them, or correct their places"
-        )
-    check_detail(values, _binned(truth, grid.factor))
+    again = _binned(truth, grid.factor)
+    if not register:
+        check_common(values, again)
+    check_detail(values, again)
     if seen.gain < 0:
         notes.append("bright and dark are exchanged between the images; this is undone")
     rows, columns = ((part.start, part.stop) for part in area)

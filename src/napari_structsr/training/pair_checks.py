@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,15 @@ from napari_structsr.engine.statistics import finite_samples
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.registration_scale import scale_hint
 from napari_structsr.io.source import Source
+from napari_structsr.training.pair_record import FieldPair
 
 __all__ = [
+    "check_common",
     "check_detail",
     "check_pixels",
     "content_key",
     "refuse_registration",
+    "twin_of",
 ]
 
 Image = npt.NDArray[Any]
@@ -36,6 +40,8 @@ _PLATEAU = 3.0  # times as many pixels at the top as at the level below
 _FLAT = 1.5  # deviation of a smoothed image, in units of what noise leaves
 _SMOOTH = 3.0  # pixels
 _TOO_SHARP = 1.3
+_MIDDLE = (1.4, 4.0)  # measured pixels; finer there is noise, coarser mere shading
+_LEAST_CORRELATION = 0.2
 
 
 def content_key(source: Source) -> str:
@@ -46,6 +52,13 @@ def content_key(source: Source) -> str:
         for block in blocks:
             digest.update(np.ascontiguousarray(block).tobytes())
     return digest.hexdigest()[:16]
+
+
+def twin_of(pair: FieldPair, others: Iterable[FieldPair]) -> str | None:
+    """Return the name of a pair with the same pixels."""
+    return next(
+        (other.name for other in others if other.fingerprint == pair.fingerprint), None
+    )
 
 
 def check_pixels(pixels: Image, name: str, intensity: Intensity) -> str | None:
@@ -134,6 +147,28 @@ def check_detail(measured: Image, again: Image) -> None:
             "the high-resolution image shows less detail than the low-resolution one "
             f"({abs(large / small):.2g} of its contrast in small structures); low and "
             "high may be swapped: exchange them, or correct their pixel sizes"
+        )
+
+
+def check_common(measured: Image, again: Image) -> None:
+    """Refuse images that show different things, where none was moved.
+
+    Parameters
+    ----------
+    measured, again
+        As in `check_detail`.
+
+    Raises
+    ------
+    TrainingError
+        If their structures have nothing to do with each other.
+    """
+    one, other = (_band(image, *_MIDDLE).ravel() for image in (measured, again))
+    correlation = float(np.corrcoef(one, other)[0, 1])
+    if not abs(correlation) > _LEAST_CORRELATION:
+        raise TrainingError(
+            "the two images have nothing in common at their coordinates (correlation "
+            f"{correlation:.2f}); register them, or correct their places"
         )
 
 

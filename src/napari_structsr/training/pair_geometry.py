@@ -252,7 +252,7 @@ def still_covered(
     asked = [part.stop - part.start for part in area]
     spans = []
     for line, size, theirs in zip(lines, asked, high.spec.axes.plane, strict=True):
-        first, last = _covered(line, size * factor, theirs)
+        first, last = _covered(line, size * factor, theirs, slack=0.5)
         spans.append((-(-first // factor), last // factor))
     left = [last - first for first, last in spans]
     if min(left) < SMALLEST:
@@ -269,10 +269,15 @@ def _refuse_overlap(left: list[int], asked: list[int]) -> NoReturn:
     )
 
 
-def _covered(line: Line, mine: int, theirs: int) -> tuple[int, int]:
-    """Return the first and last + 1 pixel whose whole area the other image shows."""
-    first = math.ceil((-0.5 - line.start) / line.step + 0.5 - 1e-6)
-    last = math.floor((theirs - 0.5 - line.start) / line.step + 0.5 + 1e-6)
+def _covered(
+    line: Line, mine: int, theirs: int, *, slack: float = 1e-6
+) -> tuple[int, int]:
+    """Return the first and last + 1 pixel that the other image shows.
+
+    As much as `slack` of a pixel may lie outside.
+    """
+    first = math.ceil((-0.5 - line.start) / line.step + 0.5 - slack)
+    last = math.floor((theirs - 0.5 - line.start) / line.step + 0.5 + slack)
     return max(0, first), min(mine, last)
 
 

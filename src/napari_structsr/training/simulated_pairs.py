@@ -124,8 +124,9 @@ def high_only_pair(
             f"nothing is known of the noise: {light:.4g} photons at full light are "
             "assumed"
         )
-    measured = model.measure(
-        torch.from_numpy(truth)[None, None],
+    image = torch.from_numpy(truth)[None, None]
+    measured = model(image).clamp_max(0) + model.measure(  # 0 need not be dark
+        image,
         photons=light,
         read_noise=dark,
         generator=torch.Generator().manual_seed(seed),

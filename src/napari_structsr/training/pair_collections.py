@@ -1,0 +1,152 @@
+"""Many pairs at once: all planes of two stacks, or all files of two folders.
+
+What is refused does not end the rest; its sentence is kept beside what was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from napari_structsr.errors import StructsrError, TrainingError
+from napari_structsr.io.source import Source, open_source
+from napari_structsr.training.field_pairs import field_pair
+from napari_structsr.training.pair_checks import twin_of
+from napari_structsr.training.pair_record import FieldPair
+
+__all__ = ["Collected", "folder_pairs", "whole_pairs"]
+
+_Item = TypeVar("_Item")
+_ENDINGS = (".tif", ".tiff", ".zarr")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What became of many pairs.
+
+    Parameters
+    ----------
+    pairs
+        Those that can be learnt from.
+    refused
+        Name and reason of the others.
+    """
+
+    pairs: tuple[FieldPair, ...]
+    refused: tuple[tuple[str, str], ...]
+
+
+def whole_pairs(
+    low: Source,
+    high: Source,
+    *,
+    planes: Sequence[tuple[int, ...]] | None = None,
+    factor: int | None = None,
+    register: bool = True,
+) -> Collected:
+    """Make a pair of every plane of two images.
+
+    Parameters
+    ----------
+    low, high, factor, register
+        As in `field_pair`.
+    planes
+        Indices along the looped axes of `low`; all by default.
+    """
+    chosen = list(low.spec.axes.planes()) if planes is None else planes
+
+    def pair(plane: tuple[int, ...], name: str) -> FieldPair:
+        """Make one."""
+        return field_pair(
+            low, high, plane=plane, factor=factor, register=register, name=name
+        )
+
+    loops = low.spec.axes.loops
+    names = [
+        " ".join(
+            [
+                low.spec.name,
+                *(f"{a.name}{n}" for a, n in zip(loops, plane, strict=True)),
+            ]
+        )
+        for plane in chosen
+    ]
+    return _collected(pair, zip(chosen, names, strict=True))
+
+
+def folder_pairs(
+    low: Path, high: Path, *, factor: int | None = None, register: bool = True
+) -> Collected:
+    """Make a pair of every two files that belong together, first planes.
+
+    Parameters
+    ----------
+    low, high
+        Folders. Files belong together by name without ending, or else, if there are as
+        many in both, by the order of their names.
+    factor, register
+        As in `field_pair`.
+
+    Raises
+    ------
+    TrainingError
+        If files do not belong together.
+    """
+    lows, highs = ({_stem(file): file for file in _files(path)} for path in (low, high))
+    if lows.keys() == highs.keys():
+        matched = [(lows[stem], highs[stem]) for stem in lows]
+    elif not lows.keys() & highs.keys() and len(lows) == len(highs):
+        matched = list(zip(lows.values(), highs.values(), strict=True))
+    else:
+        alone = sorted(lows.keys() ^ highs.keys())
+        raise TrainingError(
+            f"{low} holds {len(lows)} images and {high} {len(highs)}, and some have no "
+            f"partner: {', '.join(alone[:5])}{', ...' * (len(alone) > 5)}; give images "
+            "that belong together the same name"
+        )
+
+    def pair(files: tuple[Path, Path], name: str) -> FieldPair:
+        """Make one."""
+        sources = [open_source(file) for file in files]
+        return field_pair(*sources, factor=factor, register=register, name=name)
+
+    return _collected(pair, ((files, _stem(files[0])) for files in matched))
+
+
+def _collected(
+    make: Callable[[_Item, str], FieldPair], items: Iterable[tuple[_Item, str]]
+) -> Collected:
+    """Make pairs, keep what is refused, and refuse those that are there already."""
+    pairs: list[FieldPair] = []
+    refused = []
+    for item, name in items:
+        try:
+            pair = make(item, name)
+        except StructsrError as error:
+            refused.append((name, str(error)))
+            continue
+        twin = twin_of(pair, pairs)
+        if twin is None:
+            pairs.append(pair)
+        else:
+            refused.append((name, f"it holds the same pixels as {twin}; leave it out"))
+    return Collected(tuple(pairs), tuple(refused))
+
+
+def _files(folder: Path) -> list[Path]:
+    """List the images of a folder by name."""
+    if not folder.is_dir():
+        raise TrainingError(f"{folder} is no folder; give one that holds images")
+    found = [file for file in folder.iterdir() if file.suffix.lower() in _ENDINGS]
+    if not found:
+        raise TrainingError(
+            f"there is no image in {folder}; TIFF and OME-Zarr are read"
+        )
+    return sorted(found)
+
+
+def _stem(file: Path) -> str:
+    """Return the name without its endings."""
+    return file.name.split(".")[0]
