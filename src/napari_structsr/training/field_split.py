@@ -17,51 +17,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_structsr.errors import TrainingError
-from napari_structsr.training.field_pairs import FieldPair
+from napari_structsr.training.field_regions import (
+    Block,
+    clusters,
+    gap,
+    inside,
+    rectangle,
+    slack,
+    whole_of,
+)
+from napari_structsr.training.pair_record import FieldPair
 
 __all__ = ["Block", "Split", "check_split", "split_pairs"]
 
 _SMALLEST = 16  # measured pixels along a side of what teaches or judges
 _ROUNDING = 1e-6
-
-Pixels = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Block:
-    """A rectangle of one pair.
-
-    Parameters
-    ----------
-    pair
-        Index of the pair.
-    rows, columns
-        First and last + 1 measured pixel of the pair.
-    """
-
-    pair: int
-    rows: tuple[int, int]
-    columns: tuple[int, int]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width in measured pixels."""
-        return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
-
-    def measured(self, pair: FieldPair) -> Pixels:
-        """Cut the measured pixels out of its pair, a view."""
-        return pair.measured[slice(*self.rows), slice(*self.columns)]
-
-    def truth(self, pair: FieldPair) -> Pixels:
-        """Cut the true pixels out of its pair, a view."""
-        rows, columns = (
-            slice(pair.factor * first, pair.factor * last)
-            for first, last in (self.rows, self.columns)
-        )
-        return pair.truth[rows, columns]
 
 
 @dataclass(frozen=True)
@@ -119,12 +91,12 @@ def split_pairs(
             "learn from, or nothing to judge by; choose one between 0 and 1, for "
             "example 0.25"
         )
-    clusters = _clusters(pairs, guard)
-    if len(clusters) * share >= 1:
-        return _whole(pairs, clusters, guard, share)
-    cuts = [_cut(pairs, cluster, guard, share, smallest) for cluster in clusters]
-    if not any(cuts) and len(clusters) > 1:
-        return _whole(pairs, clusters, guard, share)
+    groups = clusters(pairs, guard)
+    if len(groups) * share >= 1:
+        return _whole(pairs, groups, guard, share)
+    cuts = [_cut(pairs, cluster, guard, share, smallest) for cluster in groups]
+    if not any(cuts) and len(groups) > 1:
+        return _whole(pairs, groups, guard, share)
     if not any(cuts):
         height, width = max(
             (pair.measured.shape for pair in pairs), key=lambda shape: max(shape)
@@ -137,7 +109,7 @@ def split_pairs(
         )
     training = [
         block
-        for cluster, cut in zip(clusters, cuts, strict=True)
+        for cluster, cut in zip(groups, cuts, strict=True)
         for block in (cut[0] if cut else _blocks(pairs, cluster))
     ]
     validation = [block for cut in cuts if cut for block in cut[1]]
@@ -163,17 +135,17 @@ def check_split(pairs: Sequence[FieldPair], split: Split) -> tuple[str, ...]:
             "let at least one judge"
         )
     for block in (*split.training, *split.validation):
-        if not _inside(pairs, block):
+        if not inside(pairs, block):
             return (
                 *found,
                 f"rows {_span(block.rows)} and columns {_span(block.columns)} reach "
                 f"beyond pair {block.pair + 1}; move the rectangle onto it",
             )
     for one, other in itertools.product(split.training, split.validation):
-        gap = _gap(pairs, one, other)
-        if gap < split.guard - _ROUNDING:
+        room = gap(pairs, one, other)
+        if room < split.guard - _ROUNDING:
             names = pairs[one.pair].name, pairs[other.pair].name
-            near = "overlap" if gap < 0 else f"are {gap:.3g} measured pixels apart"
+            near = "overlap" if room < 0 else f"are {room:.3g} measured pixels apart"
             found.append(
                 f"what teaches in {names[0]} (rows {_span(one.rows)}, columns "
                 f"{_span(one.columns)}) and what judges in {names[1]} (rows "
@@ -183,86 +155,9 @@ def check_split(pairs: Sequence[FieldPair], split: Split) -> tuple[str, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class _Rectangle:
-    """A rectangle of the world: (top, left), (bottom, right)."""
-
-    first: tuple[float, float]
-    last: tuple[float, float]
-
-    def gap(self, other: _Rectangle) -> tuple[float, float]:
-        """Return the room between two along y and x, negative where they overlap."""
-        y, x = (
-            max(
-                self.first[axis] - other.last[axis], other.first[axis] - self.last[axis]
-            )
-            for axis in (0, 1)
-        )
-        return y, x
-
-
-def _rectangle(pair: FieldPair, block: Block, side: int) -> _Rectangle:
-    """Return where a block was measured (side 0), or where its truth was (side 1)."""
-    where, moved = pair.where, pair.registration
-    edges = []
-    for axis, span in enumerate((block.rows, block.columns)):
-        at = np.array(span, np.float64)
-        if side:  # undo the registration, which is about the middle of the pair
-            middle = pair.measured.shape[axis] / 2
-            shift = moved.shift[axis] / pair.factor
-            at = (at - middle - shift) / moved.scale + middle
-        edges.append(sorted(where.origin[axis] + where.pixel[axis] * at))
-    (top, bottom), (left, right) = edges
-    return _Rectangle((top, left), (bottom, right))
-
-
-def _gap(pairs: Sequence[FieldPair], one: Block, other: Block) -> float:
-    """Return the measured pixels between two blocks; infinite for other images."""
-    first, second = pairs[one.pair], pairs[other.pair]
-    if one.pair == other.pair:
-        spans = (one.rows, other.rows), (one.columns, other.columns)
-        return float(max(max(a[0] - b[1], b[0] - a[1]) for a, b in spans))
-    least = np.inf
-    keys = first.where.sources, second.where.sources
-    for side, another in itertools.product((0, 1), repeat=2):
-        if keys[0][side] != keys[1][another]:
-            continue
-        room = _rectangle(first, one, side).gap(_rectangle(second, other, another))
-        sizes = [
-            max(abs(pair.where.pixel[axis]) for pair in (first, second))
-            for axis in (0, 1)
-        ]
-        least = min(least, max(by / size for by, size in zip(room, sizes, strict=True)))
-    return float(least)
-
-
-def _all_of(pairs: Sequence[FieldPair], index: int) -> Block:
-    """Return the block that is a whole pair."""
-    height, width = pairs[index].measured.shape
-    return Block(index, (0, height), (0, width))
-
-
 def _blocks(pairs: Sequence[FieldPair], cluster: Sequence[int]) -> list[Block]:
     """Return whole pairs."""
-    return [_all_of(pairs, index) for index in cluster]
-
-
-def _clusters(pairs: Sequence[FieldPair], guard: int) -> list[list[int]]:
-    """Group pairs that lie nearer to each other than the guard, by any way round."""
-    groups: list[list[int]] = []
-    for index in range(len(pairs)):
-        here = _all_of(pairs, index)
-        near = [
-            group
-            for group in groups
-            if any(_gap(pairs, here, _all_of(pairs, n)) < guard for n in group)
-        ]
-        joined = [index]
-        for group in near:
-            groups.remove(group)
-            joined += group
-        groups.append(sorted(joined))
-    return sorted(groups)
+    return [whole_of(pairs, index) for index in cluster]
 
 
 def _detail(pair: FieldPair, block: Block) -> float:
@@ -286,12 +181,12 @@ def _mean_detail(pairs: Sequence[FieldPair], blocks: Sequence[Block]) -> float:
 
 def _whole(
     pairs: Sequence[FieldPair],
-    clusters: Sequence[Sequence[int]],
+    groups: Sequence[Sequence[int]],
     guard: int,
     share: float,
 ) -> Split:
     """Let whole clusters judge, those first whose detail is most like the mean."""
-    parts = [_blocks(pairs, cluster) for cluster in clusters]
+    parts = [_blocks(pairs, cluster) for cluster in groups]
     areas = [_area(part) for part in parts]
     mean = _mean_detail(pairs, [block for part in parts for block in part])
     off = [abs(_mean_detail(pairs, part) - mean) for part in parts]
@@ -348,11 +243,11 @@ def _cuts(
     smallest: int,
 ) -> Iterator[tuple[list[Block], list[Block]]]:
     """Yield cuts along one axis, what judges lying at its end or at its start."""
-    edges = [_rectangle(pairs[block.pair], block, 0) for block in whole]
+    edges = [rectangle(pairs[block.pair], block, 0) for block in whole]
     size = max(abs(pairs[block.pair].where.pixel[axis]) for block in whole)
     low = min(edge.first[axis] for edge in edges)
     high = max(edge.last[axis] for edge in edges)
-    band = (guard + _slack(pairs, whole, axis, guard)) * size
+    band = (guard + slack(pairs, whole, axis, guard)) * size
     count = int((high - low - band) / size + _ROUNDING)
     for step in range(1, count):
         line = high - step * size if last else low + step * size
@@ -363,23 +258,6 @@ def _cuts(
         teaches, judges = ([b for b in part if b] for part in parts)
         if teaches and judges:
             yield teaches, judges
-
-
-def _slack(
-    pairs: Sequence[FieldPair], whole: Sequence[Block], axis: int, guard: int
-) -> float:
-    """Return by how much more two grids of a cluster must be apart, in pixels."""
-    if len(whole) == 1:
-        return 0.0
-    moved = stretched = 0.0
-    for block in whole:
-        pair = pairs[block.pair]
-        measured, true = (_rectangle(pair, block, side) for side in (0, 1))
-        for edges in ("first", "last"):
-            off = getattr(true, edges)[axis] - getattr(measured, edges)[axis]
-            moved = max(moved, abs(off / pair.where.pixel[axis]))
-        stretched = max(stretched, pair.registration.scale - 1)
-    return 1 + 2 * moved + 2 * stretched * guard
 
 
 def _part(
@@ -403,18 +281,6 @@ def _part(
     span = start, stop
     rows, columns = (span, block.columns) if axis == 0 else (block.rows, span)
     return Block(block.pair, rows, columns)
-
-
-def _inside(pairs: Sequence[FieldPair], block: Block) -> bool:
-    """Tell whether a block lies in its pair and holds pixels."""
-    if not 0 <= block.pair < len(pairs):
-        return False
-    sizes = pairs[block.pair].measured.shape
-    spans = (block.rows, block.columns)
-    return all(
-        0 <= first < last <= size
-        for (first, last), size in zip(spans, sizes, strict=True)
-    )
 
 
 def _span(edges: tuple[int, int]) -> str:
