@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-__all__ = ["HALF", "MAKERS", "STRENGTH", "Spot", "detail"]
+__all__ = ["HALF", "MAKERS", "Spot", "detail"]
 
 Plane = npt.NDArray[Any]
 Change = tuple[Plane, Plane]
@@ -24,9 +24,8 @@ Change = tuple[Plane, Plane]
 HALF = 40
 """A fault lies in the middle of a window of twice that side."""
 
-STRENGTH = 0.25
-"""Root mean square of a texture over the contrast of the truth there."""
-
+_STRENGTH = 0.25  # of a texture, over the contrast of the truth there
+_LEAST = 2.0  # the same, over the error that the result has there anyway
 _RADIUS = 20  # of patches
 _FEATHER = 4  # over which a patch fades out
 _SOFT = 10  # the same of a gain
@@ -72,6 +71,14 @@ class Spot:
     def contrast(self) -> float:
         """Standard deviation of the truth under a patch."""
         return float(self.truth[_disc(_FEATHER) > 0].std())
+
+    @property
+    def strength(self) -> float:
+        """Root mean square of a texture: what is less would drown in other errors."""
+        error = (self.image - self.truth)[_disc(_FEATHER) > 0]
+        return max(
+            _STRENGTH * self.contrast, _LEAST * float(np.sqrt((error**2).mean()))
+        )
 
 
 def detail(image: Plane, factor: int) -> Plane:
@@ -149,7 +156,7 @@ def _textured_patch(spot: Spot) -> Change:
     short, long = (period * spot.factor for period in _PERIODS)
     band = (waves > 1 / long) & (waves < 1 / short)
     texture = np.fft.ifft2(band * np.fft.fft2(spot.random.standard_normal(shape))).real
-    return _patch(texture / texture.std() * STRENGTH * spot.contrast)
+    return _patch(texture / texture.std() * spot.strength)
 
 
 def _patch(change: Plane, *, feather: float = _FEATHER) -> Change:

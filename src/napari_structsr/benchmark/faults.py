@@ -21,7 +21,7 @@ from scipy import ndimage
 from scipy.linalg import solve
 from skimage.filters import sato
 
-from napari_structsr.benchmark.fault_shapes import HALF, MAKERS, STRENGTH, Spot, detail
+from napari_structsr.benchmark.fault_shapes import HALF, MAKERS, Spot, detail
 from napari_structsr.errors import PixelError
 from napari_structsr.imaging.forward import ForwardModel
 
@@ -89,8 +89,7 @@ def plant(
         What the measurement sees.
     visible
         Whether the fault is planted as it is, or the part of it that is invisible,
-        scaled to the root mean square of the fault or to a quarter of the contrast of
-        the truth there, whichever is less.
+        scaled to the root mean square of a texture.
     seed
         Of places and shapes.
     count
@@ -129,8 +128,7 @@ def plant(
         )
         change, where = MAKERS[fault](spot)
         if not visible:
-            most = STRENGTH * spot.contrast
-            change = _unseen(change, where, forward_model, most=most)
+            change = _unseen(change, where, forward_model, strength=spot.strength)
         faulty[window] += change
         touched[window] |= where
         mask[window] |= _counting(change, where)
@@ -175,9 +173,9 @@ def _places(
 
 
 def _unseen(
-    change: Plane, where: Plane, forward_model: ForwardModel, *, most: float
+    change: Plane, where: Plane, forward_model: ForwardModel, *, strength: float
 ) -> Plane:
-    """Return the part of a change that measures as nothing, as strong, up to `most`."""
+    """Return the part of a change that measures as nothing, of that strength."""
     side, factor = len(where), forward_model.factor
     impulses = torch.eye(side, dtype=torch.float64)[:, None, None].repeat(
         1, 1, factor, 1
@@ -190,9 +188,8 @@ def _unseen(
     square = seen.T @ seen
     square[np.diag_indices_from(square)] += _DAMPING * square.diagonal().max()
     unseen = wanted - seen @ solve(square, seen.T @ wanted, assume_a="pos")
-    strength = min(_rms(wanted), most) / max(_rms(unseen), 1e-12)
     found = np.zeros(where.shape)
-    found[where] = strength * unseen
+    found[where] = strength / max(_rms(unseen), 1e-12) * unseen
     return found
 
 
