@@ -17,13 +17,8 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from napari_structsr.engine.catalogue import list_models
 from napari_structsr.engine.events import (
     Cancel,
-    Cancelled,
     Event,
-    Failed,
     Finished,
-    Progressed,
-    Started,
-    Warned,
 )
 from napari_structsr.engine.tuning_runs import RunSummary, list_runs
 from napari_structsr.engine.user_models import runs_folder
@@ -48,22 +43,8 @@ __all__ = [
 ]
 
 _TAUGHT = ("residual-generator", "srresnet", "rrdb", "swinir")
-_COMMON = (Started, Progressed, Warned, Finished, Cancelled, Failed)
 
 Make = Callable[[Cancel, "Pause"], Iterator[Event]]
-
-
-class _TuningJob(Job):
-    """A job that also passes on the events that only a fine-tuning has."""
-
-    said = Signal(object)
-    """An event besides those of every job."""
-
-    def _announce(self, event: Event) -> None:
-        """Emit the signal that belongs to an event."""
-        super()._announce(event)
-        if not isinstance(event, _COMMON):
-            self.said.emit(event)
 
 
 class TuningRun(QObject):
@@ -89,7 +70,7 @@ class TuningRun(QObject):
         self.name, self.folder = name, folder
         self._pause: Pause | None = None
         self._make = make
-        self.job = _TuningJob(f"Fine-tuning {name}", self._events)
+        self.job = Job(f"Fine-tuning {name}", self._events)
         self.job.said.connect(self.said)
 
     @property

@@ -71,6 +71,8 @@ class Job(QObject):
     """The `Started` event."""
     progressed = Signal(object)
     """A `Progressed` event."""
+    said = Signal(object)
+    """Any other event on the way, such as the scores of a fine-tuning."""
     finished = Signal(object)
     """The `Finished` event."""
     cancelled = Signal(object)
@@ -195,6 +197,8 @@ class Job(QObject):
                 self.failed.emit(str(error))
                 if self._notifies:
                     show_error(f"{self.name}: {error}")
+            case _:
+                self.said.emit(event)
 
     def _end(self) -> None:
         """Let go of everything, so that no pixels outlive the job, and say so."""

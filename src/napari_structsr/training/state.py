@@ -152,8 +152,8 @@ class TrainingState:
             self.features["texture"] = GaborTexture().to(device.kind)
         if any(loss.content for loss in losses if loss):
             self.features["content"] = content_loss().to(device.kind)
-        cuda = device.kind.startswith("cuda")
-        self._forward = torch.compile(self.network) if cuda else self.network
+        compiles = device.kind.startswith("cuda") and _has_triton()
+        self._forward = torch.compile(self.network) if compiles else self.network
 
     def step(
         self, pairs: Pairs, *, number: int, progress: float, kept: Kept | None = None
@@ -290,3 +290,12 @@ def _discriminator(recipe: Recipe, adversary: AdversaryConfig) -> nn.Module:
     return PatchDiscriminator(
         recipe.factor, width=adversary.width, conditional=adversary.conditional
     )
+
+
+def _has_triton() -> bool:
+    """Tell whether networks can be compiled; in a viewer triton may be kept out."""
+    try:
+        import triton  # noqa: F401
+    except ImportError:
+        return False
+    return True
