@@ -9,8 +9,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_structsr.imaging.registration import register
-from napari_structsr.imaging.registration_fit import View
 from napari_structsr.imaging.registration_search import search
+from napari_structsr.imaging.registration_view import View
 
 __all__ = ["scale_hint"]
 

@@ -17,11 +17,14 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.feature import match_template
 
-from napari_structsr.imaging.registration_fit import Pose, View, warped
+from napari_structsr.imaging.registration_view import Pose, View, warped
 
-__all__ = ["Candidate", "rivalry", "search"]
+__all__ = ["LARGEST", "Candidate", "richest_window", "rivalry", "search"]
 
 Image = npt.NDArray[np.float64]
+
+LARGEST = 768
+"""Pixels along a side that are looked at; more add no precision."""
 
 _LEAST_TEMPLATE = 16  # pixels along a side
 
@@ -150,3 +153,40 @@ def _away(heights: Image, place: tuple[int, int], fine: float) -> npt.NDArray[np
     rows, columns = np.ogrid[: heights.shape[0], : heights.shape[1]]
     far = np.hypot(rows - place[0], columns - place[1]) > 4 * fine
     return np.asarray(far & (hills != hills[place]))
+
+
+def richest_window(
+    moving: npt.NDArray[Any], fixed: npt.NDArray[Any]
+) -> tuple[tuple[slice, slice], tuple[float, float]]:
+    """Choose the part of a large image with most detail, and say where it lies."""
+    shape = fixed.shape
+    sizes = [min(size, LARGEST) for size in shape]
+    starts = [0, 0]
+    if sizes != list(shape):
+        step = LARGEST // 4
+        detail = _detail(moving, step) + _detail(fixed, step)
+        best = -1.0
+        for row in range(0, max(1, detail.shape[0] - 3)):
+            for column in range(0, max(1, detail.shape[1] - 3)):
+                found = float(detail[row : row + 4, column : column + 4].sum())
+                if found > best:
+                    best, starts = found, [row * step, column * step]
+    window = tuple(
+        slice(start, start + size) for start, size in zip(starts, sizes, strict=True)
+    )
+    y, x = (
+        start + (size - 1) / 2 - (full - 1) / 2
+        for start, size, full in zip(starts, sizes, shape, strict=True)
+    )
+    return (window[0], window[1]), (y, x)
+
+
+def _detail(image: npt.NDArray[Any], step: int) -> npt.NDArray[np.float64]:
+    """Return the mean slope in squares of `step` pixels, as a share of the greatest."""
+    slopes = np.abs(np.diff(np.nan_to_num(image.astype(np.float64)), axis=1))
+    rows, columns = (max(1, size // step) for size in image.shape)
+    cut = slopes[: rows * step, : columns * step]
+    parts = [np.array_split(row, columns, axis=1) for row in np.array_split(cut, rows)]
+    means = np.array([[part.mean() for part in row] for row in parts])
+    top: float = means.max()
+    return means / top if top > 0 else means
