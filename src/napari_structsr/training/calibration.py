@@ -33,6 +33,7 @@ ENOUGH_TO_FIT = 200
 """Patches from which on the network is fitted anew."""
 
 LEVELS = (0.8, 0.9, 0.95)
+_ENOUGH_IMAGES = 20  # that say what is usual
 _DIGITS = 5
 
 
@@ -114,11 +115,28 @@ def calibrate(
         gap=GAP,
         sources=tuple(dict.fromkeys(filter(None, samples.source.tolist()))),
         conditions=conditions,
-        input_ranges={
-            name: (round(low, _DIGITS), round(high, _DIGITS))
-            for name, (low, high) in input_ranges(samples.statistics).items()
-        },
+        input_ranges=_ranges(samples, start),
     )
+
+
+def _ranges(
+    samples: Samples, start: TrustCalibration | None
+) -> dict[str, tuple[float, float]]:
+    """Return the ranges of statistics of the measured images.
+
+    They hold what `start` has seen as well; a few images alone say nothing of what is
+    usual, and give none.
+    """
+    known = dict(start.input_ranges) if start else {}
+    if not known and len(samples.statistics) < _ENOUGH_IMAGES:
+        return {}
+    for name, (low, high) in input_ranges(samples.statistics).items():
+        lowest, highest = known.get(name, (low, high))
+        known[name] = (
+            round(min(low, lowest), _DIGITS),
+            round(max(high, highest), _DIGITS),
+        )
+    return known
 
 
 def _halves(samples: Samples) -> npt.NDArray[np.bool_]:

@@ -34,14 +34,8 @@ from napari_structsr.training.pair_checks import (
     content_key,
     refuse_registration,
 )
-from napari_structsr.training.pair_geometry import (
-    Grid,
-    Region,
-    covered,
-    match_grids,
-    match_plane,
-    still_covered,
-)
+from napari_structsr.training.pair_geometry import Grid, match_grids, match_plane
+from napari_structsr.training.pair_overlap import Region, covered, still_covered
 from napari_structsr.training.pair_record import FieldPair, Place
 from napari_structsr.training.pair_units import channel_intensity, noise_of, place_of
 from napari_structsr.training.simulated_pairs import high_only_pair, widefield_sigma

@@ -19,7 +19,7 @@ from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import Luminance
 from napari_structsr.training.pair_checks import check_pixels, content_key
-from napari_structsr.training.pair_geometry import SMALLEST, Region
+from napari_structsr.training.pair_overlap import SMALLEST, Region
 from napari_structsr.training.pair_record import FieldPair
 from napari_structsr.training.pair_units import (
     channel_intensity,

@@ -68,13 +68,8 @@ def tuned_calibration(
         )
     except TrainingError as error:
         return None, f"the expected error of results is not offered: {error}"
-    ranges = {
-        name: (min(low, low_), max(high, high_))
-        for name, (low, high) in parent.input_ranges.items()
-        for low_, high_ in [found.input_ranges.get(name, (low, high))]
-    }
     return (
-        found.model_copy(update={"input_ranges": ranges}),
+        found,
         f"the expected error of results was calibrated on {found.patches} patches of "
         "the regions held out",
     )
