@@ -102,7 +102,7 @@ _ALL = (
         "gradient magnitude similarity",
         _REFERENCE,
         "Similarity of the strength of edges (GMS); 1 is equality.",
-        "A turned edge of the same strength, and errors of brightness.",
+        "The direction of an edge by itself, and errors of brightness.",
         "GMS",
         worse="low",
         limits=(1.0, 0.3),
@@ -124,7 +124,8 @@ _ALL = (
         _REFERENCE,
         "Angle between the directions of structure, weighted by how much there is of "
         "one direction: turned filaments.",
-        "Anything without a direction, and a filament that is missing altogether.",
+        "Anything without a direction; of a missing filament only what lies in its "
+        "place.",
         "degree",
         limits=(0.0, 90.0),
     ),
@@ -166,8 +167,8 @@ _ALL = (
         "SQUIRREL error",
         _SOURCE,
         "The result, blurred and scaled as fits best, against the interpolated source.",
-        "Detail finer than the fitted blur, a gain of the whole image, and an exchange "
-        "of bright and dark.",
+        "Detail much finer than the fitted blur, a gain of the whole image, and an "
+        "exchange of bright and dark.",
         "intensity",
     ),
     ErrorMap(
@@ -198,7 +199,8 @@ _ALL = (
         "null-space energy",
         _SOURCE,
         "What the result holds that the measurement can neither confirm nor deny.",
-        "Whether that is right: true detail lies there as well.",
+        "Whether that is right: true detail lies there as well. What is smoothed or "
+        "missing lowers it.",
         "intensity",
     ),
     ErrorMap(
@@ -207,7 +209,8 @@ _ALL = (
         _CALIBRATED,
         "Expected absolute error of each pixel, predicted from contrast and noise "
         "around it.",
-        "Images unlike those of its calibration, and what was changed after the model.",
+        "Images unlike those of its calibration, and a gain or lost contrast after "
+        "the model: it expects errors where there is contrast.",
         "intensity",
     ),
     ErrorMap(
