@@ -26,6 +26,9 @@ def test_demo_writes_stacks_and_a_figure_and_the_network_wins(tmp_path):
     figure = skimage.io.imread(tmp_path / "demo" / "comparison.png")
     assert figure.shape[1] > 800
     assert figure[..., :3].std() > 20
+    maps = tmp_path / "demo" / "structure-error"
+    assert "Structure error of sharp" in (maps / "report.html").read_text("utf-8")
+    assert open_source(maps / "trust.ome.zarr").spec.axes.shape == (2, 512, 512)
 
 
 def test_scores_equal_those_of_torchmetrics(truth):

@@ -17,7 +17,9 @@ import numpy.typing as npt
 from napari_structsr.benchmark.tracks import TRACKS, Score, score
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.engine.catalogue import load_model
+from napari_structsr.engine.error_maps import error_maps
 from napari_structsr.engine.events import result_of
+from napari_structsr.engine.inspection import InspectSettings
 from napari_structsr.engine.settings import UpscaleSettings
 from napari_structsr.engine.upscale import upscale
 from napari_structsr.errors import SettingsError
@@ -53,8 +55,8 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     Parameters
     ----------
     folder
-        Receives measured.ome.zarr, a store for each method, and comparison.png;
-        results of an earlier demonstration are replaced.
+        Receives measured.ome.zarr, a store for each method, comparison.png, and the
+        maps of structure-error/; those of an earlier demonstration are replaced.
     device
         As in `UpscaleSettings`.
     factor
@@ -128,6 +130,17 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
         truth[0],
     )
     yield f"figure: {figure}"
+    known = (truth * _FULL_RANGE).astype(np.float32)
+    spec = ImageSpec("truth", Axes(tuple(scaled)), known.dtype, channels)
+    events = error_maps(
+        folder / "sharp.ome.zarr",
+        ArraySource(known, spec, names="cyx", origin="truth"),
+        out=folder / "structure-error",
+        settings=InspectSettings(device=device),
+        overwrite=True,
+    )
+    report = result_of(events).folder / "report.html"
+    yield f"where not to believe sharp: {report}"
     yield table
 
 
