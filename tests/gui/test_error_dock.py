@@ -213,6 +213,24 @@ def test_record_of_a_result_finds_its_source(model, plain):
     assert plain.inspect.state().obstacles["spread"] is None
 
 
+def test_calibration_of_the_user_predicts_errors_of_any_result(
+    model, plain, qtbot, tmp_path
+):
+    path = tmp_path / "mine.json"
+    find_card("faithful", factor=2).calibration.save(path)
+    source = model.add_image(texture((64, 64)), name="source", scale=(2, 2))
+    result = model.add_image(texture((SIDE, SIDE)), name="result")
+    select(model, source, result)
+    assert "calibration" in plain.inspect.state().obstacles["trust"]
+
+    plain.inspect.form.calibration.value = tmp_path / "nowhere.json"
+    assert "There is no file" in plain.inspect.run_button.toolTip()
+    plain.inspect.form.calibration.value = path
+    tick(plain, "trust")
+    run(plain, qtbot)
+    assert set(maps(model)) == {"trust"}
+
+
 @pytest.mark.parametrize(
     ("place", "shape", "words"),
     [

@@ -92,6 +92,14 @@ class ErrorForm(QWidget):
         )
         self.folder = FileEdit(mode=FileDialogMode.EXISTING_DIRECTORY, nullable=True)
         self.folder.choose_btn.text = "…"
+        self.calibration = FileEdit(
+            mode=FileDialogMode.EXISTING_FILE, filter="*.json", nullable=True
+        )
+        self.calibration.choose_btn.text = "…"
+        self.calibration.tooltip = (
+            "Optional: a file of structsr calibrate, made from your own pairs. It "
+            "replaces the calibration of the model for the expected error."
+        )
         self.device = QComboBox()
         self.device.addItems(_DEVICES)
         self.device.setToolTip("Where to compute; auto takes a GPU if there is one.")
@@ -114,6 +122,7 @@ class ErrorForm(QWidget):
         below = QFormLayout()
         below.setContentsMargins(0, 0, 0, 0)
         below.setFieldGrowthPolicy(grow)
+        below.addRow("Calibration", self.calibration.native)
         below.addRow("Output", row(self.output, self.device))
         below.addRow("Folder", self.folder.native)
         self._below = below
@@ -133,6 +142,7 @@ class ErrorForm(QWidget):
         for box in (self.everywhere, self.register_box, self.fit):
             box.toggled.connect(self._tell)
         self.folder.changed.connect(self._tell)
+        self.calibration.changed.connect(self._tell)
         self.maps.ticked.connect(self._tell)
         self.swap_button.clicked.connect(self.swap_asked)
         self.selection_button.clicked.connect(self.selection_asked)
@@ -153,6 +163,7 @@ class ErrorForm(QWidget):
             fit_intensity=self.fit.isChecked(),
             folder=folder,
             device=self.device.currentText(),
+            calibration=_given(self.calibration),
         )
 
     def show_state(
@@ -205,3 +216,9 @@ class ErrorForm(QWidget):
         """Tell of a layer that was chosen by hand."""
         self.layers_chosen.emit()
         self.changed.emit()
+
+
+def _given(edit: FileEdit) -> Path | None:
+    """Return the file of an edit, None while it is empty."""
+    text = str(edit.value or "")
+    return Path(text) if text not in ("", ".") else None

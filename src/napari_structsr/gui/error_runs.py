@@ -56,7 +56,7 @@ class Asked:
         What the user has drawn, or None.
     maps
         Keys of the maps.
-    register, fit_intensity, device
+    register, fit_intensity, device, calibration
         As in `InspectSettings`.
     out
         Folder for everything, or None.
@@ -71,6 +71,7 @@ class Asked:
     register: bool
     fit_intensity: bool
     device: str
+    calibration: Path | None
     out: Path | None
 
 
@@ -164,6 +165,7 @@ def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
         register=choice.register and reference is not None,
         fit_intensity=choice.fit_intensity and reference is not None,
         device=choice.device,
+        calibration=choice.calibration,
         out=choice.folder and _free_folder(choice.folder, result.name),
     )
     names: dict[int, str] = {}
@@ -217,6 +219,7 @@ def inspection_events(
             registration=asked.register,
             fit_intensity=asked.fit_intensity,
             device=asked.device,
+            calibration=asked.calibration,
         ),
         cancel=cancel,
     )

@@ -34,7 +34,8 @@ _WANTING: dict[Need, str] = {
     "source": "It needs the source: choose the image the result was made from above.",
     "model": "It needs the model that made the result: this layer holds no record of "
     "a run whose model can be run again.",
-    "calibration": "It needs a calibration: the model that made the result has none.",
+    "calibration": "It needs a calibration: the model that made the result has none. "
+    "Choose a file of structsr calibrate.",
 }
 
 
@@ -58,6 +59,8 @@ class InspectChoice:
         Folder in which results are written; None keeps them in memory.
     device
         "auto", "cpu", "cuda" or "mps".
+    calibration
+        File of the user that replaces the calibration of the model.
     """
 
     result: str | None = None
@@ -72,6 +75,7 @@ class InspectChoice:
     fit_intensity: bool = False
     folder: Path | None = None
     device: str = "auto"
+    calibration: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -217,6 +221,8 @@ def _why_no_run(
         return "Reference and source are the same layer; choose another."
     if fault:
         return fault
+    if choice.calibration is not None and not choice.calibration.is_file():
+        return f"There is no file {choice.calibration}; choose a calibration, or none."
     if choice.folder == Path():
         return "Choose the folder for the maps."
     if choice.folder is not None and not choice.folder.is_dir():
@@ -236,7 +242,8 @@ def _obstacle(
         "reference": choice.reference is not None,
         "source": choice.source is not None,
         "model": result is not None and result.repeatable and fits,
-        "calibration": result is not None and result.calibrated and fits,
+        "calibration": choice.calibration is not None
+        or (result is not None and result.calibrated and fits),
     }
     for need, sentence in _WANTING.items():
         if need in entry.needs and not there[need]:

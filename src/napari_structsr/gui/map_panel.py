@@ -6,6 +6,7 @@ the layers themselves.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
@@ -25,7 +26,7 @@ from napari_structsr.gui.legend import Legend, number_text, unit_text
 from napari_structsr.gui.map_colors import paint
 from napari_structsr.gui.places import go_to_place
 from napari_structsr.gui.worst_list import WorstList
-from napari_structsr.models.calibration import TrustCalibration
+from napari_structsr.models.calibration import TrustCalibration, read_calibration
 
 if TYPE_CHECKING:
     from napari_structsr.engine.inspection import Inspection, WorstRegion
@@ -192,11 +193,14 @@ class MapPanel(QWidget):
 
 
 def _calibration_of(inspection: Inspection) -> TrustCalibration | None:
-    """Find the calibration on which an inspection rests, in the card of its model."""
+    """Find the calibration on which an inspection rests: a file, or the model's."""
     name, factor = (inspection.record.model.get(key) for key in ("name", "factor"))
-    if not isinstance(name, str):
-        return None
+    given = inspection.record.settings.get("calibration")
     try:
+        if given is not None:
+            return read_calibration(Path(given))
+        if not isinstance(name, str):
+            return None
         return find_card(name, factor=factor).calibration
     except StructsrError:
         return None
