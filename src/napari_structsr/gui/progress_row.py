@@ -11,6 +11,8 @@ from napari_structsr.gui.jobs import Job
 
 __all__ = ["ProgressRow"]
 
+_COUNTED = {"upscaling": "tiles", "mapping": "tiles", "scoring": "planes"}
+
 
 class ProgressRow(QWidget):
     """Follows one job to its end and keeps saying how it ended.
@@ -86,7 +88,7 @@ class ProgressRow(QWidget):
         self.bar.setRange(0, max(1, event.total))
         self.bar.setValue(event.done)
         if self.stop.isEnabled():
-            what = "tiles" if event.doing == "upscaling" else event.doing
+            what = _COUNTED.get(event.doing, event.doing)
             self._say(f"{event.done} of {event.total} {what}")
 
     def _finish(self, event: Finished) -> None:
