@@ -35,7 +35,7 @@ TOLERANCE = 0.1
 _SMALLEST = 32  # pixels of the coarser image along a side
 _AMBIGUOUS = 0.9
 _LEAST_SHARED = 0.08
-_SIGMAS = 2.6  # standard errors within the tolerance
+_SIGMAS = 2.5  # standard errors within the tolerance
 _BEND_SIGMAS = 3.0
 
 
@@ -54,8 +54,8 @@ class Registration:
         Magnification about the centre of the grid; 1 where none was asked for.
     confidence
         0..1, the smaller of two numbers: the chance that the error is within a tenth
-        of a pixel, by `uncertainty`; and how little any other place fits, as
-        1 - (second-best correlation / best)².
+        of a pixel of the coarser image, by `uncertainty`; and how little any other
+        place fits, as 1 - (second-best correlation / best)².
     correlation
         Correlation coefficient of the two after the registration, in the band of
         frequencies that both hold; negative where the contrast is inverted.
@@ -105,7 +105,14 @@ def register(
     Returns
     -------
     Registration
-        Good to a tenth of a pixel of the coarser image, or refused.
+        Good to a tenth of a pixel of the coarser image, at the farthest pixel, or
+        refused.
+
+    References
+    ----------
+    J. P. Lewis, "Fast normalized cross-correlation", Vision Interface 1995, for the
+    search; B. Efron, "The jackknife, the bootstrap and other resampling plans", SIAM
+    1982, for the error.
     """
     if moving.shape != fixed.shape or moving.ndim != 2:
         raise ValueError(f"two planes of one shape, not {moving.shape}, {fixed.shape}")

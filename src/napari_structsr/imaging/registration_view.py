@@ -18,7 +18,7 @@ __all__ = ["Pose", "View", "warped"]
 
 Image = npt.NDArray[np.float64]
 
-_WIDE = 3.0
+_WIDE = 4.0
 """The coarse end of the band, in multiples of its fine end; less in small images."""
 
 _SEEN = (0.84, 0.98)  # share of known pixels around one that weighs 0 and 1
