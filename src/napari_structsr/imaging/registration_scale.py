@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from napari_structsr.imaging.registration import register
 from napari_structsr.imaging.registration_search import search
+from napari_structsr.imaging.registration_task import SCALES
 from napari_structsr.imaging.registration_view import View
 
 __all__ = ["scale_hint"]
@@ -23,6 +24,7 @@ _CLEAR = 0.8  # rivalry below which a scale is looked at closely
 _TRIES = 3
 _SURE = 0.5  # pixels; images of different things are at 1 and beyond
 _SMALLEST = 48  # pixels along a side
+_LARGEST = 400
 
 
 def scale_hint(moving: Image, fixed: Image, *, coarseness: float = 1.0) -> float | None:
@@ -36,8 +38,10 @@ def scale_hint(moving: Image, fixed: Image, *, coarseness: float = 1.0) -> float
     Returns
     -------
     float or None
-        Between 0.43 and 2.3; None where no magnification fits.
+        Between 0.43 and 2.3; None where no magnification fits, or one that `register`
+        finds itself.
     """
+    moving, fixed = (_middle(image) for image in (moving, fixed))
     count = int(np.log(_WIDEST) / np.log(_STEP))
     found = []
     for scale in _STEP ** np.arange(-count, count + 1.0):
@@ -57,9 +61,19 @@ def scale_hint(moving: Image, fixed: Image, *, coarseness: float = 1.0) -> float
         if rival > _CLEAR or parts is None:
             break
         near = register(*parts, with_scale=True, coarseness=coarseness)
-        if near.uncertainty < _SURE:
+        other = abs(scale * near.scale - 1) > SCALES
+        if near.uncertainty < _SURE and other:
             return scale * near.scale
     return None
+
+
+def _middle(image: Image) -> Image:
+    """Cut the middle out of a large image."""
+    rows, columns = (
+        slice((size - min(size, _LARGEST)) // 2, (size + min(size, _LARGEST)) // 2)
+        for size in image.shape
+    )
+    return image[rows, columns]
 
 
 def _scaled(moving: Image, fixed: Image, scale: float) -> tuple[Image, Image] | None:

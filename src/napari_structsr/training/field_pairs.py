@@ -230,7 +230,7 @@ def _moves(moved: Registration) -> list[str]:
     down, right = moved.shift
     found = [
         f"the true image was moved by {down:+.2f}, {right:+.2f} of its pixels (y, x), "
-        f"sure to {moved.uncertainty:.2g}"
+        f"good to {moved.uncertainty:.1g} pixels"
     ]
     if abs(moved.scale - 1) > _NOTABLE_SCALE:
         found.append(
