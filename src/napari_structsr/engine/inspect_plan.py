@@ -24,8 +24,9 @@ from napari_structsr.engine.inspection import InspectSettings
 from napari_structsr.engine.map_block import Pixels
 from napari_structsr.engine.map_tiles import map_dtype
 from napari_structsr.engine.matching import Matched
+from napari_structsr.engine.preparation import source_facts
 from napari_structsr.engine.scores import PlaneScores
-from napari_structsr.engine.tiles import AHEAD
+from napari_structsr.engine.tiles import AHEAD, laid_out
 from napari_structsr.engine.versions import versions
 from napari_structsr.errors import SettingsError
 from napari_structsr.io.map_store import MapStores
@@ -48,19 +49,11 @@ _PARTS = (0.1, 0.25, 0.5, 1.0)  # of the scale of a similarity, if it is hardly 
 def record_of(setup: Setup, settings: InspectSettings) -> Record:
     """Write down everything that decides the maps."""
     matched, computer = setup.matched, setup.computer
-    spec = matched.result.spec
     own = computer.companions.own
     models = computer.companions.loaded
     calibration = computer.companions.calibration
     return Record(
-        source={
-            "origin": matched.result.origin,
-            "name": spec.name,
-            "axes": spec.axes.names,
-            "shape": list(spec.axes.shape),
-            "dtype": str(spec.dtype),
-            "options": dict(matched.result.options),
-        },
+        source=source_facts(matched.result),
         model={
             "name": own.origin if own else None,
             "factor": matched.factor,
@@ -142,18 +135,13 @@ def map_specs(setup: Setup) -> dict[str, ImageSpec]:
 
 
 def map_grid(setup: Setup, stores: MapStores) -> TileGrid:
-    """Lay tiles over the write units of the maps, about as large as is computed."""
+    """Lay tiles over the maps."""
     computer = setup.computer
-    factor = computer.factor
-    axes = stores.spec.axes
-    wanted = computer.blocks.side * factor
-    rows, columns = (unit * max(1, round(wanted / unit)) for unit in stores.unit)
-    height, width = axes.plane
-    return TileGrid(
-        loops=tuple(axis.size for axis in axes.loops),
-        shape=(height // factor, width // factor),
-        factor=factor,
-        unit=(rows, columns),
+    return laid_out(
+        stores.spec.axes,
+        stores.unit,
+        side=computer.blocks.side,
+        factor=computer.factor,
         halo=computer.halo,
         align=computer.align,
     )

@@ -21,6 +21,7 @@ from napari_structsr.engine.matching import Matched, middle
 from napari_structsr.engine.statistics import finite_samples, measure_intensity
 from napari_structsr.errors import PixelError
 from napari_structsr.imaging.familiarity import input_statistics, unfamiliar
+from napari_structsr.imaging.noise import noise_variance
 from napari_structsr.imaging.squirrel import SquirrelFit, fit_squirrel
 from napari_structsr.io.source import Source
 from napari_structsr.models.calibration import TrustCalibration
@@ -150,8 +151,7 @@ def strange_statistics(
         statistics: dict[str, list[float]] = {}
         for block in blocks:
             measured = torch.from_numpy(intensity.normalised(block))[:, None]
-            signal = measured.clamp_min(0) * (intensity.noise_gain / intensity.span)
-            variance = signal + intensity.noise_floor / intensity.span**2
+            variance = noise_variance(measured, intensity)
             for name, value in input_statistics(measured, variance).items():
                 statistics.setdefault(name, []).append(float(value))
         medians = {name: float(np.median(v)) for name, v in statistics.items()}

@@ -29,6 +29,7 @@ from napari_structsr.imaging.expected_error import (
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.holes import filled
 from napari_structsr.imaging.local_resolution import resolution_map
+from napari_structsr.imaging.noise import noise_variance
 from napari_structsr.imaging.orientation import (
     coherence_difference_map,
     orientation_difference_map,
@@ -216,9 +217,7 @@ class MapBlock:
     @cached_property
     def _variance(self) -> Tensor:
         """The variance of its noise."""
-        intensity = self._scaling.measured
-        signal = self._measured.clamp_min(0) * (intensity.noise_gain / intensity.span)
-        return signal + intensity.noise_floor / intensity.span**2
+        return noise_variance(self._measured, self._scaling.measured)
 
     @cached_property
     def _base(self) -> Tensor:

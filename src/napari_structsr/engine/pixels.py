@@ -25,6 +25,7 @@ from napari_structsr.engine.events import Cancel
 from napari_structsr.engine.settings import UpscaleSettings
 from napari_structsr.imaging.agreement import agree, agreement_radius, least_share
 from napari_structsr.imaging.holes import REACH, filled
+from napari_structsr.imaging.noise import noise_variance
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import LUMINANCE
 from napari_structsr.models.generator import interpolate
@@ -217,8 +218,7 @@ class TileComputer:
         """Return the variance of the noise, in normalised units."""
         if self.settings.agreement != "noise":
             return None
-        signal = measured.clamp_min(0) * (intensity.noise_gain / intensity.span)
-        return signal + intensity.noise_floor / intensity.span**2
+        return noise_variance(measured, intensity)
 
     def _repeat(self, pixels: npt.NDArray[Any], window: Window) -> npt.NDArray[Any]:
         """Repeat pixels on the finer grid, for what is no number and for constants."""

@@ -18,14 +18,21 @@ from napari_structsr.engine.device import free_memory
 from napari_structsr.engine.events import Plan
 from napari_structsr.engine.failures import shortage
 from napari_structsr.engine.pixels import TileComputer
-from napari_structsr.engine.tiles import AHEAD
+from napari_structsr.engine.tiles import AHEAD, laid_out
 from napari_structsr.engine.versions import versions
 from napari_structsr.errors import SettingsError, SinkError
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
 from napari_structsr.models.card import ModelCard
 
-__all__ = ["checked_spec", "planned", "record_of", "tile_grid", "with_windows"]
+__all__ = [
+    "checked_spec",
+    "planned",
+    "record_of",
+    "source_facts",
+    "tile_grid",
+    "with_windows",
+]
 
 _MARGIN = 0.9  # share of the free memory that a result in memory may take
 
@@ -77,19 +84,28 @@ def with_windows(spec: ImageSpec, intensities: Sequence[Intensity]) -> ImageSpec
 
 
 def tile_grid(spec: ImageSpec, computer: TileComputer, sink: Sink) -> TileGrid:
-    """Lay tiles over the write units of the sink, about as large as is computed."""
-    factor = computer.model.factor
-    height, width = spec.axes.plane
-    wanted = computer.blocks.side * factor
-    rows, columns = (unit * max(1, round(wanted / unit)) for unit in sink.unit(spec))
-    return TileGrid(
-        loops=tuple(axis.size for axis in spec.axes.loops),
-        shape=(height // factor, width // factor),
-        factor=factor,
-        unit=(rows, columns),
+    """Lay tiles over the result."""
+    return laid_out(
+        spec.axes,
+        sink.unit(spec),
+        side=computer.blocks.side,
+        factor=computer.model.factor,
         halo=computer.halo,
         align=computer.model.align,
     )
+
+
+def source_facts(source: Source) -> dict[str, Any]:
+    """Return what a record says of an image that was read."""
+    spec = source.spec
+    return {
+        "origin": source.origin,
+        "name": spec.name,
+        "axes": spec.axes.names,
+        "shape": list(spec.axes.shape),
+        "dtype": str(spec.dtype),
+        "options": dict(source.options),
+    }
 
 
 def planned(spec: ImageSpec, computer: TileComputer, grid: TileGrid, done: int) -> Plan:
@@ -109,16 +125,9 @@ def planned(spec: ImageSpec, computer: TileComputer, grid: TileGrid, done: int) 
 
 def record_of(source: Source, computer: TileComputer) -> Record:
     """Write down everything that decides the result."""
-    spec, model, device = source.spec, computer.model, computer.device
+    model, device = computer.model, computer.device
     return Record(
-        source={
-            "origin": source.origin,
-            "name": spec.name,
-            "axes": spec.axes.names,
-            "shape": list(spec.axes.shape),
-            "dtype": str(spec.dtype),
-            "options": dict(source.options),
-        },
+        source=source_facts(source),
         model={
             "name": model.origin,
             "factor": model.factor,

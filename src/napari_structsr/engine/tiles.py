@@ -12,16 +12,51 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any, TypeVar
 
+from napari_structsr.core.axes import Axes
 from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.engine.events import Cancel, Event, Progressed
 from napari_structsr.io.sink import Writer
 
-__all__ = ["AHEAD", "Behind", "finish_levels", "read_ahead"]
+__all__ = ["AHEAD", "Behind", "finish_levels", "laid_out", "read_ahead"]
 
 AHEAD = 2
 """Tiles read before they are needed, and written while the next ones compute."""
 
 _Read = TypeVar("_Read")
+
+
+def laid_out(
+    axes: Axes,
+    unit: tuple[int, int],
+    *,
+    side: int,
+    factor: int,
+    halo: int,
+    align: int,
+) -> TileGrid:
+    """Lay tiles over the write units of a sink, about as large as is computed.
+
+    Parameters
+    ----------
+    axes
+        Of what is written.
+    unit
+        Rows and columns that must be written together.
+    side
+        Pixels of what is read that are computed at once, along a side.
+    factor, halo, align
+        As in `TileGrid`.
+    """
+    height, width = axes.plane
+    rows, columns = (part * max(1, round(side * factor / part)) for part in unit)
+    return TileGrid(
+        loops=tuple(axis.size for axis in axes.loops),
+        shape=(height // factor, width // factor),
+        factor=factor,
+        unit=(rows, columns),
+        halo=halo,
+        align=align,
+    )
 
 
 def read_ahead(

@@ -8,7 +8,6 @@ The layers in the form follow the selection until the user chooses one by hand.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from napari.layers import Layer, Shapes
@@ -22,7 +21,7 @@ from napari_structsr.errors import StructsrError
 from napari_structsr.gui.controls import enable, row
 from napari_structsr.gui.error_runs import key_of
 from napari_structsr.gui.jobs import Job
-from napari_structsr.gui.layers import KEY, free_name
+from napari_structsr.gui.layers import KEY, free_name, list_events
 from napari_structsr.gui.pair_entry import PairEntry
 from napari_structsr.gui.pair_form import PairForm
 from napari_structsr.gui.pair_overlay import PairOverlays
@@ -94,7 +93,7 @@ class PairsPanel(QWidget):
 
     def _connect(self) -> None:
         """Follow the viewer and the widgets."""
-        for signal in self._followed():
+        for signal in list_events(self._viewer):
             signal.connect(self._follow)
         self.form.layers_chosen.connect(self._take_by_hand)
         self.form.changed.connect(self._take)
@@ -106,19 +105,9 @@ class PairsPanel(QWidget):
         self.remove_button.clicked.connect(self.remove_chosen)
         self.split.changed.connect(self.changed)
 
-    def _followed(self) -> tuple[Any, ...]:
-        """Return the events of the viewer that change what is shown."""
-        layers = self._viewer.layers
-        return (
-            layers.events.inserted,
-            layers.events.removed,
-            layers.events.renamed,
-            layers.selection.events.changed,
-        )
-
     def release(self) -> None:
         """Leave the viewer alone from now on."""
-        for signal in self._followed():
+        for signal in list_events(self._viewer):
             signal.disconnect(self._follow)
         if self.row is not None:
             self.row.job.cancel()

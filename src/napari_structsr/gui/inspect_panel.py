@@ -32,6 +32,7 @@ from napari_structsr.gui.error_state import (
     swapped,
 )
 from napari_structsr.gui.image_roles import ImageFacts
+from napari_structsr.gui.layers import list_events
 from napari_structsr.gui.preferences import preferred_choice
 from napari_structsr.gui.progress_row import ProgressRow
 
@@ -74,12 +75,12 @@ class InspectPanel(QWidget):
 
     def release(self) -> None:
         """Leave the viewer alone from now on."""
-        for signal in self._followed():
+        for signal in list_events(self._viewer):
             signal.disconnect(self._follow)
 
     def _connect(self) -> None:
         """Follow the viewer and the widgets."""
-        for signal in self._followed():
+        for signal in list_events(self._viewer):
             signal.connect(self._follow)
         self.form.layers_chosen.connect(self._take_by_hand)
         self.form.changed.connect(self._take)
@@ -87,16 +88,6 @@ class InspectPanel(QWidget):
         self.form.selection_asked.connect(self.take_selection)
         self.run_button.clicked.connect(self.run)
         self.cancel_button.clicked.connect(self._cancel)
-
-    def _followed(self) -> tuple[Any, ...]:
-        """Return the events of the viewer that change what is shown."""
-        layers = self._viewer.layers
-        return (
-            layers.events.inserted,
-            layers.events.removed,
-            layers.events.renamed,
-            layers.selection.events.changed,
-        )
 
     # -- the choice --------------------------------------------------------------------
 

@@ -24,13 +24,21 @@ import numpy.typing as npt
 import zarr
 from napari.layers import Image, Labels, Layer
 from napari.utils.transforms import Affine
+from napari.viewer import Viewer
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.errors import StructsrError
 from napari_structsr.io.records import zarr_record
 from napari_structsr.io.source import open_source
 
-__all__ = ["KEY", "free_name", "free_path", "result_layer", "why_not"]
+__all__ = [
+    "KEY",
+    "free_name",
+    "free_path",
+    "list_events",
+    "result_layer",
+    "why_not",
+]
 
 KEY = "structsr"
 """Entry of a layer's metadata in which this plugin keeps what it did."""
@@ -74,6 +82,17 @@ def why_not(layer: Layer) -> str | None:
     if len(axes.names.replace("s", "")) != layer.ndim:
         return "there are more dimensions than t, c, z, y and x; remove those of size 1"
     return None
+
+
+def list_events(viewer: Viewer) -> tuple[Any, ...]:
+    """Return the events after which a choice of layers has to be filled in anew."""
+    layers = viewer.layers
+    return (
+        layers.events.inserted,
+        layers.events.removed,
+        layers.events.renamed,
+        layers.selection.events.changed,
+    )
 
 
 def free_name(name: str, taken: Collection[str]) -> str:

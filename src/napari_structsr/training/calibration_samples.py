@@ -19,6 +19,7 @@ from napari_structsr.core.intensity import Intensity, fit_intensity
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.expected_error import TrustInputs, pixel_features
 from napari_structsr.imaging.familiarity import input_statistics
+from napari_structsr.imaging.noise import noise_variance
 from napari_structsr.models.model import SRModel
 
 __all__ = ["GAP", "SIDE", "CalibrationPair", "Samples", "sample_pairs"]
@@ -196,8 +197,7 @@ def _normalised(
         raise TrainingError(f"{name} is constant; give an image with structure")
     measured = torch.from_numpy(intensity.normalised(pair.measured))[None, None]
     truth = torch.from_numpy(intensity.normalised(pair.truth))
-    signal = measured.clamp_min(0) * (intensity.noise_gain / intensity.span)
-    return measured, signal + intensity.noise_floor / intensity.span**2, truth
+    return measured, noise_variance(measured, intensity), truth
 
 
 def _patches(
