@@ -11,11 +11,7 @@ from napari_structsr.engine.statistics import measure_intensity
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.arrays import ArraySource, image_spec
-from napari_structsr.training.field_pairs import (
-    field_pair,
-    high_only_pair,
-    widefield_sigma,
-)
+from napari_structsr.training.field_pairs import field_pair, high_only_pair
 from napari_structsr.training.pair_collections import folder_pairs, whole_pairs
 
 FINE = 0.1  # micrometres
@@ -255,12 +251,6 @@ def test_noise_is_that_of_a_sample(scene):
     assert np.sqrt(floor + 0.5 * rise) == pytest.approx(wanted, rel=0.3)
     with pytest.raises(TrainingError, match="larger"):
         high_only_pair(high, factor=4, region=(0, 100, 0, 100))
-
-
-def test_widefield_width():
-    assert widefield_sigma(wavelength=520, aperture=1.3, pixel_size=100) == (
-        pytest.approx(0.9)
-    )
 
 
 def test_folders_are_matched_by_name_and_twins_left_out(scene, tmp_path):

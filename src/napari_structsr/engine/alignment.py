@@ -9,13 +9,12 @@ import numpy as np
 
 from napari_structsr.engine.matching import Matched, middle
 from napari_structsr.errors import SettingsError
-from napari_structsr.imaging.registration import register
+from napari_structsr.imaging.registration import LARGEST, register
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import Cropped
 
 __all__ = ["registered"]
 
-_REGISTERED_SIDE = 1024  # pixels of the part of a plane that is registered
 _LEAST = 16  # pixels along y and x that must be left
 
 
@@ -26,7 +25,7 @@ def registered(
     if matched.reference is None:
         raise SettingsError("there is no reference to register; leave it out")
     planes = list(matched.result.spec.axes.planes())
-    plane, part = planes[len(planes) // 2], middle(matched.result, _REGISTERED_SIDE)
+    plane, part = planes[len(planes) // 2], middle(matched.result, LARGEST)
     moving, fixed = (
         image.read(plane, *part)[0].astype(np.float64)
         for image in (matched.reference, matched.result)

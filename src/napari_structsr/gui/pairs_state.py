@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from napari_structsr.core.optics import widefield_sigma
+
 __all__ = [
     "KINDS",
     "PairsChoice",
@@ -42,7 +44,6 @@ KINDS: dict[Kind, tuple[str, str]] = {
         "The low-resolution partner is computed: blur, larger pixels and noise.",
     ),
 }
-_WIDEFIELD = 0.225  # sigma in wavelengths / NA; Zhang, Zerubia, Olivo-Marin 2007
 _WIDEST = 2.0  # measured pixels
 _SAME = 1.02  # ratio of pixel sizes that is taken for none
 _UNITS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6}
@@ -330,8 +331,11 @@ def _sigma(choice: PairsChoice, high: TuneImage | None) -> float | None:
     size = None if high is None else high.micrometers
     if not size:
         return None
-    wide = _WIDEFIELD * choice.wavelength * 1e-3 / choice.aperture
-    return wide / (size * choice.factor)
+    return widefield_sigma(
+        wavelength=choice.wavelength * 1e-3,
+        aperture=choice.aperture,
+        pixel_size=size * choice.factor,
+    )
 
 
 def _coarseness(image: TuneImage) -> float:

@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_structsr.imaging.registration_search import richest_window
+from napari_structsr.imaging.registration_search import LARGEST, richest_window
 from napari_structsr.imaging.registration_task import SCALES, Answer, Task
 from napari_structsr.imaging.registration_view import Pose, View, warped
 
-__all__ = ["UNMOVED", "Registration", "apply", "register"]
+__all__ = ["LARGEST", "UNMOVED", "Registration", "apply", "register"]
 
 Image = npt.NDArray[np.floating[Any]]
 

@@ -38,7 +38,7 @@ from napari_structsr.training.pair_geometry import Grid, match_grids, match_plan
 from napari_structsr.training.pair_overlap import Region, covered, still_covered
 from napari_structsr.training.pair_record import FieldPair, Place
 from napari_structsr.training.pair_units import channel_intensity, noise_of, place_of
-from napari_structsr.training.simulated_pairs import high_only_pair, widefield_sigma
+from napari_structsr.training.simulated_pairs import high_only_pair
 
 __all__ = [
     "FieldPair",
@@ -46,7 +46,6 @@ __all__ = [
     "Region",
     "field_pair",
     "high_only_pair",
-    "widefield_sigma",
 ]
 
 _NOTABLE_SCALE = 3e-4

@@ -27,28 +27,10 @@ from napari_structsr.training.pair_units import (
     place_of,
 )
 
-__all__ = ["high_only_pair", "widefield_sigma"]
+__all__ = ["high_only_pair"]
 
 _PHOTONS, _READ_NOISE = 4000.0, 0.003  # where nothing is known of the noise
 _PSF_SIGMA = 0.4
-
-
-def widefield_sigma(*, wavelength: float, aperture: float, pixel_size: float) -> float:
-    """Return the width of a widefield microscope's point-spread function in pixels.
-
-    Parameters
-    ----------
-    wavelength, pixel_size
-        Of the emitted light and of a measured pixel, in one unit.
-    aperture
-        Numerical aperture.
-
-    References
-    ----------
-    B. Zhang, J. Zerubia, J.-C. Olivo-Marin, "Gaussian approximations of fluorescence
-    microscope point-spread function models", Appl. Opt. 46, 2007.
-    """
-    return 0.225 * wavelength / aperture / pixel_size
 
 
 def high_only_pair(
@@ -78,7 +60,7 @@ def high_only_pair(
         Index of the plane along the looped axes of `high`; the first by default.
     psf_sigma
         Width of the point-spread function in measured pixels, see
-        `widefield_sigma`; 0.4 by default.
+        `core.optics.widefield_sigma`; 0.4 by default.
     sample
         An image as the microscope takes it; its noise is taken.
     photons, read_noise
