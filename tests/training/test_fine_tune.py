@@ -23,13 +23,16 @@ from napari_structsr.engine.tuning_runs import list_runs, read_run, remove_run
 from napari_structsr.engine.user_models import accept
 from napari_structsr.errors import StructsrError, TrainingError
 from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.imaging.structure import gradient_error
 from napari_structsr.models.build import build_network
 from napari_structsr.models.card import ModelCard
+from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
 from napari_structsr.training.adaptation import make_trainable, merged
 from napari_structsr.training.field_pool import FieldPool, patch_side
 from napari_structsr.training.field_split import Block, Split
 from napari_structsr.training.field_store import read_pairs, write_pairs
+from napari_structsr.training.field_validation import FieldValidation
 from napari_structsr.training.fine_tune import (
     Pause,
     Previewed,
@@ -179,6 +182,24 @@ def test_scores_and_views_come_while_it_learns(undisturbed):
     assert view.truth.shape == tuple(2 * side for side in view.measured.shape)
 
 
+def test_empty_tiles_do_not_decide_the_structure_error(pairs, parent):
+    """It is that of all tiles together, of which most may be dark."""
+    truth = np.pad(pairs[0].truth, ((0, 0), (0, 512)), mode="edge") * 0.2
+    truth[:, 256:] = 0.01
+    pair = pair_of(truth.astype(np.float32), name="coins, and the dark")
+    judge = Block(0, (0, 96), (0, 384))
+    split = Split((), (judge,), GUARD)
+    validation = FieldValidation(
+        [pair], split, parent=parent.network, radius=GUARD, device="cpu"
+    )
+    found = validation.means(validation.bicubic)["gradient_error"]
+    image, whole = (
+        torch.from_numpy(side)[None, None] for side in (pair.measured, pair.truth)
+    )
+    together = gradient_error(interpolate(image, 2, mode="bicubic"), whole)
+    assert found == pytest.approx(float(together), rel=0.02)
+
+
 def test_the_best_is_kept_and_not_the_last(pairs, parent, split, tmp_path):
     """A rate that is too high spoils what was learnt first."""
     events = run(tmp_path, pairs, parent, split, rate=0.1)
@@ -234,6 +255,7 @@ def test_killed_and_resumed_from_the_folder_equals_undisturbed(
 import os, signal, sys, torch
 from pathlib import Path
 from napari_structsr.models.card import ModelCard
+from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
 from napari_structsr.training.field_store import read_pairs
 from napari_structsr.training.fine_tune import Scored, fine_tune

@@ -20,7 +20,7 @@ from torch import Tensor
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel, smooth
 from napari_structsr.imaging.similarity import ssim
-from napari_structsr.imaging.structure import gradient_error
+from napari_structsr.imaging.structure import gradient_difference_map
 from napari_structsr.models.generator import interpolate
 from napari_structsr.training.field_split import Split
 from napari_structsr.training.pair_record import FieldPair
@@ -31,6 +31,7 @@ __all__ = ["FieldValidation", "View"]
 _TILE = 48  # measured pixels
 _LEAST = 12  # measured pixels; the window of SSIM must fit in
 _MOST = 64  # tiles
+_LEAST_SLOPE = 1e-6  # mean gradient, so that empty tiles can be scored as well
 _FINE, _BROAD = 1.0, 6.0  # measured pixels; structures between them tell belonging
 
 Network = Callable[[Tensor], Tensor]
@@ -100,6 +101,8 @@ class FieldValidation:
         chosen = np.linspace(0, len(tiles) - 1, min(len(tiles), _MOST)).round()
         self._tiles = [tiles[int(number)] for number in chosen]
         self.belonging = np.array([_belonging(tile, self.factor) for tile in tiles])
+        slopes = [_difference(torch.zeros_like(t.truth), t.truth) for t in self._tiles]
+        self._slope = max(float(np.mean(slopes)), _LEAST_SLOPE)
         self._by_bicubic: Network = partial(
             interpolate, factor=self.factor, mode="bicubic"
         )
@@ -110,7 +113,11 @@ class FieldValidation:
         self._parent_view = self._upscaled(self._shown, parent)
 
     def score(self, network: Network) -> npt.NDArray[np.float64]:
-        """Score each tile, shape (tiles, 3)."""
+        """Score each tile, shape (tiles, 3).
+
+        Structure error is in units of the mean gradient of all tiles: of an empty tile
+        little is to be got wrong, and it counts little.
+        """
         rows = []
         for tile in self._tiles:
             result = self._upscaled(tile, network)
@@ -119,7 +126,7 @@ class FieldValidation:
                 (
                     -10 * np.log10(max(mse, 1e-12)),
                     float(ssim(result, tile.truth).mean()),
-                    float(gradient_error(result, tile.truth).mean()),
+                    _difference(result, tile.truth) / self._slope,
                 )
             )
         table: npt.NDArray[np.float64] = np.nan_to_num(np.array(rows, np.float64))
@@ -186,6 +193,11 @@ def _cuts(first: int, last: int) -> list[tuple[int, int]]:
     count = max(1, round((last - first) / _TILE))
     ends = [first + (last - first) * n // count for n in range(count + 1)]
     return list(pairwise(ends))
+
+
+def _difference(result: Tensor, truth: Tensor) -> float:
+    """Return the mean difference of gradients."""
+    return float(gradient_difference_map(result, truth).mean())
 
 
 def _belonging(tile: _Tile, factor: int) -> float:
