@@ -398,7 +398,7 @@ def test_export_and_import(viewer, tuning, qtbot, models, tmp_path):
     assert "no models yet" in verdict.export_button.toolTip()
     verdict.take_up(tmp_path / "mine.zip")
     wait(qtbot, lambda: verdict.models.count() == 1)
-    assert "mine" in [parent.name for parent in tuning.train.state().parents]
+    assert "mine" in [parent.name for parent, _ in tuning.train.state().parents]
 
 
 def test_entry_without_a_layer_is_kept_when_the_split_is_edited(viewer, tuning, qtbot):
@@ -416,3 +416,33 @@ def test_entry_without_a_layer_is_kept_when_the_split_is_edited(viewer, tuning, 
         *tuning.pairs.split.split.training,
         *tuning.pairs.split.split.validation,
     }
+
+
+def test_pairs_and_parent_have_one_factor(viewer, tuning, qtbot):
+    """A layer of quarter resolution makes pairs of x4, and the parent follows."""
+    low = viewer.layers["low resolution"]
+    height, width = low.data.shape
+    quarter = low.data.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    place = np.array(low.translate) + np.array(low.scale) / 2
+    coarse = viewer.add_image(
+        quarter, name="coarse", scale=low.scale * 2, translate=place, units=low.units
+    )
+    viewer.layers.selection = {coarse, viewer.layers["high resolution"]}
+    assert "×4 model" in tuning.pairs.form.hint.text()
+    add(tuning, qtbot)
+
+    assert [entry.pair.factor for entry in tuning.pairs.usable] == [4]
+    combo = tuning.train.form.parent_model
+    assert combo.currentText() == "faithful ×4"
+    other = combo.findText("faithful ×2")
+    assert not combo.model().item(other).isEnabled()
+    assert "remove the pairs" in combo.itemData(other, Qt.ItemDataRole.ToolTipRole)
+    assert tuning.train.start_button.isEnabled()
+    choose(tuning.pairs.form.factor, 2)
+    assert "pairs in the list are ×4" in tuning.pairs.add_button.toolTip()
+    tuning.pairs.remove_button.click()
+    tuning.pairs.remove_button.click()
+    assert combo.model().item(other).isEnabled()
+    add(tuning, qtbot)
+    assert [entry.pair.factor for entry in tuning.pairs.usable] == [2]
+    assert combo.currentText() == "faithful ×2"

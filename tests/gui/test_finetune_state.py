@@ -14,13 +14,9 @@ from napari_structsr.gui.finetune_state import (
     resolve_training,
     resolve_verdict,
 )
+from napari_structsr.gui.pair_choice import PairsChoice, TuneImage, suggest_pair
 from napari_structsr.gui.pair_entry import Frame, PairEntry, pair_row
-from napari_structsr.gui.pairs_state import (
-    PairsChoice,
-    TuneImage,
-    resolve_pairs,
-    suggest_pair,
-)
+from napari_structsr.gui.pairs_state import resolve_pairs
 from napari_structsr.imaging.registration import Registration
 from napari_structsr.training.field_pairs import FieldPair, Place
 
@@ -135,9 +131,36 @@ def test_start_says_why_it_cannot(changes, words):
     assert words in resolve_training(choice, **{**READY, **changes}).start
 
 
-def test_only_parents_of_the_factor_of_the_pairs_are_offered():
+def test_parents_of_another_factor_say_why_the_pairs_cannot_teach_them():
     state = resolve_training(TrainChoice(name="m"), **{**READY, "factor": 4})
-    assert [parent.label for parent in state.parents] == ["faithful ×4"]
+    misfits = {parent.label: misfit for parent, misfit in state.parents}
+    assert misfits["faithful ×4"] is None
+    assert "add them again as ×2" in misfits["sharp ×2"]
+    free = resolve_training(TrainChoice(name="m"), **{**READY, "factor": None})
+    assert not [misfit for _, misfit in free.parents if misfit]
+
+
+def test_the_factor_of_pairs_is_known_before_they_are_made():
+    def factor(choice=BOTH, fold=2.0, **others):
+        size = LOW.pixel[0] / fold
+        images = [LOW, replace(HIGH, pixel=(size, size))]
+        return resolve_pairs(choice, images, regions={}, **others)
+
+    assert factor().factor == 2
+    near = factor(fold=3.3)
+    assert near.factor == 4
+    assert "3.3" in near.hint
+    assert "×4" in near.hint
+    assert factor(replace(BOTH, factor=2), fold=3.3).factor == 2
+    assert factor(fold=3.3, there=2).factor == 2  # as the pairs in the list
+    mixed = factor(replace(BOTH, factor=4), fold=3.3, there=2)
+    assert "pairs in the list are ×2" in mixed.add
+    assert "too few for the factor 4" in factor(replace(BOTH, factor=4)).add
+    assert "no finer grid" in factor(fold=1.2).add
+    alone = replace(BOTH, kind="high")
+    assert factor(alone).factor == 2
+    assert factor(alone, parent=4).factor == 4
+    assert factor(alone, parent=4, there=2).factor == 2
 
 
 def test_nothing_runs_nothing_can_be_paused():

@@ -46,12 +46,12 @@ class FineTuneDock(QWidget):
         }
         self._lay_out()
         self.pairs.changed.connect(self._use_pairs)
-        self.train.parent_changed.connect(self.pairs.split.use_parent)
+        self.train.parent_changed.connect(self.pairs.use_parent)
         self.train.started.connect(self._show_training)
         self.train.finished.connect(self._show_verdict)
         self.train.decided.connect(self._show_run)
         self.verdict.decided.connect(self._decided)
-        self.pairs.split.use_parent(self.train.form.parent_choice)
+        self.pairs.use_parent(self.train.form.parent_choice)
         self._use_pairs()
 
     def _lay_out(self) -> None:

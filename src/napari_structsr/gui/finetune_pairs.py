@@ -20,8 +20,15 @@ from napari_structsr.engine.events import Finished
 from napari_structsr.errors import StructsrError
 from napari_structsr.gui.controls import enable, row
 from napari_structsr.gui.error_runs import key_of
+from napari_structsr.gui.finetune_state import Parent
 from napari_structsr.gui.jobs import Job
 from napari_structsr.gui.layers import KEY, free_name, list_events
+from napari_structsr.gui.pair_choice import (
+    PairsChoice,
+    PairsState,
+    suggest_pair,
+    swapped_pair,
+)
 from napari_structsr.gui.pair_entry import PairEntry
 from napari_structsr.gui.pair_form import PairForm
 from napari_structsr.gui.pair_overlay import PairOverlays
@@ -32,13 +39,7 @@ from napari_structsr.gui.pair_requests import (
 )
 from napari_structsr.gui.pair_table import PairTable
 from napari_structsr.gui.pairing import pairing_events
-from napari_structsr.gui.pairs_state import (
-    PairsChoice,
-    PairsState,
-    resolve_pairs,
-    suggest_pair,
-    swapped_pair,
-)
+from napari_structsr.gui.pairs_state import resolve_pairs
 from napari_structsr.gui.progress_row import ProgressRow
 from napari_structsr.gui.runs import names_of
 from napari_structsr.gui.split_panel import SplitPanel
@@ -65,6 +66,7 @@ class PairsPanel(QWidget):
         self._viewer = viewer
         self._by_hand = False
         self._choice = PairsChoice()
+        self._parent_factor: int | None = None
         self.entries: list[PairEntry] = []
         self.row: ProgressRow | None = None
 
@@ -135,8 +137,16 @@ class PairsPanel(QWidget):
             self._choice,
             tune_images(self._viewer),
             regions={key: count for key, (_, count) in counts.items()},
+            there=next((one.pair.factor for one in self.usable if one.pair), None),
+            parent=self._parent_factor,
             busy=making,
         )
+
+    def use_parent(self, parent: Parent | None) -> None:
+        """Take the model that is going to be taught."""
+        self._parent_factor = None if parent is None else parent.factor
+        self.split.use_parent(parent)
+        self._show()
 
     def draw_regions(self) -> None:
         """Let the user draw rectangles on the low-resolution layer."""

@@ -84,7 +84,7 @@ class TrainState:
     choice
         The wish, as far as it can be granted.
     parents
-        Models that fit the pairs.
+        Models, and why the pairs cannot teach one; None if they can.
     start, pause, cancel, save
         Why the button cannot work; None if it can.
     pauses
@@ -92,7 +92,7 @@ class TrainState:
     """
 
     choice: TrainChoice
-    parents: tuple[Parent, ...]
+    parents: tuple[tuple[Parent, str | None], ...]
     start: str | None
     pause: str | None
     cancel: str | None
@@ -134,8 +134,8 @@ def resolve_training(
     running, paused
         How the fine-tuning of this dock stands.
     """
-    fitting = tuple(one for one in parents if factor in (None, one.factor))
-    names = [one.name for one in fitting]
+    offered = tuple((one, _misfit(one, factor)) for one in parents)
+    names = [one.name for one, misfit in offered if misfit is None]
     if choice.parent not in names and names:
         choice = replace(choice, parent=names[0])
     fault = None
@@ -145,7 +145,7 @@ def resolve_training(
         fault = "The pairs are being prepared."
     elif split_fault:
         fault = split_fault
-    elif not fitting:
+    elif not names:
         fault = f"No model of the factor {factor} can be taught."
     elif not choice.name.strip():
         fault = "Give the new model a name."
@@ -162,12 +162,22 @@ def resolve_training(
     idle = None if running else "Nothing is being trained."
     return TrainState(
         choice=choice,
-        parents=fitting,
+        parents=offered,
         start=busy if running else fault,
         pause=idle,
         cancel=idle,
         save=None if pairs and fault in (None, split_fault) else fault,
         pauses=not paused,
+    )
+
+
+def _misfit(parent: Parent, factor: int | None) -> str | None:
+    """Say why pairs of a factor cannot teach a model."""
+    if factor in (None, parent.factor):
+        return None
+    return (
+        f"The pairs are ×{factor} and this model is ×{parent.factor}: to teach it, "
+        f"remove the pairs and add them again as ×{parent.factor} in step 1."
     )
 
 

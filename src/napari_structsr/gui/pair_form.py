@@ -31,7 +31,7 @@ from napari_structsr.gui.controls import (
     select,
     sentence,
 )
-from napari_structsr.gui.pairs_state import KINDS, PairsChoice, PairsState
+from napari_structsr.gui.pair_choice import FACTORS, KINDS, PairsChoice, PairsState
 
 __all__ = ["PairForm"]
 
@@ -71,8 +71,11 @@ class PairForm(QWidget):
             "shown.",
         )
         self.low_path, self.high_path = self._path("low"), self._path("high")
-        self.factor = choice_combo("Factor", {n: (f"×{n}", "") for n in (2, 4)})
-        self.factor.setToolTip("How much finer the pixels of the result will be.")
+        self.factor = choice_combo("Factor", FACTORS)
+        self.factor.setToolTip(
+            "How much finer the pixels of the result will be. All pairs have the one "
+            "of the model that they teach."
+        )
         self.psf = choice_combo("Point-spread function", _PSF)
         self.aperture = _number("Numerical aperture", 0.05, 1.7)
         self.aperture.setToolTip("Of the objective that takes the low-resolution image")
@@ -141,7 +144,6 @@ class PairForm(QWidget):
             (self.low_path.native, files),
             (self.high_path.native, files),
             (self.regions, layers or alone),
-            (self.factor, alone),
             (self._psf_row, alone),
             (self.aperture, alone and choice.psf == "optics"),
             (self.wavelength, alone and choice.psf == "optics"),

@@ -19,9 +19,9 @@ from napari.viewer import Viewer
 
 from napari_structsr.gui.error_runs import key_of
 from napari_structsr.gui.layers import KEY, why_not
+from napari_structsr.gui.pair_choice import PairsState, TuneImage
 from napari_structsr.gui.pair_entry import Frame
 from napari_structsr.gui.pair_files import file_stem, matched_files
-from napari_structsr.gui.pairs_state import PairsChoice, PairsState, TuneImage
 from napari_structsr.gui.places import unit_shares
 from napari_structsr.io.source import Source, open_source
 
@@ -47,9 +47,11 @@ class PairRequest:
         Where the plane lies in a layer; None for files.
     paths
         Files of the images, as far as they are files.
-    factor, psf_sigma, sample
-        For `high` alone: pixels, blur in measured pixels, and an image whose noise is
-        taken.
+    factor
+        2 or 4; None takes that of the pairs that there are, or the one that is nearest
+        to the pixel sizes.
+    psf_sigma, sample
+        For `high` alone: blur in measured pixels, and an image whose noise is taken.
     """
 
     name: str
@@ -59,7 +61,7 @@ class PairRequest:
     plane: tuple[int, ...] | None = None
     frame: Frame | None = None
     paths: tuple[str | None, str | None] = (None, None)
-    factor: int = 2
+    factor: int | None = None
     psf_sigma: float | None = None
     sample: Source | None = None
 
@@ -129,7 +131,7 @@ def requests_of(
     """
     choice = state.choice
     if choice.kind == "files":
-        found = _file_requests(choice)
+        found = _file_requests(state)
     else:
         found = _layer_requests(viewer, state)
     names = set(taken)
@@ -154,14 +156,14 @@ def _layer_requests(viewer: Viewer, state: PairsState) -> list[PairRequest]:
     axes = open_source(drawn_on).spec.axes
     names = axes.names.replace("s", "")
     dims = names.index("y"), names.index("x")
-    step = float(choice.factor if alone else 1)
+    step = float((state.factor or 2) if alone else 1)
     paths = _path(None if alone else layers[choice.low]), _path(high)
     common = PairRequest(
         name=drawn_on.name,
         low=None if alone else open_source(layers[choice.low]),
         high=open_source(high),
         paths=paths,
-        factor=choice.factor,
+        factor=state.factor,
         psf_sigma=state.sigma,
         sample=None if choice.sample is None else open_source(layers[choice.sample]),
     )
@@ -235,7 +237,7 @@ def _path(layer: Layer | None) -> str | None:
     return str(path) if path and Path(path).exists() else None
 
 
-def _file_requests(choice: PairsChoice) -> list[PairRequest]:
+def _file_requests(state: PairsState) -> list[PairRequest]:
     """Return a request for each pair of files."""
     return [
         PairRequest(
@@ -243,6 +245,9 @@ def _file_requests(choice: PairsChoice) -> list[PairRequest]:
             low=open_source(low),
             high=open_source(high),
             paths=(str(low), str(high)),
+            factor=state.factor,
         )
-        for low, high in matched_files(Path(choice.low_path), Path(choice.high_path))
+        for low, high in matched_files(
+            Path(state.choice.low_path), Path(state.choice.high_path)
+        )
     ]

@@ -72,6 +72,8 @@ def _entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
     from napari_structsr.training.pair_checks import twin_of
 
     axes = (request.low or request.high).spec.axes
+    pairs = [one.pair for one in there if one.pair is not None]
+    factor = request.factor or next((pair.factor for pair in pairs), None)
     entry = PairEntry(
         name=request.name, frame=request.frame, request=request, unit=axes["y"].unit
     )
@@ -79,7 +81,7 @@ def _entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
         if request.low is None:
             pair = high_only_pair(
                 request.high,
-                factor=request.factor,
+                factor=factor or 2,
                 region=request.region,
                 plane=request.plane,
                 name=request.name,
@@ -92,11 +94,12 @@ def _entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
                 request.high,
                 region=request.region,
                 plane=request.plane,
+                factor=factor,
                 name=request.name,
             )
     except StructsrError as error:
         return replace(entry, refused=str(error))
-    twin = twin_of(pair, [one.pair for one in there if one.pair is not None])
+    twin = twin_of(pair, pairs)
     if twin is not None:
         return replace(
             entry, refused=f"it holds the same pixels as {twin}; draw another region"

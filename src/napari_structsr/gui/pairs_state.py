@@ -1,186 +1,30 @@
 """From what pairs the user wants to what the first step shows: no Qt, no napari.
 
-`PairsChoice` is the intention as it stands in the form. `suggest_pair` fills it from
-the selection, `resolve_pairs` says what can be done and, in words, why a button cannot
-work. What a pair is worth is decided by the engine; here is only what can be seen
-without reading a pixel. Layers are named by keys that stay when a layer gets another
-name.
+`resolve_pairs` says what can be done with a `PairsChoice` and, in words, why a button
+cannot work. What a pair is worth is decided by the engine; here is only what can be
+seen without reading a pixel.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from napari_structsr.core.optics import widefield_sigma
+from napari_structsr.errors import TrainingError
+from napari_structsr.gui.pair_choice import PairsChoice, PairsState, TuneImage
+from napari_structsr.training.pair_geometry import (
+    nearest_factor,
+    pixel_step,
+    step_fault,
+)
 
-__all__ = [
-    "KINDS",
-    "PairsChoice",
-    "PairsState",
-    "TuneImage",
-    "resolve_pairs",
-    "suggest_pair",
-    "swapped_pair",
-]
+__all__ = ["resolve_pairs"]
 
-Kind = Literal["layers", "files", "high"]
-Psf = Literal["optics", "given"]
-
-KINDS: dict[Kind, tuple[str, str]] = {
-    "layers": (
-        "Two layers",
-        "The same place measured twice: with low and with high resolution.",
-    ),
-    "files": (
-        "Files or folders",
-        "A low- and a high-resolution file, or two folders whose files belong together "
-        "by their names, or else by the order of these.",
-    ),
-    "high": (
-        "High resolution only",
-        "The low-resolution partner is computed: blur, larger pixels and noise.",
-    ),
-}
 _WIDEST = 2.0  # measured pixels
 _SAME = 1.02  # ratio of pixel sizes that is taken for none
-_UNITS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6}
-
-
-@dataclass(frozen=True)
-class TuneImage:
-    """What must be known of an image layer.
-
-    Parameters
-    ----------
-    key, name
-        What the layer is known by, and as shown in the layer list.
-    plane
-        Pixels along y and x.
-    pixel
-        Pixel size along y and x, in `unit`.
-    unit
-        UDUNITS name; None for pixels.
-    planes
-        Number of planes: all of t, c and z.
-    rgb
-        Whether pixels have a colour.
-    """
-
-    key: str
-    name: str
-    plane: tuple[int, int]
-    pixel: tuple[float, float] = (1.0, 1.0)
-    unit: str | None = None
-    planes: int = 1
-    rgb: bool = False
-
-    @property
-    def micrometers(self) -> float | None:
-        """Mean pixel size; None where it is not known."""
-        share = _UNITS.get(self.unit or "")
-        return None if share is None else share * sum(map(abs, self.pixel)) / 2
-
-
-@dataclass(frozen=True)
-class PairsChoice:
-    """What the next pairs are made of.
-
-    Parameters
-    ----------
-    kind
-        Two layers, files, or high resolution alone.
-    low, high
-        Keys of image layers.
-    regions
-        Key of a Shapes layer; None for whole planes.
-    low_path, high_path
-        Files or folders.
-    factor
-        For high resolution alone.
-    psf
-        Whether the width comes from the optics or is given.
-    aperture, wavelength
-        Numerical aperture of the low-resolution objective, and nanometers emitted.
-    sigma
-        Width in measured pixels, where it is given.
-    sample
-        Key of a low-quality layer whose noise is taken.
-    """
-
-    kind: Kind = "layers"
-    low: str | None = None
-    high: str | None = None
-    regions: str | None = None
-    low_path: str = ""
-    high_path: str = ""
-    factor: int = 2
-    psf: Psf = "optics"
-    aperture: float = 0.5
-    wavelength: float = 520.0
-    sigma: float = 0.5
-    sample: str | None = None
-
-
-@dataclass(frozen=True)
-class PairsState:
-    """What the first step shows.
-
-    Parameters
-    ----------
-    choice
-        The wish, as far as it can be granted.
-    hint
-        A sentence below the form, or "".
-    sigma
-        Width of the point-spread function in measured pixels, for high resolution
-        alone; None where it is not known.
-    add, draw, swap
-        Why the button cannot work; None if it can.
-    """
-
-    choice: PairsChoice
-    hint: str
-    sigma: float | None
-    add: str | None
-    draw: str | None
-    swap: str | None
-
-
-def suggest_pair(
-    images: Sequence[TuneImage],
-    selected: Sequence[str],
-    *,
-    choice: PairsChoice,
-) -> PairsChoice:
-    """Fill in the layers from the selection: larger pixels are the low resolution.
-
-    Parameters
-    ----------
-    images
-        All image layers.
-    selected
-        Keys of the selected ones, the one clicked last at the end.
-    choice
-        What else the user wants.
-    """
-    by_key = {image.key: image for image in images}
-    found = [by_key[key] for key in selected if key in by_key]
-    if len(found) < 2 and len(images) == 2:
-        found = list(images)
-    if choice.kind == "high":
-        return replace(choice, high=found[-1].key) if found else choice
-    if len(found) < 2:
-        return choice
-    low, high = sorted(found[-2:], key=_coarseness, reverse=True)
-    return replace(choice, low=low.key, high=high.key)
-
-
-def swapped_pair(choice: PairsChoice) -> PairsChoice:
-    """Let low and high change places."""
-    return replace(choice, low=choice.high, high=choice.low)
 
 
 def resolve_pairs(
@@ -188,6 +32,8 @@ def resolve_pairs(
     images: Sequence[TuneImage],
     *,
     regions: Mapping[str, int],
+    there: int | None = None,
+    parent: int | None = None,
     busy: bool = False,
 ) -> PairsState:
     """Decide what the first step shows.
@@ -200,6 +46,10 @@ def resolve_pairs(
         All image layers.
     regions
         Number of regions in each Shapes layer that can hold some.
+    there
+        Factor of the pairs that there are; None if there are none.
+    parent
+        Factor of the model that is going to be taught.
     busy
         Whether pairs are being made.
     """
@@ -212,8 +62,21 @@ def resolve_pairs(
         regions=_known(choice.regions, regions),
     )
     high = by_key.get(choice.high or "")
-    sigma = _sigma(choice, high) if choice.kind == "high" else None
+    step = _step(by_key.get(choice.low or ""), high) if choice.kind == "layers" else 0.0
+    factor = choice.factor or there
+    if not factor and choice.kind == "high":
+        factor = parent or 2
+    elif not factor and step:
+        factor = nearest_factor(step)
+    sigma = _sigma(choice, high, factor) if choice.kind == "high" and factor else None
     fault = _fault(choice, by_key, sigma)
+    if fault is None and step and factor:
+        fault = _in_words(step_fault(step, factor))
+    if fault is None and there and factor != there:
+        fault = (
+            f"The pairs in the list are ×{there}, and one model learns one factor: "
+            f"choose ×{there}, or remove them first."
+        )
     drawn = choice.kind != "files" and choice.regions is not None
     if fault is None and drawn and not regions[choice.regions or ""]:
         fault = "There are no regions yet: draw rectangles, or choose the whole plane."
@@ -226,7 +89,8 @@ def resolve_pairs(
     both = choice.low is not None and choice.high is not None
     return PairsState(
         choice=choice,
-        hint=_hint(choice, sigma),
+        factor=factor,
+        hint=_hint(choice, sigma, factor, step),
         sigma=sigma,
         add=fault or ("Pairs are being made: wait, or cancel it." if busy else None),
         draw=draw,
@@ -285,7 +149,7 @@ def _mismatch(low: TuneImage, high: TuneImage) -> str | None:
             f"{_planes(high.planes)}: choose images of the same planes, or duplicate "
             "the plane that both show."
         )
-    coarse, fine = _coarseness(low), _coarseness(high)
+    coarse, fine = low.coarseness, high.coarseness
     if low.unit == high.unit and fine > coarse * _SAME:
         return (
             f"{low.name} has the finer pixels, so it is the high-resolution image: "
@@ -307,7 +171,9 @@ def _file_fault(choice: PairsChoice) -> str | None:
     return None
 
 
-def _hint(choice: PairsChoice, sigma: float | None) -> str:
+def _hint(
+    choice: PairsChoice, sigma: float | None, factor: int | None, step: float
+) -> str:
     """Say what the choice means where it is not plain."""
     if choice.kind == "high" and sigma is not None:
         noise = (
@@ -317,14 +183,35 @@ def _hint(choice: PairsChoice, sigma: float | None) -> str:
         )
         return (
             f"Partners are blurred with a sigma of {sigma:.2f} measured pixels, "
-            f"binned ×{choice.factor}, with {noise}."
+            f"binned ×{factor}, with {noise}."
         )
     if choice.kind == "files":
         return "OME-TIFF, TIFF and OME-Zarr; pixel sizes are read from the files."
-    return ""
+    if not step or step_fault(step, factor or 2):
+        return ""
+    same = math.isclose(step, factor or 0, rel_tol=1e-3)
+    return (
+        f"One low-resolution pixel is as wide as {step:.3g} high-resolution ones"
+        f"{', resampled' * (not same)}: pairs for a ×{factor} model."
+    )
 
 
-def _sigma(choice: PairsChoice, high: TuneImage | None) -> float | None:
+def _step(low: TuneImage | None, high: TuneImage | None) -> float:
+    """Return the ratio of two pixel sizes; 0 where it is not known."""
+    if low is None or high is None or low.key == high.key:
+        return 0.0
+    try:
+        return pixel_step(low.axes, high.axes)
+    except TrainingError:
+        return 0.0  # said when the pair is made, with all that is known of the images
+
+
+def _in_words(fault: str | None) -> str | None:
+    """Make a sentence of a fault."""
+    return fault and f"{fault[0].upper()}{fault[1:]}."
+
+
+def _sigma(choice: PairsChoice, high: TuneImage | None, factor: int) -> float | None:
     """Return the width of the point-spread function in measured pixels."""
     if choice.psf == "given":
         return choice.sigma
@@ -334,14 +221,8 @@ def _sigma(choice: PairsChoice, high: TuneImage | None) -> float | None:
     return widefield_sigma(
         wavelength=choice.wavelength * 1e-3,
         aperture=choice.aperture,
-        pixel_size=size * choice.factor,
+        pixel_size=size * factor,
     )
-
-
-def _coarseness(image: TuneImage) -> float:
-    """Return the size of a pixel, and for equal ones fewer pixels as larger."""
-    size = image.micrometers or sum(map(abs, image.pixel)) / 2
-    return size + 1e-12 / max(1, image.plane[0] * image.plane[1])
 
 
 def _planes(count: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
@@ -39,7 +40,7 @@ class TrainForm(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._offered: tuple[Parent, ...] = ()
+        self._offered: tuple[tuple[Parent, str | None], ...] = ()
         self.parent_model = choice_combo("Parent model", {})
         self.parent_model.setToolTip("The model to begin with; it stays as it is.")
         self.name = QLineEdit()
@@ -116,7 +117,7 @@ class TrainForm(QWidget):
         self.minutes.setVisible(self.budget.currentData() == _OWN)
 
     def show_state(self, state: TrainState, *, locked: bool) -> None:
-        """Show the models that fit the pairs; a running training locks the form."""
+        """Show which models the pairs can teach; a running training locks the form."""
         if state.parents != self._offered:
             self._offered = state.parents
             self._offer(state.parents, state.choice.parent)
@@ -128,27 +129,28 @@ class TrainForm(QWidget):
         self._layout.setRowVisible(self.mode, shown)
         self._layout.setRowVisible(self.replay, shown)
 
-    def _offer(self, parents: Sequence[Parent], name: str) -> None:
-        """Fill the choice of parents."""
-        factors = {parent.factor for parent in parents}
-        with signals_blocked(self.parent_model):
-            before = self.parent_model.currentData()
-            self.parent_model.clear()
-            for parent in parents:
-                text = parent.label if len(factors) > 1 else parent.name
-                self.parent_model.addItem(text, parent)
-                last = self.parent_model.count() - 1
-                tip = Qt.ItemDataRole.ToolTipRole
-                self.parent_model.setItemData(last, parent.description, tip)
-            names = [parent.name for parent in parents]
-            wanted = [
-                n
-                for n, parent in enumerate(parents)
-                if parent == before or parent.name == name
-            ]
-            exact = [n for n, parent in enumerate(parents) if parent == before]
-            if names:
-                self.parent_model.setCurrentIndex((exact or wanted or [0])[0])
+    def _offer(self, parents: Sequence[tuple[Parent, str | None]], name: str) -> None:
+        """Fill the choice of parents; those that do not fit say why."""
+        combo, tip = self.parent_model, Qt.ItemDataRole.ToolTipRole
+        with signals_blocked(combo):
+            before = combo.currentData()
+            combo.clear()
+            for number, (parent, misfit) in enumerate(parents):
+                combo.addItem(parent.label, parent)
+                combo.setItemData(number, misfit or parent.description, tip)
+                model = combo.model()
+                if isinstance(model, QStandardItemModel) and (
+                    item := model.item(number)
+                ):
+                    item.setEnabled(misfit is None)
+            fitting = [parent for parent, misfit in parents if misfit is None]
+            wanted = before if before in fitting else None
+            for title in (before.name if before else name, name):
+                same = (parent for parent in fitting if parent.name == title)
+                wanted = wanted or next(same, None)
+            wanted = wanted or next(iter(fitting), None)
+            all_of_them = [parent for parent, _ in parents]
+            combo.setCurrentIndex(all_of_them.index(wanted) if wanted else -1)
 
     def _tell(self) -> None:
         """Drop what the signals carry."""

@@ -16,9 +16,20 @@ from napari_structsr.io.calibration import converted
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import Line
 
-__all__ = ["SPACE", "Grid", "match_grids", "match_plane"]
+__all__ = [
+    "FACTORS",
+    "SPACE",
+    "Grid",
+    "match_grids",
+    "match_plane",
+    "nearest_factor",
+    "pixel_step",
+    "step_fault",
+]
 
-_FACTORS = (2, 4)
+FACTORS = (2, 4)
+"""That models have."""
+
 _LEAST_STEP = 1.4  # true pixels in a measured one; below, there is nothing to learn
 _LEAST_DETAIL = 0.7  # true pixels that are there, of those that are needed
 _ALIKE = 0.01
@@ -126,30 +137,14 @@ def match_grids(low: Source, high: Source, factor: int | None) -> Grid:
     TrainingError
         If the images were swapped, or their pixel sizes are no pair's.
     """
-    if factor not in (None, *_FACTORS):
+    if factor not in (None, *FACTORS):
         raise TrainingError(f"a factor of {factor} is not offered; choose 2 or 4")
     lines, notes = _lines(low.spec.axes, high.spec.axes)
     steps = [line.step for line in lines]
     step = math.sqrt(steps[0] * steps[1])
-    if step < 1 / _LEAST_STEP:
-        raise TrainingError(
-            "the low-resolution image has the finer pixels "
-            f"({1 / step:.3g} of them in one of the high-resolution image); low and "
-            "high are swapped: exchange them"
-        )
-    if step < _LEAST_STEP:
-        raise TrainingError(
-            f"one pixel of the low-resolution image holds {step:.3g} of the "
-            "high-resolution one, so that there is no finer grid to learn; check "
-            f"{SPACE}, or bin the low-resolution image by 2 first"
-        )
-    chosen = factor or min(_FACTORS, key=lambda n: abs(math.log(step / n)))
-    if step < _LEAST_DETAIL * chosen:
-        raise TrainingError(
-            f"one pixel of the low-resolution image holds {step:.3g} of the "
-            f"high-resolution one, too few for the factor {chosen}; take a model of "
-            f"the factor 2, or check {SPACE}"
-        )
+    chosen = factor or nearest_factor(step)
+    if fault := step_fault(step, chosen):
+        raise TrainingError(fault)
     if not math.isclose(steps[0], steps[1], rel_tol=_ALIKE):
         notes.append(
             f"pixels differ along y and x: one measured pixel holds {steps[0]:.3g} x "
@@ -158,6 +153,46 @@ def match_grids(low: Source, high: Source, factor: int | None) -> Grid:
     elif not math.isclose(step, chosen, rel_tol=1e-3):
         notes.append(f"the true image was resampled from factor {step:.3g} to {chosen}")
     return Grid(lines, chosen, tuple(notes))
+
+
+def pixel_step(low: Axes, high: Axes) -> float:
+    """Return how many true pixels lie along the side of a measured one.
+
+    Raises
+    ------
+    TrainingError
+        If pixel sizes do not compare.
+    """
+    lines, _ = _lines(low, high)
+    return math.sqrt(lines[0].step * lines[1].step)
+
+
+def nearest_factor(step: float) -> int:
+    """Return the factor that is nearest to a ratio of pixel sizes."""
+    return min(FACTORS, key=lambda factor: abs(math.log(step / factor)))
+
+
+def step_fault(step: float, factor: int) -> str | None:
+    """Say why a ratio of pixel sizes does not do for a factor; None if it does."""
+    if step < 1 / _LEAST_STEP:
+        return (
+            "the low-resolution image has the finer pixels "
+            f"({1 / step:.3g} of them in one of the high-resolution image); low and "
+            "high are swapped: exchange them"
+        )
+    if step < _LEAST_STEP:
+        return (
+            f"one pixel of the low-resolution image holds {step:.3g} of the "
+            "high-resolution one, so that there is no finer grid to learn; check "
+            f"{SPACE}, or bin the low-resolution image by 2 first"
+        )
+    if step < _LEAST_DETAIL * factor:
+        return (
+            f"one pixel of the low-resolution image holds {step:.3g} of the "
+            f"high-resolution one, too few for the factor {factor}; take the factor "
+            f"{nearest_factor(step)}, or check {SPACE}"
+        )
+    return None
 
 
 def _lines(low: Axes, high: Axes) -> tuple[tuple[Line, Line], list[str]]:
