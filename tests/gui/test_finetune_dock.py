@@ -351,10 +351,20 @@ def test_pairs_from_folders_of_files(viewer, tuning, qtbot, tmp_path):
 
 
 def test_saved_config_is_what_the_command_reads(viewer, tuning, qtbot, tmp_path):
+    from napari_structsr.training.field_files import pairs_of
+    from napari_structsr.training.field_rectangles import split_of
     from napari_structsr.training.fine_tune_config import read_fine_tuning
 
     draw(viewer, tuning, [FIRST])
     add(tuning, qtbot)
+    layer = viewer.layers["split of low resolution"]
+    exchanged = {"teaches": "judges", "judges": "teaches"}
+    layer.features = {"role": [exchanged[role] for role in layer.features["role"]]}
+    layer.events.data(value=layer.data)  # as after an edit
+    before = tuning.pairs.split.split
+    wait(qtbot, lambda: tuning.pairs.split.split is not before)
+    edited = tuning.pairs.split.split
+    assert edited.training == before.validation
     path = tmp_path / "mine.json"
     tuning.train.save_config(path)
     wait(qtbot, path.exists)
@@ -366,6 +376,10 @@ def test_saved_config_is_what_the_command_reads(viewer, tuning, qtbot, tmp_path)
     config = read_fine_tuning(moved / path.name)
     (files,) = config.pairs
     assert files.region == (10, 90, 10, 90)
+    assert split_of(config, pairs_of(config), guard=edited.guard) == edited
+    rows = [edge for one in (*files.teaches, *files.judges) for edge in one.rows]
+    assert min(rows) >= 10  # in pixels of the layer, not of the region
+    assert max(rows) <= 90
     from napari_structsr.io.source import open_source
 
     stored = open_source(files.low)

@@ -15,6 +15,7 @@ from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.bundle import write_bundle
 from napari_structsr.models.build import build_network
 from napari_structsr.models.card import ModelCard
+from napari_structsr.training.field_store import read_pairs
 
 
 @pytest.fixture
@@ -83,6 +84,36 @@ def test_high_resolution_alone_will_do(call):
     alone = [{"high": "fine.tif", "region": [0, 200, 0, 240]}]
     result = call(pairs=alone, microscope={"psf_sigma": 0.9}, steps=2)
     assert result.exit_code == 0, result.output
+
+
+def test_rectangles_of_the_file_decide_what_teaches_and_what_judges(call, tmp_path):
+    """In pixels of the image that is named; what leaks is refused."""
+
+    def split(*, last, high_only=False):
+        step = 2 if high_only else 1
+        parts = {
+            "teaches": [{"rows": [0, 128 * step], "columns": [0, last * step]}],
+            "judges": [{"rows": [0, 128 * step], "columns": [80 * step, 160 * step]}],
+        }
+        files = {"high": "fine.tif"} if high_only else {"low": "coarse.tif"}
+        return [{"high": "fine.tif", **files, **parts}]
+
+    for high_only in (False, True):
+        out = f"run {high_only}"
+        result = call(pairs=split(last=60, high_only=high_only), steps=1, out=out)
+        assert result.exit_code == 0, result.output
+        _, held = read_pairs(tmp_path / out / "pairs.safetensors")
+        (teaches,), (judges,) = held.training, held.validation
+        assert teaches.columns[1] == pytest.approx(60, abs=1)
+        assert judges.columns[0] == pytest.approx(80, abs=1)
+    leak = call(pairs=split(last=78), steps=1, out="leak")
+    assert leak.exit_code == 1
+    assert "measured pixels apart" in " ".join(leak.output.split())
+    assert not (tmp_path / "leak").exists()
+    beyond = split(last=60)
+    beyond[0]["judges"] = [{"rows": [0, 9], "columns": [400, 500]}]
+    words = " ".join(call(pairs=beyond, steps=1, out="beyond").output.split())
+    assert "lies outside of pair" in words
 
 
 @pytest.mark.parametrize(

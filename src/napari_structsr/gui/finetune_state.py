@@ -166,7 +166,7 @@ def resolve_training(
         start=busy if running else fault,
         pause=idle,
         cancel=idle,
-        save=None if pairs and fault in (None, split_fault) else fault,
+        save=fault,
         pauses=not paused,
     )
 

@@ -289,9 +289,10 @@ class TrainPanel(QWidget):
         if parent is None:
             return
         config = tuning_config(self.form.choice(), parent, device="auto")
-        entries = list(self._entries)
+        entries, split = list(self._entries), self._split
         job = quick_job(
-            f"Saving {path.name}", lambda: save_fine_tuning(path, config, entries)
+            f"Saving {path.name}",
+            lambda: save_fine_tuning(path, config, entries, split),
         )
         job.finished.connect(
             lambda event: show_info(f"Saved. Run it by: structsr finetune {path}")

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_structsr.errors import TrainingError
+from napari_structsr.errors import StructsrError, TrainingError
 from napari_structsr.gui.finetune_state import Parent, TrainChoice
 from napari_structsr.gui.pair_entry import PairEntry
-from napari_structsr.io.source import Source
+from napari_structsr.io.source import Source, open_source
 
 if TYPE_CHECKING:
+    from napari_structsr.training.field_split import Split
     from napari_structsr.training.fine_tune_config import FineTuneConfig
 
 __all__ = ["save_fine_tuning", "tuning_config"]
@@ -40,7 +41,10 @@ def tuning_config(
 
 
 def save_fine_tuning(
-    path: Path, config: FineTuneConfig, entries: Sequence[PairEntry]
+    path: Path,
+    config: FineTuneConfig,
+    entries: Sequence[PairEntry],
+    split: Split | None = None,
 ) -> Path:
     """Write a fine-tuning, and those of its images that are no files.
 
@@ -51,13 +55,16 @@ def save_fine_tuning(
     config
         What is asked for.
     entries
-        Its pairs.
+        Its pairs; none of them was refused.
+    split
+        Which of their regions teach and judge; None leaves that to the command.
 
     Raises
     ------
     TrainingError
         If pairs with and without a measured image are blurred differently.
     """
+    from napari_structsr.training.field_rectangles import with_split
     from napari_structsr.training.fine_tune_config import (
         MicroscopeConfig,
         PairFiles,
@@ -68,7 +75,7 @@ def save_fine_tuning(
 
     def named(source: Source, file: str | None) -> str:
         """Return the path of an image, written if it must be."""
-        if file is not None:
+        if file is not None and _holds(file, source):
             return file
         if id(source) not in written:
             target = _write(source, path, len(written) + 1)
@@ -99,9 +106,35 @@ def save_fine_tuning(
             psf_sigma=alone[0].psf_sigma,
             sample=None if sample is None else named(sample, None),
         )
+    if split is not None:
+        made = [entry.pair for entry in entries if entry.pair is not None]
+        pairs = list(with_split(pairs, made, split))
     whole = config.model_copy(update={"pairs": tuple(pairs), "microscope": microscope})
     write_fine_tuning(path, whole)
     return path
+
+
+def _holds(file: str, source: Source) -> bool:
+    """Tell whether a file holds an image as its layer shows it.
+
+    A layer may be one channel of its file, or have been given a pixel size.
+    """
+    from napari_structsr.training.pair_checks import content_key
+
+    try:
+        stored = open_source(file)
+    except StructsrError:
+        return False
+    axes = stored.spec.axes.canonical(), source.spec.axes.canonical()
+    places = [
+        [(one[n].scale, one[n].translate, one[n].unit) for n in "yx"] for one in axes
+    ]
+    return (
+        axes[0].names == axes[1].names
+        and axes[0].shape == axes[1].shape
+        and places[0] == places[1]
+        and content_key(stored) == content_key(source)
+    )
 
 
 def _write(source: Source, path: Path, number: int) -> Path:

@@ -26,6 +26,7 @@ from napari_structsr.engine.user_models import check_name, runs_folder
 from napari_structsr.errors import ModelError, TrainingError
 from napari_structsr.io.bundle import write_bundle
 from napari_structsr.models.model import SRModel
+from napari_structsr.training.field_rectangles import split_of
 from napari_structsr.training.field_split import Split, check_split, split_pairs
 from napari_structsr.training.field_store import read_pairs
 from napari_structsr.training.fine_tune_config import FineTuneConfig, read_fine_tuning
@@ -137,7 +138,9 @@ def _run(
         _check_folder(folder)
     if split is None:
         guard = model.radius if config.guard is None else config.guard
-        split = split_pairs(pairs, guard=guard, share=config.validation)
+        split = split_of(config, pairs, guard=guard) or split_pairs(
+            pairs, guard=guard, share=config.validation
+        )
     if faults := check_split(pairs, split):
         raise TrainingError("; ".join(faults))
     session = TuningSession(config, pairs, split, model, folder=folder)

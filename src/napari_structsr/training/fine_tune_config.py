@@ -20,6 +20,7 @@ __all__ = [
     "FineTuneConfig",
     "MicroscopeConfig",
     "PairFiles",
+    "Rectangle",
     "read_fine_tuning",
     "write_fine_tuning",
 ]
@@ -29,6 +30,22 @@ class _Table(BaseModel):
     """A table of the file: unknown entries are faults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+_Span = Annotated[tuple[int, int], Field(strict=False)]
+
+
+class Rectangle(_Table):
+    """A part of an image.
+
+    Parameters
+    ----------
+    rows, columns
+        First and last + 1 pixel along y and x.
+    """
+
+    rows: _Span
+    columns: _Span
 
 
 class PairFiles(_Table):
@@ -46,12 +63,17 @@ class PairFiles(_Table):
         all.
     plane
         Index of the plane along the axes before y and x; None takes the first.
+    teaches, judges
+        What trains and what judges, in the same pixels as `region`, whatever region is
+        given. Where no pair of the file has any, they are chosen by `validation`.
     """
 
     high: str
     low: str | None = None
     region: Annotated[tuple[int, int, int, int] | None, Field(strict=False)] = None
     plane: Annotated[tuple[int, ...] | None, Field(strict=False)] = None
+    teaches: Annotated[tuple[Rectangle, ...], Field(strict=False)] = ()
+    judges: Annotated[tuple[Rectangle, ...], Field(strict=False)] = ()
 
 
 class MicroscopeConfig(_Table):
