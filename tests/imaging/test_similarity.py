@@ -130,6 +130,21 @@ def test_micro_ssim_equals_that_of_its_authors(pair, gain, offset):
     assert abs(float(micro_ssim(gain * result + offset, truth)) - expected) < 1e-4
 
 
+def test_micro_ssim_of_a_noisy_image_of_huge_range_equals_that_of_its_authors(pair):
+    _, exact = pair
+    truth = 10 ** (9 * exact.double())  # few bright pixels in the noise of the result
+    noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
+    result = smooth(truth, 1.0) + 0.05 * truth.max() * noise
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from microssim import micro_structural_similarity
+
+        expected = micro_structural_similarity(
+            truth[0, 0].numpy(), result[0, 0].numpy()
+        )
+    assert abs(float(micro_ssim(result, truth)) - expected) < 1e-4
+
+
 def test_micro_ssim_does_not_see_gain_and_offset_but_ssim_does(pair):
     _, truth = pair
     result = smooth(truth, 0.8)

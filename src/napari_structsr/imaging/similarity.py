@@ -17,6 +17,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -188,16 +189,18 @@ def _best_gain(result: Tensor, truth: Tensor, data_range: float) -> float:
     """Return the factor of the result that makes SSIM largest in flat windows."""
     moments = _flat_moments(result, truth)
     power = float((moments.mean_x**2).mean())
-    if power == 0:
+    middle = float((moments.mean_x * moments.mean_z).mean()) / power if power else 0.0
+    if middle == 0:
         return 1.0
-    middle = float((moments.mean_x * moments.mean_z).mean()) / power
-    # SSIM has one summit around the least-squares factor: search it ever finer
-    low, high = 0.25 * middle, 4 * middle
-    for _ in range(5):
-        tried = torch.linspace(low, high, 9, dtype=torch.float64).tolist()
+    # SSIM has one summit, below the least-squares factor where the result is noisy
+    low, high = 1 / 64, 4.0
+    for _ in range(6):
+        tried = (middle * np.geomspace(low, high, 9)).tolist()
         values = [moments.mean_ssim(gain, data_range) for gain in tried]
         best = max(range(len(tried)), key=values.__getitem__)
-        low, high = tried[max(best - 1, 0)], tried[min(best + 1, len(tried) - 1)]
+        low, high = (
+            tried[near] / middle for near in (max(best - 1, 0), min(best + 1, 8))
+        )
     return float(tried[best])
 
 
