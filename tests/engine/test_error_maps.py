@@ -143,6 +143,22 @@ def test_the_source_is_that_of_the_record(images, tmp_path):
     assert "trust" not in named.maps  # nobody says which model made it
 
 
+@pytest.mark.parametrize("maker", ["faithful", "sharp"])
+def test_texture_after_the_model_is_an_artefact_of_either_model(images, maker):
+    _, _, source = images
+    clean = result_of(upscale(open_source(source), load_model(maker), MemorySink()))
+    textured = clean.astype(np.float32)
+    grid = 0.1 * np.ptp(textured) * (-1.0) ** np.indices((40, 40)).sum(axis=0)
+    textured[60:100, 80:120] += grid
+    settings = {"maps": ("artefact",), "model": maker}
+    before, after = (
+        inspected(image, source=source, settings=settings).maps["artefact"]
+        for image in (clean, textured)
+    )
+    assert after[65:95, 85:115].mean() < before[65:95, 85:115].mean() - 0.2
+    np.testing.assert_allclose(after[:50], before[:50], atol=1e-3)
+
+
 def test_planted_faults_are_listed_first(images):
     _, reference, _ = images
     result = reference.copy()

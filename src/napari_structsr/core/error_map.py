@@ -102,7 +102,8 @@ _ALL = (
         "gradient magnitude similarity",
         _REFERENCE,
         "Similarity of the strength of edges (GMS); 1 is equality.",
-        "The direction of an edge by itself, and errors of brightness.",
+        "The direction of an edge by itself, errors of brightness, and a pattern of "
+        "single pixels.",
         "GMS",
         worse="low",
         limits=(1.0, 0.3),
@@ -113,8 +114,8 @@ _ALL = (
         _REFERENCE,
         "By how much the image around a pixel is more, or less, of one direction "
         "than the reference.",
-        "Contrast and direction themselves, and what noise can explain; both may be "
-        "wrong while it is 0.",
+        "Contrast and direction themselves, a pattern of single pixels, and what "
+        "noise can explain; all may be wrong while it is 0.",
         "",
         limits=(0.0, 1.0),
     ),
@@ -175,8 +176,8 @@ _ALL = (
         "artefact",
         "adversarial artefacts",
         frozenset({"source"}),
-        "Similarity of the local contrast with that of faithful; low where texture "
-        "was invented or lost.",
+        "Similarity of the local contrast with that of faithful, or of sharp if "
+        "faithful made the result; low where texture was invented or lost.",
         "What both models have in common, slight smoothing, and texture of the right "
         "strength in the wrong place.",
         "",

@@ -49,13 +49,12 @@ _PARTS = (0.1, 0.25, 0.5, 1.0)  # of the scale of a similarity, if it is hardly 
 def record_of(setup: Setup, settings: InspectSettings) -> Record:
     """Write down everything that decides the maps."""
     matched, computer = setup.matched, setup.computer
-    own = computer.companions.own
     models = computer.companions.loaded
     calibration = computer.companions.calibration
     return Record(
         source=source_facts(matched.result),
         model={
-            "name": own.origin if own else None,
+            "name": setup.model,
             "factor": matched.factor,
             "sha256": [model.card.sha256 for model in models],
             "calibration": calibration

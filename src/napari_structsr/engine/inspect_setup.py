@@ -54,6 +54,8 @@ class Setup:
         See `Inspection`.
     ranges
         Values taken as 0 and 1, by channel.
+    model
+        Name or path of the model that made the result, where it is known.
     """
 
     matched: Matched
@@ -62,6 +64,7 @@ class Setup:
     warnings: tuple[str, ...]
     alignment: dict[str, Any]
     ranges: tuple[Intensity, ...]
+    model: str | None
 
 
 def prepare(
@@ -96,6 +99,7 @@ def prepare(
     companions = _companions(matched, record, settings, notes)
     keys = _chosen(settings.maps, matched, companions)
     forward = ForwardModel(matched.factor, _psf_sigma(record, companions))
+    made_by = companions.own.origin if companions.own else None
     companions = _needed(companions, keys)
     device, warning = choose_device(
         settings.device, settings.precision, load_model("bicubic")
@@ -116,7 +120,9 @@ def prepare(
     if companions.calibration and matched.source:
         warnings += strange_statistics(matched.source, scalings, companions.calibration)
     ranges = tuple(scaling.truth for scaling in scalings)
-    return Setup(matched, computer, tuple(notes), tuple(warnings), alignment, ranges)
+    return Setup(
+        matched, computer, tuple(notes), tuple(warnings), alignment, ranges, made_by
+    )
 
 
 def _companions(
@@ -162,10 +168,11 @@ def _needed(companions: Companions, keys: tuple[str, ...]) -> Companions:
     """Keep only the models that the chosen maps run."""
     artefact = "artefact" in keys
     faithful_made_it = companions.own and companions.own.card.name == _FAITHFUL
+    sharp = companions.sharp if artefact and faithful_made_it else None
     return Companions(
-        own=companions.own if "spread" in keys or artefact else None,
-        faithful=companions.faithful if artefact else None,
-        sharp=companions.sharp if artefact and faithful_made_it else None,
+        own=companions.own if "spread" in keys else None,
+        faithful=companions.faithful if artefact and sharp is None else None,
+        sharp=sharp,
         calibration=companions.calibration if _TRUSTED & set(keys) else None,
     )
 

@@ -66,7 +66,8 @@ class Companions:
     own
         The one that made the result.
     faithful, sharp
-        The shipped pair of the same factor, to compare the result with.
+        The one of the shipped pair of the same factor that the result is compared
+        with: faithful, or sharp for a result of faithful.
     calibration
         How far the own model is usually off.
     """
@@ -224,18 +225,6 @@ class MapBlock:
         """The interpolated source."""
         return interpolate(self._measured, self._forward_model.factor, mode="bicubic")
 
-    @cached_property
-    def _faithful_image(self) -> Tensor:
-        """What faithful makes of the source."""
-        return self._upscaled(self._companions.faithful, self._measured)
-
-    @cached_property
-    def _sharp_image(self) -> Tensor | None:
-        """What sharp makes of the source, where that is needed."""
-        if self._companions.sharp is None:
-            return None
-        return self._upscaled(self._companions.sharp, self._measured)
-
     @property
     def _trusted(self) -> TrustInputs:
         """What the expected error is predicted from."""
@@ -311,10 +300,8 @@ class MapBlock:
         return squirrel_map(self._image, self._base, self._fit)
 
     def _artefact(self) -> Tensor:
-        own, sharp = self._companions.own, self._sharp_image
-        if sharp is None or own is None or own.card.name != "faithful":
-            return artefact_map(self._faithful_image, self._image)
-        return artefact_map(self._faithful_image, sharp)
+        other = self._companions.sharp or self._companions.faithful
+        return artefact_map(self._upscaled(other, self._measured), self._image)
 
     def _spread(self) -> Tensor:
         return spread_map(partial(self._upscaled, self._companions.own), self._measured)
