@@ -394,6 +394,56 @@ def test_good_places_show_the_image_and_bad_ones_are_bright(model, plain, qtbot)
         assert bad[:3].sum() > 2, key
 
 
+def test_maps_of_two_results_do_not_cover_each_other(model, plain, qtbot):
+    truth = texture((SIDE, SIDE))
+    layers = [
+        model.add_image(pixels, name=name)
+        for name, pixels in (
+            ("truth", truth),
+            ("sharp", faulty(truth)),
+            ("faithful", truth + 9),
+        )
+    ]
+    for result in layers[1:]:
+        select(model, layers[0], result)
+        run(plain, qtbot)
+    order = list(model.layers)
+    drawn = [layer for layer in order if map_of(layer) and layer.visible]
+    assert [layer.metadata[KEY]["result"] for layer in drawn] == ["faithful"]
+    assert order.index(drawn[0]) > max(map(order.index, layers))
+    assert plain.maps.legend.bar.texts[-1] == "9"
+
+    plain.which.setCurrentIndex(plain.which.findText("sharp"))
+    drawn = [layer for layer in model.layers if map_of(layer) and layer.visible]
+    assert [layer.metadata[KEY]["result"] for layer in drawn] == ["sharp"]
+    assert plain.maps.layer == drawn[0]
+    assert plain.scores.table.table is drawn[0].metadata[KEY]["inspection"].scores
+
+    for layer in [one for one in model.layers if map_of(one)]:
+        if layer.metadata[KEY]["result"] == "sharp":
+            model.layers.remove(layer)
+    assert plain.which.currentText() == "faithful"
+    assert not plain.which.isVisibleTo(plain)  # nothing to choose
+
+
+def test_panel_agrees_with_the_controls_of_napari(model, plain, qtbot):
+    pair(model)
+    tick(plain, "ssim")
+    run(plain, qtbot)
+    (layer,) = maps(model).values()
+
+    layer.contrast_limits = (0.2, 0.8)
+    layer.opacity = 0.3
+    layer.visible = False
+    assert plain.maps.legend.bar.texts == ("0.8", "0.5", "0.2")
+    assert plain.maps.opacity.value() == 30
+    assert not plain.maps.drawn.isChecked()
+    plain.maps.threshold.setValue(50)
+    assert "0.5" in plain.maps.level.text()
+    plain.maps.drawn.click()
+    assert layer.visible
+
+
 def test_threshold_hides_what_is_better(viewer, dock, qtbot):
     pair(viewer)
     show(viewer, qtbot)
@@ -478,6 +528,18 @@ def test_click_on_the_worst_place_goes_there(viewer, dock, qtbot, place):
         dock.inspect.form.regions.itemText(n) == "place"
         for n in range(dock.inspect.form.regions.count())
     )
+
+
+def test_only_places_with_errors_are_listed(model, plain, qtbot):
+    pair(model)
+    tick(plain, "error")
+    run(plain, qtbot)
+
+    places = plain.maps.worst.places
+    assert 0 < len(places) < 4
+    assert all(place.value > 0 for place in places)
+    plain.maps.worst.setCurrentCell(0, 0)
+    assert plain.maps.worst.currentRow() == 0  # the rectangle that comes keeps it
 
 
 def test_scores_go_to_planes(model, plain, qtbot):

@@ -55,7 +55,8 @@ class Places:
     def worst(self, count: int, *, plane: Mapping[str, int]) -> Iterator[WorstRegion]:
         """Yield the worst places of each map, none beside another.
 
-        Half of a place, or of a smaller plane, must be known.
+        Half of a place, or of a smaller plane, must be known. A place that is as good
+        as can be is none.
         """
         least = min((2 * self._half) ** 2, math.prod(self._shape)) / 2
         for key, cells in self._cells.items():
@@ -63,7 +64,8 @@ class Places:
             sums, known = near[:, :, :-1] + near[:, :, 1:]
             means = sums / np.maximum(known, 1)
             badness = means if _high_is_worse(key) else -means
-            badness[known < least] = -np.inf
+            best = (MAPS[key].limits or (0.0,))[0]
+            badness[(known < least) | (means == best)] = -np.inf
             taken: list[tuple[int, int]] = []
             for place in np.argsort(-badness, axis=None, kind="stable"):
                 row, column = (int(n) for n in np.unravel_index(place, means.shape))

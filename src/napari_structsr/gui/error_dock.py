@@ -10,12 +10,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari.layers import Image
-from napari.utils.notifications import show_warning
+from napari.utils.notifications import show_info, show_warning
 from napari.viewer import Viewer
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QLabel,
+    QScrollArea,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
 
 from napari_structsr.gui.compare import ComparePanel
+from napari_structsr.gui.controls import choice_combo
 from napari_structsr.gui.error_layers import (
     ShownInspection,
     inspection_of,
@@ -23,6 +33,7 @@ from napari_structsr.gui.error_layers import (
     shown_inspections,
 )
 from napari_structsr.gui.inspect_panel import InspectPanel
+from napari_structsr.gui.layers import free_name
 from napari_structsr.gui.map_panel import MapPanel
 from napari_structsr.gui.score_panel import ScorePanel
 
@@ -52,11 +63,14 @@ class ErrorDock(QWidget):
         self.scores = ScorePanel(napari_viewer)
         self.compare = ComparePanel(napari_viewer)
         self.tabs = QTabWidget()
+        self.which = choice_combo("Inspected", {})
+        self.which.setToolTip("The result whose maps and scores are shown.")
         self._nothing = QLabel("No maps yet: choose layers under Inspect, then Run.")
         self._lay_out()
         for signal, slot in self._followed():
             signal.connect(slot)
         self.inspect.finished.connect(self._show_new)
+        self.which.currentIndexChanged.connect(self._choose)
         self._show()
 
     def _lay_out(self) -> None:
@@ -79,8 +93,13 @@ class ErrorDock(QWidget):
             area.setWidget(widget)
             self.tabs.addTab(area, name)
         self.setMinimumWidth(320)  # room for a sentence
+        self._choices = QFormLayout()
+        grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
+        self._choices.setFieldGrowthPolicy(grow)
+        self._choices.addRow("Inspected", self.which)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
+        outer.addLayout(self._choices)
         outer.addWidget(self.tabs)
 
     def _followed(self) -> tuple[tuple[Any, Any], ...]:
@@ -101,6 +120,7 @@ class ErrorDock(QWidget):
             for signal, slot in self._followed():
                 signal.disconnect(slot)
             self.inspect.release()
+            self.maps.release()
             self.compare.release()
 
     # -- what is shown -----------------------------------------------------------------
@@ -124,6 +144,7 @@ class ErrorDock(QWidget):
             (one for one in found if one.inspection is last),
             found[-1] if found else None,
         )
+        self._offer(found)
         self._nothing.setVisible(self._shown is None)
         self.maps.setVisible(self._shown is not None)
         layers = self._shown.layers if self._shown else {}
@@ -131,12 +152,32 @@ class ErrorDock(QWidget):
         self.maps.show_inspection(self._shown, key)
         self.scores.show_inspection(self._shown)
 
+    def _offer(self, found: list[ShownInspection]) -> None:
+        """Offer the inspections, if there are several."""
+        names: list[str] = []
+        for shown in found:
+            names.append(free_name(shown.result, names))
+        with signals_blocked(self.which):
+            self.which.clear()
+            self.which.addItems(names)
+            here = (n for n, shown in enumerate(found) if shown is self._shown)
+            self.which.setCurrentIndex(next(here, -1))
+        self._choices.setRowVisible(self.which, len(found) > 1)
+
+    def _choose(self, index: int) -> None:
+        """Show the inspection that the user has chosen, and draw its map."""
+        self._turn_to(shown_inspections(self._viewer)[index].inspection, None)
+        self.maps.draw()
+
     def _follow_layers(self) -> None:
         """Show maps that have come, and forget those that have gone."""
-        self._show()
+        if isalive(self):  # type: ignore[no-untyped-call]
+            self._show()
 
     def _follow_active(self) -> None:
         """Show the map that the user has clicked in the layer list."""
+        if not isalive(self):  # type: ignore[no-untyped-call]
+            return  # the layers outlive the window
         active = self._viewer.layers.selection.active
         self._turn_to(inspection_of(active), map_of(active))
 
@@ -148,9 +189,12 @@ class ErrorDock(QWidget):
                 self._show(key)
 
     def _show_new(self, inspection: Inspection) -> None:
-        """Show the maps that have just come."""
+        """Show the maps that have just come, but not over what is being compared."""
         self._turn_to(inspection, next(iter(inspection.maps), None))
-        self.open_tab("Map")
+        if self.compare.comparison is None:
+            self.open_tab("Map")
+        else:
+            show_info("The maps of structure error are ready, under Map.")
 
     # -- for the menu ------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ cover a part of it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +33,7 @@ __all__ = [
     "add_maps",
     "inspection_of",
     "map_of",
+    "show_alone",
     "shown_inspections",
 ]
 
@@ -72,14 +72,11 @@ class ShownInspection:
 
 
 def add_maps(
-    viewer: Viewer,
-    result: Image,
-    axes: Axes,
-    inspection: Inspection,
-    *,
-    above: Collection[Layer] = (),
+    viewer: Viewer, result: Image, axes: Axes, inspection: Inspection
 ) -> list[Image]:
-    """Show the maps of an inspection above the result; only the first is visible.
+    """Show the maps of an inspection above all images; only the first is visible.
+
+    Maps of other inspections are hidden, so that nothing stands in the way.
 
     Parameters
     ----------
@@ -91,19 +88,21 @@ def add_maps(
         Its axes, in the order of its data.
     inspection
         What was found.
-    above
-        Other layers that must not hide the maps.
+
+    Returns
+    -------
+    list
+        The new layers, in the order of the inspection.
     """
-    below = [layer for layer in viewer.layers if layer is result or layer in above]
-    top = below[-1] if below else result
+    images = [layer for layer in viewer.layers if isinstance(layer, Image)]
     shown = {k: v for k, v in inspection.maps.items() if k in MAPS}
-    layers = []
-    for key, pixels in reversed(shown.items()):
+    layers: list[Image] = []
+    for key, pixels in shown.items():
         entry = MAPS[key]
         layer = _placed(result, axes, inspection, pixels)
         title = f"{key} classes" if entry.classes else entry.title
         layer.name = free_name(title, names_of(viewer))
-        layer.visible = key == next(iter(shown))
+        layer.visible = not layers
         layer.metadata[KEY] = {
             "map": key,
             "axes": axes.names.replace("s", ""),
@@ -115,9 +114,19 @@ def add_maps(
         layer.contrast_limits_range = limits
         layer.contrast_limits = limits
         paint(layer, entry)
-        insert_above(viewer, top, layer)
         layers.append(layer)
-    return layers[::-1]
+    if layers:
+        show_alone(viewer, layers[0])
+    insert_above(viewer, images[-1] if images else result, *layers)
+    return layers
+
+
+def show_alone(viewer: Viewer, layer: Image) -> None:
+    """Show a map, and hide all others of the viewer."""
+    layer.visible = True
+    for other in viewer.layers:
+        if map_of(other) is not None and other != layer:
+            other.visible = False
 
 
 def map_of(layer: Layer | None) -> str | None:

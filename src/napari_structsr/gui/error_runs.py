@@ -177,8 +177,7 @@ def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
     def show(event: Finished) -> None:
         """Put maps above the result, and scores beside the regions."""
         inspection = event.output
-        others = [one for one in (reference, source) if one is not None]
-        add_maps(viewer, result, axes, inspection, above=others)
+        add_maps(viewer, result, axes, inspection)
         if drawn is not None and drawn in viewer.layers:
             drawn.features = with_scores(drawn, inspection.scores, names)
 

@@ -1,7 +1,7 @@
 """Looking at a map: which one, its legend, threshold and opacity, its worst places.
 
-It follows the active layer and writes into layers; what maps there are it reads from
-the layers themselves.
+What is shown is read from the layer of the map, and what the user does is written into
+it, so that the panel agrees with the controls of napari.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from napari.viewer import Viewer
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
-from napari_structsr.core.error_map import MAPS
+from napari_structsr.core.error_map import MAPS, ErrorMap
 from napari_structsr.engine.catalogue import find_card
 from napari_structsr.errors import StructsrError
-from napari_structsr.gui.controls import choice_combo
-from napari_structsr.gui.error_layers import ShownInspection
+from napari_structsr.gui.controls import choice_combo, row
+from napari_structsr.gui.error_layers import ShownInspection, show_alone
 from napari_structsr.gui.layers import KEY
 from napari_structsr.gui.legend import Legend, number_text, unit_text
 from napari_structsr.gui.map_colors import paint
@@ -49,21 +50,25 @@ class MapPanel(QWidget):
         super().__init__()
         self._viewer = viewer
         self._shown: ShownInspection | None = None
+        self._followed: Image | None = None
         self.map = choice_combo("Map", {})
         self.map.setToolTip("The map that is drawn over the result; others are hidden.")
+        self.drawn = QCheckBox("show")
+        self.drawn.setToolTip("Draw the map, or see the image below it.")
         self.legend = Legend()
         self.threshold = _slider(
-            "Draw only what is worse than this share of the way from good to bad."
+            "Threshold",
+            "Draw only what is worse than this share of the way from good to bad.",
         )
         self.level = QLabel()
-        self.opacity = _slider("How strongly the map covers the image.")
-        self.worst_label = QLabel("Worst places")
+        self.opacity = _slider("Opacity", "How strongly the map covers the image.")
+        self.worst_label = QLabel()
         self.worst = WorstList()
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
         form.setFieldGrowthPolicy(grow)
-        form.addRow("Map", self.map)
+        form.addRow("Map", row(self.map, self.drawn))
         sliders = QFormLayout()
         sliders.setContentsMargins(0, 0, 0, 0)
         sliders.setFieldGrowthPolicy(grow)
@@ -76,7 +81,8 @@ class MapPanel(QWidget):
         layout.addLayout(sliders)
         layout.addWidget(self.worst_label)
         layout.addWidget(self.worst, 1)
-        self.map.currentIndexChanged.connect(self._choose)
+        self.map.currentIndexChanged.connect(self.draw)
+        self.drawn.toggled.connect(self._set_drawn)
         self.threshold.valueChanged.connect(self._set_threshold)
         self.opacity.valueChanged.connect(self._set_opacity)
         self.worst.chosen.connect(self.visit)
@@ -114,6 +120,7 @@ class MapPanel(QWidget):
             for name in layers:
                 self.map.addItem(MAPS[name].title, name)
             self.map.setCurrentIndex(self.map.findData(key))
+        self._list_places()
         self._refresh()
 
     def visit(self, place: WorstRegion) -> None:
@@ -132,12 +139,31 @@ class MapPanel(QWidget):
             ),
         )
 
-    def _choose(self) -> None:
-        """Make the chosen map the only visible one."""
-        if self._shown is not None:
-            for name, layer in self._shown.layers.items():
-                layer.visible = name == self.key
+    def draw(self) -> None:
+        """Draw the chosen map, and no other."""
+        if (layer := self.layer) is not None:
+            show_alone(self._viewer, layer)
+        self._list_places()
         self._refresh()
+
+    def release(self) -> None:
+        """Leave the layers alone from now on."""
+        self._follow(None)
+
+    def _follow(self, layer: Image | None) -> None:
+        """Show from now on what napari's own controls do to a map."""
+        for signal in _looks_of(self._followed):
+            signal.disconnect(self._refresh)
+        self._followed = layer
+        for signal in _looks_of(layer):
+            signal.connect(self._refresh)
+
+    def _set_drawn(self, wanted: bool) -> None:
+        """Draw the map, or hide it."""
+        if wanted:
+            self.draw()
+        elif (layer := self.layer) is not None:
+            layer.visible = False
 
     def _set_threshold(self, percent: int) -> None:
         """Hide what is better."""
@@ -153,32 +179,42 @@ class MapPanel(QWidget):
 
     def _refresh(self) -> None:
         """Show what belongs to the map."""
+        if not isalive(self):  # type: ignore[no-untyped-call]
+            return  # the layers outlive the window
         layer, key, shown = self.layer, self.key, self._shown
-        there = layer is not None and key is not None and shown is not None
-        for widget in (self.map, self.legend, self.threshold, self.opacity, self.worst):
-            widget.setEnabled(there)
-        self.worst_label.setVisible(there)
-        self.worst.setVisible(there)
-        self.legend.setVisible(there)
-        self.level.setVisible(there)
+        if layer != self._followed:
+            self._follow(layer)
         if layer is None or key is None or shown is None:
             return
-        with signals_blocked(self.threshold):
-            self.threshold.setValue(round(100 * _threshold_of(layer)))
-        with signals_blocked(self.opacity):
-            self.opacity.setValue(round(100 * layer.opacity))
+        for widget, value in (
+            (self.threshold, round(100 * _threshold_of(layer))),
+            (self.opacity, round(100 * layer.opacity)),
+        ):
+            with signals_blocked(widget):
+                widget.setValue(value)
+        with signals_blocked(self.drawn):
+            self.drawn.setChecked(layer.visible)
         self.threshold.setEnabled(not MAPS[key].classes)
-        places = [place for place in shown.inspection.worst if place.map == key]
-        self.worst.show_places(key, places)
         self._explain()
+
+    def _list_places(self) -> None:
+        """List the worst places of the map."""
+        if self.key is None or self._shown is None:
+            return
+        places = [p for p in self._shown.inspection.worst if p.map == self.key]
+        self.worst.show_places(self.key, places)
+        self.worst.setVisible(bool(places))
+        self.worst_label.setText(
+            "Worst places" if places else "No place is worse than the rest."
+        )
 
     def _explain(self) -> None:
         """Show the legend, and the threshold as a value."""
         layer, key, shown = self.layer, self.key, self._shown
         if layer is None or key is None or shown is None:
             return
-        entry, limits = MAPS[key], shown.inspection.limits[key]
-        threshold = _threshold_of(layer)
+        entry = MAPS[key]
+        limits, threshold = _limits_of(layer, entry), _threshold_of(layer)
         self.legend.show_map(
             key, limits, threshold, calibration=_calibration_of(shown.inspection)
         )
@@ -190,6 +226,20 @@ class MapPanel(QWidget):
             value = number_text(limits[0] + threshold * (limits[1] - limits[0]))
             side = "below" if entry.worse == "high" else "above"
             self.level.setText(f"hidden {side} {value} {unit_text(entry)}".rstrip())
+
+
+def _looks_of(layer: Image | None) -> tuple[Any, ...]:
+    """Return the events of a map after which the panel is to show something else."""
+    if layer is None:
+        return ()
+    events = layer.events
+    return events.visible, events.opacity, events.contrast_limits
+
+
+def _limits_of(layer: Image, entry: ErrorMap) -> tuple[float, float]:
+    """Return the values that a map shows from the best to the worst."""
+    low, high = map(float, layer.contrast_limits)
+    return (low, high) if entry.worse == "high" else (high, low)
 
 
 def _calibration_of(inspection: Inspection) -> TrustCalibration | None:
@@ -212,9 +262,10 @@ def _threshold_of(layer: Image) -> float:
     return float(entry.get(_THRESHOLD, 0.0))
 
 
-def _slider(tip: str) -> QLabeledSlider:
+def _slider(name: str, tip: str) -> QLabeledSlider:
     """Make a slider in per cent."""
     slider = QLabeledSlider(Qt.Orientation.Horizontal)
+    slider.setAccessibleName(f"{name}, %")
     slider.setRange(0, 100)
     slider.setPageStep(10)
     slider.setToolTip(tip)

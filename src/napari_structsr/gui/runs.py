@@ -105,12 +105,21 @@ def sink_for(layer: Layer, choice: Choice) -> MemorySink | OmeZarrSink:
     return OmeZarrSink(free_path(choice.folder, f"{layer.name} {choice.label}"))
 
 
-def insert_above(viewer: Viewer, source: Layer, result: Layer) -> None:
-    """Add a layer directly above its source, and leave the selection as it is."""
+def insert_above(viewer: Viewer, source: Layer, *results: Layer) -> None:
+    """Add layers directly above another, and leave the selection as it is.
+
+    Parameters
+    ----------
+    source
+        What they stand above; without it in the list, they come to the top.
+    results
+        The new layers, the lowest first.
+    """
     layers = viewer.layers
     selected, active = set(layers.selection), layers.selection.active
     place = layers.index(source) + 1 if source in layers else len(layers)
-    layers.insert(place, result)
+    for number, result in enumerate(results):
+        layers.insert(place + number, result)
     layers.selection = selected & set(layers)
     if active in layers:
         layers.selection.active = active

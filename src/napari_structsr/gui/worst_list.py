@@ -31,6 +31,8 @@ class WorstList(QTableWidget):
     def __init__(self) -> None:
         super().__init__()
         self.places: tuple[WorstRegion, ...] = ()
+        self._key = ""
+        self.setAccessibleName("Worst places")
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -42,7 +44,7 @@ class WorstList(QTableWidget):
         self.cellClicked.connect(self._choose)
 
     def show_places(self, key: str, places: Sequence[WorstRegion]) -> None:
-        """List the places of one map.
+        """List the places of one map, unless they are listed already.
 
         Parameters
         ----------
@@ -51,9 +53,11 @@ class WorstList(QTableWidget):
         places
             Its places, worst first.
         """
+        if (key, tuple(places)) == (self._key, self.places):
+            return
         entry = MAPS[key]
         self.blockSignals(True)
-        self.places = tuple(places)
+        self._key, self.places = key, tuple(places)
         axes = list(places[0].plane) if places else []
         unit = unit_text(entry)
         value = "hallucination" if entry.classes else unit or entry.title
