@@ -11,6 +11,7 @@ from scenes import noise, pair, shot, show
 from napari_structsr.errors import SettingsError
 from napari_structsr.gui.compare import ComparePanel
 from napari_structsr.gui.comparison import Comparison
+from napari_structsr.gui.swipe import canvas_of
 
 TIMEOUT = 10_000
 MODES = ["side_by_side", "blink", "swipe"]
@@ -138,7 +139,7 @@ def test_blink_alternates_steps_and_stops(viewer, qtbot):
     comparison.changed.connect(lambda: seen.append(visible(viewer)))
 
     comparison.blink(0.01)
-    assert comparison._timer.interval() == 200
+    assert [t.interval() for t in comparison.findChildren(QTimer)] == [200]
     qtbot.waitUntil(lambda: len(seen) > 3, timeout=TIMEOUT)
     assert seen[:4] == [["cells"], ["cells ×2"], ["cells"], ["cells ×2"]]
     assert comparison.shown.name_overlay.visible
@@ -180,10 +181,52 @@ def test_a_layer_that_does_not_matter_may_come_and_go(model):
     comparison.side_by_side()
 
     model.add_points([[3, 4]], name="spots")
+    assert model.layers["spots"].visible
     del model.layers["spots"]
+    model.add_image(noise((80, 100)), name="a map")  # would cover what is compared
+    assert not model.layers["a map"].visible
 
     assert comparison.mode == "side by side"
     comparison.end()
+    assert model.layers["a map"].visible
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_grid_of_napari_ends_it(viewer, mode):
+    pair(viewer)
+    before = state(viewer)
+    comparison = Comparison(viewer, list(viewer.layers))
+    getattr(comparison, mode)()
+    grid = viewer.canvas.grid
+
+    grid.enabled = wanted = not grid.enabled
+
+    assert comparison.mode is None
+    assert grid.enabled == wanted
+    grid.enabled = False
+    assert state(viewer) == before
+
+
+def test_keys_of_the_canvas_go_on_and_end(viewer, qtbot):
+    show(viewer, qtbot)
+    pair(viewer)
+    canvas = canvas_of(viewer).native
+    taken = []
+    viewer.bind_key(".", taken.append)
+    comparison = Comparison(viewer, list(viewer.layers))
+
+    comparison.swipe()
+    qtbot.keyClick(canvas, Qt.Key.Key_Period)
+    assert comparison.fraction == pytest.approx(0.55)
+    comparison.blink()
+    qtbot.keyClick(canvas, Qt.Key.Key_Comma)
+    assert visible(viewer) == ["cells ×2"]
+    assert not comparison.is_blinking
+    assert taken == []
+    qtbot.keyClick(canvas, Qt.Key.Key_Escape)
+    assert comparison.mode is None
+    qtbot.keyClick(canvas, Qt.Key.Key_Period)
+    assert len(taken) == 1
 
 
 @pytest.mark.parametrize("how", ["viewer", "window"])

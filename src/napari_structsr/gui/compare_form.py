@@ -23,7 +23,8 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_structsr.gui.comparison import PERIODS, Mode
+from napari_structsr.gui.blink import PERIODS
+from napari_structsr.gui.comparison import Mode
 from napari_structsr.gui.readout import ValueTable
 
 __all__ = ["MODES", "CompareForm"]
@@ -88,8 +89,12 @@ class CompareForm(QWidget):
         purpose = "Time for which each layer is shown"
         _tell(self.period, purpose, purpose)
         self.pause_button = QPushButton("Pause")
+        self.pause_button.setToolTip("Stay with this layer.")
         self.next_button = QPushButton("Next")
-        self.next_button.setToolTip("Go on by hand; the space bar does it again.")
+        self.next_button.setToolTip(
+            "Go on by hand; the space bar does it again. On the canvas, the keys , and "
+            ". go back and on."
+        )
         self.shown = QLabel()
         self.shown.setTextFormat(Qt.TextFormat.PlainText)
         self.left, self.right = QComboBox(), QComboBox()
@@ -101,7 +106,10 @@ class CompareForm(QWidget):
         self.line.setRange(0, _STEPS)
         self.line.setSingleStep(_STEPS // 100)
         self.line.setPageStep(_STEPS // 10)
-        moves = "Moves the line, which can be dragged on the canvas too."
+        moves = (
+            "Moves the line. On the canvas it can be dragged, and the keys , and . "
+            "move it."
+        )
         _tell(self.line, "Place of the line", moves)
         self.line.valueChanged.connect(lambda at: self.line_moved.emit(at / _STEPS))
 
@@ -184,7 +192,7 @@ class CompareForm(QWidget):
         running = mode is not None
         self.end_button.setEnabled(running)
         self.end_button.setToolTip(
-            "Show everything as it was before."
+            "Show everything as it was before; on the canvas, Escape does it."
             if running
             else "Nothing is being compared."
         )

@@ -9,45 +9,37 @@ is entered notes how the viewer looks, and the end brings exactly that back.
     nothing ──► side_by_side │ blink │ swipe ──► end ──► as it was
                       ▲───────────────┘ modes may follow each other
 
-The end comes by itself when a compared layer is removed. The timer of blink is a child
-of this object, and this object one of the canvas or the panel, so that none outlives
-the window.
+The end comes by itself when a compared layer is removed, or when the user turns the
+grid of napari on or off. Images that come meanwhile wait for the end to be seen. While
+the canvas has the focus, "," and "." go on by hand, and Escape ends. This object is a
+child of the canvas or the panel, so that none of its timers outlives the window.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from functools import partial
 from typing import Any, Literal
 
-import numpy as np
-from napari.experimental import layers_linked
-from napari.layers import Image, Layer
+from napari.layers import Image
 from napari.viewer import Viewer
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_structsr.errors import SettingsError
-from napari_structsr.gui.comparable import (
-    compare_obstacle,
-    grid_shape,
-    link_obstacle,
-    world_box,
-)
-from napari_structsr.gui.looks import Look, contrast_of, view_of
+from napari_structsr.gui.blink import Blink
+from napari_structsr.gui.canvas_keys import bind_keys
+from napari_structsr.gui.cells import show_cells
+from napari_structsr.gui.comparable import compare_obstacle, link_obstacle
+from napari_structsr.gui.looks import Looks, name_sides
+from napari_structsr.gui.shared_contrast import share_contrast
 from napari_structsr.gui.swipe import Swipe, canvas_of, swipe_obstacle
 
-__all__ = ["PERIODS", "Comparison", "Mode"]
+__all__ = ["Comparison", "Mode"]
 
 Mode = Literal["side by side", "blink", "swipe"]
 
-PERIODS = (0.2, 2.0)
-"""Shortest and longest time for which blink shows a layer, in seconds."""
-
-_GAP = 4.0  # canvas pixels between the cells of a grid
-_LETTER = 11.0  # canvas pixels that a letter of a name takes
-_LINKED = ("contrast_limits", "gamma")
-_OPAQUE = "translucent_no_depth"  # left of the line, nothing of the right layer shows
+_STEP = 0.05  # of the canvas, by which a key moves the line
 
 
 class Comparison(QObject):
@@ -91,15 +83,14 @@ class Comparison(QObject):
         self._viewer = viewer
         self._layers = list(layers)
         self._mode: Mode | None = None
-        self._looks: dict[Layer, Look] = {}
-        self._restore_view: Callable[[], None] | None = None
+        self._before: Looks | None = None
+        self._take_cells: Callable[[], None] | None = None
         self._cut: Swipe | None = None
         self._last: float | None = None  # where the line was
-        self._shown = 0
-        self._timer = QTimer(self)
-        self._timer.setInterval(700)
-        self._timer.timeout.connect(self._advance)
-        self._link: ExitStack | None = None
+        self._blink = Blink(viewer, self)
+        self._blink.changed.connect(self.changed)
+        self._unlink: Callable[[], None] | None = None
+        self._give_keys_back: Callable[[], None] | None = None
 
     # -- what can be asked -------------------------------------------------------------
 
@@ -112,7 +103,7 @@ class Comparison(QObject):
     def layers(self, layers: Sequence[Image]) -> None:
         if obstacle := compare_obstacle(layers):
             raise SettingsError(obstacle)
-        mode, linked = self._mode, self._link is not None
+        mode, linked = self._mode, self._unlink is not None
         self.share_contrast(False)
         if mode is not None:
             self._leave()
@@ -135,12 +126,12 @@ class Comparison(QObject):
     @property
     def shown(self) -> Image | None:
         """The layer that blink shows."""
-        return self._layers[self._shown] if self._mode == "blink" else None
+        return self._blink.shown if self._mode == "blink" else None
 
     @property
     def is_blinking(self) -> bool:
         """Whether the next layer comes by itself."""
-        return bool(self._timer.isActive())
+        return self._blink.goes_on
 
     @property
     def position(self) -> float | None:
@@ -167,24 +158,10 @@ class Comparison(QObject):
     def side_by_side(self) -> None:
         """Show each layer in a cell of its own, all at the same place and zoom."""
         self._enter("side by side")
-        viewer, grid = self._viewer, self._viewer.canvas.grid
-        low, high = world_box(self._layers[0])
-        tall, wide = (high - low)[list(viewer.dims.displayed[-2:])]
-        for layer in viewer.layers:
-            layer.visible = layer in self._layers
+        self._take_cells = show_cells(self._viewer, self._layers)
         for layer in self._layers:
             layer.name_overlay.visible = True
-        canvas = viewer.canvas.size
-        grid.shape = grid_shape(
-            len(self._layers),
-            canvas=canvas,
-            field=(max(tall, 1e-12), max(wide, 1e-12)),
-        )
-        grid.stride, grid.spacing = 1, _GAP
-        grid.enabled = True
-        cell = viewer.canvas.viewbox_size(viewer.layers)
-        self._zoom_by(min(np.divide(cell, canvas)))
-        self.changed.emit()
+        self._begin()
 
     def blink(self, period: float | None = None) -> None:
         """Show one layer after the other in the same place.
@@ -192,31 +169,27 @@ class Comparison(QObject):
         Parameters
         ----------
         period
-            Seconds for which a layer is shown, brought within `PERIODS`; by default
-            as long as before, at first 0.7.
+            Seconds for which a layer is shown, see `Blink.start`.
         """
         if self._mode != "blink":
             self._enter("blink")
-            self._shown = 0
             for layer in self._layers:
                 layer.name_overlay.visible = True
-            self._show_one()
-        if period is not None:
-            self._timer.setInterval(round(1000 * float(np.clip(period, *PERIODS))))
-        self._timer.start()
-        self.changed.emit()
+            self._blink.show_first(self._layers)
+        self._blink.start(period)
+        self._begin()
 
     def pause(self) -> None:
         """Stay with the layer that blink shows."""
-        self._timer.stop()
+        self._blink.stop()
         self.changed.emit()
 
-    def step(self) -> None:
-        """Show the next layer, and stay there."""
+    def step(self, by: int = 1) -> None:
+        """Show the next layer, or with -1 the one before, and stay there."""
         if self._mode != "blink":
             self.blink()
-        self._timer.stop()
-        self._advance()
+        self._blink.stop()
+        self._blink.step(by)
 
     def swipe(
         self,
@@ -248,21 +221,13 @@ class Comparison(QObject):
                 f"{left.name} stands on both sides of the line; choose two layers."
             )
         self._enter("swipe")
-        for layer in self._viewer.layers:
-            layer.visible = layer in (left, right)
-        letters = len(left.name) + len(right.name)
-        narrow = letters * _LETTER > self._viewer.canvas.size[1]
-        other = "bottom_right" if narrow else "top_right"
-        for layer, side in ((left, "top_left"), (right, other)):
-            layer.blending = _OPAQUE
-            layer.name_overlay.position = side
-            layer.name_overlay.visible = True
+        name_sides(self._viewer, left, right)
         place = self._last if position is None else position
         self._cut = Swipe(self._viewer, left, right, place)
         if position is None and self._cut.fraction in (0.0, 1.0):
             self._cut.fraction = 0.5  # the camera has gone elsewhere since
         self._cut.moved.connect(self.moved)
-        self.changed.emit()
+        self._begin()
 
     def share_contrast(self, wanted: bool) -> None:
         """Give all layers the contrast and gamma of the first, or their own again.
@@ -274,21 +239,14 @@ class Comparison(QObject):
         SettingsError
             If the layers cannot share it; see `link_obstacle`.
         """
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+        if self._unlink is not None:
+            self._unlink()
+            self._unlink = None
         if not wanted:
             return
         if obstacle := link_obstacle(self._layers):
             raise SettingsError(obstacle)
-        # napari keeps weak references to what is linked: to layers, not to proxies
-        layers = [getattr(layer, "__wrapped__", layer) for layer in self._layers]
-        self._link = ExitStack()
-        for layer in layers:
-            self._link.callback(contrast_of(layer))
-        for layer in layers[1:]:
-            contrast_of(layers[0])(layer)
-        self._link.enter_context(layers_linked(layers, _LINKED))
+        self._unlink = share_contrast(self._layers)
 
     def end(self) -> None:
         """Show the viewer as it was before."""
@@ -304,10 +262,12 @@ class Comparison(QObject):
         events.removed.disconnect(self._on_removed)
         events.inserted.disconnect(self._on_inserted)
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
-        if self._restore_view is not None:
-            self._restore_view()
-            self._restore_view = None
-        self._looks.clear()
+        if self._before is not None:
+            self._before.give_view()
+            self._before = None
+        if self._give_keys_back is not None:
+            self._give_keys_back()
+            self._give_keys_back = None
         self._last = None
         self.ended.emit()
 
@@ -315,51 +275,53 @@ class Comparison(QObject):
 
     def _enter(self, mode: Mode) -> None:
         """Note how the viewer looks, or leave the mode before."""
-        if self._restore_view is None:
-            self._looks = {layer: Look.of(layer) for layer in self._viewer.layers}
-            self._restore_view = view_of(self._viewer)
+        if self._before is None:
+            self._before = Looks(self._viewer)
             events = self._viewer.layers.events
             events.removed.connect(self._on_removed, position="last")
             events.inserted.connect(self._on_inserted)
             self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
             self._viewer.canvas.grid.enabled = False
+            self._give_keys_back = bind_keys(
+                self._viewer,
+                {
+                    "Escape": self.end,
+                    ",": partial(self._go, -1),
+                    ".": partial(self._go, 1),
+                },
+            )
         elif self._mode is not None:
             self._leave()
         self._mode = mode
 
+    def _begin(self) -> None:
+        """Tell that all is shown, and leave the grid to the user from now on."""
+        grid = self._viewer.canvas.grid.events.enabled
+        grid.disconnect(self._on_grid)  # at most once
+        grid.connect(self._on_grid)
+        self.changed.emit()
+
     def _leave(self) -> None:
         """Take away what a mode has brought, but keep the place that is looked at."""
-        self._timer.stop()
+        self._viewer.canvas.grid.events.enabled.disconnect(self._on_grid)
+        self._blink.stop()
         if self._cut is not None:
             self._last = self._cut.position
             self._cut.remove()
             self._cut.deleteLater()
             self._cut = None
-        if self._mode == "side by side":
-            viewer = self._viewer
-            cell = viewer.canvas.viewbox_size(viewer.layers)
-            viewer.canvas.grid.enabled = False
-            self._zoom_by(1 / min(np.divide(cell, viewer.canvas.size)))
-        for layer, look in self._looks.items():
-            look.give(layer)
+        if self._take_cells is not None:
+            self._take_cells()
+            self._take_cells = None
+        if self._before is not None:
+            self._before.give()
 
-    def _zoom_by(self, factor: float) -> None:
-        """Zoom, and keep the middle."""
-        self._viewer.scene.camera.zoom *= float(factor)
-
-    def _advance(self) -> None:
-        """Show the next layer."""
-        self._shown = (self._shown + 1) % len(self._layers)
-        self._show_one()
-        self.changed.emit()
-
-    def _show_one(self) -> None:
-        """Hide all layers but one; it appears before the last one goes."""
-        shown = self._layers[self._shown]
-        shown.visible = True
-        for layer in self._viewer.layers:
-            if layer != shown and layer.visible:
-                layer.visible = False
+    def _go(self, by: int) -> None:
+        """Show the next layer, or move the line: what a key does."""
+        if self._mode == "blink":
+            self.step(by)
+        elif self._mode == "swipe":
+            self.fraction += by * _STEP
 
     # -- what others do meanwhile ------------------------------------------------------
 
@@ -367,14 +329,23 @@ class Comparison(QObject):
         """End with the first compared layer that goes."""
         if event.value in self._layers:
             self.end()
-        else:
-            self._looks.pop(event.value, None)
+        elif self._before is not None:
+            self._before.forget(event.value)
 
     def _on_inserted(self, event: Any) -> None:
-        """Note how a new layer looks; it is shown as its maker wants."""
-        self._looks[event.value] = Look.of(event.value)
+        """Note how a new layer looks; an image would cover what is compared."""
+        if self._before is not None:
+            self._before.note(event.value)
+        if isinstance(event.value, Image):
+            event.value.visible = False
 
     def _on_ndisplay(self) -> None:
         """End a swipe where it has no meaning."""
         if self._mode == "swipe" and swipe_obstacle(self._viewer):
             self.end()
+
+    def _on_grid(self) -> None:
+        """End when the user wants another layout, and give it."""
+        wanted = self._viewer.canvas.grid.enabled
+        self.end()
+        self._viewer.canvas.grid.enabled = wanted

@@ -9,11 +9,14 @@ from typing import Any
 from napari.layers import Image, Layer
 from napari.viewer import Viewer
 
-__all__ = ["Look", "contrast_of", "view_of"]
+__all__ = ["Looks", "name_sides"]
+
+_LETTER = 11.0  # canvas pixels that a letter of a name takes
+_OPAQUE = "translucent_no_depth"  # left of the line, nothing of the right layer shows
 
 
 @dataclass(frozen=True)
-class Look:
+class _Look:
     """What a comparison changes of a layer.
 
     Parameters
@@ -30,7 +33,7 @@ class Look:
     place: Any
 
     @classmethod
-    def of(cls, layer: Layer) -> Look:
+    def of(cls, layer: Layer) -> _Look:
         """Note how a layer looks."""
         name = layer.name_overlay
         return cls(layer.visible, layer.blending, name.visible, name.position)
@@ -44,7 +47,47 @@ class Look:
             layer.visible = self.visible
 
 
-def view_of(viewer: Viewer) -> Callable[[], None]:
+class Looks:
+    """How all layers of a viewer look, its grid and its camera.
+
+    Parameters
+    ----------
+    viewer
+        The viewer as it is to be again.
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._layers = {layer: _Look.of(layer) for layer in viewer.layers}
+        self.give_view = _view_of(viewer)
+
+    def note(self, layer: Layer) -> None:
+        """Note how another layer looks."""
+        self._layers[layer] = _Look.of(layer)
+
+    def forget(self, layer: Layer) -> None:
+        """Leave a layer alone."""
+        self._layers.pop(layer, None)
+
+    def give(self) -> None:
+        """Let all layers look as they did; `give_view` does so for grid and camera."""
+        for layer, look in self._layers.items():
+            look.give(layer)
+
+
+def name_sides(viewer: Viewer, left: Image, right: Image) -> None:
+    """Show two layers, and no others, each with its name on its side."""
+    for layer in viewer.layers:
+        layer.visible = layer in (left, right)
+    letters = len(left.name) + len(right.name)
+    narrow = letters * _LETTER > viewer.canvas.size[1]
+    other = "bottom_right" if narrow else "top_right"
+    for layer, side in ((left, "top_left"), (right, other)):
+        layer.blending = _OPAQUE
+        layer.name_overlay.position = side
+        layer.name_overlay.visible = True
+
+
+def _view_of(viewer: Viewer) -> Callable[[], None]:
     """Note grid and camera; return what brings them back."""
     grid, camera = viewer.canvas.grid, viewer.scene.camera
     kept = (grid.shape, grid.stride, grid.spacing, grid.enabled)
@@ -58,16 +101,3 @@ def view_of(viewer: Viewer) -> Callable[[], None]:
 
     shown = viewer.dims.ndisplay
     return restore
-
-
-def contrast_of(layer: Image) -> Callable[..., None]:
-    """Note the contrast of a layer; return what gives it back, or to another."""
-    limits, gamma = list(layer.contrast_limits), layer.gamma
-    whole = list(layer.contrast_limits_range)
-
-    def give(other: Image = layer) -> None:
-        other.contrast_limits_range = whole
-        other.contrast_limits = limits
-        other.gamma = gamma
-
-    return give
