@@ -13,6 +13,14 @@ from napari._app_model import get_app_model
 from napari.components import ViewerModel
 from napari.utils.colormaps import AVAILABLE_COLORMAPS
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QComboBox,
+    QLineEdit,
+    QListWidget,
+    QSlider,
+    QTableView,
+)
 from scenes import choose, shot, show
 
 from napari_structsr.core.error_map import MAPS
@@ -184,6 +192,22 @@ def test_maps_explain_themselves_and_say_what_they_lack(model, plain):
     assert item("ssim").flags() & Qt.ItemFlag.ItemIsEnabled
     assert item("residual").toolTip().startswith("It needs the source")
     assert not item("residual").flags() & Qt.ItemFlag.ItemIsEnabled
+
+
+def test_every_control_explains_itself(model, plain, qtbot):
+    pair(model)
+    run(plain, qtbot)
+    kinds = (QAbstractButton, QComboBox, QTableView, QListWidget, QLineEdit, QSlider)
+    controls = [widget for kind in kinds for widget in plain.findChildren(kind)]
+    assert len(controls) > 30
+    for control in controls:
+        texts, widget = [], control
+        while widget is not plain:  # Qt asks parents for tooltips too
+            texts.append(widget.toolTip())
+            if widget in (plain.tabs.tabBar(), plain.inspect.form.maps):
+                texts.append("of its tabs or lines")
+            widget = widget.parent()
+        assert any(texts), f"{control} {control.accessibleName()}"
 
 
 def test_record_of_a_result_finds_its_source(model, plain):

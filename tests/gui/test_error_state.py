@@ -118,6 +118,7 @@ def test_artefacts_need_a_factor_of_the_faithful_model():
     [
         ({"result": None}, "Choose the result"),
         ({"reference": None, "source": None}, "Choose a reference"),
+        ({"reference": None, "source": None}, "it was cells"),
         ({"reference": "r"}, "result and its reference are the same"),
         ({"source": "t"}, "Reference and source are the same"),
         ({"maps": frozenset()}, "Tick at least one map"),

@@ -81,17 +81,17 @@ class ErrorDock(QWidget):
         inner.setContentsMargins(0, 0, 0, 0)
         inner.addWidget(self._nothing)
         inner.addWidget(self.maps, 1)
-        for name, widget in (
-            ("Inspect", self.inspect),
-            ("Map", maps),
-            ("Scores", self.scores),
-            ("Compare", self.compare),
+        for name, widget, tip in (
+            ("Inspect", self.inspect, "Choose layers and maps, and compute."),
+            ("Map", maps, "Look at one map, and go to its worst places."),
+            ("Scores", self.scores, "Numbers of each plane, channel and region."),
+            ("Compare", self.compare, "See layers side by side, in turn, or swiped."),
         ):
             area = QScrollArea()
             area.setWidgetResizable(True)
             area.setFrameShape(QScrollArea.Shape.NoFrame)
             area.setWidget(widget)
-            self.tabs.addTab(area, name)
+            self.tabs.setTabToolTip(self.tabs.addTab(area, name), tip)
         self.setMinimumWidth(320)  # room for a sentence
         self._choices = QFormLayout()
         grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow

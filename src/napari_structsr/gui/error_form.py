@@ -84,6 +84,7 @@ class ErrorForm(QWidget):
         self.maps = MapList()
         self.hint = sentence()
         self.output = QComboBox()
+        self.output.setAccessibleName("Output")
         self.output.addItem("In memory", "memory")
         self.output.addItem("Folder", "folder")
         self.output.setToolTip(
@@ -92,6 +93,9 @@ class ErrorForm(QWidget):
         )
         self.folder = FileEdit(mode=FileDialogMode.EXISTING_DIRECTORY, nullable=True)
         self.folder.choose_btn.text = "…"
+        self.folder.tooltip = (
+            "Maps, scores and report come into a new folder in this one."
+        )
         self.calibration = FileEdit(
             mode=FileDialogMode.EXISTING_FILE, filter="*.json", nullable=True
         )
@@ -100,7 +104,11 @@ class ErrorForm(QWidget):
             "Optional: a file of structsr calibrate, made from your own pairs. It "
             "replaces the calibration of the model for the expected error."
         )
+        for edit, name in ((self.folder, "Folder"), (self.calibration, "Calibration")):
+            edit.line_edit.native.setAccessibleName(name)
+            edit.choose_btn.native.setAccessibleName(f"{name}: choose")
         self.device = QComboBox()
+        self.device.setAccessibleName("Device")
         self.device.addItems(_DEVICES)
         self.device.setToolTip("Where to compute; auto takes a GPU if there is one.")
         self._lay_out()

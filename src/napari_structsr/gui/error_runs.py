@@ -90,6 +90,8 @@ def image_facts(viewer: Viewer) -> list[ImageFacts]:
         card = None if record is None else _card_facts(*_model_of(record))
         entry = layer.metadata.get(KEY)
         made = entry.get("source") if isinstance(entry, dict) else None
+        if record is not None and made is None:
+            made = record.source.get("name")  # of a file
         found.append(
             ImageFacts(
                 key=key_of(layer),

@@ -210,9 +210,10 @@ def _why_no_run(
     if busy:
         return "An inspection is under way: wait for it, or cancel it."
     if choice.reference is None and choice.source is None:
+        made = images[choice.result].made_from
         return (
             "Choose a reference, which is the true image, or the source that the "
-            "result was made from."
+            f"result was made from{f'; it was {made}' if made else ''}."
         )
     for role in ("reference", "source"):
         if getattr(choice, role) == choice.result:

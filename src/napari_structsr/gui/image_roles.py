@@ -27,7 +27,7 @@ class ImageFacts:
     plane
         Pixels along y and x.
     made_from
-        Name of the layer that it was made from, as its record says.
+        Name of the layer or file that it was made from, as its record says.
     recorded
         Whether it holds the record of a run.
     repeatable, calibrated

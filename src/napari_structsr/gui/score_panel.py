@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.viewer import Viewer
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
@@ -51,7 +52,11 @@ class ScorePanel(QWidget):
             combo.setMinimumContentsLength(1)
             policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             combo.setSizeAdjustPolicy(policy)
+        self.score.setAccessibleName("Score that is plotted")
+        self.score.setToolTip("The score that is plotted.")
+        self.axis.setAccessibleName("Axis of the plot")
         self.plot = LinePlot()
+        self.plot.setToolTip("Click a plane to go there.")
         self.notes = sentence()
         self.export_button = QPushButton("Export CSV…")
         above = QHBoxLayout()
@@ -95,6 +100,11 @@ class ScorePanel(QWidget):
                     combo.setItemData(last, score_tip(key), _TIP)
                 combo.setCurrentIndex(max(0, combo.findData(before)))
         self.axis.setEnabled(self.axis.count() > 1)
+        self.axis.setToolTip(
+            "The axis along which planes are plotted."
+            if self.axis.count() > 1
+            else "There is no other axis with several planes."
+        )
         notes = shown.inspection.notes if shown else ()
         self.notes.setText("\n".join(f"• {note}" for note in notes))
         self.notes.setVisible(bool(notes))
@@ -108,6 +118,8 @@ class ScorePanel(QWidget):
 
     def follow(self) -> None:
         """Mark the plane that the viewer shows, and follow it along other axes."""
+        if not isalive(self):  # type: ignore[no-untyped-call]
+            return  # the viewer may outlive its window
         position = self._position()
         self.plot.mark(position.get(self.axis.currentData()))
         if self._shown and len(plot_axes(self._shown.inspection.scores)) > 1:

@@ -135,6 +135,8 @@ class ScoreTableView(QTableView):
         self.setModel(self._sorted)
         self.setSortingEnabled(True)
         self.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+        self.setAccessibleName("Scores")
+        self.setToolTip("Click a title to sort, and a row to go to its plane.")
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         ignored, growing = QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding
@@ -142,6 +144,7 @@ class ScoreTableView(QTableView):
         if (header := self.verticalHeader()) is not None:
             header.hide()
         self.clicked.connect(self._choose)
+        self.activated.connect(self._choose)  # by the keyboard
 
     @property
     def table(self) -> ScoreTable | None:
