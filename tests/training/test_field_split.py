@@ -72,7 +72,7 @@ PAIRS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(PAIRS, st.integers(0, 40))
 def test_what_judges_is_never_within_the_guard_of_what_teaches(pairs, guard):
     try:

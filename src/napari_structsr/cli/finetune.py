@@ -76,7 +76,12 @@ def finetune(
             events = resume_fine_tuning(run_folder(chosen), cancel)
         else:
             model = load_model(chosen.parent, factor=chosen.factor)
-            events = fine_tune(chosen, pairs_of(chosen), model, cancel)
+            pairs = pairs_of(chosen)
+            for pair in pairs:
+                for note in pair.notes:
+                    line = f"{pair.name}: {note}"
+                    out.print(line, highlight=False, soft_wrap=True, markup=False)
+            events = fine_tune(chosen, pairs, model, cancel)
         with cancelled_by_ctrl_c(cancel):
             finished = follow(events, unit="steps", again="--resume goes on from there")
         _show(finished.record)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from napari_structsr.errors import TrainingError
 from napari_structsr.io.source import Source, open_source
+from napari_structsr.training.field_overlap import overlap_note
 from napari_structsr.training.field_pairs import field_pair
 from napari_structsr.training.fine_tune_config import FineTuneConfig
 from napari_structsr.training.pair_record import FieldPair
@@ -37,7 +39,7 @@ def pairs_of(config: FineTuneConfig) -> list[FieldPair]:
         )
     opened = cache(_opened)
     about = config.microscope
-    pairs = []
+    pairs: list[FieldPair] = []
     for number, files in enumerate(config.pairs):
         name = f"{number + 1}: {Path(files.low or files.high).name}"
         if files.low is not None:
@@ -62,6 +64,8 @@ def pairs_of(config: FineTuneConfig) -> list[FieldPair]:
                 seed=config.seed + number,
                 name=name,
             )
+        if note := overlap_note(pair, pairs):
+            pair = replace(pair, notes=(*pair.notes, note))
         pairs.append(pair)
     return pairs
 

@@ -7,7 +7,7 @@ pixel that is judged was ever seen, not even at the border of a training crop::
 
 What counts is the place in the world, not the pair: regions that were drawn over each
 other are cut along one line. Planes of one stack show nearly the same, and are cut
-alike.
+alike. So are fields of different images that show the same structures.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_structsr.errors import TrainingError
+from napari_structsr.training.field_overlap import in_one_world
 from napari_structsr.training.field_regions import (
     Block,
     clusters,
@@ -91,6 +92,7 @@ def split_pairs(
             "learn from, or nothing to judge by; choose one between 0 and 1, for "
             "example 0.25"
         )
+    pairs = in_one_world(pairs)
     groups = clusters(pairs, guard)
     if len(groups) * share >= 1:
         return _whole(pairs, groups, guard, share)
@@ -141,6 +143,7 @@ def check_split(pairs: Sequence[FieldPair], split: Split) -> tuple[str, ...]:
                 f"rows {_span(block.rows)} and columns {_span(block.columns)} reach "
                 f"beyond pair {block.pair + 1}; move the rectangle onto it",
             )
+    pairs = in_one_world(pairs)
     for one, other in itertools.product(split.training, split.validation):
         room = gap(pairs, one, other)
         if room < split.guard - _ROUNDING:

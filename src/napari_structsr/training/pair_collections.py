@@ -6,12 +6,13 @@ What is refused does not end the rest; its sentence is kept beside what was made
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from napari_structsr.errors import StructsrError, TrainingError
 from napari_structsr.io.source import Source, open_source
+from napari_structsr.training.field_overlap import overlap_note
 from napari_structsr.training.field_pairs import field_pair
 from napari_structsr.training.pair_checks import twin_of
 from napari_structsr.training.pair_record import FieldPair
@@ -129,6 +130,8 @@ def _collected(
             continue
         twin = twin_of(pair, pairs)
         if twin is None:
+            if note := overlap_note(pair, pairs):
+                pair = replace(pair, notes=(*pair.notes, note))
             pairs.append(pair)
         else:
             refused.append((name, f"it holds the same pixels as {twin}; leave it out"))

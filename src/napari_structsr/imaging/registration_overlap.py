@@ -1,0 +1,194 @@
+"""Whether two images show a common part, wherever it lies in each of them.
+
+`register` lays one image on another that shows nearly the same. Here next to nothing is
+known: two files may be parts of one acquisition, shifted by most of their width::
+
+    first   |--------------|
+    second            |--------------|      shift: where second begins in first
+
+Phase correlation of the padded images gives places to try; a place counts if what lies
+on each other there correlates as only the same structures do. Smooth images of few
+objects correlate by chance, so that there must be many details as well.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft, ndimage
+from skimage.feature import peak_local_max
+from skimage.measure import block_reduce
+from skimage.registration import phase_cross_correlation
+
+__all__ = ["Overlap", "find_overlap"]
+
+Image = npt.NDArray[np.float64]
+_Shift = tuple[int, int]
+
+_SIDE = 256  # pixels along the longer side that is looked at
+_FINE, _WIDE = 1.0, 4.0  # Gaussian widths of the band, in pixels of that side
+_RIM = 6  # pixels over which the border fades out
+_TRIES = 20  # places
+_CLOSER = 3  # of them, with their neighbours
+_LEAST_SHARE = 0.04  # of the smaller image
+_LEAST_SIDE = 8  # pixels
+_CORRELATED = 0.8
+_LEAST_DETAILS = 60.0
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What two images have in common.
+
+    Parameters
+    ----------
+    shift
+        Place of the first pixel of the second image in the first one, in whole pixels.
+    correlation
+        Correlation coefficient of the common part, in a band of small structures.
+    share
+        Of the smaller image that is common.
+    """
+
+    shift: _Shift
+    correlation: float
+    share: float
+
+
+def find_overlap(
+    first: npt.NDArray[np.floating[Any]], second: npt.NDArray[np.floating[Any]]
+) -> Overlap | None:
+    """Find the common part of two images of one pixel size, neither turned.
+
+    Parameters
+    ----------
+    first, second
+        Any shapes (h, w), finite; brightness and contrast may differ.
+
+    Returns
+    -------
+    Overlap or None
+        None where no common part was found. One of less than about a fifth of the
+        images, or of few structures, may be missed.
+
+    References
+    ----------
+    C. D. Kuglin, D. C. Hines, "The phase correlation image alignment method", Proc.
+    IEEE Conf. on Cybernetics and Society, 1975.
+    """
+    thin = max(1, math.ceil(max(*first.shape, *second.shape) / _SIDE))
+    one, other = _band(first, thin), _band(second, thin)
+    if min(*one.shape, *other.shape) < _LEAST_SIDE:
+        return None
+    places = sorted(
+        ((_match(one, other, shift), shift) for shift in _places(one, other)),
+        reverse=True,
+    )
+    near = {
+        (shift[0] + down, shift[1] + right)
+        for _, shift in places[:_CLOSER]
+        for down, right in itertools.product((-1, 0, 1), repeat=2)
+    }
+    if not near:
+        return None
+    correlation, shift = max((_match(one, other, shift), shift) for shift in near)
+    if correlation < _CORRELATED:
+        return None
+    parts = _common(one, other, shift)
+    if min(_details(part) for part in parts) < _LEAST_DETAILS:
+        return None
+    share = parts[0].size / min(one.size, other.size)
+    return Overlap(_refined(first, second, shift, thin), correlation, share)
+
+
+def _band(image: npt.NDArray[np.floating[Any]], thin: int) -> Image:
+    """Return small structures of a thinned image."""
+    rows, columns = (size // thin * thin for size in image.shape)
+    small = block_reduce(image[:rows, :columns].astype(np.float64), thin, np.mean)
+    fine, wide = (ndimage.gaussian_filter(small, by) for by in (_FINE, _WIDE))
+    return np.asarray(fine - wide)
+
+
+def _places(one: Image, other: Image) -> list[_Shift]:
+    """Return shifts at which the phases of two images agree best."""
+    shape = [
+        fft.next_fast_len(mine + theirs, real=True)
+        for mine, theirs in zip(one.shape, other.shape, strict=True)
+    ]
+    spectra = [fft.rfft2(image * _fade(image.shape), shape) for image in (one, other)]
+    product = spectra[0] * np.conj(spectra[1])
+    power = np.abs(product)
+    if not power.any():
+        return []
+    phases = fft.irfft2(product / (power + 1e-3 * power.mean()), shape)
+    heights = ndimage.gaussian_filter(phases, 0.7, mode="wrap")
+    peaks = peak_local_max(
+        heights, min_distance=2, num_peaks=_TRIES, exclude_border=False
+    )
+    return [
+        (
+            int(row if row < one.shape[0] else row - shape[0]),
+            int(column if column < one.shape[1] else column - shape[1]),
+        )
+        for row, column in peaks
+    ]
+
+
+def _fade(shape: tuple[int, ...]) -> Image:
+    """Return weights that fall to the border."""
+    rows, columns = (
+        np.clip((np.minimum(np.arange(size), np.arange(size)[::-1]) + 1) / _RIM, 0, 1)
+        for size in shape
+    )
+    return np.outer(rows, columns)
+
+
+def _common(one: Image, other: Image, shift: _Shift) -> tuple[Image, Image]:
+    """Return the part of each image that lies on the other."""
+    parts: list[tuple[slice, slice]] = []
+    for by, mine, theirs in zip(shift, one.shape, other.shape, strict=True):
+        first, last = max(0, by), max(0, by, min(mine, theirs + by))
+        parts.append((slice(first, last), slice(first - by, last - by)))
+    (rows, rows_other), (columns, columns_other) = parts
+    return one[rows, columns], other[rows_other, columns_other]
+
+
+def _match(one: Image, other: Image, shift: _Shift) -> float:
+    """Return the correlation of what lies on each other; -1 for too little."""
+    mine, theirs = _common(one, other, shift)
+    few = mine.size < _LEAST_SHARE * min(one.size, other.size)
+    if few or min(mine.shape) < _LEAST_SIDE:
+        return -1.0
+    mine, theirs = mine - mine.mean(), theirs - theirs.mean()
+    power = float((mine**2).sum() * (theirs**2).sum())
+    return float((mine * theirs).sum()) / math.sqrt(power) if power > 0 else -1.0
+
+
+def _details(part: Image) -> float:
+    """Return over how many pixels the power of an image is spread."""
+    power = (part - part.mean()) ** 2
+    return float(power.sum() ** 2 / max((power**2).sum(), 1e-300))
+
+
+def _refined(
+    first: npt.NDArray[np.floating[Any]],
+    second: npt.NDArray[np.floating[Any]],
+    shift: _Shift,
+    thin: int,
+) -> _Shift:
+    """Find the whole pixel, where the search was on thinned images."""
+    down, right = (by * thin for by in shift)
+    if thin == 1:
+        return down, right
+    parts = _common(
+        np.asarray(first, np.float64), np.asarray(second, np.float64), (down, right)
+    )
+    more, _, _ = phase_cross_correlation(*parts)
+    if np.abs(more).max() > thin:  # another place, or noise
+        return down, right
+    return down + int(more[0]), right + int(more[1])
