@@ -22,6 +22,7 @@ from napari_structsr.gui.layers import KEY, why_not
 from napari_structsr.gui.pair_choice import PairsState, TuneImage
 from napari_structsr.gui.pair_entry import Frame
 from napari_structsr.gui.pair_files import file_stem, matched_files
+from napari_structsr.gui.pair_places import source_on
 from napari_structsr.gui.places import unit_shares
 from napari_structsr.io.source import Source, open_source
 
@@ -127,7 +128,8 @@ def requests_of(
     Raises
     ------
     StructsrError
-        If files cannot be opened or do not belong together.
+        If files cannot be opened or do not belong together, or a layer is turned
+        against the other.
     """
     choice = state.choice
     if choice.kind == "files":
@@ -160,8 +162,8 @@ def _layer_requests(viewer: Viewer, state: PairsState) -> list[PairRequest]:
     paths = _path(None if alone else layers[choice.low]), _path(high)
     common = PairRequest(
         name=drawn_on.name,
-        low=None if alone else open_source(layers[choice.low]),
-        high=open_source(high),
+        low=None if alone else open_source(drawn_on),
+        high=open_source(high) if alone else source_on(drawn_on, high),
         paths=paths,
         factor=state.factor,
         psf_sigma=state.sigma,

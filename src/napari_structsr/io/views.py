@@ -18,7 +18,7 @@ from scipy import ndimage
 from napari_structsr.core.axes import Axes, ImageSpec
 from napari_structsr.io.source import Source
 
-__all__ = ["LUMINANCE", "Cropped", "Line", "Luminance", "Resampled"]
+__all__ = ["LUMINANCE", "Cropped", "Line", "Luminance", "Placed", "Resampled"]
 
 LUMINANCE = (0.2125, 0.7154, 0.0721)
 """Weights of red, green and blue: ITU-R BT.709, as scikit-image."""
@@ -111,25 +111,62 @@ class Cropped(_View):
         )
 
 
+class Placed(_View):
+    """The same pixels at another place of the world, or of another size.
+
+    Parameters
+    ----------
+    source
+        Any source.
+    axes
+        Names and sizes of those of the source.
+    """
+
+    def __init__(self, source: Source, axes: Axes) -> None:
+        super().__init__(source, replace(source.spec, axes=axes))
+
+    def read(
+        self, plane: tuple[int, ...], rows: slice, columns: slice
+    ) -> npt.NDArray[Any]:
+        """Read a rectangle of one plane."""
+        return self._source.read(plane, rows, columns)
+
+
 class Luminance(_View):
     """The luminance of a colour image, float32; transparency is left out.
 
     Parameters
     ----------
     source
-        A source with an axis s of 3 or 4 samples.
+        A source whose colours lie along an axis s of 3 or 4 samples, or else along c,
+        as OME-Zarr stores them.
     """
 
     def __init__(self, source: Source) -> None:
-        kept = tuple(axis for axis in source.spec.axes.items if axis.name != "s")
-        spec = replace(source.spec, axes=Axes(kept), dtype=np.dtype(np.float32))
+        axes = source.spec.axes
+        name = "s" if "s" in axes else "c"
+        kept = tuple(axis for axis in axes.items if axis.name != name)
+        spec = replace(
+            source.spec, axes=Axes(kept), dtype=np.dtype(np.float32), channels=()
+        )
         super().__init__(source, spec)
+        loops = [axis.name for axis in axes.loops]
+        self._channel = loops.index("c") if name == "c" else None
 
     def read(
         self, plane: tuple[int, ...], rows: slice, columns: slice
     ) -> npt.NDArray[Any]:
         """Read a rectangle as (1, rows, columns)."""
-        colours = self._source.read(plane, rows, columns)[:3]
+        if self._channel is None:
+            colours = self._source.read(plane, rows, columns)[:3]
+        else:
+            before, after = plane[: self._channel], plane[self._channel :]
+            colours = np.concatenate(
+                [
+                    self._source.read((*before, channel, *after), rows, columns)
+                    for channel in range(3)
+                ]
+            )
         return np.tensordot(
             np.array([LUMINANCE], np.float32), colours.astype(np.float32), 1
         )
