@@ -261,8 +261,9 @@ def test_calibration_of_the_user_predicts_errors_of_any_result(
         ({"translate": (5000, 5000), "units": "um"}, (SIDE, SIDE), "overlap"),
         ({}, (3, SIDE, SIDE), "planes along z"),
         ({"units": "s"}, (60, SIDE), "measured in"),
+        ({"units": "um", "rotate": 20}, (SIDE, SIDE), "turned or sheared"),
     ],
-    ids=["apart", "planes", "units"],
+    ids=["apart", "planes", "units", "turned"],
 )
 def test_layers_that_do_not_belong_together_are_refused_in_words(
     model, plain, place, shape, words
@@ -274,6 +275,13 @@ def test_layers_that_do_not_belong_together_are_refused_in_words(
 
     assert not plain.inspect.run_button.isEnabled()
     assert words in plain.inspect.run_button.toolTip()
+
+
+def test_selected_images_that_hold_no_intensities_are_named(model, plain):
+    truth = model.add_image(texture((SIDE, SIDE)) > 2000, name="mask")
+    select(model, truth, model.add_image(texture((SIDE, SIDE)), name="result"))
+
+    assert plain.inspect.form.hint.text().startswith("mask cannot be chosen: ")
 
 
 # -- where maps are --------------------------------------------------------------------

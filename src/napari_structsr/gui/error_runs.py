@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from napari.layers import Labels, Layer, Shapes
+from napari.layers import Image, Labels, Layer, Shapes
 from napari.viewer import Viewer
 
 from napari_structsr.core.record import Record
@@ -26,6 +26,7 @@ from napari_structsr.gui.error_state import ErrorDockState, InspectChoice
 from napari_structsr.gui.image_roles import ImageFacts
 from napari_structsr.gui.jobs import Job, submit
 from napari_structsr.gui.layers import KEY, why_not
+from napari_structsr.gui.pair_places import source_on
 from napari_structsr.gui.regions import Regions, regions_of, with_scores
 from napari_structsr.io.source import Source, open_source
 
@@ -36,6 +37,7 @@ __all__ = [
     "inspection_events",
     "key_of",
     "mismatch",
+    "refusals",
     "region_layers",
 ]
 
@@ -107,6 +109,18 @@ def image_facts(viewer: Viewer) -> list[ImageFacts]:
     return found
 
 
+def refusals(viewer: Viewer) -> str:
+    """Say why selected images cannot be inspected; "" if they can."""
+    return " ".join(
+        f"{layer.name} cannot be chosen: {obstacle}."
+        for layer in viewer.layers
+        if layer in viewer.layers.selection
+        and isinstance(layer, Image)
+        and map_of(layer) is None
+        and (obstacle := why_not(layer)) is not None
+    )
+
+
 def region_layers(viewer: Viewer) -> list[Layer]:
     """Return the layers that can hold regions."""
     return [
@@ -128,7 +142,9 @@ def mismatch(viewer: Viewer, choice: InspectChoice) -> str | None:
     if result is None or result in others or not any(others):
         return None
     try:
-        match_images(open_source(result), *(one and open_source(one) for one in others))
+        match_images(
+            open_source(result), *(one and source_on(result, one) for one in others)
+        )
     except StructsrError as error:
         return str(error)
     return None
@@ -159,8 +175,8 @@ def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
     regions = drawn and regions_of(drawn, result, axes, everywhere=choice.everywhere)
     asked = Asked(
         result=open_source(result),
-        reference=reference and open_source(reference),
-        source=source and open_source(source),
+        reference=reference and source_on(result, reference),
+        source=source and source_on(result, source),
         record=_record_of(result),
         regions=regions,
         maps=state.maps,

@@ -91,7 +91,7 @@ class ErrorDockState:
     maps
         The maps to compute, in their order.
     hint
-        What would allow more, or "".
+        What cannot be chosen, or what would allow more, or "".
     run, swap
         Why the button cannot work; None if it can.
     """
@@ -147,6 +147,7 @@ def resolve_inspection(
     *,
     regions: Collection[str] = (),
     fault: str | None = None,
+    refused: str = "",
     busy: bool = False,
 ) -> ErrorDockState:
     """Decide what the dock shows.
@@ -161,6 +162,8 @@ def resolve_inspection(
         Keys of the layers that can hold regions.
     fault
         Why the layers do not belong together, in words.
+    refused
+        Why selected layers cannot be chosen, in words.
     busy
         Whether an inspection of this dock has not ended.
     """
@@ -182,7 +185,7 @@ def resolve_inspection(
         choice=choice,
         obstacles=obstacles,
         maps=maps,
-        hint=_hint(choice, result),
+        hint=refused or _hint(choice, result),
         run=_why_no_run(choice, by_key, maps, fault=fault, busy=busy),
         swap=None if choice.reference else "There is no reference to swap with.",
     )

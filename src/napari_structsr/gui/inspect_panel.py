@@ -22,6 +22,7 @@ from napari_structsr.gui.error_runs import (
     inspect_layer,
     key_of,
     mismatch,
+    refusals,
     region_layers,
 )
 from napari_structsr.gui.error_state import (
@@ -145,6 +146,7 @@ class InspectPanel(QWidget):
             self._images,
             regions=[key_of(layer) for layer in region_layers(self._viewer)],
             fault=mismatch(self._viewer, self._choice),
+            refused=refusals(self._viewer),
             busy=self._busy,
         )
 

@@ -203,7 +203,6 @@ class MapPanel(QWidget):
             return
         places = [p for p in self._shown.inspection.worst if p.map == self.key]
         self.worst.show_places(self.key, places)
-        self.worst.setVisible(bool(places))
         self.worst_label.setText(
             "Worst places" if places else "No place is worse than the rest."
         )

@@ -53,7 +53,7 @@ def source_on(low: Image, high: Image) -> Source:
     if reach.max() > _BESIDE:
         raise SettingsError(
             f"{high.name} is turned or sheared against {low.name} (rotate, shear or "
-            "affine of a layer), and pairs are matched along rows and columns alone; "
+            "affine of a layer), and images are matched along rows and columns alone; "
             "turn the pixels of one of them instead, in the program that it comes "
             "from, and open it anew"
         )
