@@ -196,6 +196,26 @@ def test_regions_are_scored_alone(images):
     assert "ms_ssim" in row.values
 
 
+def test_labels_of_any_value_are_scored(images):
+    result, reference, _ = images
+    labels = np.zeros(result.shape, np.uint64)
+    labels[:40, :50] = 2**63 + 5  # a hash, as some tools for segmentation give
+    labels[100:130, 100:150] = 2
+    labels[150:160, 10:20] = 2  # in two pieces
+    found = inspected(
+        result, reference, regions=labels, settings={"maps": ("error", "ssim")}
+    )
+    rows = found.scores.rows
+    assert [(row.region, row.pixels) for row in rows[1:]] == [
+        ("2", 30 * 50 + 100),
+        (str(2**63 + 5), 40 * 50),
+    ]
+    error = np.abs(result - reference.astype(float))
+    for row, label in zip(rows[1:], (2, 2**63 + 5), strict=True):
+        expected = error[labels == np.uint64(label)].mean()
+        assert row.values["error"] == pytest.approx(expected, rel=1e-4)
+
+
 def test_gain_and_offset_are_fitted_and_told(images):
     result, reference, _ = images
     dimmed = (result * 0.5 + 1000).astype(np.float32)
@@ -250,6 +270,93 @@ def test_colour_images_are_compared_by_their_luminance():
     found = inspected(result, colour, settings={"maps": ("error",)})
     expected = np.abs(rgb2gray(result * 1.0) - rgb2gray(colour * 1.0))
     np.testing.assert_allclose(found.maps["error"], expected, atol=0.1)
+
+
+def test_a_colour_result_whose_colours_are_channels_is_compared_by_its_luminance():
+    from skimage.color import rgb2gray
+    from skimage.data import astronaut
+
+    colour = astronaut()[:96, :128]
+    result = colour.copy()
+    result[20:40, 30:60] //= 2
+    channels = open_source(np.moveaxis(result, -1, 0), axes="cyx")  # as OME-Zarr has it
+    found = inspected(channels, colour, settings={"maps": ("error",)})
+    expected = np.abs(rgb2gray(result * 1.0) - rgb2gray(colour * 1.0))
+    np.testing.assert_allclose(found.maps["error"], expected, atol=0.1)
+
+
+def test_a_source_without_numbers_leaves_holes_and_no_scores(images):
+    result, _, source = images
+    stack = np.stack([result, result]).astype(np.float32)
+    measured = np.stack([source, source]).astype(np.float32)
+    measured[0, 10, 20:23] = np.nan
+    measured[1] = np.nan
+    found = inspected(stack, source=measured)
+    for key in ("residual", "squirrel", "artefact"):
+        missing = np.isnan(found.maps[key])
+        assert missing[0].sum() == 3 * 4
+        assert missing[0, 20:22, 40:46].all()
+        assert missing[1].all()
+    first, second = (row.values for row in found.scores.rows)
+    assert first["rsp"] > 0.9
+    assert second.get("rsp") is None
+    assert second["residual"] is None
+
+
+def test_structure_is_not_scored_where_much_is_missing(images):
+    result, reference, _ = images
+    holed = result.astype(np.float32)
+    holed[50, 50] = np.nan
+    rows = [inspected(holed, reference).scores.rows[0].values]
+    holed[:60] = np.nan
+    rows.append(inspected(holed, reference).scores.rows[0].values)
+    for name in ("ms_ssim", "micro_ssim", "frc_resolution"):
+        assert rows[0][name] is not None
+        assert rows[1].get(name) is None
+    assert rows[1]["ssim"] == pytest.approx(rows[0]["ssim"], abs=0.1)
+
+
+def test_images_that_do_not_resemble_are_told(images):
+    result, reference, source = images
+
+    def warned(reference, source):
+        events = list(
+            error_maps(
+                result,
+                reference,
+                source=source,
+                settings=InspectSettings(device="cpu", maps=("error", "residual")),
+            )
+        )
+        assert isinstance(events[-1], Finished)
+        return [e.message for e in events if isinstance(e, Warned)]
+
+    assert not warned(reference, source)
+    (one,) = warned(reference[::-1].copy(), source)
+    assert "hardly resembles the reference" in one
+    (one,) = warned(reference, source[:, ::-1].copy())
+    assert "hardly resembles the source" in one
+
+
+def test_a_source_that_is_gone_or_changed_is_told(images, tmp_path):
+    from tifffile import imwrite
+
+    _, reference, measured = images
+    path, name = tmp_path / "result.ome.zarr", tmp_path / "source.tif"
+    imwrite(name, measured)
+    result_of(upscale(open_source(name), load_model("bicubic"), OmeZarrSink(path)))
+    for change, words in (
+        (lambda: imwrite(name, measured[:50]), "has changed"),
+        (lambda: name.write_bytes(b"nothing"), "cannot be opened"),
+        (name.unlink, "is not there"),
+    ):
+        change()
+        with pytest.raises(SettingsError, match=f"source.tif.*{words}"):
+            inspected(path)
+        found = inspected(path, reference, settings={"match": "pixels"})
+        assert "ssim" in found.maps
+        assert "residual" not in found.maps
+        assert any(words in note for note in found.notes)
 
 
 def test_missing_pixels_stay_missing_and_spoil_nothing(images):
@@ -336,6 +443,25 @@ def test_maps_of_another_inspection_are_not_replaced(images, tmp_path):
     with pytest.raises(SinkError, match="exists already"):
         inspected(result, reference, out=tmp_path / "m", settings=other)
     inspected(result, reference, out=tmp_path / "m", settings=other, overwrite=True)
+
+
+def test_maps_of_a_result_that_was_made_anew_are_not_kept(images, tmp_path):
+    _, reference, source = images
+    path, settings = tmp_path / "result.ome.zarr", {"maps": ("error",)}
+
+    def made(model):
+        sink = OmeZarrSink(path, overwrite=True)
+        result_of(upscale(open_source(source), load_model(model), sink))
+
+    made("bicubic")
+    first = inspected(path, reference, out=tmp_path / "m", settings=settings)
+    again = inspected(path, reference, out=tmp_path / "m", settings=settings)
+    assert again.scores == first.scores
+    made("bilinear")
+    with pytest.raises(SinkError, match="exists already"):
+        inspected(path, reference, out=tmp_path / "m", settings=settings)
+    with pytest.raises(SinkError, match="is an image itself"):
+        inspected(path, reference, out=path, settings=settings)
 
 
 @pytest.mark.parametrize(

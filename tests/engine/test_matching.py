@@ -105,6 +105,7 @@ def test_a_part_is_cut_along_the_pixels_of_the_source():
             "overlap by 6",
         ),
         (placed(IMAGE[:100], unit="second"), "equal fields of view"),
+        (placed(IMAGE, scale=0.1, unit="millimeter"), "correct the pixel size"),
         (open_source(np.stack([IMAGE] * 3), axes="zyx"), "1 planes along z"),
         (open_source(np.stack([IMAGE] * 3), axes="cyx"), "1 channels"),
     ],

@@ -42,7 +42,7 @@ from napari_structsr.engine.inspect_plan import (
 )
 from napari_structsr.engine.inspect_setup import Setup, prepare
 from napari_structsr.engine.inspection import Inspection, InspectSettings, ScoreTable
-from napari_structsr.engine.matching import find_record
+from napari_structsr.engine.provenance import find_record
 from napari_structsr.engine.report import write_report
 from napari_structsr.engine.score_journal import ScoreJournal
 from napari_structsr.engine.scores import PlaneScores, Scorer
@@ -152,7 +152,7 @@ class _Job:
             result, reference, source, record=record, settings=self._settings
         )
         regions = fitting_regions(self._regions, result.spec.axes, setup)
-        record = record_of(setup, self._settings)
+        record = record_of(setup, self._settings, digests=self._out is not None)
         stores = MapStores(
             self._out, map_specs(setup), record, overwrite=self._overwrite
         )

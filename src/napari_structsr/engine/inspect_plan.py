@@ -26,6 +26,7 @@ from napari_structsr.engine.map_tiles import map_dtype
 from napari_structsr.engine.matching import Matched
 from napari_structsr.engine.preparation import source_facts
 from napari_structsr.engine.scores import PlaneScores
+from napari_structsr.engine.statistics import digest
 from napari_structsr.engine.tiles import AHEAD, laid_out
 from napari_structsr.engine.versions import versions
 from napari_structsr.errors import SettingsError
@@ -46,13 +47,23 @@ _SHOWN = (0.5, 99.5)  # percentiles of a map that are shown
 _PARTS = (0.1, 0.25, 0.5, 1.0)  # of the scale of a similarity, if it is hardly left
 
 
-def record_of(setup: Setup, settings: InspectSettings) -> Record:
-    """Write down everything that decides the maps."""
+def record_of(
+    setup: Setup, settings: InspectSettings, *, digests: bool = False
+) -> Record:
+    """Write down everything that decides the maps.
+
+    With digests also what the pixels were, so that maps on disk are not taken for those
+    of an image that was made anew.
+    """
     matched, computer = setup.matched, setup.computer
+    facts = source_facts(matched.result)
+    if digests:
+        images = (matched.result, matched.reference, matched.source)
+        facts["digests"] = [image and digest(image) for image in images]
     models = computer.companions.loaded
     calibration = computer.companions.calibration
     return Record(
-        source=source_facts(matched.result),
+        source=facts,
         model={
             "name": setup.model,
             "factor": matched.factor,
@@ -84,7 +95,7 @@ def fitting_regions(
     if regions is None:
         return None
     regions = np.asarray(regions)
-    loops = tuple(axis.size for axis in axes.loops)
+    loops = tuple(axis.size for axis in setup.matched.result.spec.axes.loops)
     if regions.shape not in (axes.plane, (*loops, *axes.plane)):
         raise SettingsError(
             f"the regions have the shape {regions.shape}, the result has planes of "

@@ -20,11 +20,13 @@ from napari_structsr.engine.inspect_units import (
     measure_scalings,
     squirrel_fits,
     strange_statistics,
+    strangers,
 )
 from napari_structsr.engine.inspection import InspectSettings
 from napari_structsr.engine.map_block import Companions
 from napari_structsr.engine.map_tiles import MapComputer
-from napari_structsr.engine.matching import Matched, find_source, match_images
+from napari_structsr.engine.matching import Matched, match_images
+from napari_structsr.engine.provenance import find_source
 from napari_structsr.errors import ModelError, SettingsError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.source import Source
@@ -86,10 +88,13 @@ def prepare(
         check_dtype(image.spec.dtype)
         check_plane(image.spec.axes)
     notes: list[str] = []
+    lost = None
     if source is None:
-        source = find_source(record)
+        source, lost = find_source(record)
         if source is not None:
             notes.append(f"the source is the one of the record: {source.origin}")
+        elif lost and reference is not None:
+            notes.append(f"maps that need the source are left out: {lost}")
     matched = match_images(result, reference, source, match=settings.match)
     notes += matched.notes
     alignment: dict[str, Any] = {}
@@ -97,7 +102,7 @@ def prepare(
         matched = registered(matched, alignment, notes)
     scalings = measure_scalings(matched, settings, alignment, notes)
     companions = _companions(matched, record, settings, notes)
-    keys = _chosen(settings.maps, matched, companions)
+    keys = _chosen(settings.maps, matched, companions, lost=lost)
     forward = ForwardModel(matched.factor, _psf_sigma(record, companions))
     made_by = companions.own.origin if companions.own else None
     companions = _needed(companions, keys)
@@ -117,6 +122,7 @@ def prepare(
     if "squirrel" in keys:
         computer.fits = squirrel_fits(matched, scalings)
     warnings = [warning] if warning else []
+    warnings += strangers(matched)
     if companions.calibration and matched.source:
         warnings += strange_statistics(matched.source, scalings, companions.calibration)
     ranges = tuple(scaling.truth for scaling in scalings)
@@ -178,7 +184,11 @@ def _needed(companions: Companions, keys: tuple[str, ...]) -> Companions:
 
 
 def _chosen(
-    wanted: tuple[str, ...] | None, matched: Matched, companions: Companions
+    wanted: tuple[str, ...] | None,
+    matched: Matched,
+    companions: Companions,
+    *,
+    lost: str | None,
 ) -> tuple[str, ...]:
     """Return the maps to compute, in the order of their list."""
     available: set[Need] = set()
@@ -196,15 +206,20 @@ def _chosen(
             keys = tuple(key for key in keys if key != "artefact")
         if not keys:
             raise SettingsError(
-                "there is nothing to compare the result with: give the true image as "
-                "reference, or the source that it was made from"
+                "there is nothing to compare the result with: "
+                + (
+                    lost
+                    or "give the true image as reference, or the source that it was "
+                    "made from"
+                )
             )
         return keys
     for key in wanted:
         if missing := sorted(MAPS[key].needs - available):
+            needs = ", ".join(_NEEDS[need] for need in missing)
+            remedy = lost if lost and "source" in missing else "give it"
             raise SettingsError(
-                f"the map {key} needs {', '.join(_NEEDS[need] for need in missing)}; "
-                "give it, or leave the map out"
+                f"the map {key} needs {needs}; {remedy}, or leave the map out"
             )
         if key == "artefact" and companions.faithful is None:
             raise SettingsError(

@@ -27,9 +27,17 @@ from napari_structsr.io.source import Source
 from napari_structsr.models.calibration import TrustCalibration
 from napari_structsr.models.generator import interpolate
 
-__all__ = ["measure_scalings", "squirrel_fits", "strange_statistics"]
+__all__ = [
+    "mean_filled",
+    "measure_scalings",
+    "squirrel_fits",
+    "strange_statistics",
+    "strangers",
+]
 
 _FITTED_SIDE = 2048  # pixels of the part of a plane that SQUIRREL fits
+_SEEN_SIDE = 512  # pixels of the part of a plane on which images must resemble
+_RESEMBLES = 0.3  # correlation from which they do
 
 
 def measure_scalings(
@@ -118,7 +126,7 @@ def squirrel_fits(
         coarse = middle(source, _FITTED_SIDE // factor)
         fine = (slice(part.start * factor, part.stop * factor) for part in coarse)
         image, measured = (
-            torch.from_numpy(scaling.measured.normalised(_whole(pixels)))[None]
+            torch.from_numpy(scaling.measured.normalised(mean_filled(pixels)))[None]
             for pixels in (
                 matched.result.read(plane, *fine),
                 source.read(plane, *coarse),
@@ -130,13 +138,48 @@ def squirrel_fits(
     return fit
 
 
-def _whole(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def mean_filled(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Replace what is no number by the mean of the rest."""
     known = np.isfinite(pixels)
     if known.all():
         return pixels
     mean = pixels[known].mean() if known.any() else 0.0
     return np.where(known, pixels, mean)
+
+
+def strangers(matched: Matched) -> list[str]:
+    """Say which image hardly resembles the result, in the middle of a plane."""
+    axes = matched.result.spec.axes
+    planes = list(axes.planes())
+    plane = planes[len(planes) // 2]
+    factor = matched.factor
+    found = []
+    for other, name, step in (
+        (matched.reference, "reference", 1),
+        (matched.source, "source", factor),
+    ):
+        if other is None:
+            continue
+        coarse = middle(other, _SEEN_SIDE // step)
+        fine = [slice(part.start * step, part.stop * step) for part in coarse]
+        x, z = (
+            mean_filled(pixels.astype(np.float64))[0]
+            for pixels in (
+                matched.result.read(plane, *fine),
+                other.read(plane, *coarse),
+            )
+        )
+        x = x.reshape(z.shape[0], step, z.shape[1], step).mean(axis=(1, 3))
+        if np.ptp(x) == 0 or np.ptp(z) == 0:
+            continue
+        likeness = float(np.corrcoef(x.ravel(), z.ravel())[0, 1])
+        if abs(likeness) < _RESEMBLES:
+            found.append(
+                f"the result hardly resembles the {name} (correlation {likeness:.2f} "
+                f"in the middle): is the {name} another image or plane, or is one of "
+                "them flipped, turned or moved?"
+            )
+    return found
 
 
 def strange_statistics(

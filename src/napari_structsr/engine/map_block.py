@@ -150,10 +150,6 @@ class MapBlock:
     fit
         SQUIRREL's fit of the plane, where that map is wanted.
 
-    Attributes
-    ----------
-    holes
-        Where the result or the reference is no number; None where all are.
     """
 
     def __init__(
@@ -174,10 +170,17 @@ class MapBlock:
         self._where = "cpu" if device.kind == "mps" else device.kind
         self._forward_model = forward_model
         self._fit = fit
+
+    def holes(self, key: str) -> npt.NDArray[np.bool_] | None:
+        """Return where an image that a map compares is no number; None if nowhere."""
+        pixels, factor = self._pixels, self._forward_model.factor
         known = np.isfinite(pixels.result)
-        if pixels.reference is not None:
+        if pixels.reference is not None and MAPS[key].with_reference:
             known &= np.isfinite(pixels.reference)
-        self.holes: npt.NDArray[np.bool_] | None = None if known.all() else ~known
+        if pixels.source is not None and MAPS[key].needs & {"source"}:
+            measured = np.isfinite(pixels.source)
+            known &= measured.repeat(factor, axis=-2).repeat(factor, axis=-1)
+        return None if known.all() else ~known
 
     def computed(self, key: str) -> Tensor:
         """Return a map in its unit, shape (1, 1, rows, columns)."""

@@ -130,8 +130,8 @@ class MapComputer:
         Returns
         -------
         dict of str to ndarray
-            By key, shape (1, rows, columns) of ``window.write``; NaN where the result
-            or the reference is no number, 0 for classes.
+            By key, shape (1, rows, columns) of ``window.write``; NaN where an image
+            that a map compares is no number, 0 for classes.
 
         Raises
         ------
@@ -166,8 +166,9 @@ class MapComputer:
             found = {}
             for key in self.keys:
                 values = block.computed(key)[:, 0].cpu().numpy()
-                if block.holes is not None:
-                    values[block.holes] = 0 if MAPS[key].classes else np.nan
+                holes = block.holes(key)
+                if holes is not None:
+                    values[holes] = 0 if MAPS[key].classes else np.nan
                 found[key] = values.astype(map_dtype(key), copy=False)
             return found
 

@@ -7,27 +7,24 @@ images that do not belong together. Pixels are read by the views it returns.
 
 from __future__ import annotations
 
-import glob
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, NoReturn
 
 from napari_structsr.core.axes import Axes, Axis
-from napari_structsr.core.record import Record
-from napari_structsr.errors import AxesError, StructsrError
+from napari_structsr.errors import AxesError
 from napari_structsr.io.calibration import converted
-from napari_structsr.io.records import read_record
-from napari_structsr.io.source import Source, open_source
+from napari_structsr.io.source import Source
 from napari_structsr.io.views import Cropped, Line, Luminance, Resampled
 
-__all__ = ["Match", "Matched", "find_record", "find_source", "match_images", "middle"]
+__all__ = ["Match", "Matched", "match_images", "middle"]
 
 Match = Literal["auto", "world", "pixels"]
 
 _SMALLEST = 16  # pixels along y and x that must overlap
 _SAME_STEP = 0.01  # difference of pixel sizes that is taken for rounding
 _SAME_PLACE = 1.0  # pixels that origins may differ where fields are otherwise equal
+_UNLIKE = 32  # times as large or small a pixel of the reference may be
 _FACTORS = range(2, 9)
 
 
@@ -64,31 +61,6 @@ class Matched:
         return replace(self, reference=Resampled(self.reference, axes, *lines))
 
 
-def find_record(result: Source) -> Record | None:
-    """Read how a result was made, where its file says so."""
-    try:
-        record = read_record(Path(result.origin))[1]
-    except (StructsrError, OSError):
-        return None
-    return record if record is not None and record.task == "upscale" else None
-
-
-def find_source(record: Record | None) -> Source | None:
-    """Open the image from which a result was made.
-
-    Returns
-    -------
-    Source or None
-        None if the record names no file, or the file is no longer there.
-    """
-    if record is None:
-        return None
-    origin: str = record.source["origin"]
-    if not Path(origin).exists() and not glob.has_magic(origin):
-        return None
-    return open_source(origin, **record.source["options"])
-
-
 def match_images(
     result: Source,
     reference: Source | None,
@@ -117,9 +89,11 @@ def match_images(
         If the images do not belong together.
     """
     notes: list[str] = []
-    result = _grey(result, notes, "result")
-    reference = reference and _grey(reference, notes, "reference")
-    source = source and _grey(source, notes, "source")
+    images = [image for image in (result, reference, source) if image]
+    colour = any(image.spec.axes.samples >= 3 for image in images)
+    result = _grey(result, notes, "result", colour=colour)
+    reference = reference and _grey(reference, notes, "reference", colour=colour)
+    source = source and _grey(source, notes, "source", colour=colour)
     factor = 1 if source is None else _factor(result, source)
     if source is not None:
         _check_loops(result, source, "source")
@@ -160,9 +134,11 @@ def middle(image: Source, side: int) -> tuple[slice, slice]:
     return rows, columns
 
 
-def _grey(image: Source, notes: list[str], name: str) -> Source:
-    """See the luminance of a colour image."""
-    if image.spec.axes.samples < 3:
+def _grey(image: Source, notes: list[str], name: str, *, colour: bool) -> Source:
+    """See the luminance of a colour image, where one of the images is one."""
+    axes = image.spec.axes
+    by_channel = colour and "c" in axes and axes["c"].size in (3, 4)
+    if axes.samples < 3 and not by_channel:
         return image
     notes.append(f"the {name} is in colour: its luminance is compared")
     return Luminance(image)
@@ -257,11 +233,20 @@ def _lines(
         return field[0], field[1]
     if len(known) < 2:
         _refuse_units(mine, theirs)
-    for line in known:
+    for line, name in zip(known, "yx", strict=True):
         if line.step <= 0:
             raise AxesError(
                 "the reference is mirrored against the result (a negative pixel size); "
                 "flip it first"
+            )
+        if not 1 / _UNLIKE <= line.step <= _UNLIKE:
+            pixels = [
+                f"{axis.scale:.4g} {axis.unit or 'pixels'}"
+                for axis in (theirs[name], mine[name])
+            ]
+            raise AxesError(
+                f"a pixel of the reference is {pixels[0]} large along {name}, one of "
+                f"the result {pixels[1]}; correct the pixel size or its unit"
             )
     return known[0], known[1]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,43 +13,43 @@ Values = npt.NDArray[np.float64]
 
 
 class RegionSums:
-    """Sums and counts of pixels by name, for the whole plane and for each label.
+    """Sums and counts of pixels by name, for the whole plane and for each region.
 
     Names that begin with "_" are no scores themselves: "_squared" error and "_power" of
     the reference, "_wrong" and "_gradient" for the gradients of either.
 
     Parameters
     ----------
-    labels
-        Labels of the regions, above 0.
+    count
+        How many regions there are; they are numbered from 1, 0 is none.
     """
 
-    def __init__(self, labels: Sequence[int]) -> None:
-        self._bins = max(labels, default=0) + 1
+    def __init__(self, count: int) -> None:
+        self._bins = count + 1
         self._sums: dict[str, Values] = {}
         self._counts: dict[str, Values] = {}
         self._pixels = np.zeros(self._bins)
 
     def add(
-        self, name: str, values: Values, labels: npt.NDArray[np.int64] | None
+        self, name: str, values: Values, regions: npt.NDArray[np.int64] | None
     ) -> None:
-        """Add the pixels of a block that are numbers."""
+        """Add the pixels of a block that are numbers, by the region of each."""
         known = np.isfinite(values)
         kept = values[known]
-        where = np.zeros(kept.shape, np.int64) if labels is None else labels[known]
+        where = np.zeros(kept.shape, np.int64) if regions is None else regions[known]
         sums = np.bincount(where, weights=kept, minlength=self._bins)
         counts = np.bincount(where, minlength=self._bins)
         nothing = np.zeros(self._bins)
         self._sums[name] = self._sums.get(name, nothing) + sums
         self._counts[name] = self._counts.get(name, nothing) + counts
 
-    def pixels(self, label: int) -> int:
-        """Return how many pixels of a label counted."""
-        return int(max(counts[label] for counts in self._counts.values()))
+    def pixels(self, region: int) -> int:
+        """Return how many pixels of a region counted."""
+        return int(max(counts[region] for counts in self._counts.values()))
 
-    def scores(self, label: int | None) -> dict[str, float | None]:
-        """Return the scores of a label, or of the whole plane."""
-        part = slice(None) if label is None else slice(label, label + 1)
+    def scores(self, region: int | None) -> dict[str, float | None]:
+        """Return the scores of a region, or of the whole plane."""
+        part = slice(None) if region is None else slice(region, region + 1)
         sums = {name: float(values[part].sum()) for name, values in self._sums.items()}
         counts = {name: int(v[part].sum()) for name, v in self._counts.items()}
         found: dict[str, float | None] = {

@@ -21,6 +21,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from napari_structsr.core.intensity import Intensity
+from napari_structsr.engine.inspect_units import mean_filled
 from napari_structsr.engine.inspection import WHOLE, ScoreRow, WorstRegion
 from napari_structsr.engine.map_tiles import MapComputer
 from napari_structsr.engine.matching import Matched, middle
@@ -39,6 +40,8 @@ _HALO = 6  # pixels around a block that SSIM and gradients look at
 _BORDER = 5  # pixels that the mean of SSIM leaves out, as scikit-image
 _SMALLEST = 16  # pixels along a side from which structure is scored
 _DECORRELATED = 1024  # pixels of the part whose resolution is estimated
+_HOLES = 0.01  # share of pixels without a number up to which structure is scored
+_WHOLE = slice(None)
 _SAMPLED = 4  # each so many pixels along y and x show the range of a map
 _QUANTILES = np.linspace(0.005, 0.995, 34)
 
@@ -102,32 +105,31 @@ class Scorer:
         self._names = names
         self._worst = worst
         self._place = place
-        self._labels = (
-            [] if regions is None else [int(v) for v in np.unique(regions) if v]
-        )
+        values = np.empty(0) if regions is None else np.unique(regions)
+        self._labels = values[values != 0]
 
     def plane(self, plane: tuple[int, ...]) -> PlaneScores:
         """Score one plane."""
         axes = self._matched.result.spec.axes
         index = dict(zip([axis.name for axis in axes.loops], plane, strict=True))
-        sums = RegionSums(self._labels)
+        sums = RegionSums(len(self._labels))
         blocks: dict[str, list[tuple[float, int]]] = defaultdict(list)
         places = Places(self._place, axes.plane)
         samples: dict[str, list[Values]] = defaultdict(list)
         for rows, columns in self._blocks():
-            labels = self._label_block(plane, rows, columns)
+            regions = self._numbered(plane, rows, columns)
             for key, store in self._maps.items():
                 values = np.asarray(store[(*plane, rows, columns)], np.float64)
                 thin = values[::_SAMPLED, ::_SAMPLED]
                 samples[key].append(thin[np.isfinite(thin)])
                 for name, part in _scored(key, values).items():
-                    sums.add(name, part, labels)
+                    sums.add(name, part, regions)
                 if key == "change":  # what is bad there is invention
                     values = (values == Change.HALLUCINATION) * 1.0
                 places.add(key, values, rows, columns)
             if self._matched.reference is not None:
                 for name, value in self._compared(
-                    plane, rows, columns, labels, sums
+                    plane, rows, columns, regions, sums
                 ).items():
                     area = (rows.stop - rows.start) * (columns.stop - columns.start)
                     blocks[name].append((value, area))
@@ -152,14 +154,19 @@ class Scorer:
             spans.append([slice(n, min(n + step, size)) for n in range(0, size, step)])
         yield from itertools.product(*spans)
 
-    def _label_block(
-        self, plane: tuple[int, ...], rows: slice, columns: slice
+    def _numbered(
+        self,
+        plane: tuple[int, ...],
+        rows: slice = _WHOLE,
+        columns: slice = _WHOLE,
     ) -> npt.NDArray[np.int64] | None:
-        """Return the labels of a block."""
+        """Return the number of the region of each pixel, from 1 on; 0 is none."""
         if self._regions is None:
             return None
         labels = self._regions if self._regions.ndim == 2 else self._regions[plane]
-        return np.asarray(labels[rows, columns]).astype(np.int64)
+        labels = np.asarray(labels[rows, columns])
+        numbers = np.searchsorted(self._labels, labels) + 1
+        return np.where(labels == 0, 0, numbers)
 
     # -- with a reference ---------------------------------------------------------
 
@@ -168,7 +175,7 @@ class Scorer:
         plane: tuple[int, ...],
         rows: slice,
         columns: slice,
-        labels: npt.NDArray[np.int64] | None,
+        regions: npt.NDArray[np.int64] | None,
         sums: RegionSums,
     ) -> dict[str, float]:
         """Add a block to the sums; return the scores that are averaged over blocks."""
@@ -183,7 +190,7 @@ class Scorer:
         intensity = self._range(plane)
         level = intensity.low / intensity.span
         similar = ssim_map(x, z)[0, 0].double().numpy()
-        sums.add("ssim", np.where(inside, similar, np.nan)[keep], labels)
+        sums.add("ssim", np.where(inside, similar, np.nan)[keep], regions)
         wrong = gradient_difference_map(x, z)[0, 0].double().numpy()
         there = gradient_difference_map(torch.zeros_like(z), z)[0, 0].double().numpy()
         x, z = (image[..., keep[0], keep[1]] for image in (x, z))
@@ -194,8 +201,8 @@ class Scorer:
             ("_squared", ((x - z)[0, 0].double().numpy()) ** 2),
             ("_power", (z[0, 0].double().numpy() + level) ** 2),
         ):
-            sums.add(name, np.where(known, values, np.nan), labels)
-        return _structure(x, z)
+            sums.add(name, np.where(known, values, np.nan), regions)
+        return _structure(x, z, known)
 
     def _pair(
         self, plane: tuple[int, ...], rows: slice, columns: slice
@@ -237,28 +244,40 @@ class Scorer:
         pixels = math.prod(spec.axes.plane)
         values = {**sums.scores(None), **whole, **self._of_source(plane)}
         yield ScoreRow(index, title, WHOLE, pixels, values)
-        for label in self._labels:
-            count, found = sums.pixels(label), sums.scores(label)
-            if count:
-                found |= self._around(plane, label)
+        if not len(self._labels):
+            return
+        boxes = ndimage.find_objects(self._numbered(plane), len(self._labels))
+        for number, (label, box) in enumerate(
+            zip(map(int, self._labels), boxes, strict=True), start=1
+        ):
+            if box is not None and (count := sums.pixels(number)):
+                found = sums.scores(number) | self._around(plane, box)
                 name = self._names.get(label, str(label))
                 yield ScoreRow(index, title, name, count, found)
 
-    def _around(self, plane: tuple[int, ...], label: int) -> dict[str, float]:
+    def _around(
+        self, plane: tuple[int, ...], box: tuple[slice, ...]
+    ) -> dict[str, float]:
         """Score the rectangle around a region, where a region alone has no score."""
-        if self._matched.reference is None or self._regions is None:
+        if self._matched.reference is None:
             return {}
-        labels = self._regions if self._regions.ndim == 2 else self._regions[plane]
-        (box,) = ndimage.find_objects(np.asarray(labels == label).astype(np.int8))
         sides = [part.stop - part.start for part in box]
         if min(sides) < _SMALLEST or max(sides) > 2 * _BLOCK:
             return {}
-        return _structure(*self._pair(plane, *box)[:2])
+        return _structure(*self._pair(plane, box[0], box[1]))
 
     def _of_source(self, plane: tuple[int, ...]) -> dict[str, float]:
         """Return scores that compare a plane with its source."""
         source, factor = self._matched.source, self._matched.factor
         if source is None:
+            return {}
+        coarse = middle(source, _DECORRELATED // factor)
+        fine = [slice(part.start * factor, part.stop * factor) for part in coarse]
+        pixels = (
+            source.read(plane, *coarse),
+            self._matched.result.read(plane, *fine),
+        )
+        if not all(np.isfinite(image).any() for image in pixels):
             return {}
         span = self._computer.scalings[self._channel(plane)].measured.span
         found = {}
@@ -269,15 +288,10 @@ class Scorer:
                 "rsp": math.copysign(fit.rsp, fit.gain),
                 "fitted_blur": fit.sigma,
             }
-        coarse = middle(source, _DECORRELATED // factor)
-        fine = [slice(part.start * factor, part.stop * factor) for part in coarse]
-        images = [
-            torch.from_numpy(np.nan_to_num(pixels.astype(np.float32)))[None]
-            for pixels in (
-                source.read(plane, *coarse),
-                self._matched.result.read(plane, *fine),
-            )
-        ]
+        images = (
+            torch.from_numpy(mean_filled(image).astype(np.float32))[None]
+            for image in pixels
+        )
         measured, result = images
         base = interpolate(measured, factor, mode="bicubic")
         for name, image, share in (
@@ -317,9 +331,9 @@ def _grown(part: slice, size: int) -> tuple[slice, slice]:
     return slice(start, stop), slice(part.start - start, part.stop - start)
 
 
-def _structure(x: Tensor, z: Tensor) -> dict[str, float]:
-    """Score structure that is no mean of pixels."""
-    if min(z.shape[-2:]) < _SMALLEST:
+def _structure(x: Tensor, z: Tensor, known: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """Score structure that is no mean of pixels; a few holes count as equal."""
+    if min(z.shape[-2:]) < _SMALLEST or 1 - known.mean() > _HOLES:
         return {}
     found = {"ms_ssim": float(ms_ssim(x, z))}
     if float(z.max()) > float(z.min()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from napari_structsr.core.intensity import Intensity, fit_intensity
 from napari_structsr.errors import PixelError
 from napari_structsr.io.source import Source
 
-__all__ = ["finite_samples", "measure_intensity"]
+__all__ = ["digest", "finite_samples", "measure_intensity"]
 
 _PLANES = 8
 _BLOCKS = 3  # along y and along x
@@ -61,6 +62,20 @@ def finite_samples(source: Source) -> list[list[npt.NDArray[Any]]]:
             blocks.append(source.read(plane, rows, columns))
         found.append([block for block in blocks if np.isfinite(block).all()])
     return found
+
+
+def digest(source: Source) -> str:
+    """Return a hash of the samples that `measure_intensity` takes of every channel.
+
+    Another image in the place of a file has another one; so has the same image after
+    a change that reaches the samples, which are all of a plane of 576 pixels.
+    """
+    found = hashlib.sha256()
+    axes = source.spec.axes
+    for channel in range(axes["c"].size if "c" in axes else 1):
+        for place in _sampled(source, channel):
+            found.update(np.ascontiguousarray(source.read(*place)).tobytes())
+    return found.hexdigest()
 
 
 def _measure(source: Source, channel: int) -> Intensity:

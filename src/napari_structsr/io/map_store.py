@@ -24,6 +24,7 @@ from napari_structsr.io.zarr_sink import OmeZarrSink, check_folder
 
 __all__ = ["MapStores"]
 
+_STORE = ("zarr.json", ".zgroup", ".zarray")  # of which a zarr store holds one
 _SHARD = 1024  # pixels; all maps of a tile are in memory at once
 
 
@@ -68,6 +69,10 @@ class MapStores:
             return
         if folder.exists() and not folder.is_dir():
             raise SinkError(f"{folder} is a file; choose a folder for the maps")
+        if any((folder / name).exists() for name in _STORE):
+            raise SinkError(
+                f"{folder} is an image itself; choose another folder for the maps"
+            )
         check_folder(folder if folder.exists() else folder.parent, self.nbytes)
         for key, spec in specs.items():
             self._paths[key] = path = folder / f"{key}.ome.zarr"

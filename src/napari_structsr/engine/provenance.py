@@ -1,0 +1,60 @@
+"""How a result was made and from what, as its record says and files show."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+from napari_structsr.core.record import Record
+from napari_structsr.errors import StructsrError
+from napari_structsr.io.records import read_record
+from napari_structsr.io.source import Source, open_source
+
+__all__ = ["find_record", "find_source"]
+
+
+def find_record(result: Source) -> Record | None:
+    """Read how a result was made, where its file says so."""
+    try:
+        record = read_record(Path(result.origin))[1]
+    except (StructsrError, OSError):
+        return None
+    return record if record is not None and record.task == "upscale" else None
+
+
+def find_source(record: Record | None) -> tuple[Source | None, str | None]:
+    """Open the image from which a result was made.
+
+    Returns
+    -------
+    Source or None
+        None if the record names no file, or the file is no longer what it was.
+    str or None
+        Then what keeps it from being opened, for the user.
+    """
+    if record is None:
+        return None, None
+    origin: str = record.source["origin"]
+    named = f"the image that the result was made from, {origin} by its record,"
+    if not Path(origin).is_absolute():
+        return None, f"{named} was no file; give it as source"
+    if not Path(origin).exists() and not glob.has_magic(origin):
+        return (
+            None,
+            f"{named} is not there any more; if it was moved, give it as source",
+        )
+    try:
+        found = open_source(origin, **record.source["options"])
+    except (StructsrError, OSError) as error:
+        return None, f"{named} cannot be opened: {error}"
+    axes = found.spec.axes
+    if [axes.names, list(axes.shape)] != [
+        record.source["axes"],
+        list(record.source["shape"]),
+    ]:
+        return None, (
+            f"{named} has changed: it had the axes {record.source['axes']} of shape "
+            f"{tuple(record.source['shape'])}, now {axes.names} of {axes.shape}; give "
+            "the image as it was as source"
+        )
+    return found, None
