@@ -2,7 +2,8 @@
 
 Each region is cut into tiles, so that chance can be told from a gain. A tile is
 upscaled with the measured pixels around it, as in a whole image, but never beyond the
-guard band: those next to it taught.
+guard band: those next to it taught. Empty tiles, which show less than their noise, do
+not judge while there are others.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ class FieldValidation:
                 f"no region that judges is {_LEAST} measured pixels wide; draw larger "
                 "regions, or let more of them judge"
             )
+        tiles = [tile for tile in tiles if _stands_out(tile, self.factor)] or tiles
         chosen = np.linspace(0, len(tiles) - 1, min(len(tiles), _MOST)).round()
         self._tiles = [tiles[int(number)] for number in chosen]
         self.belonging = np.array([_belonging(tile, self.factor) for tile in tiles])
@@ -139,7 +141,7 @@ class FieldValidation:
     def view(self, network: Network) -> View:
         """Return the tile with the most detail, and what becomes of it."""
         tile = self._shown
-        measured = tile.surroundings[..., tile.rows, tile.columns]
+        measured = _measured(tile)
         images = (
             measured,
             self._upscaled(tile, self._by_bicubic),
@@ -195,6 +197,20 @@ def _cuts(first: int, last: int) -> list[tuple[int, int]]:
     return list(pairwise(ends))
 
 
+def _stands_out(tile: _Tile, factor: int) -> bool:
+    """Tell whether what a tile shows is stronger than the noise of its measurement.
+
+    An empty one comes out with 50 dB and more, where decibels tell nothing.
+    """
+    again = ForwardModel(factor, tile.psf_sigma)(tile.truth)
+    return 2 * float(again.var()) > float(_measured(tile).var())
+
+
+def _measured(tile: _Tile) -> Tensor:
+    """Return the measured pixels of a tile alone."""
+    return tile.surroundings[..., tile.rows, tile.columns]
+
+
 def _difference(result: Tensor, truth: Tensor) -> float:
     """Return the mean difference of gradients."""
     return float(gradient_difference_map(result, truth).mean())
@@ -203,7 +219,7 @@ def _difference(result: Tensor, truth: Tensor) -> float:
 def _belonging(tile: _Tile, factor: int) -> float:
     """Correlate what was measured with the truth, measured, at structures of a size."""
     again = ForwardModel(factor, tile.psf_sigma)(tile.truth)
-    measured = tile.surroundings[..., tile.rows, tile.columns]
+    measured = _measured(tile)
     one, other = (
         (smooth(image, _FINE) - smooth(image, _BROAD)).double()
         for image in (again, measured)
