@@ -129,7 +129,8 @@ class FineTuneConfig(_Table):
         What a difference from the parent weighs there, to begin with; it follows the
         loss on images of the parent's own kind.
     largest_loss
-        dB that may be lost on images of the parent's own kind. The result stops on
+        dB that may be lost on images of the parent's own kind, in the mean; one kind
+        of them may lose twice as much. The result stops on
         the way from the parent's weights to the trained ones where that is reached;
         None lets it go all the way.
     validation

@@ -2,9 +2,11 @@
 
 Those that ship with scikit-image; the same seen larger, some inverted; and drawn
 ones, overlapping discs and lines (the "dead leaves" of Lee, Mumford and Huang 2001,
-"Occlusion models for natural images"), with edges from sharp to smooth. Smooth images
-under little noise look like those of a wide point-spread function: what is spoilt
-first by learning to undo one. One part is there to teach, the other to judge.
+"Occlusion models for natural images"), with edges from sharp to smooth, few of them on
+a dark ground as in fluorescence, and as a relief, which is what differential
+interference contrast makes of them. Smooth images under little noise look like those
+of a wide point-spread function: what is spoilt first by learning to undo one. One part
+is there to teach, the other to judge.
 """
 
 from __future__ import annotations
@@ -24,15 +26,19 @@ __all__ = ["kept_images"]
 logger = logging.getLogger(__name__)
 
 _NAMES = {
-    "teach": ("camera", "grass", "gravel", "immunohistochemistry", "page", "clock"),
+    "teach": (
+        *("camera", "grass", "gravel", "immunohistochemistry", "page", "clock"),
+        *("moon", "brick", "coffee", "hubble_deep_field"),
+    ),
     "judge": ("cell", "retina", "coins"),
 }
 _SEEDS = {"teach": (0, 1), "judge": (100,)}
 _BLURS = {"teach": (0.0, 0.6, 1.2, 1.6, 2.2, 3.0), "judge": (0.4, 1.5, 2.5)}
+_SMOOTHING = {"teach": (0.8, 1.2, 1.8, 2.6), "judge": (1.0, 2.2)}
 _SMOOTH = 1.4  # pixels of blur from which a model has nothing to sharpen
 _PERCENTILES = (0.02, 99.98)
 _LARGER = {"teach": (2, 4), "judge": (2,)}
-_SIDE, _FINE, _SHAPES = 384, 2, 700
+_SIDE, _FINE, _SHAPES, _FEW = 384, 2, 700, 60
 _TOP = 32767
 
 Image = npt.NDArray[np.float32]
@@ -56,6 +62,10 @@ def kept_images(part: Literal["teach", "judge"]) -> tuple[Plane, ...]:
             blurred = ndimage.gaussian_filter(image, blur)
             kind = "smooth" if blur > _SMOOTH else "drawn"
             planes.append(_plane(kind, 1 - blurred if number % 2 else blurred))
+        few = _drawn(seed, shapes=_FEW)
+        for blur in _SMOOTHING[part]:
+            planes.append(_plane("relief", _relief(image, blur)))
+            planes.append(_plane("few", ndimage.gaussian_filter(few, blur)))
     return tuple(planes)
 
 
@@ -87,13 +97,13 @@ def _seen_larger(image: Image, factor: int) -> Image:
     return larger
 
 
-def _drawn(seed: int) -> Image:
-    """Draw discs and lines over each other."""
+def _drawn(seed: int, *, shapes: int = _SHAPES) -> Image:
+    """Draw discs and lines over each other, on black."""
     random = np.random.default_rng(seed)
     side = _SIDE * _FINE
     canvas = np.zeros((side, side), np.float32)
     rows, columns = np.ogrid[:side, :side]
-    for _ in range(_SHAPES):
+    for _ in range(shapes):
         row, column = random.uniform(0, side, 2)
         radius = _FINE * 2 * (20 ** random.random())
         brightness = random.random() ** 2
@@ -109,6 +119,14 @@ def _drawn(seed: int) -> Image:
         canvas[near][length**2 + across**2 < radius**2] = brightness
     image: Image = canvas.reshape(_SIDE, _FINE, _SIDE, _FINE).mean(axis=(1, 3))
     return image
+
+
+def _relief(image: Image, blur: float) -> Image:
+    """Show the slope of an image along its diagonal, grey where it is flat."""
+    slope = sum(np.gradient(ndimage.gaussian_filter(image, blur)))
+    steepest = np.percentile(np.abs(slope), _PERCENTILES[1])
+    relief: Image = np.clip(0.5 + 0.5 * slope / steepest, 0, 1)
+    return relief
 
 
 def _plane(source: str, image: Image) -> Plane:

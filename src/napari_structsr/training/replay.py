@@ -21,12 +21,15 @@ from napari_structsr.training.field_split import Block
 from napari_structsr.training.kept_images import kept_images
 from napari_structsr.training.pair_record import FieldPair
 from napari_structsr.training.pairs import MARGIN, ImagePool, Plane, draw_pairs
-from napari_structsr.training.state import Kept
+from napari_structsr.training.state import LEAST_ERROR, Kept
 from napari_structsr.training.validation import Validation
 
 __all__ = ["Drift", "Replay"]
 
 _TOP = 32767
+_WORST = 2.0  # mean losses that one kind may lose
+
+Network = Callable[[Tensor], Tensor]
 
 
 class Replay:
@@ -110,7 +113,7 @@ class Drift:
 
     def __init__(
         self,
-        parent: Callable[[Tensor], Tensor],
+        parent: Network,
         recipe: Recipe,
         kind: DataConfig,
         *,
@@ -118,16 +121,32 @@ class Drift:
     ) -> None:
         about = recipe.model_copy(update={"data": kind})
         planes = kept_images("judge")
-        self._parts = []
+        self._parts: dict[str, tuple[Validation, float]] = {}
         for source in dict.fromkeys(plane.source for plane in planes):
             group = [plane for plane in planes if plane.source == source]
             part = Validation(group, about, device)
-            self._parts.append((part, part.score(parent).psnr))
+            self._parts[source] = part, _height(part, parent)
 
-    def __call__(self, network: Callable[[Tensor], Tensor]) -> float:
-        """Return the loss in dB, the mean over kinds of images; negative for a gain."""
-        losses = [before - part.score(network).psnr for part, before in self._parts]
-        return sum(losses) / len(losses)
+    def losses(self, network: Network) -> dict[str, float]:
+        """Return the mean loss in dB by kind of images; negative for a gain."""
+        return {
+            source: before - _height(part, network)
+            for source, (part, before) in self._parts.items()
+        }
+
+    def __call__(self, network: Network) -> float:
+        """Return the loss in dB, the mean over kinds of images.
+
+        If one kind loses more than twice the mean, half of what it loses is returned:
+        gains on others do not make up for it.
+        """
+        losses = list(self.losses(network).values())
+        return max(sum(losses) / len(losses), max(losses) / _WORST)
+
+
+def _height(part: Validation, network: Network) -> float:
+    """Return the mean PSNR; what lies above 50 dB hardly counts."""
+    return -10 * float((part.errors(network) + LEAST_ERROR).log10().mean())
 
 
 def _own(pairs: Sequence[FieldPair], blocks: Sequence[Block]) -> list[Plane]:

@@ -31,12 +31,20 @@ from napari_structsr.training.losses import (
 )
 from napari_structsr.training.pairs import Pairs
 
-__all__ = ["Kept", "TrainingState", "adversarial_progress", "learning_rate"]
+__all__ = [
+    "LEAST_ERROR",
+    "Kept",
+    "TrainingState",
+    "adversarial_progress",
+    "learning_rate",
+]
 
 _WARM_UP = 200  # steps
 _LAST_RATE = 0.01  # share of the rate that is left at the end
 _LARGEST_GRADIENT = 1.0
-_LEAST_ERROR = 1e-5  # 50 dB; what comes out better still is good enough
+
+LEAST_ERROR = 1e-5
+"""50 dB; what comes out better still is good enough."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class Kept:
     def term(self, made: Tensor) -> Tensor:
         """Return the term of the loss of what is made of `measured`."""
         apart = ((made - self.target) ** 2).flatten(1).mean(dim=1)
-        return self.weight * (apart / (self.error + _LEAST_ERROR)).mean()
+        return self.weight * (apart / (self.error + LEAST_ERROR)).mean()
 
 
 def adversarial_progress(recipe: Recipe, progress: float) -> float | None:

@@ -99,6 +99,15 @@ class Validation:
             ]
         return Scores(*torch.tensor(rows).mean(dim=0).tolist())
 
+    def errors(self, network: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the mean squared error of each part, shape (parts,)."""
+        with torch.no_grad():
+            found = [
+                ((network(measured).float() - truth) ** 2).mean()
+                for measured, truth in self._pairs
+            ]
+        return torch.stack(found)
+
     def baseline(self) -> Scores:
         """Score bicubic interpolation."""
         return self.score(partial(interpolate, factor=self._factor, mode="bicubic"))
