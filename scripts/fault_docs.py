@@ -1,12 +1,13 @@
 """Put the section on planted faults into docs/structure-error.md.
 
     structsr faults --data DIR --out OUT
-    python scripts/fault_docs.py OUT [SOURCE]
+    structsr faults --data DIR --track x4-mild --out OUT4
+    python scripts/fault_docs.py OUT OUT4 [SOURCE]
 
 The section is scripts/planted-faults.template.md. There, a line ``[[title]]`` becomes
-what faults.md of the run holds under that heading, and ``[[conditions]]`` its first
-paragraph. The figure of SOURCE, by default the first one, becomes
-docs/images/planted-faults.png. The rest of the page stays as it is.
+what faults.md of OUT holds under that heading, ``[[x4: title]]`` what that of OUT4
+holds, and ``[[conditions]]`` the first paragraph. The figure of SOURCE, by default the
+first one, becomes docs/images/planted-faults.png. The rest of the page stays as it is.
 """
 
 from __future__ import annotations
@@ -24,32 +25,31 @@ FIGURE = ROOT / "docs/images/planted-faults.png"
 
 def main() -> None:
     """Write the section and the figure."""
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
-    run = Path(sys.argv[1])
-    found = run / "faults.md"
-    if not found.exists():
-        sys.exit(f"{run}: there is no faults.md; the run did not finish")
-    figures = sorted(run.glob("faults-*.png"))
-    if len(sys.argv) == 3:
-        figures = [run / f"faults-{sys.argv[2]}.png"]
-    section = filled(
-        TEMPLATE.read_text(encoding="utf-8"), found.read_text(encoding="utf-8")
-    )
+    runs = [Path(word) for word in sys.argv[1:3]]
+    figures = sorted(runs[0].glob("faults-*.png"))
+    if len(sys.argv) == 4:
+        figures = [runs[0] / f"faults-{sys.argv[3]}.png"]
+    section = filled(TEMPLATE.read_text(encoding="utf-8"), *map(report_of, runs))
     page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
     PAGE.write_text(replaced(page, section), encoding="utf-8")
     shutil.copyfile(figures[0], FIGURE)
     print("wrote", PAGE, "and", FIGURE)
 
 
-def filled(template: str, report: str) -> str:
-    """Put what a run wrote into the template."""
-    parts = re.split(r"^#+ (.+)\n", report, flags=re.M)
-    blocks = {
-        title: body.strip()
-        for title, body in zip(parts[1::2], parts[2::2], strict=True)
-    }
-    blocks["conditions"] = blocks["Planted faults"].split("\n\n")[0]
+def report_of(run: Path) -> str:
+    """Read what a run has written."""
+    found = run / "faults.md"
+    if not found.exists():
+        sys.exit(f"{run}: there is no faults.md; the run did not finish")
+    return found.read_text(encoding="utf-8")
+
+
+def filled(template: str, report: str, larger: str) -> str:
+    """Put what two runs wrote into the template."""
+    blocks = _blocks(report)
+    blocks |= {f"x4: {title}": body for title, body in _blocks(larger).items()}
 
     def block(found: re.Match[str]) -> str:
         """Return what a directive stands for."""
@@ -58,6 +58,16 @@ def filled(template: str, report: str) -> str:
         return blocks[found[1]]
 
     return re.sub(r"\[\[([^\]]+)\]\]", block, template)
+
+
+def _blocks(report: str) -> dict[str, str]:
+    """Return what stands under each heading of a report, and its conditions."""
+    parts = re.split(r"^#+ (.+)\n", report, flags=re.M)
+    blocks = {
+        title: body.strip()
+        for title, body in zip(parts[1::2], parts[2::2], strict=True)
+    }
+    return blocks | {"conditions": blocks["Planted faults"].split("\n\n")[0]}
 
 
 def replaced(page: str, section: str) -> str:

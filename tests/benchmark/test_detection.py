@@ -115,7 +115,8 @@ def test_tables_average_planes_before_sources():
     assert outcome.mean("ssim", FAULTS[0], visible=True) == (0.5, 0.5)
     assert outcome.mean("ssim", FAULTS[0], visible=True, source="cells")[0] == 0.75
     text = "\n".join(fault_tables(outcome))
-    assert text.count("| `ssim` | 0.50 / 0.50 |") == 2
+    assert text.count("| `ssim` | 0.50 / 0.50 |") == 4  # two tables of few columns each
+    assert f"| {FAULTS[-1]} | 0.50 / 0.50 | 0.50 / 0.50 | 0.50 / 0.50 |" in text
     assert "| alloy | 0.25" in text
     assert outcome.maps == ("ssim", *UNIONS)
 
@@ -158,12 +159,16 @@ def test_the_section_of_the_docs_is_replaced_and_the_rest_stays():
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     report = "# Planted faults\n\n2 planes.\n\n## Visible faults\n\n| a |\n"
-    section = script.filled("## Found\n\n[[conditions]]\n[[Visible faults]]\n", report)
-    assert section == "## Found\n\n2 planes.\n| a |\n"
+    larger = report.replace("| a |", "| b |")
+    template = (
+        "## Found\n\n[[conditions]]\n[[Visible faults]]\n[[x4: Visible faults]]\n"
+    )
+    section = script.filled(template, report, larger)
+    assert section == "## Found\n\n2 planes.\n| a |\n| b |\n"
     page = "# Page\n\n## Found\n\nold\n\n### part\n\nold\n\n## Last\n\nkept\n"
     expected = "# Page\n\n" + section + "\n## Last\n\nkept\n"
     assert script.replaced(page, section) == expected
     assert script.replaced(expected, section) == expected
     assert script.replaced("", section) == section
     with pytest.raises(SystemExit, match="Hidden"):
-        script.filled("[[Hidden]]", report)
+        script.filled("[[Hidden]]", report, larger)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-__all__ = ["HALF", "MAKERS", "Spot", "detail"]
+__all__ = ["HALF", "MAKERS", "Spot", "detail", "gaps"]
 
 Plane = npt.NDArray[Any]
 Change = tuple[Plane, Plane]
@@ -36,7 +36,9 @@ _BENDS = (25.0, 60.0)  # its radius of curvature
 _RIDGE = 0.3  # of the ridge in the middle, down to which it is erased
 _MARGIN = 3  # erased on either side of a ridge
 _AROUND = 5  # sigma of the mean of the surroundings that replaces it
+_BESIDE = 8  # from a ridge to its copy
 _ANGLES = (20.0, 90.0)  # degrees
+_STEPS = (2.0, 4.0)
 _GAINS = (1.2, 1.4)
 _BLUR = 1.0  # sigma, in measured pixels
 _PERIODS = (1.5, 3.0)  # in measured pixels
@@ -73,6 +75,11 @@ class Spot:
         return float(self.truth[_disc(_FEATHER) > 0].std())
 
     @property
+    def sign(self) -> int:
+        """Whether structure is bright, 1, or dark, -1."""
+        return 1 if self.truth.mean() >= np.median(self.truth) else -1
+
+    @property
     def strength(self) -> float:
         """Root mean square of a texture: what is less would drown in other errors."""
         error = (self.image - self.truth)[_disc(_FEATHER) > 0]
@@ -87,6 +94,13 @@ def detail(image: Plane, factor: int) -> Plane:
     return fine
 
 
+def gaps(image: Plane, factor: int) -> Plane:
+    """Return how dark what is narrower than two measured pixels is between the rest."""
+    wide = (2 * factor + 1,) * 2
+    filled: Plane = ndimage.grey_closing(image, wide, mode="mirror") - image
+    return filled
+
+
 def _drawn_filament(spot: Spot) -> Change:
     """Draw an arc as wide as the point-spread function."""
     random, width = spot.random, max(1.0, spot.width)
@@ -98,13 +112,39 @@ def _drawn_filament(spot: Spot) -> Change:
     pixels = np.moveaxis(np.indices(spot.image.shape), 0, -1)
     distance, _ = cKDTree(path.T).query(pixels)
     where = distance < 3 * width
-    sign = 1 if spot.truth.mean() >= np.median(spot.truth) else -1
-    peak = sign * _PEAK * spot.contrast
+    peak = spot.sign * _PEAK * spot.contrast
     return peak * np.exp(-0.5 * (distance / width) ** 2) * where, where
 
 
 def _erased_filament(spot: Spot) -> Change:
     """Replace a piece of a ridge by its surroundings, with their noise."""
+    _, known, fade, filled = _piece(spot)
+    grain = _fine(spot.random.standard_normal(fade.shape))
+    deviation = 1.4826 * np.median(np.abs(_fine(spot.image)[known]))
+    filled += grain / grain.std() * deviation
+    return fade * (filled - spot.image), fade > 0
+
+
+def _duplicated_filament(spot: Spot) -> Change:
+    """Lay a piece of a ridge beside itself a second time."""
+    piece, _, fade, filled = _piece(spot)
+    places = np.argwhere(piece).astype(np.float64)
+    spread = (places - places.mean(axis=0)).T @ (places - places.mean(axis=0))
+    across = np.linalg.eigh(spread)[1][:, 0]  # along which the piece is thinnest
+    step = spot.random.choice((-1, 1)) * _BESIDE * across
+    copy, fade = (
+        ndimage.shift(image, step, order=1)
+        for image in (fade * (spot.image - filled), fade)
+    )
+    return copy * (fade > 0), fade > 0
+
+
+def _piece(spot: Spot) -> tuple[Plane, Plane, Plane, Plane]:
+    """Return a piece of the ridge in the middle, and what is around it.
+
+    These are where it is, where no ridge is, the weight of the piece and its margin,
+    and the window without it.
+    """
     ridge = spot.ridges > _RIDGE * spot.ridges[HALF, HALF]
     pieces, _ = ndimage.label(ridge & (_disc(1) > 0), np.ones((3, 3)))
     piece = pieces == pieces[HALF, HALF]
@@ -114,11 +154,8 @@ def _erased_filament(spot: Spot) -> Change:
         known = ~where
     weight = ndimage.gaussian_filter(known.astype(float), _AROUND) + 1e-12
     filled = ndimage.gaussian_filter(spot.image * known, _AROUND) / weight
-    grain = _fine(spot.random.standard_normal(where.shape))
-    deviation = 1.4826 * np.median(np.abs(_fine(spot.image)[known]))
-    filled += grain / grain.std() * deviation
     fade = np.minimum(ndimage.distance_transform_edt(where) / _MARGIN, 1)
-    return fade * (filled - spot.image), where
+    return piece, known, fade, filled
 
 
 def _fine(image: Plane) -> Plane:
@@ -149,6 +186,35 @@ def _smoothed_patch(spot: Spot) -> Change:
     return _patch(-detail(spot.image, spot.factor))
 
 
+def _shifted_patch(spot: Spot) -> Change:
+    """Move a disc by a few pixels."""
+    angle = spot.random.uniform(0, 2 * np.pi)
+    step = spot.random.uniform(*_STEPS) * np.array([np.sin(angle), np.cos(angle)])
+    return _patch(ndimage.shift(spot.image, step, mode="mirror") - spot.image)
+
+
+def _closed_gap(spot: Spot) -> Change:
+    """Fill what is dark between bright structures."""
+    return _patch(gaps(spot.image, spot.factor))
+
+
+def _added_spot(spot: Spot) -> Change:
+    """Add a spot as wide as the point-spread function."""
+    width = max(1.0, spot.width)
+    distance = np.hypot(*(np.indices(spot.image.shape) - HALF))
+    where = distance < 3 * width
+    # of a spot, the root mean square is a third of its peak
+    peak = spot.sign * max(_PEAK * spot.contrast, 3 * spot.strength)
+    return peak * np.exp(-0.5 * (distance / width) ** 2) * where, where
+
+
+def _grid_texture(spot: Spot) -> Change:
+    """Add the pattern of measured pixels that learned upsampling can leave."""
+    waves = np.cos(2 * np.pi / spot.factor * np.arange(2 * HALF))
+    grid = np.outer(waves, waves)
+    return _patch(grid / grid.std() * spot.strength)
+
+
 def _textured_patch(spot: Spot) -> Change:
     """Add fine texture to a disc."""
     shape = spot.image.shape
@@ -176,9 +242,14 @@ def _disc(feather: float) -> Plane:
 MAKERS: dict[str, Callable[[Spot], Change]] = {
     "drawn filament": _drawn_filament,
     "erased filament": _erased_filament,
+    "duplicated filament": _duplicated_filament,
+    "closed gap": _closed_gap,
+    "added spot": _added_spot,
     "rotated patch": _rotated_patch,
+    "shifted patch": _shifted_patch,
     "local gain": _local_gain,
     "smoothed patch": _smoothed_patch,
     "textured patch": _textured_patch,
+    "grid texture": _grid_texture,
 }
 """Kinds of faults."""

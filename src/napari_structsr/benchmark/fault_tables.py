@@ -21,6 +21,7 @@ Plane = npt.NDArray[Any]
 SHOWN = ("ssim", "gradient", "residual", "artefact", "null_space")
 """Maps of the figure."""
 
+_COLUMNS = 6  # of a table that can be read
 _INCH = 1.5  # side of a part of a plane
 _LIMITS = (50.0, 99.8)  # percentiles of a map that are black and white
 
@@ -106,20 +107,31 @@ def write_detections(
 
 
 def fault_tables(outcome: Detections) -> list[str]:
-    """Return paragraphs of Markdown: both tables, and the unions by source."""
+    """Return paragraphs of Markdown: all maps by fault, and the unions by source."""
     text = []
+    parts = -(-len(outcome.faults) // _COLUMNS)
     for visible in (True, False):
-        name = "Visible" if visible else "Invisible"
-        rows = []
-        for key in outcome.maps:
-            title = f"**{key}**" if key in UNIONS else f"`{key}`"
-            pairs = [
-                outcome.mean(key, fault, visible=visible) for fault in outcome.faults
-            ]
-            rows.append(
-                [title, *(f"{found:.2f} / {seen:.2f}" for found, seen in pairs)]
+        text.append(f"## {'Visible' if visible else 'Invisible'} faults")
+        for faults in np.array_split(outcome.faults, parts):
+            rows = []
+            for key in outcome.maps:
+                title = f"**{key}**" if key in UNIONS else f"`{key}`"
+                pairs = [outcome.mean(key, fault, visible=visible) for fault in faults]
+                rows.append(
+                    [title, *(f"{found:.2f} / {seen:.2f}" for found, seen in pairs)]
+                )
+            text.append(_table(["found / seen", *faults], rows))
+    rows = []
+    for fault in outcome.faults:
+        cells = [
+            " / ".join(
+                f"{outcome.mean(key, fault, visible=visible)[0]:.2f}"
+                for visible in (True, False)
             )
-        text += [f"## {name} faults", _table(["found / seen", *outcome.faults], rows)]
+            for key in UNIONS
+        ]
+        rows.append([fault, *cells])
+    text += ["## Found by the unions", _table(["visible / invisible", *UNIONS], rows)]
     rows = []
     for source in outcome.sources:
         cells = []

@@ -1,6 +1,6 @@
 """Faults planted into a result, to see which maps of structure error find them.
 
-Six kinds that super-resolution is known for, at places that hold structure. Each comes
+Kinds that super-resolution is known for, at places that hold structure. Each comes
 in two ways. *Visible*: as it is; the measurement speaks against it. *Invisible*: the
 part of the change that the forward model A maps to zero, so that no measurement does.
 
@@ -21,7 +21,7 @@ from scipy import ndimage
 from scipy.linalg import solve
 from skimage.filters import sato
 
-from napari_structsr.benchmark.fault_shapes import HALF, MAKERS, Spot, detail
+from napari_structsr.benchmark.fault_shapes import HALF, MAKERS, Spot, detail, gaps
 from napari_structsr.errors import PixelError
 from napari_structsr.imaging.forward import ForwardModel
 
@@ -109,6 +109,8 @@ def plant(
     ridges = _ridges(truth)
     worth = {
         "erased filament": ridges,
+        "duplicated filament": ridges,
+        "closed gap": structure(gaps(truth.astype(np.float64), forward_model.factor)),
         "smoothed patch": structure(
             detail(image.astype(np.float64), forward_model.factor)
         ),
