@@ -419,6 +419,20 @@ def test_removing_the_panel_leaves_the_viewer_as_it_was(viewer, panel, qtbot):
     qtbot.wait(20)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_long_names_do_not_widen_the_panel(viewer, panel, mode):
+    pair(viewer)
+    panel.layers = list(viewer.layers)
+    panel.start(mode.replace("_", " "))
+    before = panel.minimumSizeHint().width()
+
+    for layer in viewer.layers:
+        layer.name = "a long name that a microscope has given " * 3
+
+    assert panel.minimumSizeHint().width() == before
+    panel.end()
+
+
 def test_every_widget_has_a_name_and_an_order(windowless):
     form = windowless.form
     named = [form.list, form.period, form.left, form.right, form.line, form.table]

@@ -8,7 +8,6 @@ from typing import Any
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
@@ -21,10 +20,12 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
 from napari_structsr.gui.blink import PERIODS
 from napari_structsr.gui.comparison import Mode
+from napari_structsr.gui.controls import NarrowCombo
 from napari_structsr.gui.readout import ValueTable
 
 __all__ = ["MODES", "CompareForm"]
@@ -63,6 +64,8 @@ class CompareForm(QWidget):
             "Tick the images to compare. They may have pixels of different size: what "
             "counts is where they lie in the world.",
         )
+        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.itemChanged.connect(self.ticked)
         self.buttons: dict[Mode, QPushButton] = {}
         for mode, (text, _) in MODES.items():
@@ -95,13 +98,13 @@ class CompareForm(QWidget):
             "Go on by hand; the space bar does it again. On the canvas, the keys , and "
             ". go back and on."
         )
-        self.shown = QLabel()
-        self.shown.setTextFormat(Qt.TextFormat.PlainText)
-        self.left, self.right = QComboBox(), QComboBox()
-        for combo, side in ((self.left, "left"), (self.right, "right")):
-            _tell(combo, f"Layer on the {side}", f"Layer on the {side} of the line")
-            policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            combo.setSizeAdjustPolicy(policy)
+        self.shown = QElidingLabel()
+        self.shown.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.shown.setMinimumWidth(60)
+        self.left = NarrowCombo("Layer on the left")
+        self.right = NarrowCombo("Layer on the right")
+        for combo in (self.left, self.right):
+            combo.setToolTip(f"{combo.accessibleName()} of the line")
         self.line = QSlider(Qt.Orientation.Horizontal)
         self.line.setRange(0, _STEPS)
         self.line.setSingleStep(_STEPS // 100)

@@ -10,12 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QPaintEvent
 from qtpy.QtWidgets import (
     QAbstractButton,
     QComboBox,
     QHBoxLayout,
     QLabel,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -23,6 +27,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 __all__ = [
+    "NarrowCombo",
     "Section",
     "choice_combo",
     "chosen",
@@ -36,6 +41,42 @@ __all__ = [
 
 _NONE = "none"
 _TIP = Qt.ItemDataRole.ToolTipRole
+
+
+class NarrowCombo(QComboBox):
+    """A choice that does not widen a dock, and leaves out the middle of long names.
+
+    Names of results differ at their end.
+
+    Parameters
+    ----------
+    name
+        What a reader of the screen says.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        self.setSizeAdjustPolicy(policy)
+        self.setMinimumContentsLength(8)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
+        """Draw as Qt does, but with a shorter text."""
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        combo = QStyle.ComplexControl.CC_ComboBox
+        if (style := self.style()) is not None:
+            room = style.subControlRect(
+                combo, option, QStyle.SubControl.SC_ComboBoxEditField, self
+            )
+            option.currentText = option.fontMetrics.elidedText(
+                option.currentText, Qt.TextElideMode.ElideMiddle, room.width() - 4
+            )
+        painter.drawComplexControl(combo, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+        painter.end()
 
 
 class Section(QWidget):
@@ -109,7 +150,7 @@ def row(*widgets: QWidget) -> QWidget:
 
 def choice_combo(name: str, entries: Mapping[Any, tuple[str, str]]) -> QComboBox:
     """Make a choice between values, each with its text and an explanation."""
-    combo = _narrow(name)
+    combo = NarrowCombo(name)
     for index, (value, (text, explanation)) in enumerate(entries.items()):
         combo.addItem(text, value)
         combo.setItemData(index, explanation, _TIP)
@@ -126,7 +167,7 @@ def select(combo: QComboBox, value: object) -> None:
 
 def layer_combo(name: str, tip: str) -> QComboBox:
     """Make a choice of layers."""
-    combo = _narrow(name)
+    combo = NarrowCombo(name)
     combo.setToolTip(tip)
     return combo
 
@@ -158,14 +199,3 @@ def chosen(combo: QComboBox) -> str | None:
     """Return the key of the layer that is shown."""
     key = combo.currentData()
     return None if key in (None, _NONE) else str(key)
-
-
-def _narrow(name: str) -> QComboBox:
-    """Make a choice that does not widen the dock."""
-    combo = QComboBox()
-    combo.setAccessibleName(name)
-    policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-    combo.setSizeAdjustPolicy(policy)
-    combo.setMinimumContentsLength(8)
-    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    return combo

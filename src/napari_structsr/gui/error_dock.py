@@ -94,6 +94,7 @@ class ErrorDock(QWidget):
             self.tabs.setTabToolTip(self.tabs.addTab(area, name), tip)
         self.setMinimumWidth(320)  # room for a sentence
         self._choices = QFormLayout()
+        self._choices.setContentsMargins(6, 4, 6, 0)
         grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
         self._choices.setFieldGrowthPolicy(grow)
         self._choices.addRow("Inspected", self.which)

@@ -9,7 +9,6 @@ from napari.viewer import Viewer
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -19,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_structsr.gui.controls import sentence
+from napari_structsr.gui.controls import NarrowCombo, sentence
 from napari_structsr.gui.error_layers import ShownInspection
 from napari_structsr.gui.places import go_to_plane
 from napari_structsr.gui.score_plot import LinePlot, lines_of, plot_axes
@@ -47,14 +46,11 @@ class ScorePanel(QWidget):
         self._viewer = viewer
         self._shown: ShownInspection | None = None
         self.table = ScoreTableView()
-        self.score, self.axis = QComboBox(), QComboBox()
+        self.score = NarrowCombo("Score that is plotted")
+        self.score.setToolTip("The score that is plotted.")
+        self.axis = NarrowCombo("Axis of the plot")
         for combo in (self.score, self.axis):
             combo.setMinimumContentsLength(1)
-            policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            combo.setSizeAdjustPolicy(policy)
-        self.score.setAccessibleName("Score that is plotted")
-        self.score.setToolTip("The score that is plotted.")
-        self.axis.setAccessibleName("Axis of the plot")
         self.plot = LinePlot()
         self.plot.setToolTip("Click a plane to go there.")
         self.notes = sentence()
