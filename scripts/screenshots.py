@@ -153,11 +153,13 @@ def _comparison(folder: Path) -> None:
     dock.compare.layers = [viewer.layers["cells"], result, truth]
     dock.compare.start("side by side")
     _look_at(viewer, centre=(1.0, 9.0, 13.5), width=9)
+    viewer.cursor.position = (1.0, 8.0, 11.5)
     _picture(viewer, folder / "compare_grid.png")
     dock.compare.end()
     dock.compare.layers = [result, truth]
     dock.compare.start("swipe")
     _look_at(viewer, centre=(1.0, 9.0, 13.5), width=16)
+    viewer.cursor.position = (1.0, 8.0, 11.5)
     _picture(viewer, folder / "compare_swipe.png")
     dock.compare.end()
     viewer.close()
