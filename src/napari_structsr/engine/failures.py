@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import re
 from collections.abc import Iterator
 
 from napari_structsr.engine.device import is_out_of_memory
 from napari_structsr.engine.events import Event, Failed
-from napari_structsr.errors import MemoryShortageError, StructsrError, UnexpectedError
+from napari_structsr.errors import (
+    MemoryShortageError,
+    SinkError,
+    StructsrError,
+    UnexpectedError,
+)
 
 __all__ = ["explained", "guarded", "shortage"]
 
 logger = logging.getLogger(__name__)
+
+_DISK = {
+    errno.ENOSPC: "the disk is full; free some space, and start again",
+    errno.EDQUOT: "your share of the disk is full; free some space, and start again",
+    errno.EACCES: "you may not write there; choose a folder of yours, or ask for it",
+    errno.EPERM: "you may not write there; choose a folder of yours, or ask for it",
+    errno.EROFS: "nothing can be written there; choose another folder",
+}
+"""What an operating system refuses, in words."""
 
 
 def guarded(events: Iterator[Event], doing: str) -> Iterator[Event]:
@@ -35,6 +51,8 @@ def explained(error: Exception) -> StructsrError:
     found: StructsrError
     if is_out_of_memory(error):
         found = shortage(str(error))
+    elif (refusal := _refusal(error)) is not None:
+        found = SinkError(refusal)
     else:
         found = UnexpectedError(
             f"{type(error).__name__}: {error}; this is a fault of the program: "
@@ -42,6 +60,20 @@ def explained(error: Exception) -> StructsrError:
         )
     found.__cause__ = error
     return found
+
+
+def _refusal(error: Exception) -> str | None:
+    """Say what the operating system refused; None if that is not what happened.
+
+    safetensors tells its number in the text alone.
+    """
+    number, file = getattr(error, "errno", None), getattr(error, "filename", None)
+    if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
+        number = int(found[1])
+    words = _DISK.get(number) if isinstance(number, int) else None
+    if words is None:
+        return None
+    return f"{file or 'a file'} cannot be used: {words}"
 
 
 def shortage(what: str) -> MemoryShortageError:

@@ -16,6 +16,7 @@ to do what is decided by `fine_tune`.
 from __future__ import annotations
 
 import copy
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -251,11 +252,17 @@ class TuningSession:
         }
 
     def begin(self) -> None:
-        """Make the folder."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_fine_tuning(self.folder / "config.json", self.config)
-        write_pairs(self.folder / "pairs.safetensors", self.pairs, self.split)
-        self.note("begun")
+        """Make the folder, whole or not at all."""
+        new = not self.folder.exists()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_fine_tuning(self.folder / "config.json", self.config)
+            write_pairs(self.folder / "pairs.safetensors", self.pairs, self.split)
+            self.note("begun")
+        except BaseException:
+            if new:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def save(self) -> None:
         """Write all that the next step depends on."""

@@ -1,0 +1,52 @@
+"""What an operating system refuses is no fault of the program."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
+
+from napari_structsr.engine.events import Failed
+from napari_structsr.engine.failures import guarded
+
+
+def said(error):
+    def job():
+        raise error
+        yield
+
+    (failed,) = guarded(job(), "a job")
+    assert isinstance(failed, Failed)
+    return str(failed.error)
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EACCES, "choose a folder"),
+        (errno.EROFS, "choose another folder"),
+    ],
+)
+def test_a_disk_that_refuses_is_named_with_what_to_do(number, word):
+    text = said(OSError(number, os.strerror(number), "/data/model"))
+    assert "/data/model" in text
+    assert word in text
+    assert "fault of the program" not in text
+
+
+def test_a_full_disk_is_known_from_safetensors(tmp_path):
+    """Its error holds the number in its text alone."""
+    with pytest.raises(SafetensorError) as caught:
+        save_file({"a": np.zeros(3)}, tmp_path / "gone" / "a.safetensors")
+    assert "fault of the program" in said(caught.value)
+    text = str(caught.value)
+    full = text.replace(f"(os error {errno.ENOENT})", f"(os error {errno.ENOSPC})")
+    assert full != text
+    assert "free some space" in said(SafetensorError(full))
+
+
+def test_anything_else_is_to_be_reported():
+    assert "report it" in said(KeyError("x"))
