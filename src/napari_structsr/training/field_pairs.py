@@ -14,7 +14,7 @@ there is no coarse image, `simulated_pairs` makes one.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from napari_structsr.core.axes import Axes, Axis
 from napari_structsr.core.intensity import Intensity
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.observation import enlarged, observe
-from napari_structsr.imaging.registration import UNMOVED, Registration
+from napari_structsr.imaging.registration import LARGEST, UNMOVED, Registration
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import Line, Luminance, Resampled
 from napari_structsr.training.pair_checks import (
@@ -119,6 +119,10 @@ def field_pair(
     truth = fine.read(area, UNMOVED)
     if register:
         moved = observe(truth, values, factor=grid.factor).registration
+        around = _from_around(area, low, plane, unit, fine) if moved.refused else None
+        if around is not None:
+            moved = around
+            notes.append("its place was found by what lies around the region")
         if moved.refused:
             large = enlarged(values, grid.factor)
             raise refuse_registration(truth, large, grid.factor, moved.refused)
@@ -127,10 +131,10 @@ def field_pair(
         kept = still_covered(fine.lines(area, moved), area, high, grid.factor)
         values, truth, area = _cropped(values, truth, area, kept, grid.factor)
     else:
-        moved = UNMOVED
+        moved, around = UNMOVED, None
     seen = observe(truth, values, factor=grid.factor, move=False)
     again = _binned(truth, grid.factor)
-    if not register:
+    if not register or around is not None:
         check_common(values, again)
     check_detail(values, again)
     if seen.gain < 0:
@@ -192,6 +196,43 @@ class _Fine:
             parts.append(slice(first, last))
         found: npt.NDArray[Any] = self.source.read(self.plane, *parts)[0]
         return found
+
+
+def _from_around(
+    area: _Area, low: Source, plane: tuple[int, ...], unit: Intensity, fine: _Fine
+) -> Registration | None:
+    """Register a wider part, where a region is too small or lies too far off."""
+    grid = fine.grid
+    common, _ = covered(grid, low, fine.source, None)
+    parts = []
+    for part, whole in zip(area, common, strict=True):
+        size = part.stop - part.start
+        size = min(whole.stop - whole.start, max(size, LARGEST // grid.factor))
+        start = (part.start + part.stop - size) // 2
+        start = min(max(start, whole.start), whole.stop - size)
+        parts.append(slice(start, start + size))
+    wide = parts[0], parts[1]
+    measured = low.read(plane, *wide)[0]
+    if wide == area or not np.isfinite(measured).all():
+        return None
+    try:
+        truth = fine.read(wide, UNMOVED)
+    except TrainingError:  # pixels without a number, which the region need not hold
+        return None
+    found = observe(truth, unit.normalised(measured), factor=grid.factor).registration
+    if found.refused:
+        return None
+    y, x = (
+        by + (found.scale - 1) * grid.factor * (_middle(part) - _middle(whole))
+        for by, part, whole in zip(found.shift, area, wide, strict=True)
+    )
+    return replace(found, shift=(y, x))
+
+
+def _middle(part: slice) -> float:
+    """Return the place of the middle of some pixels."""
+    middle: float = (part.start + part.stop) / 2
+    return middle
 
 
 def _size(area: _Area) -> tuple[int, int]:
