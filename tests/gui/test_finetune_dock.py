@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -268,6 +270,28 @@ def test_images_that_are_no_pair(viewer, tuning, qtbot):
     assert "cannot be laid on each other" in found[3]
 
 
+def test_layers_that_cannot_be_taken_say_why(viewer, tuning):
+    viewer.layers.clear()
+    viewer.add_image(np.zeros((50, 60)), name="fine")
+    viewer.add_image(np.zeros((50, 60), bool), name="mask")
+    assert "mask is not offered: " in tuning.pairs.add_button.toolTip()
+
+
+def test_a_config_that_cannot_be_written_leaves_nothing(
+    viewer, tuning, qtbot, tmp_path, monkeypatch, notifications
+):
+    draw(viewer, tuning, [FIRST])
+    add(tuning, qtbot)
+
+    def refuse(self, *arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    tuning.train.save_config(tmp_path / "mine.json")
+    wait(qtbot, lambda: "disk is full" in " ".join(notifications()))
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
 def test_overlay_lies_where_the_pair_was_measured(viewer, tuning, qtbot):
     draw(viewer, tuning, [FIRST])
     add(tuning, qtbot)
@@ -345,9 +369,14 @@ def test_pairs_from_folders_of_files(viewer, tuning, qtbot, tmp_path):
     assert "Choose the low" in tuning.pairs.add_button.toolTip()
     tuning.pairs.form.low_path.line_edit.value = str(tmp_path / "low")
     tuning.pairs.form.high_path.line_edit.value = str(tmp_path / "high")
+    for name in ("low", "high"):
+        (tmp_path / name / "field 1.b.tif").write_bytes(b"no image")
     add(tuning, qtbot)
     assert [entry.name for entry in tuning.pairs.usable] == ["field 1", "field 2"]
     assert tuning.train.start_button.isEnabled()
+    (refused,) = (entry for entry in tuning.pairs.entries if entry.pair is None)
+    assert refused.name == "field 1.b"
+    assert "not an image" in refused.refused
 
 
 def test_saved_config_is_what_the_command_reads(viewer, tuning, qtbot, tmp_path):

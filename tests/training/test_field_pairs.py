@@ -115,6 +115,19 @@ def test_place_scale_and_factor_are_put_right(scene):
     assert pair.truth.shape == (2 * height, 2 * width)
 
 
+def test_a_region_is_found_by_its_surroundings(scene):
+    """A stage that is off by more than a quarter of the region."""
+    low, _ = images(scene)
+    off = (23.0, -18.0)  # true pixels
+    moved = ndimage.shift(scene, off, order=5, mode="mirror")
+    high = source(moved.astype(np.float32), FINE)
+    pair = field_pair(low, high, region=(40, 74, 50, 90))
+    assert pair.registration.shift == pytest.approx([-by for by in off], abs=0.1)
+    assert "around the region" in " ".join(pair.notes)
+    span = measure_intensity(low)[0].span
+    assert residual(pair) < 1.4 * 0.005 * 20000 / span
+
+
 def test_units_are_converted(scene):
     low, _ = images(scene)
     pixels = (scene * 200).astype(np.uint8)
@@ -267,6 +280,18 @@ def test_folders_are_matched_by_name_and_twins_left_out(scene, tmp_path):
     assert [pair.name for pair in made.pairs] == ["0", "1"]
     assert [name for name, _ in made.refused] == ["2"]
     assert "same pixels as 0" in made.refused[0][1]
+    (tmp_path / "high" / "2.ome.tif").rename(tmp_path / "high" / "2.tif")  # no matter
     (tmp_path / "high" / "1.ome.tif").rename(tmp_path / "high" / "other.tif")
     with pytest.raises(TrainingError, match="no partner: 1, other"):
+        folder_pairs(tmp_path / "low", tmp_path / "high")
+    for kind in ("low", "high"):  # dots are part of a name
+        (tmp_path / kind / "0.ome.tif").rename(tmp_path / kind / "day.1.ome.tif")
+        (tmp_path / kind / "2.ome.tif").unlink(missing_ok=True)
+    (tmp_path / "high" / "2.tif").unlink()
+    (tmp_path / "high" / "other.tif").rename(tmp_path / "high" / "day.2.tif")
+    (tmp_path / "low" / "1.ome.tif").rename(tmp_path / "low" / "day.2.ome.tif")
+    found = folder_pairs(tmp_path / "low", tmp_path / "high")
+    assert [pair.name for pair in found.pairs] == ["day.1", "day.2"]
+    (tmp_path / "low" / "day.2.tif").touch()
+    with pytest.raises(TrainingError, match="one name but for the ending"):
         folder_pairs(tmp_path / "low", tmp_path / "high")

@@ -33,6 +33,7 @@ from napari_structsr.gui.pair_entry import PairEntry
 from napari_structsr.gui.pair_form import PairForm
 from napari_structsr.gui.pair_overlay import PairOverlays
 from napari_structsr.gui.pair_requests import (
+    left_out,
     region_counts,
     requests_of,
     tune_images,
@@ -139,6 +140,7 @@ class PairsPanel(QWidget):
             regions={key: count for key, (_, count) in counts.items()},
             there=next((one.pair.factor for one in self.usable if one.pair), None),
             parent=self._parent_factor,
+            left_out=left_out(self._viewer),
             busy=making,
         )
 

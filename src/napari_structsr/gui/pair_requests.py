@@ -21,12 +21,18 @@ from napari_structsr.gui.error_runs import key_of
 from napari_structsr.gui.layers import KEY, why_not
 from napari_structsr.gui.pair_choice import PairsState, TuneImage
 from napari_structsr.gui.pair_entry import Frame
-from napari_structsr.gui.pair_files import file_stem, matched_files
 from napari_structsr.gui.pair_places import source_on
 from napari_structsr.gui.places import unit_shares
 from napari_structsr.io.source import Source, open_source
+from napari_structsr.training.pair_files import file_stem, matched_files
 
-__all__ = ["PairRequest", "region_counts", "requests_of", "tune_images"]
+__all__ = [
+    "PairRequest",
+    "left_out",
+    "region_counts",
+    "requests_of",
+    "tune_images",
+]
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ class PairRequest:
     name
         For people.
     low, high
-        Images; `low` is None where it is to be computed.
+        Images; `low` is None where it is to be computed, both are where they are files
+        that were not opened yet.
     region
         First and last + 1 row, first and last + 1 column in `low`, or in `high` where
         that is all there is; None for whole planes.
@@ -57,7 +64,7 @@ class PairRequest:
 
     name: str
     low: Source | None
-    high: Source
+    high: Source | None
     region: tuple[int, int, int, int] | None = None
     plane: tuple[int, ...] | None = None
     frame: Frame | None = None
@@ -66,12 +73,35 @@ class PairRequest:
     psf_sigma: float | None = None
     sample: Source | None = None
 
+    def opened(self) -> PairRequest:
+        """Open files; what is open stays as it is.
+
+        Raises
+        ------
+        StructsrError
+            If a file cannot be read.
+        """
+        low, high = self.paths
+        if self.high is not None or high is None:
+            return self
+        return replace(
+            self,
+            low=None if low is None else open_source(low),
+            high=open_source(high),
+        )
+
     def same_as(self, other: PairRequest | None) -> bool:
         """Tell whether the same regions of the same images are asked for."""
         if other is None or self.frame is None or other.frame is None:
             return False
         mine, theirs = (
-            (one.frame.layer, one.plane, one.region, one.high.origin, one.psf_sigma)
+            (
+                one.frame.layer,
+                one.plane,
+                one.region,
+                one.high and one.high.origin,
+                one.psf_sigma,
+            )
             for one in (self, other)
             if one.frame is not None
         )
@@ -102,6 +132,17 @@ def tune_images(viewer: Viewer) -> list[TuneImage]:
     return found
 
 
+def left_out(viewer: Viewer) -> list[tuple[str, str]]:
+    """Name image layers that cannot be part of a pair, and say why not."""
+    return [
+        (layer.name, why)
+        for layer in viewer.layers
+        if isinstance(layer, Image)
+        and layer.metadata.get(KEY) is None
+        and (why := why_not(layer)) is not None
+    ]
+
+
 def region_counts(viewer: Viewer) -> dict[str, tuple[str, int]]:
     """Return the name of each layer that can hold regions, and how many it holds."""
     return {
@@ -128,8 +169,7 @@ def requests_of(
     Raises
     ------
     StructsrError
-        If files cannot be opened or do not belong together, or a layer is turned
-        against the other.
+        If files do not belong together, or a layer is turned against the other.
     """
     choice = state.choice
     if choice.kind == "files":
@@ -244,8 +284,8 @@ def _file_requests(state: PairsState) -> list[PairRequest]:
     return [
         PairRequest(
             name=file_stem(low),
-            low=open_source(low),
-            high=open_source(high),
+            low=None,
+            high=None,
             paths=(str(low), str(high)),
             factor=state.factor,
         )

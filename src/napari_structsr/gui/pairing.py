@@ -72,13 +72,14 @@ def _entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
     from napari_structsr.training.field_pairs import field_pair, high_only_pair
     from napari_structsr.training.pair_checks import twin_of
 
-    axes = (request.low or request.high).spec.axes
     pairs = [one.pair for one in there if one.pair is not None]
     factor = request.factor or next((pair.factor for pair in pairs), None)
-    entry = PairEntry(
-        name=request.name, frame=request.frame, request=request, unit=axes["y"].unit
-    )
+    entry = PairEntry(name=request.name, frame=request.frame, request=request)
     try:
+        request = request.opened()
+        assert request.high is not None
+        axes = (request.low or request.high).spec.axes
+        entry = replace(entry, request=request, unit=axes["y"].unit)
         if request.low is None:
             pair = high_only_pair(
                 request.high,

@@ -34,6 +34,7 @@ def resolve_pairs(
     regions: Mapping[str, int],
     there: int | None = None,
     parent: int | None = None,
+    left_out: Sequence[tuple[str, str]] = (),
     busy: bool = False,
 ) -> PairsState:
     """Decide what the first step shows.
@@ -50,6 +51,8 @@ def resolve_pairs(
         Factor of the pairs that there are; None if there are none.
     parent
         Factor of the model that is going to be taught.
+    left_out
+        Names of image layers that cannot be part of a pair, and why.
     busy
         Whether pairs are being made.
     """
@@ -70,6 +73,9 @@ def resolve_pairs(
         factor = nearest_factor(step)
     sigma = _sigma(choice, high, factor) if choice.kind == "high" and factor else None
     fault = _fault(choice, by_key, sigma)
+    if fault and left_out and choice.kind != "files" and len(images) < 2:
+        named = [f"{name} is not offered: {why}." for name, why in left_out]
+        fault = " ".join([fault, *named])
     if fault is None and step and factor:
         fault = _in_words(step_fault(step, factor))
     if fault is None and there and factor != there:

@@ -158,7 +158,7 @@ class SplitPanel(QWidget):
     def _refuse(self, job: Job, message: str) -> None:
         """Keep why there is no split."""
         if job is self._job:
-            self.fault = message
+            self.fault = _sentence(message)
 
     def _take(self) -> None:
         """Take the rectangles as the user has left them."""

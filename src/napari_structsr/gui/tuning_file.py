@@ -7,9 +7,10 @@ OME-Zarr, whole, since intensities are normalised over whole images.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_structsr.errors import StructsrError, TrainingError
 from napari_structsr.gui.finetune_state import Parent, TrainChoice
@@ -63,23 +64,41 @@ def save_fine_tuning(
     ------
     TrainingError
         If pairs with and without a measured image are blurred differently.
+    OSError
+        If nothing can be written there; nothing is left then.
     """
-    from napari_structsr.training.field_rectangles import with_split
-    from napari_structsr.training.fine_tune_config import (
-        MicroscopeConfig,
-        PairFiles,
-        write_fine_tuning,
-    )
+    from napari_structsr.training.fine_tune_config import write_fine_tuning
 
     written: dict[int, str] = {}
+    try:
+        update = _entries(path, entries, split, written)
+        write_fine_tuning(path, config.model_copy(update=update))
+    except BaseException:
+        for name in written.values():
+            shutil.rmtree(path.with_name(name), ignore_errors=True)
+        raise
+    return path
+
+
+def _entries(
+    path: Path,
+    entries: Sequence[PairEntry],
+    split: Split | None,
+    written: dict[int, str],
+) -> dict[str, Any]:
+    """Return what the file says of pairs; name in `written` what lies beside it."""
+    from napari_structsr.io.image_writer import write_image
+    from napari_structsr.training.field_rectangles import with_split
+    from napari_structsr.training.fine_tune_config import MicroscopeConfig, PairFiles
 
     def named(source: Source, file: str | None) -> str:
         """Return the path of an image, written if it must be."""
         if file is not None and _holds(file, source):
             return file
         if id(source) not in written:
-            target = _write(source, path, len(written) + 1)
+            target = _place_of(source, path, len(written) + 1)
             written[id(source)] = target.name  # beside the file, wherever it goes
+            write_image(source, target, overwrite=True)
         return written[id(source)]
 
     requests = [entry.request for entry in entries if entry.request is not None]
@@ -92,7 +111,7 @@ def save_fine_tuning(
         )
     pairs = [
         PairFiles(
-            high=named(request.high, request.paths[1]),
+            high=named(_opened(request.high), request.paths[1]),
             low=None if request.low is None else named(request.low, request.paths[0]),
             region=request.region,
             plane=request.plane or None,
@@ -109,9 +128,13 @@ def save_fine_tuning(
     if split is not None:
         made = [entry.pair for entry in entries if entry.pair is not None]
         pairs = list(with_split(pairs, made, split))
-    whole = config.model_copy(update={"pairs": tuple(pairs), "microscope": microscope})
-    write_fine_tuning(path, whole)
-    return path
+    return {"pairs": tuple(pairs), "microscope": microscope}
+
+
+def _opened(source: Source | None) -> Source:
+    """Return the image of a pair that was made."""
+    assert source is not None
+    return source
 
 
 def _holds(file: str, source: Source) -> bool:
@@ -137,10 +160,7 @@ def _holds(file: str, source: Source) -> bool:
     )
 
 
-def _write(source: Source, path: Path, number: int) -> Path:
-    """Write an image beside the file."""
-    from napari_structsr.io.image_writer import write_image
-
+def _place_of(source: Source, path: Path, number: int) -> Path:
+    """Return where an image lies beside the file."""
     stem = re.sub(r"[^\w+-]+", "_", source.spec.name).strip("_") or "image"
-    target = path.with_name(f"{path.stem}_{number}_{stem}.ome.zarr")
-    return write_image(source, target, overwrite=True)
+    return path.with_name(f"{path.stem}_{number}_{stem}.ome.zarr")

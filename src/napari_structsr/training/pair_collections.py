@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from napari_structsr.errors import StructsrError, TrainingError
+from napari_structsr.errors import StructsrError
 from napari_structsr.io.source import Source, open_source
 from napari_structsr.training.field_overlap import overlap_note
 from napari_structsr.training.field_pairs import field_pair
 from napari_structsr.training.pair_checks import twin_of
+from napari_structsr.training.pair_files import file_stem, matched_files
 from napari_structsr.training.pair_record import FieldPair
 
 __all__ = ["Collected", "folder_pairs", "whole_pairs"]
 
 _Item = TypeVar("_Item")
-_ENDINGS = (".tif", ".tiff", ".zarr")
 
 
 @dataclass(frozen=True)
@@ -95,25 +95,14 @@ def folder_pairs(
     TrainingError
         If files do not belong together.
     """
-    lows, highs = ({_stem(file): file for file in _files(path)} for path in (low, high))
-    if lows.keys() == highs.keys():
-        matched = [(lows[stem], highs[stem]) for stem in lows]
-    elif not lows.keys() & highs.keys() and len(lows) == len(highs):
-        matched = list(zip(lows.values(), highs.values(), strict=True))
-    else:
-        alone = sorted(lows.keys() ^ highs.keys())
-        raise TrainingError(
-            f"{low} holds {len(lows)} images and {high} {len(highs)}, and some have no "
-            f"partner: {', '.join(alone[:5])}{', ...' * (len(alone) > 5)}; give images "
-            "that belong together the same name"
-        )
 
     def pair(files: tuple[Path, Path], name: str) -> FieldPair:
         """Make one."""
         sources = [open_source(file) for file in files]
         return field_pair(*sources, factor=factor, register=register, name=name)
 
-    return _collected(pair, ((files, _stem(files[0])) for files in matched))
+    matched = matched_files(low, high)
+    return _collected(pair, ((files, file_stem(files[0])) for files in matched))
 
 
 def _collected(
@@ -136,20 +125,3 @@ def _collected(
         else:
             refused.append((name, f"it holds the same pixels as {twin}; leave it out"))
     return Collected(tuple(pairs), tuple(refused))
-
-
-def _files(folder: Path) -> list[Path]:
-    """List the images of a folder by name."""
-    if not folder.is_dir():
-        raise TrainingError(f"{folder} is no folder; give one that holds images")
-    found = [file for file in folder.iterdir() if file.suffix.lower() in _ENDINGS]
-    if not found:
-        raise TrainingError(
-            f"there is no image in {folder}; TIFF and OME-Zarr are read"
-        )
-    return sorted(found)
-
-
-def _stem(file: Path) -> str:
-    """Return the name without its endings."""
-    return file.name.split(".")[0]
