@@ -406,6 +406,32 @@ def test_a_folder_holds_maps_scores_and_report(images, tmp_path):
     ]
 
 
+def test_the_report_of_a_tall_stack_with_holes_shows_all_maps(tmp_path):
+    import base64
+    import io
+    import re
+
+    from imageio.v3 import imread
+
+    random = np.random.default_rng(0)
+    truth = random.normal(100, 10, (2, 1100, 200)).astype(np.float32)  # thinned
+    result = truth + random.normal(0, 1, truth.shape).astype(np.float32)
+    result[1, 300:500] = np.nan
+    result[0, 40:60, 40:60] += 30
+    settings = {"worst": 3, "maps": ("error", "resolution")}
+    found = inspected(result, truth, out=tmp_path / "m", settings=settings)
+    page = (tmp_path / "m" / "report.html").read_text("utf-8")
+    assert "The size of a pixel is not known." in page
+    figures = [
+        imread(io.BytesIO(base64.b64decode(data)))
+        for data in re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    ]
+    assert len(figures) == 1 + len({place.map for place in found.worst})
+    for figure in figures:
+        assert len(np.unique(figure[..., :3].reshape(-1, 3), axis=0)) > 100
+    assert page.count("<img alt=") == len(figures)
+
+
 def test_an_interrupted_inspection_goes_on(stack, tmp_path):
     source = open_source(stack, axes="czyx")
     result = result_of(upscale(source, load_model("bicubic"), MemorySink()))
