@@ -202,7 +202,7 @@ def shown_limits(
         values = [v for plane in planes for v in plane.samples.get(key, ())]
         low, high = np.percentile(values, _SHOWN) if values else (0.0, 1.0)
         if entry.limits is None:
-            found[key] = (0.0, max(float(high), 1e-12))
+            found[key] = (0.0, float(high or max(values, default=0.0) or 1.0))
         elif entry.worse == "low":
             best, worst = entry.limits
             reached = [best + share * (worst - best) for share in _PARTS]
