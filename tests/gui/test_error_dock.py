@@ -458,6 +458,26 @@ def test_maps_of_two_results_do_not_cover_each_other(model, plain, qtbot):
     assert not plain.which.isVisibleTo(plain)  # nothing to choose
 
 
+def test_maps_that_come_while_layers_are_compared_wait(
+    model, plain, qtbot, notifications
+):
+    result, reference = pair(model)
+    tick(plain, "error")
+    run(plain, qtbot)
+    plain.compare_selection()
+    run(plain, qtbot)
+
+    drawn = [layer for layer in model.layers if layer.visible]
+    assert drawn == [reference, result]
+    assert plain.tabs.tabText(plain.tabs.currentIndex()) == "Compare"
+    assert "ready" in notifications()[-1]
+
+    plain.compare.end()
+    drawn = [layer for layer in model.layers if map_of(layer) and layer.visible]
+    assert drawn == [plain.maps.layer]
+    assert drawn[0].name == "absolute error (2)"
+
+
 def test_panel_agrees_with_the_controls_of_napari(model, plain, qtbot):
     pair(model)
     tick(plain, "ssim")

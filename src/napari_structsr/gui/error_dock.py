@@ -196,6 +196,7 @@ class ErrorDock(QWidget):
             self.open_tab("Map")
         else:
             show_info("The maps of structure error are ready, under Map.")
+            self.compare.comparison.ended.connect(self.maps.draw)
 
     # -- for the menu ------------------------------------------------------------------
 
