@@ -8,7 +8,7 @@ features. It runs in a worker thread: `Regions` takes what it needs from the lay
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,26 +88,48 @@ class Regions:
 
     def _drawn(self) -> npt.NDArray[np.integer[Any]]:
         """Draw shapes."""
-        vertices, kinds = self.shapes
+        vertices = self.shapes[0]
         if not vertices:
             raise SettingsError(
                 f"{self.layer} holds no shapes; draw regions, or choose no regions"
             )
-        shown = [n for n, axis in enumerate(_flat(self.axes)) if axis in "yx"]
-        if self.everywhere or len(_flat(self.axes)) == 2:
-            plane = Shapes([v[:, shown] for v in vertices], shape_type=kinds)
-            labels = plane.to_labels(_plane(self.axes, shown))
-            return _small(labels if shown == sorted(shown) else labels.T)
-        drawn = Shapes(vertices, shape_type=kinds)
-        sizes = [axis.size for axis in self.axes.items if axis.name != "s"]
-        return _small(_canonical(drawn.to_labels(sizes), self.axes))
+        every = range(len(vertices))
+        others = _others(self.axes)
+        if self.everywhere or not others:
+            return self._drawn_plane(every)
+        # plane by plane, since a stack may be large
+        sizes = [self.axes[name].size for name in others]
+        at = [_flat(self.axes).index(name) for name in others]
+        reach = [(v[:, at].min(axis=0), v[:, at].max(axis=0)) for v in vertices]
+        small = np.min_scalar_type(len(vertices))
+        found = np.zeros((*sizes, *self.axes.plane), small)
+        for index in np.ndindex(*sizes):
+            here = [
+                number
+                for number, (low, high) in zip(every, reach, strict=True)
+                if (low <= index).all() and (high >= index).all()
+            ]
+            if here:
+                found[index] = self._drawn_plane(here)
+        return _canonical(found, self.axes)
+
+    def _drawn_plane(self, which: Sequence[int]) -> npt.NDArray[np.integer[Any]]:
+        """Draw some of the shapes on a plane of shape (H, W)."""
+        vertices, kinds = self.shapes
+        names = _flat(self.axes)
+        shown = [names.index("y"), names.index("x")]
+        plane = Shapes(
+            [vertices[n][:, shown] for n in which], shape_type=[kinds[n] for n in which]
+        )
+        numbers = np.array([0, *(n + 1 for n in which)])
+        return _small(numbers[plane.to_labels(self.axes.plane)])
 
     def _resampled(self) -> npt.NDArray[np.integer[Any]]:
         """Look up, for each pixel of the result, the label below its centre."""
         matrix, offset = self.lines
         names = _flat(self.axes)
         y, x = names.index("y"), names.index("x")
-        others = [n for n in range(len(names)) if n not in (y, x)]
+        others = [names.index(name) for name in _others(self.axes)]
         height, width = self.axes.plane
         rows = matrix[:, y, None, None] * np.arange(height)[:, None]
         columns = matrix[:, x, None, None] * np.arange(width)
@@ -126,10 +148,7 @@ class Regions:
         if alike:
             return planes[0]
         stack = np.stack(planes).reshape(*sizes, height, width)
-        order = [*(names[n] for n in others), "y", "x"]
-        return stack.transpose(
-            [order.index(axis) for axis in self.axes.canonical().names if axis != "s"]
-        )
+        return _canonical(stack, self.axes)
 
 
 def regions_of(
@@ -261,17 +280,15 @@ def _flat(axes: Axes) -> str:
     return axes.names.replace("s", "")
 
 
-def _plane(axes: Axes, shown: list[int]) -> tuple[int, int]:
-    """Return rows and columns in the order of the layer."""
-    names = _flat(axes)
-    first, second = (axes[names[n]].size for n in shown)
-    return first, second
+def _others(axes: Axes) -> str:
+    """Return the axes of a layer besides y and x, in the order of its dimensions."""
+    return "".join(name for name in _flat(axes) if name not in "yx")
 
 
-def _canonical(pixels: npt.NDArray[Any], axes: Axes) -> npt.NDArray[Any]:
-    """Bring dimensions of a layer into the order t, c, z, y, x."""
-    names, wanted = _flat(axes), _flat(axes.canonical())
-    return pixels.transpose([names.index(name) for name in wanted])
+def _canonical(planes: npt.NDArray[Any], axes: Axes) -> npt.NDArray[Any]:
+    """Bring planes (H, W) along the other axes of a layer into the order t, c, z."""
+    names = _others(axes) + "yx"
+    return planes.transpose([names.index(name) for name in _flat(axes.canonical())])
 
 
 def _small(labels: npt.NDArray[Any]) -> npt.NDArray[np.integer[Any]]:
