@@ -4,7 +4,11 @@ Truths are the planes of the training images, as in a training; each is measured
 times: as in both tracks of the benchmark, and with a blur, noise and brightness drawn
 from the ranges of the recipes. The benchmark's own images are never read.
 
-Usage: python scripts/calibrate_shipped.py FOLDER [MODEL-xFACTOR ...]
+    python scripts/calibrate_shipped.py FOLDER [MODEL-xFACTOR ...]
+    python scripts/calibrate_shipped.py FOLDER --left-out [MODEL-xFACTOR ...]
+
+The second writes nothing: it leaves out a quarter of the images of each source in turn,
+calibrates on the others, and says which share of pixels lies within their intervals.
 """
 
 from __future__ import annotations
@@ -22,8 +26,13 @@ import napari_structsr
 from napari_structsr.benchmark.tracks import TRACKS
 from napari_structsr.engine.catalogue import load_model
 from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.models.model import SRModel
 from napari_structsr.training.calibration import calibrate
-from napari_structsr.training.calibration_samples import CalibrationPair, sample_pairs
+from napari_structsr.training.calibration_samples import (
+    CalibrationPair,
+    Samples,
+    sample_pairs,
+)
 from napari_structsr.training.config import DataConfig
 from napari_structsr.training.pairs import Plane, load_planes, split
 
@@ -31,22 +40,60 @@ MODELS = ("faithful-x2", "sharp-x2", "faithful-x4", "sharp-x4")
 MOST_PLANES = 48  # of a source
 LARGEST = 640  # true pixels along a side
 PATCHES = 100  # of each pair
+PARTS = 4  # that are left out in turn
 WEIGHTS = Path(napari_structsr.__file__).parent / "models" / "weights"
 
 
-def main(folder: Path, names: list[str]) -> None:
-    """Calibrate models by name."""
+def main(folder: Path, words: list[str]) -> None:
+    """Calibrate models by name, or check how well that goes."""
+    names = [word for word in words if not word.startswith("--")]
     for name in names or MODELS:
         model, factor = name.split("-x")
-        calibrate_card(folder, model, int(factor))
+        if "--left-out" in words:
+            check(folder, model, int(factor))
+        else:
+            calibrate_card(folder, model, int(factor))
+
+
+def sampled(folder: Path, model: SRModel) -> Samples:
+    """Measure the training images and collect errors."""
+    planes, _ = split(load_planes(folder, smallest=48 * model.factor))
+    pairs = measured_pairs(chosen(planes), model.factor)
+    return sample_pairs(pairs, model, patches=PATCHES)
+
+
+def check(folder: Path, name: str, factor: int) -> None:
+    """Print the coverage of images that a calibration has not seen."""
+    model = load_model(name, factor=factor)
+    samples = sampled(folder, model)
+    part = np.zeros(len(samples), int)
+    for source in np.unique(samples.source):
+        mine = samples.source == source
+        images = np.random.default_rng(0).permutation(np.unique(samples.image[mine]))
+        number = dict(zip(images, np.arange(len(images)) % PARTS, strict=True))
+        part[mine] = [number[image] for image in samples.image[mine]]
+    inside = np.zeros(len(samples))
+    for left in range(PARTS):
+        out = np.flatnonzero(part == left)
+        found = calibrate(samples.part(part != left), model)
+        features = torch.from_numpy(samples.features[out])
+        bound = found.predictor(features)[..., 1].exp().numpy() * found.quantile(0.9)
+        inside[out] = (samples.errors[out] <= bound).mean(axis=1)
+    weights = samples.weights(samples.image)
+    shares = {
+        source: np.average(inside, weights=weights * (samples.source == source))
+        for source in np.unique(samples.source)
+    }
+    print(
+        f"{name} x{factor}: {np.mean(list(shares.values())):.1%} in the mean; "
+        + ", ".join(f"{source} {share:.1%}" for source, share in shares.items())
+    )
 
 
 def calibrate_card(folder: Path, name: str, factor: int) -> None:
     """Calibrate one model and write its card."""
-    planes, _ = split(load_planes(folder, smallest=48 * factor))
     model = load_model(name, factor=factor)
-    pairs = measured_pairs(chosen(planes), factor)
-    samples = sample_pairs(pairs, model, patches=PATCHES)
+    samples = sampled(folder, model)
     calibration = calibrate(samples, model, conditions=conditions(factor))
     path = WEIGHTS / f"{name}-x{factor}.json"
     card = json.loads(path.read_text(encoding="utf-8"))
@@ -76,7 +123,7 @@ def measured_pairs(planes: list[Plane], factor: int) -> Iterator[CalibrationPair
     random = np.random.default_rng(0)
     generator = torch.Generator().manual_seed(0)
     ranges = DataConfig()
-    for number, plane in enumerate(planes):
+    for plane in planes:
         truth = middle(plane, factor)
         drawn = (
             math.exp(random.uniform(*np.log(ranges.photons))),
@@ -98,7 +145,7 @@ def measured_pairs(planes: list[Plane], factor: int) -> Iterator[CalibrationPair
                 measured[0, 0].numpy(),
                 image[0, 0].numpy(),
                 source=plane.source,
-                image=str(number),
+                image=plane.image,
             )
 
 

@@ -23,7 +23,11 @@ from napari_structsr.training.calibration_samples import (
     sample_pairs,
 )
 from napari_structsr.training.calibration_sources import fitted_truth
-from napari_structsr.training.conformal import controlled_factor, least_patches
+from napari_structsr.training.conformal import (
+    controlled_factor,
+    effective_number,
+    least_patches,
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +68,17 @@ def fresh(sharp: SRModel) -> Samples:
     return sample_pairs([pair(seed) for seed in range(100, 106)], sharp)
 
 
-def covered(samples: Samples, calibration: TrustCalibration, level: float) -> float:
+def covered(
+    samples: Samples,
+    calibration: TrustCalibration,
+    level: float,
+    weights: np.ndarray | None = None,
+) -> float:
     """Return the share of errors within their interval."""
     logarithms = calibration.predictor(torch.from_numpy(samples.features))
     bound = logarithms[..., 1].exp().numpy() * calibration.quantile(level)
-    return float((samples.errors <= bound).mean())
+    inside = (samples.errors <= bound).mean(axis=1)
+    return float(np.average(inside, weights=weights))
 
 
 @pytest.mark.parametrize("refit", [False, True])
@@ -107,6 +117,57 @@ def test_a_new_patch_is_missed_no_more_often_than_promised() -> None:
     spread = np.std(missed) / len(missed) ** 0.5
     assert np.mean(missed) <= 0.1 + 2 * spread
     assert np.mean(missed) >= 0.1 - 1 / 21 - 2 * spread
+
+
+def test_weights_say_how_often_a_patch_stands() -> None:
+    random = np.random.default_rng(2)
+    ratios = random.exponential(size=(40, 8))
+    times = random.integers(1, 5, 40)
+    repeated = np.repeat(ratios, times, axis=0)
+    for alpha in (0.1, 0.3):
+        assert controlled_factor(
+            ratios, alpha=alpha, weights=times.astype(float), number=len(repeated)
+        ) == controlled_factor(repeated, alpha=alpha)
+    units = np.repeat(np.arange(40), times)
+    assert effective_number(units, 1 / times[units]) == pytest.approx(40)
+    assert effective_number(units, np.ones(len(units))) < 40
+
+
+def test_a_new_image_is_missed_no_more_often_than_promised(sharp: SRModel) -> None:
+    """Patches of an image are alike, and easy images have more: images must count."""
+    random = np.random.default_rng(3)
+    usual = ({"noise": 0.01},)
+
+    def drawn(images: int) -> Samples:
+        level = random.lognormal(0, 0.7, images)
+        patches = np.where(level < 1, 40, 4)  # large images are the easier ones
+        image = np.repeat(np.arange(images), patches)
+        level = level[image, None]
+        errors = 0.01 * level * random.exponential(size=(len(image), 8))
+        features = np.zeros((*errors.shape, len(FEATURES)), np.float32)
+        kind = np.full(len(image), "drawn")
+        return Samples(features, errors.astype(np.float32), image, kind, usual)
+
+    assert sharp.card.calibration is not None
+    start = sharp.card.calibration
+    missed = []
+    for _ in range(60):
+        found = calibrate(drawn(60), sharp, start=start, refit=False)
+        fresh = drawn(200)
+        inside = 1 - covered(fresh, found, 0.9, fresh.weights(fresh.image))
+        missed.append(inside)
+    spread = np.std(missed) / len(missed) ** 0.5
+    assert np.mean(missed) <= 0.1 + 2 * spread
+    assert np.mean(missed) >= 0.1 - 2 / 61 - 2 * spread
+
+
+def test_neither_a_large_source_nor_a_small_one_decides_alone(seen: Samples) -> None:
+    source = np.where(seen.image == 0, "small", "large")
+    samples = Samples(seen.features, seen.errors, seen.image, source, seen.statistics)
+    weights = samples.weights(samples.image)
+    large, small = (weights[source == name].sum() for name in ("large", "small"))
+    assert large / small == pytest.approx(7**0.5)
+    assert weights.mean() == pytest.approx(1)
 
 
 def test_too_few_patches_promise_nothing() -> None:

@@ -159,7 +159,7 @@ def half_width(
 
     The interval lies around the result. The share is reached on average over images
     like those of the calibration: conformal risk control [1]_, where the risk is the
-    share of pixels of a patch outside their interval.
+    share of pixels of an image outside their interval.
 
     Parameters
     ----------

@@ -5,6 +5,10 @@ predicts errors and the other half decide, by conformal risk control, the factor
 intervals; with fewer, the network of an earlier calibration is kept and all patches
 decide. Halves are told apart by image where there are several, so that no image speaks
 in both.
+
+Patches of one image are alike, so that many patches of few images promise little for a
+new image. Where there are enough images, each counts as one, and the promise is for
+images; else it is for patches of the same images.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from napari_structsr.imaging.familiarity import input_ranges
 from napari_structsr.models.calibration import Interval, Layer, TrustCalibration
 from napari_structsr.models.model import SRModel
 from napari_structsr.training.calibration_samples import GAP, SIDE, Samples
-from napari_structsr.training.conformal import controlled_factor
+from napari_structsr.training.conformal import controlled_factor, effective_number
 from napari_structsr.training.error_network import fit_predictor
 
 __all__ = ["ENOUGH_TO_FIT", "LEAST_PATCHES", "calibrate"]
@@ -34,6 +38,7 @@ ENOUGH_TO_FIT = 200
 
 LEVELS = (0.8, 0.9, 0.95)
 _ENOUGH_IMAGES = 20  # that say what is usual
+_ENOUGH_TO_DECIDE = 50  # images; with fewer, patches decide
 _DIGITS = 5
 
 
@@ -91,9 +96,10 @@ def calibrate(
             Layer(weight=tuple(map(_listed, weight)), bias=_listed(bias))
             for weight, bias in zip(predictor.weights, predictor.biases, strict=True)
         )
-    deciding = _even(deciding, seed)
     mean, bound = predictor(torch.from_numpy(deciding.features)).exp().unbind(-1)
     ratios = deciding.errors / bound.numpy()
+    weights, number = _independent(deciding)
+    expected = weights @ mean.numpy().mean(axis=1)
     return TrustCalibration(
         model=model.card.name,
         factor=model.factor,
@@ -101,11 +107,16 @@ def calibrate(
         means=means,
         deviations=deviations,
         layers=layers,
-        scale=round(float(deciding.errors.mean() / mean.mean()), _DIGITS),
+        scale=round(float(weights @ deciding.errors.mean(axis=1) / expected), _DIGITS),
         intervals=tuple(
             Interval(
                 level=level,
-                factor=round(controlled_factor(ratios, alpha=1 - level), _DIGITS),
+                factor=round(
+                    controlled_factor(
+                        ratios, alpha=1 - level, weights=weights, number=number
+                    ),
+                    _DIGITS,
+                ),
             )
             for level in LEVELS
         ),
@@ -161,21 +172,23 @@ def _fitted(samples: Samples, seed: int) -> ErrorPredictor:
     return fit_predictor(
         samples.features.reshape(-1, len(FEATURES)),
         samples.errors.ravel(),
-        np.repeat(samples.weights, pixels),
+        np.repeat(samples.weights(samples.image), pixels),
         seed=seed,
     )
 
 
-def _even(samples: Samples, seed: int) -> Samples:
-    """Keep as many patches of each source as the smallest has."""
-    random = np.random.default_rng(seed)
-    _, counts = np.unique(samples.source, return_counts=True)
-    most = max(int(counts.min()), 1)
-    kept = [
-        random.permutation(np.flatnonzero(samples.source == source))[:most]
-        for source in np.unique(samples.source)
-    ]
-    return samples.part(np.sort(np.concatenate(kept)))
+def _independent(samples: Samples) -> tuple[npt.NDArray[np.float64], float]:
+    """Return the weight of each patch, and how many independent units they are.
+
+    Units are images where enough of them count, else patches.
+    """
+    weights = samples.weights(samples.image)
+    number = effective_number(samples.image, weights)
+    if number < _ENOUGH_TO_DECIDE:
+        patches = np.arange(len(samples))
+        weights = samples.weights(patches)
+        number = effective_number(patches, weights)
+    return weights, number
 
 
 def _rounded(predictor: ErrorPredictor) -> ErrorPredictor:

@@ -7,6 +7,7 @@ of a pixel depends on, so that patches speak for themselves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ class CalibrationPair:
     truth
         Shape (factor h, factor w), finite.
     source
-        Kind of image; each kind counts alike.
+        Kind of image.
     image
         Name of the image; pairs of one name, such as several measurements of it, never
         lie in both halves. None is an image of its own.
@@ -100,13 +101,30 @@ class Samples:
             self.statistics,
         )
 
-    @property
-    def weights(self) -> npt.NDArray[np.float64]:
-        """Weight of each patch with which every source counts alike, of mean 1."""
-        _, kind, counts = np.unique(
-            self.source, return_inverse=True, return_counts=True
-        )
-        weights: npt.NDArray[np.float64] = len(self) / (len(counts) * counts[kind])
+    def weights(self, units: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """Weigh patches so that the units of a source count alike.
+
+        A source weighs as the square root of its number of units, as in a training, so
+        that neither a large source nor one of a single image decides alone.
+
+        Parameters
+        ----------
+        units
+            Index of the unit of each patch, such as `image`.
+
+        Returns
+        -------
+        ndarray
+            Shape (patches,), of mean 1.
+        """
+        weights: npt.NDArray[np.float64] = np.empty(len(self))
+        for source in np.unique(self.source):
+            mine = self.source == source
+            _, number, patches = np.unique(
+                units[mine], return_inverse=True, return_counts=True
+            )
+            weights[mine] = 1 / (patches[number] * math.sqrt(len(patches)))
+        weights /= weights.mean()
         return weights
 
 

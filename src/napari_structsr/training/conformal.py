@@ -1,8 +1,10 @@
 """Conformal risk control: the least factor on a bound that keeps misses below a risk.
 
-The risk of a patch is the share of its pixels whose error exceeds the bound times the
-factor. If the patches at hand and a new one are exchangeable, the expected risk of the
-new one is at most alpha (Angelopoulos et al. 2022, theorem 1, losses in 0..1).
+The risk of a unit, an image or a patch, is the share of its pixels whose error exceeds
+the bound times the factor. If the units at hand and a new one are exchangeable, the
+expected risk of the new one is at most alpha (Angelopoulos et al. 2022, theorem 1,
+losses in 0..1). Where units weigh differently, as many count as would give the mean
+the same variance if they weighed alike (Kish 1965).
 """
 
 from __future__ import annotations
@@ -14,10 +16,16 @@ import numpy.typing as npt
 
 from napari_structsr.errors import TrainingError
 
-__all__ = ["controlled_factor", "least_patches"]
+__all__ = ["controlled_factor", "effective_number", "least_patches"]
 
 
-def controlled_factor(ratios: npt.NDArray[np.floating], *, alpha: float) -> float:
+def controlled_factor(
+    ratios: npt.NDArray[np.floating],
+    *,
+    alpha: float,
+    weights: npt.NDArray[np.floating] | None = None,
+    number: float | None = None,
+) -> float:
     """Return the least factor with a controlled risk.
 
     Parameters
@@ -26,31 +34,53 @@ def controlled_factor(ratios: npt.NDArray[np.floating], *, alpha: float) -> floa
         Errors over their bounds, shape (patches, pixels).
     alpha
         Share of pixels that may lie outside, on average.
+    weights
+        Of each patch; by default all weigh alike.
+    number
+        How many independent units the patches stand for; by default each is one.
 
     Returns
     -------
     float
         The least factor at which ``n / (n + 1) * risk + 1 / (n + 1) <= alpha``, where
-        n is the number of patches and risk the mean share of ratios above the factor.
+        n is `number` and risk the weighted mean share of ratios above the factor.
 
     Raises
     ------
     TrainingError
         If no factor can promise that with so few patches.
     """
-    count = len(ratios)
+    count = len(ratios) if number is None else number
     if count < least_patches(alpha):
         raise TrainingError(
-            f"{count} patches cannot promise that {1 - alpha:.0%} of pixels lie "
+            f"{count:.0f} patches cannot promise that {1 - alpha:.0%} of pixels lie "
             f"inside; at least {least_patches(alpha)} are needed: give larger or more "
             "images"
         )
-    values = np.sort(ratios, axis=None)
+    weights = np.ones(len(ratios)) if weights is None else weights
+    order = np.argsort(-ratios, axis=None)
+    above = np.cumsum(np.repeat(weights, ratios.shape[1])[order])
     outside = (alpha * (count + 1) - 1) / count
-    allowed = min(math.floor(outside * values.size + 1e-9), values.size - 1)
-    return float(values[values.size - 1 - allowed])
+    allowed = np.searchsorted(above, (outside + 1e-12) * above[-1], side="right")
+    return float(ratios.ravel()[order[min(int(allowed), len(order) - 1)]])
+
+
+def effective_number(
+    units: npt.NDArray[np.integer], weights: npt.NDArray[np.floating]
+) -> float:
+    """Return how many units of equal weight tell as much.
+
+    Parameters
+    ----------
+    units
+        Index of the unit of each patch.
+    weights
+        Of each patch.
+    """
+    each = np.bincount(units, weights)
+    return float(each.sum() ** 2 / (each**2).sum())
 
 
 def least_patches(alpha: float) -> int:
-    """Return how many patches a risk needs at least, even if nothing is missed."""
+    """Return how many units a risk needs at least, even if nothing is missed."""
     return math.ceil(1 / alpha - 1 - 1e-9)

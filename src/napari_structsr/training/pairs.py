@@ -50,10 +50,13 @@ class Plane:
         Name of the folder that it came from.
     pixels
         Shape (H, W), int16, where 32767 is full light.
+    image
+        Name of the file, which the planes of a stack share.
     """
 
     source: str
     pixels: npt.NDArray[np.int16]
+    image: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ def load_planes(folder: Path, *, smallest: int) -> list[Plane]:
                 other += 1
             else:
                 scaled = np.clip((plane - low) / (high - low), 0, 1) * _TOP
-                planes.append(Plane(image.source, scaled.round().astype(np.int16)))
+                pixels = scaled.round().astype(np.int16)
+                planes.append(Plane(image.source, pixels, image.name))
     if small or other:
         logger.info("left out %d small and %d constant or NaN planes", small, other)
     if not planes:
