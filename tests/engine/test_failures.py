@@ -28,13 +28,15 @@ def said(error):
         (errno.ENOSPC, "free some space"),
         (errno.EACCES, "choose a folder"),
         (errno.EROFS, "choose another folder"),
+        (errno.EEXIST, "file of that name"),
     ],
 )
-def test_a_disk_that_refuses_is_named_with_what_to_do(number, word):
+def test_a_disk_that_refuses_is_named_with_what_to_do(number, word, caplog):
     text = said(OSError(number, os.strerror(number), "/data/model"))
     assert "/data/model" in text
     assert word in text
     assert "fault of the program" not in text
+    assert not caplog.records  # a traceback helps nobody here
 
 
 def test_a_full_disk_is_known_from_safetensors(tmp_path):

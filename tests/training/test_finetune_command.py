@@ -113,13 +113,14 @@ def test_rectangles_of_the_file_decide_what_teaches_and_what_judges(call, tmp_pa
     beyond = split(last=60)
     beyond[0]["judges"] = [{"rows": [0, 9], "columns": [400, 500]}]
     words = " ".join(call(pairs=beyond, steps=1, out="beyond").output.split())
-    assert "lies outside of pair" in words
+    assert "holds no pixel of pair" in words
 
 
 @pytest.mark.parametrize(
     ("words", "changes", "said"),
     [
         ([], {"pairs": []}, "names no pairs"),
+        ([], {"pairs": [{"low": "coarse.tif", "high": "fine.tif"}] * 2}, "same pixels"),
         ([], {"colour": 1}, "colour"),
         ([], {"pairs": [{"high": "gone.tif"}]}, "gone.tif"),
         (["--minutes", "-1"], {}, "minutes"),

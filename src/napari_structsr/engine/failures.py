@@ -26,6 +26,8 @@ _DISK = {
     errno.EACCES: "you may not write there; choose a folder of yours, or ask for it",
     errno.EPERM: "you may not write there; choose a folder of yours, or ask for it",
     errno.EROFS: "nothing can be written there; choose another folder",
+    errno.EEXIST: "there is a file of that name; choose another one",
+    errno.ENOTDIR: "a part of its path is a file; choose another folder",
 }
 """What an operating system refuses, in words."""
 
@@ -40,8 +42,10 @@ def guarded(events: Iterator[Event], doing: str) -> Iterator[Event]:
     except StructsrError as error:
         yield Failed(error)
     except Exception as error:
-        logger.exception("%s broke", doing)
-        yield Failed(explained(error))
+        found = explained(error)
+        if not isinstance(found, SinkError):
+            logger.exception("%s broke", doing)
+        yield Failed(found)
 
 
 def explained(error: Exception) -> StructsrError:
@@ -73,7 +77,7 @@ def _refusal(error: Exception) -> str | None:
     words = _DISK.get(number) if isinstance(number, int) else None
     if words is None:
         return None
-    return f"{file or 'a file'} cannot be used: {words}"
+    return words if file is None else f"{file} cannot be written: {words}"
 
 
 def shortage(what: str) -> MemoryShortageError:

@@ -128,8 +128,8 @@ class TuningWatch(QWidget):
         """Say what is left of it."""
         self._stand("stopped")
         self.say(
-            f"Stopped after {event.done} steps. The parent is as it was; this "
-            "fine-tuning is listed above, to go on with or to remove."
+            f"Stopped after {event.done} step{'s' * (event.done != 1)}. The parent is "
+            "as it was; this fine-tuning is listed above, to go on with or to remove."
         )
 
     def _fail(self, message: str) -> None:

@@ -11,6 +11,7 @@ from napari_structsr.io.source import Source, open_source
 from napari_structsr.training.field_overlap import overlap_note
 from napari_structsr.training.field_pairs import field_pair
 from napari_structsr.training.fine_tune_config import FineTuneConfig
+from napari_structsr.training.pair_checks import twin_of
 from napari_structsr.training.pair_record import FieldPair
 from napari_structsr.training.simulated_pairs import high_only_pair
 
@@ -28,7 +29,8 @@ def pairs_of(config: FineTuneConfig) -> list[FieldPair]:
     Raises
     ------
     TrainingError
-        If it names no pairs, or two images are no pair to learn from.
+        If it names no pairs, one of them twice, or two images are no pair to learn
+        from.
     SourceError
         If an image cannot be read.
     """
@@ -63,6 +65,11 @@ def pairs_of(config: FineTuneConfig) -> list[FieldPair]:
                 read_noise=about.read_noise,
                 seed=config.seed + number,
                 name=name,
+            )
+        if (twin := twin_of(pair, pairs)) is not None:
+            raise TrainingError(
+                f"pair {name} holds the same pixels as {twin}; leave one of them out "
+                "of the file"
             )
         if note := overlap_note(pair, pairs):
             pair = replace(pair, notes=(*pair.notes, note))
