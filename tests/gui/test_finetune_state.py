@@ -51,6 +51,13 @@ def test_without_pixel_sizes_fewer_pixels_are_the_low_resolution():
     assert add(choice, [low, high]) is None
 
 
+def test_where_one_has_no_pixel_size_fewer_pixels_are_the_low_resolution():
+    high = replace(HIGH, pixel=(1.0, 1.0), unit=None)
+    choice = suggest_pair([high, LOW], ["a", "b"], choice=PairsChoice())
+    assert (choice.low, choice.high) == ("a", "b")
+    assert add(choice, [LOW, high]) is None
+
+
 def test_two_open_images_need_no_selection():
     choice = suggest_pair([LOW, HIGH], [], choice=PairsChoice())
     assert (choice.low, choice.high) == ("a", "b")

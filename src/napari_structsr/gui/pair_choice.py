@@ -197,7 +197,11 @@ def suggest_pair(
         return replace(choice, high=found[-1].key) if found else choice
     if len(found) < 2:
         return choice
-    low, high = sorted(found[-2:], key=lambda one: one.coarseness, reverse=True)
+    pair = found[-2:]
+    if len({one.micrometers is None for one in pair}) > 1:  # sizes do not compare
+        high, low = sorted(pair, key=lambda one: one.plane[0] * one.plane[1])[::-1]
+    else:
+        low, high = sorted(pair, key=lambda one: one.coarseness, reverse=True)
     return replace(choice, low=low.key, high=high.key)
 
 

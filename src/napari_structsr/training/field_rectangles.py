@@ -132,7 +132,7 @@ def _block(rectangle: Rectangle, number: int, pair: FieldPair, step: int) -> Blo
         raise TrainingError(
             f"the rectangle with rows {rectangle.rows[0]} to {rectangle.rows[1]} and "
             f"columns {rectangle.columns[0]} to {rectangle.columns[1]} holds no pixel "
-            f"of pair {pair.name}, which covers {' and '.join(covers)}; correct it in the "
-            "file, or leave all of them out to have them chosen"
+            f"of pair {pair.name}, which covers {' and '.join(covers)}; correct it in "
+            "the file, or leave all of them out to have them chosen"
         )
     return Block(number, spans[0], spans[1])
