@@ -105,6 +105,13 @@ def test_channels_by_name_and_index(tmp_path, stack):
     np.testing.assert_array_equal(one, other)
     assert one.shape == (1, 2, 192, 224)
     assert "--channels GFP" in structsr("info", tmp_path / "o1.ome.zarr").output
+    words = ["inspect", tmp_path / "o1.ome.zarr", "--out", tmp_path / "m", "--maps"]
+    words += ["residual", "--source", path, "--device", "cpu"]
+    refused = structsr(*words)
+    assert refused.exit_code == 1
+    assert "--channels" in refused.output
+    assert structsr(*words, "--channels", "GFP").exit_code == 0
+    assert "--channels GFP" in structsr("info", tmp_path / "m/residual.ome.zarr").output
 
 
 # what is refused

@@ -11,6 +11,7 @@ from napari_structsr.cli.terminal import (
     cancelled_by_ctrl_c,
     errors_in_words,
     follow,
+    listed_channels,
     out,
     settings_from_words,
 )
@@ -66,6 +67,13 @@ def inspect(
     axes: Annotated[
         str | None, typer.Option(help="Names of the dimensions, such as tczyx.")
     ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            help="Those that RESULT has, of the reference and of --source: indices or "
+            "names, by comma."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     precision: Annotated[
         str, typer.Option(help="auto, float32, bfloat16 or float16.")
@@ -113,11 +121,12 @@ def inspect(
         from napari_structsr.io.source import open_source
 
         opened = open_source(result, axes=axes)
+        chosen = listed_channels(channels)
         cancel = Cancel()
         events = error_maps(
             opened,
-            reference and open_source(reference, axes=axes),
-            source=source and open_source(source, axes=axes),
+            reference and open_source(reference, axes=axes, channels=chosen),
+            source=source and open_source(source, axes=axes, channels=chosen),
             out=folder,
             regions=_labels(regions, opened),
             settings=settings,

@@ -25,6 +25,7 @@ __all__ = [
     "err",
     "errors_in_words",
     "follow",
+    "listed_channels",
     "out",
     "settings_from_words",
 ]
@@ -136,3 +137,11 @@ def cancelled_by_ctrl_c(cancel: Cancel) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def listed_channels(text: str | None) -> list[int | str] | None:
+    """Split a list of channels; digits are indices."""
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    return [int(word) if word.isdigit() else word for word in words]

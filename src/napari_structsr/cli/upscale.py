@@ -11,6 +11,7 @@ from napari_structsr.cli.terminal import (
     cancelled_by_ctrl_c,
     errors_in_words,
     follow,
+    listed_channels,
     out,
     settings_from_words,
 )
@@ -83,7 +84,7 @@ def upscale(
         from napari_structsr.io.source import open_source
 
         source = open_source(
-            image, axes=axes, level=level, channels=_channels(channels)
+            image, axes=axes, level=level, channels=listed_channels(channels)
         )
         network = load_model(model, factor=factor, sharpness=sharpness)
         if dry_run:
@@ -114,11 +115,3 @@ def _sink(path: Path, *, overwrite: bool, ome_version: str) -> Sink:
         f"the ending of {path.name} names no format that is written; "
         "use name.ome.zarr or name.ome.tif"
     )
-
-
-def _channels(text: str | None) -> list[int | str] | None:
-    """Split a list of channels; digits are indices."""
-    if text is None:
-        return None
-    words = [word.strip() for word in text.split(",")]
-    return [int(word) if word.isdigit() else word for word in words]

@@ -75,6 +75,9 @@ def record_of(
         settings={
             "reference": matched.reference and matched.reference.origin,
             "source": matched.source and matched.source.origin,
+            "channels": (
+                matched.reference or matched.source or matched.result
+            ).options.get("channels"),
             **settings.model_dump(mode="json", exclude={"worst", "place"}),
             "maps": list(computer.keys),
             "device": computer.device.kind,
