@@ -199,7 +199,7 @@ def suggest_pair(
         return choice
     pair = found[-2:]
     if len({one.micrometers is None for one in pair}) > 1:  # sizes do not compare
-        high, low = sorted(pair, key=lambda one: one.plane[0] * one.plane[1])[::-1]
+        low, high = sorted(pair, key=lambda one: one.plane[0] * one.plane[1])
     else:
         low, high = sorted(pair, key=lambda one: one.coarseness, reverse=True)
     return replace(choice, low=low.key, high=high.key)
