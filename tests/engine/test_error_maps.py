@@ -320,14 +320,8 @@ def test_images_that_do_not_resemble_are_told(images):
     result, reference, source = images
 
     def warned(reference, source):
-        events = list(
-            error_maps(
-                result,
-                reference,
-                source=source,
-                settings=InspectSettings(device="cpu", maps=("error", "residual")),
-            )
-        )
+        settings = InspectSettings(device="cpu", maps=("error",))
+        events = list(error_maps(result, reference, source=source, settings=settings))
         assert isinstance(events[-1], Finished)
         return [e.message for e in events if isinstance(e, Warned)]
 
@@ -336,6 +330,9 @@ def test_images_that_do_not_resemble_are_told(images):
     assert "hardly resembles the reference" in one
     (one,) = warned(reference, source[:, ::-1].copy())
     assert "hardly resembles the source" in one
+    random = np.random.default_rng(0)
+    result, empty = (random.poisson(100, result.shape) for _ in range(2))
+    assert not warned(empty, None)
 
 
 def test_a_source_that_is_gone_or_changed_is_told(images, tmp_path):

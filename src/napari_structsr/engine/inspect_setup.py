@@ -122,7 +122,7 @@ def prepare(
     if "squirrel" in keys:
         computer.fits = squirrel_fits(matched, scalings)
     warnings = [warning] if warning else []
-    warnings += strangers(matched)
+    warnings += strangers(matched, scalings)
     if companions.calibration and matched.source:
         warnings += strange_statistics(matched.source, scalings, companions.calibration)
     ranges = tuple(scaling.truth for scaling in scalings)

@@ -38,6 +38,7 @@ __all__ = [
 _FITTED_SIDE = 2048  # pixels of the part of a plane that SQUIRREL fits
 _SEEN_SIDE = 512  # pixels of the part of a plane on which images must resemble
 _RESEMBLES = 0.3  # correlation from which they do
+_STRUCTURE = 4.0  # times the variance of the noise that an image must have for it
 
 
 def measure_scalings(
@@ -147,16 +148,19 @@ def mean_filled(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.where(known, pixels, mean)
 
 
-def strangers(matched: Matched) -> list[str]:
-    """Say which image hardly resembles the result, in the middle of a plane."""
+def strangers(matched: Matched, scalings: Sequence[Scaling]) -> list[str]:
+    """Say which image hardly resembles the result, in the middle of a plane.
+
+    Where that holds little more than noise, as an empty field, nothing is said.
+    """
     axes = matched.result.spec.axes
     planes = list(axes.planes())
     plane = planes[len(planes) // 2]
-    factor = matched.factor
+    scaling = scalings[axes.channel_of(plane)]
     found = []
-    for other, name, step in (
-        (matched.reference, "reference", 1),
-        (matched.source, "source", factor),
+    for other, name, step, intensity in (
+        (matched.reference, "reference", 1, scaling.truth),
+        (matched.source, "source", matched.factor, scaling.measured),
     ):
         if other is None:
             continue
@@ -170,7 +174,9 @@ def strangers(matched: Matched) -> list[str]:
             )
         )
         x = x.reshape(z.shape[0], step, z.shape[1], step).mean(axis=(1, 3))
-        if np.ptp(x) == 0 or np.ptp(z) == 0:
+        signal = max(float(z.mean()) - intensity.low, 0.0)
+        noise = intensity.noise_floor + intensity.noise_gain * signal
+        if np.ptp(x) == 0 or np.ptp(z) == 0 or z.var() < _STRUCTURE * noise:
             continue
         likeness = float(np.corrcoef(x.ravel(), z.ravel())[0, 1])
         if abs(likeness) < _RESEMBLES:
