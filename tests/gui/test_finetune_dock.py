@@ -242,6 +242,8 @@ def test_refused_pairs_stay_listed_with_the_reason(viewer, tuning, qtbot):
     assert entry.pair is None
     assert "draw a larger one" in entry.refused
     assert entry.refused in tuning.pairs.table.details.text()
+    table = tuning.pairs.table.table  # the reason does not widen the other columns
+    assert sum(table.columnWidth(n) for n in (1, 2, 3)) < tuning.minimumWidth()
     assert "no pairs yet" in tuning.train.start_button.toolTip()
 
     tuning.pairs.remove_button.click()

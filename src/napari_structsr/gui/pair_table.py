@@ -123,7 +123,7 @@ class PairTable(QWidget):
             name.setCheckState(Qt.CheckState.Unchecked)
         cells = [name, *map(QTableWidgetItem, (row.size, row.shift, row.confidence))]
         if row.refused:
-            cells[1].setText(row.details)
+            cells[1].setText("refused")  # the reason would push all else out of sight
         for column, cell in enumerate(cells):
             cell.setToolTip(row.details)
             if row.refused:
