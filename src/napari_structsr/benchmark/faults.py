@@ -110,7 +110,7 @@ def plant(
     worth = {
         "erased filament": ridges,
         "duplicated filament": ridges,
-        "closed gap": structure(gaps(truth.astype(np.float64), forward_model.factor)),
+        "closed gap": structure(gaps(image.astype(np.float64), forward_model.factor)),
         "smoothed patch": structure(
             detail(image.astype(np.float64), forward_model.factor)
         ),
