@@ -82,7 +82,12 @@ class TuningPlan:
     precision: str
 
     def __str__(self) -> str:
-        length = f"{self.minutes:g} minutes" if self.minutes else f"{self.steps} steps"
+        if self.minutes is None:
+            length = f"{self.steps} steps"
+        elif self.minutes < 1:
+            length = f"{60 * self.minutes:.0f} seconds"
+        else:
+            length = f"{self.minutes:.3g} minute{'' if self.minutes == 1 else 's'}"
         again = f" ({self.done} steps made before)" if self.done else ""
         pairs = f"{self.pairs} {'pair' if self.pairs == 1 else 'pairs'}"
         judged = f"{self.tiles} {'tile judges' if self.tiles == 1 else 'tiles judge'}"
