@@ -111,11 +111,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sources", nargs="+", default=SOURCES)
     parser.add_argument("--parent", default="faithful")
     parser.add_argument("--factor", type=int, default=2, choices=(2, 4))
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=850)
     parser.add_argument("--mode", default="auto")
     parser.add_argument("--adversarial", default="auto")
     parser.add_argument(
-        "--largest-loss", type=float, default=0.15, help="dB, see FineTuneConfig"
+        "--largest-loss", type=float, default=0.2, help="dB, see FineTuneConfig"
     )
     parser.add_argument(
         "--high-only", action="store_true", help="teach by simulated partners"

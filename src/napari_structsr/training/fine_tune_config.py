@@ -132,7 +132,7 @@ class FineTuneConfig(_Table):
         dB that may be lost on images of the parent's own kind, in the mean; one sort
         of them may lose twice as much. The result stops on the way from the parent's
         weights to the trained ones where that is reached; None lets it go all the way.
-        The images are picked to be lost easily: micrographs lose about two thirds.
+        The images are picked to be lost easily: micrographs lose about a third of it.
     validation
         Share of the regions that judges.
     guard
@@ -165,7 +165,7 @@ class FineTuneConfig(_Table):
     adversarial: Literal["auto", "on", "off"] = "auto"
     replay: float = Field(default=0.5, ge=0, le=0.9)
     replay_weight: float = Field(default=0.1, ge=0, le=1000)
-    largest_loss: float | None = Field(default=0.15, ge=0)
+    largest_loss: float | None = Field(default=0.2, ge=0)
     validation: float = Field(default=0.25, gt=0, lt=1)
     guard: int | None = Field(default=None, ge=0)
     patience: int = Field(default=8, ge=0)

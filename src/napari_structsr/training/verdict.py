@@ -36,7 +36,7 @@ LEAST_BELONGING = 0.3
 _FEW = 6  # tiles below which each of them must gain
 _SAMPLES = 2000  # of the bootstrap
 _CHANCE = 0.05
-_LARGE_DRIFT = 0.15  # dB
+_LARGE_DRIFT = 0.2  # dB
 
 
 @dataclass(frozen=True)
