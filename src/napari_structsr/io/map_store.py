@@ -20,11 +20,11 @@ from napari_structsr.core.record import Record
 from napari_structsr.errors import SinkError
 from napari_structsr.io.records import zarr_record
 from napari_structsr.io.sink import MemorySink, Sink, Writer
+from napari_structsr.io.zarr_marks import is_zarr
 from napari_structsr.io.zarr_sink import OmeZarrSink, check_folder
 
 __all__ = ["MapStores"]
 
-_STORE = ("zarr.json", ".zgroup", ".zarray")  # of which a zarr store holds one
 _SHARD = 1024  # pixels; all maps of a tile are in memory at once
 
 
@@ -69,7 +69,7 @@ class MapStores:
             return
         if folder.exists() and not folder.is_dir():
             raise SinkError(f"{folder} is a file; choose a folder for the maps")
-        if any((folder / name).exists() for name in _STORE):
+        if is_zarr(folder):
             raise SinkError(
                 f"{folder} is an image itself; choose another folder for the maps"
             )

@@ -12,6 +12,7 @@ import zarr
 
 from napari_structsr.core.record import Record
 from napari_structsr.errors import SourceError
+from napari_structsr.io.zarr_marks import is_zarr_group
 
 __all__ = ["KEY", "read_record", "zarr_record"]
 
@@ -43,7 +44,7 @@ def read_record(path: str | os.PathLike[str]) -> _Found:
     path = Path(path)
     if path.suffix.lower() in (".tif", ".tiff") and path.is_file():
         return _tiff_record(path)
-    if (path / "zarr.json").is_file() or (path / ".zgroup").is_file():
+    if is_zarr_group(path):
         return zarr_record(path)
     return None, None
 

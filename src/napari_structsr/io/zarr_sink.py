@@ -25,6 +25,7 @@ from napari_structsr.errors import SinkError, SourceError
 from napari_structsr.io.chunk_store import ChunkStore, Layout, create_arrays
 from napari_structsr.io.ome_metadata import image_attributes
 from napari_structsr.io.records import KEY, zarr_record
+from napari_structsr.io.zarr_marks import is_zarr_group
 
 __all__ = ["OmeZarrSink", "check_folder", "explained"]
 
@@ -219,8 +220,7 @@ class _OmeZarrWriter:
 
 def _refuse_foreign(path: Path) -> None:
     """Refuse to delete what is no zarr group."""
-    known = ("zarr.json", ".zgroup")
-    if not path.is_dir() or not any((path / name).exists() for name in known):
+    if not is_zarr_group(path):
         raise SinkError(
             f"{path} exists and is no zarr group, so that it is not overwritten; "
             "choose another name"

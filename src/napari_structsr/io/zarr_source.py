@@ -25,6 +25,7 @@ from napari_structsr.io.arrays import (
     image_spec,
 )
 from napari_structsr.io.calibration import Step, axes_of, name_axes, udunits
+from napari_structsr.io.zarr_marks import MARKS, is_zarr, is_zarr_group
 
 if TYPE_CHECKING:
     Array = zarr.Array[Any]
@@ -33,7 +34,6 @@ __all__ = ["open_zarr"]
 
 _LOGGER = logging.getLogger(__name__)
 _TYPES = {"time": "t", "channel": "c"}
-_MARKS = ("zarr.json", ".zgroup", ".zarray")
 
 Multiscale = v04.Multiscale | v05.Multiscale
 
@@ -128,10 +128,10 @@ def _open_level(
 
 def _open(path: Path) -> Array | zarr.Group:
     """Open what lies in a folder."""
-    if not any((path / mark).is_file() for mark in _MARKS):
+    if not is_zarr(path):
         tiffs = any(path.glob("*.tif")) or any(path.glob("*.tiff"))
         raise SourceError(
-            f"the folder {path} holds no zarr metadata ({', '.join(_MARKS)}); "
+            f"the folder {path} holds no zarr metadata ({', '.join(MARKS)}); "
             + (
                 f'give its TIFF files as a pattern, "{path}/*.tif"'
                 if tiffs
@@ -162,7 +162,7 @@ def _owner(path: Path, *, lenient: bool) -> tuple[zarr.Group, int] | None:
     Lenient, a group whose metadata are not valid is none.
     """
     for parent in path.parents:
-        if not any((parent / mark).is_file() for mark in ("zarr.json", ".zgroup")):
+        if not is_zarr_group(parent):
             return None
         group = _open(parent)
         attributes = dict(group.attrs)

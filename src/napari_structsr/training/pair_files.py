@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_structsr.errors import TrainingError
+from napari_structsr.io.zarr_marks import is_zarr
 
 __all__ = ["file_stem", "matched_files"]
 
@@ -51,7 +52,7 @@ def file_stem(path: Path) -> str:
 
 def _files(path: Path) -> dict[str, Path]:
     """Return a file, or the images in a folder, by name."""
-    if path.is_file() or path.suffix == ".zarr" or (path / "zarr.json").exists():
+    if path.is_file() or path.suffix == ".zarr" or is_zarr(path):
         return {file_stem(path): path}
     if not path.is_dir():
         raise TrainingError(f"{path} does not exist; give a file or folder of images")
