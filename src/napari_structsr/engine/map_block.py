@@ -149,7 +149,6 @@ class MapBlock:
         How the result is measured.
     fit
         SQUIRREL's fit of the plane, where that map is wanted.
-
     """
 
     def __init__(
@@ -173,14 +172,25 @@ class MapBlock:
 
     def holes(self, key: str) -> npt.NDArray[np.bool_] | None:
         """Return where an image that a map compares is no number; None if nowhere."""
-        pixels, factor = self._pixels, self._forward_model.factor
-        known = np.isfinite(pixels.result)
-        if pixels.reference is not None and MAPS[key].with_reference:
-            known &= np.isfinite(pixels.reference)
-        if pixels.source is not None and MAPS[key].needs & {"source"}:
-            measured = np.isfinite(pixels.source)
-            known &= measured.repeat(factor, axis=-2).repeat(factor, axis=-1)
-        return None if known.all() else ~known
+        entry, holes = MAPS[key], self._holes
+        names = ["result"]
+        names += ["reference"] if entry.with_reference else []
+        names += ["source"] if "source" in entry.needs else []
+        found = [holes[name] for name in names if name in holes]
+        return np.logical_or.reduce(found) if found else None
+
+    @cached_property
+    def _holes(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Where each image is no number, on the grid of the maps, as far as it is."""
+        factor, found = self._forward_model.factor, {}
+        for name in ("result", "reference", "source"):
+            pixels = getattr(self._pixels, name)
+            if pixels is None or (known := np.isfinite(pixels)).all():
+                continue
+            if name == "source":
+                known = known.repeat(factor, axis=-2).repeat(factor, axis=-1)
+            found[name] = ~known
+        return found
 
     def computed(self, key: str) -> Tensor:
         """Return a map in its unit, shape (1, 1, rows, columns)."""
