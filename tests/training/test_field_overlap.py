@@ -8,7 +8,7 @@ import tifffile
 from skimage import data
 from skimage.color import rgb2gray
 
-from napari_structsr.training.field_overlap import in_one_world, overlap_note
+from napari_structsr.training.field_overlap import in_one_world, with_overlap_note
 from napari_structsr.training.field_pairs import FieldPair, Place
 from napari_structsr.training.field_split import (
     Block,
@@ -110,7 +110,7 @@ def test_fields_that_only_look_alike_stay_apart():
         field(data.coins() / np.float32(255), 0, 0, size=(160, 160), name="d"),
     ]
     assert in_one_world(pairs) == pairs
-    assert overlap_note(pairs[1], [pairs[0]]) is None
+    assert with_overlap_note(pairs[1], [pairs[0]]).notes == pairs[1].notes
     split = split_pairs(pairs, guard=GUARD)
     assert len(split.training) == 3  # whole fields
 

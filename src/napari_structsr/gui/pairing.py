@@ -68,7 +68,7 @@ def pairing_events(
 
 def _entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
     """Make one pair, or say why not."""
-    from napari_structsr.training.field_overlap import overlap_note
+    from napari_structsr.training.field_overlap import with_overlap_note
     from napari_structsr.training.field_pairs import field_pair, high_only_pair
     from napari_structsr.training.pair_checks import twin_of
 
@@ -106,8 +106,7 @@ def _entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
         return replace(
             entry, refused=f"it holds the same pixels as {twin}; draw another region"
         )
-    if note := overlap_note(pair, pairs):
-        pair = replace(pair, notes=(*pair.notes, note))
+    pair = with_overlap_note(pair, pairs)
     frame = request.frame
     if frame is not None:
         y, x = (

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from napari_structsr.errors import TrainingError
 from napari_structsr.io.source import Source, open_source
-from napari_structsr.training.field_overlap import overlap_note
+from napari_structsr.training.field_overlap import with_overlap_note
 from napari_structsr.training.field_pairs import field_pair
 from napari_structsr.training.fine_tune_config import FineTuneConfig
 from napari_structsr.training.pair_checks import twin_of
@@ -71,9 +70,7 @@ def pairs_of(config: FineTuneConfig) -> list[FieldPair]:
                 f"pair {name} holds the same pixels as {twin}; leave one of them out "
                 "of the file"
             )
-        if note := overlap_note(pair, pairs):
-            pair = replace(pair, notes=(*pair.notes, note))
-        pairs.append(pair)
+        pairs.append(with_overlap_note(pair, pairs))
     return pairs
 
 

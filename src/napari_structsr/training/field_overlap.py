@@ -19,7 +19,7 @@ from skimage.measure import block_reduce
 from napari_structsr.imaging.registration_overlap import Overlap, find_overlap
 from napari_structsr.training.pair_record import FieldPair
 
-__all__ = ["in_one_world", "overlap_note"]
+__all__ = ["in_one_world", "with_overlap_note"]
 
 _KNOWN: dict[tuple[str, str], Overlap | None] = {}
 """By the fingerprints of two pairs: an edit of a split asks for them again."""
@@ -27,18 +27,19 @@ _KNOWN: dict[tuple[str, str], Overlap | None] = {}
 _MOST = 100_000
 
 
-def overlap_note(pair: FieldPair, others: Iterable[FieldPair]) -> str | None:
-    """Say which field of another image a field is a part of; None if there is none."""
+def with_overlap_note(pair: FieldPair, others: Iterable[FieldPair]) -> FieldPair:
+    """Let a pair say which field of another image it is a part of, if it is."""
     for other in others:
         if _related(pair, other):
             continue
         found = _between(other, pair)
         if found is not None:
-            return (
+            note = (
                 f"{found.share:.0%} of the field are a part of {other.name} too, "
                 "though the images differ; the two are split as one"
             )
-    return None
+            return replace(pair, notes=(*pair.notes, note))
+    return pair
 
 
 def in_one_world(pairs: Sequence[FieldPair]) -> list[FieldPair]:

@@ -6,13 +6,13 @@ What is refused does not end the rest; its sentence is kept beside what was made
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from napari_structsr.errors import StructsrError
 from napari_structsr.io.source import Source, open_source
-from napari_structsr.training.field_overlap import overlap_note
+from napari_structsr.training.field_overlap import with_overlap_note
 from napari_structsr.training.field_pairs import field_pair
 from napari_structsr.training.pair_checks import twin_of
 from napari_structsr.training.pair_files import file_stem, matched_files
@@ -119,9 +119,7 @@ def _collected(
             continue
         twin = twin_of(pair, pairs)
         if twin is None:
-            if note := overlap_note(pair, pairs):
-                pair = replace(pair, notes=(*pair.notes, note))
-            pairs.append(pair)
+            pairs.append(with_overlap_note(pair, pairs))
         else:
             refused.append((name, f"it holds the same pixels as {twin}; leave it out"))
     return Collected(tuple(pairs), tuple(refused))
