@@ -21,7 +21,7 @@ import numpy as np
 from skimage.data import cell
 
 from napari_structsr.core.axes import Axes, ImageSpec
-from napari_structsr.io.image_writer import write_image
+from napari_structsr.io.ome_zarr.image_writer import write_image
 
 
 class Cells:

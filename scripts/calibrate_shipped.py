@@ -24,17 +24,17 @@ import torch
 
 import napari_structsr
 from napari_structsr.benchmark.tracks import TRACKS
-from napari_structsr.engine.catalogue import load_model
-from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.models.model import SRModel
-from napari_structsr.training.calibration import calibrate
-from napari_structsr.training.calibration_samples import (
+from napari_structsr.calibration.fit import calibrate
+from napari_structsr.calibration.samples import (
     CalibrationPair,
     Samples,
     sample_pairs,
 )
-from napari_structsr.training.config import DataConfig
-from napari_structsr.training.pairs import Plane, load_planes, split
+from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.models.model import SRModel
+from napari_structsr.training.patch_sampler import Plane, load_planes, split
+from napari_structsr.training.recipe import DataConfig
+from napari_structsr.zoo.catalogue import load_model
 
 MODELS = ("faithful-x2", "sharp-x2", "faithful-x4", "sharp-x4")
 MOST_PLANES = 48  # of a source

@@ -34,14 +34,14 @@ from napari_structsr.benchmark.measures import busiest
 from napari_structsr.benchmark.tracks import TRACKS, Track, score, truth_of
 from napari_structsr.core.axes import Axes, Axis
 from napari_structsr.engine.events import Failed, Finished, Noted
+from napari_structsr.finetuning.fine_tune import Scored
+from napari_structsr.finetuning.split import Block, Split
+from napari_structsr.finetuning.verdict import Verdict
 from napari_structsr.imaging.structure import gradient_error
 from napari_structsr.io.arrays import ArraySource, image_spec
-from napari_structsr.io.collection import find_images
+from napari_structsr.io.image_folders import find_images
 from napari_structsr.io.source import Source
-from napari_structsr.training.field_pairs import FieldPair, Region
-from napari_structsr.training.field_split import Block, Split
-from napari_structsr.training.fine_tune import Scored
-from napari_structsr.training.verdict import Verdict
+from napari_structsr.pairs.register_pair import FieldPair, Region
 
 SOURCES = ("bbbc038_dsb2018", "nasa_ebc", "neubias_training")
 GAMMA, PSF_SIGMA, PHOTONS, READ_NOISE = 1.6, 0.9, 1000, 0.01

@@ -119,7 +119,7 @@ def _progress(path: Path) -> None:
 
 def _structure_error(folder: Path) -> None:
     """Show what an inspection finds in a result with two planted faults."""
-    from napari_structsr.gui.error_dock import ErrorDock
+    from napari_structsr.gui.inspect.dock import ErrorDock
 
     viewer, result, truth = _planted()
     truth.visible = False
@@ -144,7 +144,7 @@ def _structure_error(folder: Path) -> None:
 
 def _comparison(folder: Path) -> None:
     """Compare source, results and truth, in a grid and by a swipe."""
-    from napari_structsr.gui.error_dock import ErrorDock
+    from napari_structsr.gui.inspect.dock import ErrorDock
 
     viewer, result, truth = _planted()
     dock = ErrorDock(viewer)
@@ -244,8 +244,8 @@ def _fine_tuning(folder: Path) -> None:
     import napari
     from napari.layers import Layer
 
-    from napari_structsr.gui.finetune_dock import FineTuneDock
-    from napari_structsr.gui.sample import pair_sample
+    from napari_structsr.gui.finetune.dock import FineTuneDock
+    from napari_structsr.gui.sample_data import pair_sample
 
     with TemporaryDirectory() as models:
         os.environ["STRUCTSR_MODELS"] = models
@@ -293,9 +293,9 @@ def _add_sample(viewer, name: str):  # type: ignore[no-untyped-def]
     """Open a sample of the plugin."""
     from napari.layers import Layer
 
-    from napari_structsr.gui import sample
+    from napari_structsr.gui import sample_data
 
-    return viewer.add_layer(Layer.create(*getattr(sample, name)()[0]))
+    return viewer.add_layer(Layer.create(*getattr(sample_data, name)()[0]))
 
 
 def _side_by_side(viewer) -> None:  # type: ignore[no-untyped-def]
@@ -308,7 +308,7 @@ def _viewer_with_dock():  # type: ignore[no-untyped-def]
     """Open a viewer with the dock, large enough to read."""
     import napari
 
-    from napari_structsr.gui.upscale_dock import UpscaleDock
+    from napari_structsr.gui.upscale.dock import UpscaleDock
 
     viewer = napari.Viewer(title="napari", show_welcome_screen=False)
     dock = UpscaleDock(viewer)

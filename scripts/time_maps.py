@@ -24,9 +24,9 @@ from napari_structsr.imaging.orientation import (
     coherence_difference_map,
     orientation_difference_map,
 )
-from napari_structsr.imaging.similarity import micro_ssim, ms_ssim, ssim_map
 from napari_structsr.imaging.spectrum import ring_correlation
 from napari_structsr.imaging.squirrel import fit_squirrel, squirrel_map
+from napari_structsr.imaging.ssim import micro_ssim, ms_ssim, ssim_map
 from napari_structsr.imaging.structure import (
     change_map,
     gradient_difference_map,

@@ -26,7 +26,6 @@ from torch.nn import functional as F
 
 from napari_structsr.benchmark.tracks import TRACKS, Track, truth_of
 from napari_structsr.core.intensity import fit_intensity
-from napari_structsr.engine.catalogue import load_model
 from napari_structsr.imaging.expected_error import (
     TrustInputs,
     expected_error,
@@ -40,9 +39,10 @@ from napari_structsr.imaging.trust import (
     residual_map,
     spread_map,
 )
-from napari_structsr.io.collection import ImageFile, find_images
+from napari_structsr.io.image_folders import ImageFile, find_images
 from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
+from napari_structsr.zoo.catalogue import load_model
 
 PAGE = Path(__file__).parent.parent / "docs/structure-error.md"
 PLACE = re.compile(r"(<!-- trust -->\n).*?(<!-- /trust -->)", re.S)

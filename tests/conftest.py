@@ -44,8 +44,8 @@ def sharp(tmp_path, monkeypatch):
     """
     import torch
 
-    from napari_structsr.engine import catalogue
-    from napari_structsr.io.bundle import read_card, read_weights, write_bundle
+    from napari_structsr.io.weights import read_card, read_weights, write_bundle
+    from napari_structsr.zoo import catalogue
 
     folder = tmp_path / "weights"
     shutil.copytree(catalogue._WEIGHTS, folder)

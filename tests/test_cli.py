@@ -14,7 +14,7 @@ import zarr
 from typer.testing import CliRunner
 
 from napari_structsr.cli import app
-from napari_structsr.engine.catalogue import list_models
+from napari_structsr.zoo.catalogue import list_models
 
 runner = CliRunner()
 FAST = ["--model", "bicubic", "--device", "cpu"]

@@ -16,27 +16,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_structsr.core.error_map import MAPS
-    from napari_structsr.engine.catalogue import list_models, load_model
-    from napari_structsr.engine.error_maps import error_maps
     from napari_structsr.engine.events import Cancel, result_of
-    from napari_structsr.engine.inspection import Inspection, InspectSettings
-    from napari_structsr.engine.settings import UpscaleSettings
-    from napari_structsr.engine.upscale import plan, upscale
     from napari_structsr.errors import StructsrError
+    from napari_structsr.finetuning.config import FineTuneConfig
+    from napari_structsr.finetuning.fine_tune import fine_tune
     from napari_structsr.imaging.forward import ForwardModel
     from napari_structsr.imaging.refinement import refine
+    from napari_structsr.inspection.error_maps import error_maps
+    from napari_structsr.inspection.results import Inspection, InspectSettings
+    from napari_structsr.io.ome_zarr.writer import OmeZarrSink
     from napari_structsr.io.sink import MemorySink
     from napari_structsr.io.source import open_source
-    from napari_structsr.io.tiff_sink import TiffSink
-    from napari_structsr.io.zarr_sink import OmeZarrSink
+    from napari_structsr.io.tiff.writer import TiffSink
     from napari_structsr.models.calibration import read_calibration
     from napari_structsr.models.model import SRModel
-    from napari_structsr.training.config import read_recipe
-    from napari_structsr.training.field_pairs import field_pair, high_only_pair
-    from napari_structsr.training.fine_tune import fine_tune
-    from napari_structsr.training.fine_tune_config import FineTuneConfig
-    from napari_structsr.training.loop import train
+    from napari_structsr.pairs.register_pair import field_pair, high_only_pair
+    from napari_structsr.training.recipe import read_recipe
     from napari_structsr.training.settings import TrainingSettings
+    from napari_structsr.training.train import train
+    from napari_structsr.upscaling.settings import UpscaleSettings
+    from napari_structsr.upscaling.upscale import plan, upscale
+    from napari_structsr.zoo.catalogue import list_models, load_model
 
 try:
     __version__ = version("napari-structsr")
@@ -45,32 +45,32 @@ except PackageNotFoundError:
 
 _HOMES = {
     "Cancel": "engine.events",
-    "FineTuneConfig": "training.fine_tune_config",
+    "FineTuneConfig": "finetuning.config",
     "ForwardModel": "imaging.forward",
-    "InspectSettings": "engine.inspection",
-    "Inspection": "engine.inspection",
+    "InspectSettings": "inspection.results",
+    "Inspection": "inspection.results",
     "MAPS": "core.error_map",
     "MemorySink": "io.sink",
-    "OmeZarrSink": "io.zarr_sink",
+    "OmeZarrSink": "io.ome_zarr.writer",
     "SRModel": "models.model",
     "StructsrError": "errors",
-    "TiffSink": "io.tiff_sink",
+    "TiffSink": "io.tiff.writer",
     "TrainingSettings": "training.settings",
-    "UpscaleSettings": "engine.settings",
-    "error_maps": "engine.error_maps",
-    "field_pair": "training.field_pairs",
-    "fine_tune": "training.fine_tune",
-    "high_only_pair": "training.field_pairs",
-    "list_models": "engine.catalogue",
-    "load_model": "engine.catalogue",
+    "UpscaleSettings": "upscaling.settings",
+    "error_maps": "inspection.error_maps",
+    "field_pair": "pairs.register_pair",
+    "fine_tune": "finetuning.fine_tune",
+    "high_only_pair": "pairs.register_pair",
+    "list_models": "zoo.catalogue",
+    "load_model": "zoo.catalogue",
     "open_source": "io.source",
-    "plan": "engine.upscale",
+    "plan": "upscaling.upscale",
     "read_calibration": "models.calibration",
-    "read_recipe": "training.config",
+    "read_recipe": "training.recipe",
     "refine": "imaging.refinement",
     "result_of": "engine.events",
-    "train": "training.loop",
-    "upscale": "engine.upscale",
+    "train": "training.train",
+    "upscale": "upscaling.upscale",
 }
 
 __all__ = [

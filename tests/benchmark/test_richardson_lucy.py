@@ -7,7 +7,7 @@ from napari_structsr.benchmark.richardson_lucy import (
     interpolate_and_deconvolve,
 )
 from napari_structsr.benchmark.tracks import TRACKS
-from napari_structsr.imaging.windows import windowed
+from napari_structsr.imaging.filters import windowed
 
 BLUR = [0.05, 0.2, 0.5, 0.2, 0.05]
 

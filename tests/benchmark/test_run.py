@@ -19,7 +19,6 @@ from napari_structsr.benchmark.run import benchmark
 from napari_structsr.benchmark.settings import BenchmarkSettings
 from napari_structsr.benchmark.tracks import TRACKS, score, truth_of
 from napari_structsr.cli import app
-from napari_structsr.engine.catalogue import list_models
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
@@ -31,7 +30,8 @@ from napari_structsr.engine.events import (
     result_of,
 )
 from napari_structsr.errors import ModelError, SettingsError, SourceError
-from napari_structsr.io.collection import find_images
+from napari_structsr.io.image_folders import find_images
+from napari_structsr.zoo.catalogue import list_models
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark_docs.py"
 WEIGHTS = Path(structsr.__file__).parent / "models" / "weights"

@@ -41,7 +41,7 @@ class SkippedModule(pytest.Module):
 
 def pytest_pycollect_makemodule(module_path: Path, parent: Any) -> Any:
     """Skip every module here where no viewer can be opened."""
-    if OBSTACLE and module_path.parent == Path(__file__).parent:
+    if OBSTACLE and Path(__file__).parent in module_path.parents:
         return SkippedModule.from_parent(parent, path=module_path)
     return None
 
@@ -67,7 +67,7 @@ def dock(viewer: Any) -> Any:
     """Return the dock of the viewer, for the quickest model."""
     from scenes import choose
 
-    from napari_structsr.gui.upscale_dock import UpscaleDock
+    from napari_structsr.gui.upscale.dock import UpscaleDock
 
     dock = UpscaleDock(viewer)
     viewer.window.add_dock_widget(dock, name="Upscale")

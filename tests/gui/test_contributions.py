@@ -14,7 +14,7 @@ from npe2 import PluginManifest
 from scenes import beads, centroid
 
 import napari_structsr
-from napari_structsr.gui.jobs import Job
+from napari_structsr.gui.viewer.jobs import Job
 
 TIMEOUT = 60_000
 TURN = np.array([[1, 0, 0], [0, 0.8, -0.6], [0, 0.6, 0.8]])
@@ -142,7 +142,7 @@ def test_no_progress_bar_outlives_a_job_that_ends_while_it_is_made(
     """Napari lets Qt run while it makes a bar, and then the whole job may pass."""
     from napari.utils import progress
 
-    from napari_structsr.gui import runs
+    from napari_structsr.gui.upscale import run as runs
 
     class Slow(progress):
         def __init__(self, *args, **options):

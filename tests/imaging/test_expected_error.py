@@ -9,7 +9,6 @@ from scipy.ndimage import uniform_filter
 from skimage import data
 
 from napari_structsr.core.intensity import fit_intensity
-from napari_structsr.engine.catalogue import find_card, load_model
 from napari_structsr.imaging.expected_error import (
     EXPECTED_ERROR_RADIUS,
     FEATURES,
@@ -20,6 +19,7 @@ from napari_structsr.imaging.expected_error import (
 )
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.models.calibration import TrustCalibration
+from napari_structsr.zoo.catalogue import find_card, load_model
 
 MODELS = [(name, factor) for name in ("faithful", "sharp") for factor in (2, 4)]
 

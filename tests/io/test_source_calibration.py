@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from napari_structsr.io.calibration import converted, udunits
+from napari_structsr.io.units import converted, udunits
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_importing_the_readers_is_cheap_and_knows_no_napari():
         import napari_structsr.io.source
         heavy = {"zarr", "tifffile", "dask", "yaozarrs"} & sys.modules.keys()
         import napari_structsr.io.layer_source
-        import napari_structsr.io.tiff_files
-        import napari_structsr.io.zarr_source
+        import napari_structsr.io.tiff.series
+        import napari_structsr.io.ome_zarr.reader
         found = heavy | {"napari", "qtpy"} & sys.modules.keys()
         sys.exit(str(found) if found else 0)
     """

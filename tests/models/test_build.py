@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from napari_structsr.errors import ModelError
+from napari_structsr.models.baselines.padding import mirrored
 from napari_structsr.models.build import build_network, operations, parameters
-from napari_structsr.models.padding import mirrored
 
 SMALL = {
     "residual-generator": {"width": 4, "blocks": 1},

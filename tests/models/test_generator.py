@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_structsr.engine.catalogue import list_models, load_model
 from napari_structsr.models.generator import ResidualGenerator, interpolate
+from napari_structsr.zoo.catalogue import list_models, load_model
 
 SHIPPED = [(card.name, card.factor) for card in list_models()]
 

@@ -6,7 +6,7 @@ import skimage.io
 from skimage.color import rgb2gray
 from skimage.data import cell, immunohistochemistry
 
-from napari_structsr.training.config import Recipe
+from napari_structsr.training.recipe import Recipe
 
 TINY = {
     "name": "tiny",

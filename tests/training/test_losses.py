@@ -6,14 +6,14 @@ from torch.nn import functional as F
 
 from napari_structsr.imaging.forward import ForwardModel, smooth
 from napari_structsr.models.discriminator import PatchDiscriminator, PlainDiscriminator
-from napari_structsr.training.config import LossConfig
-from napari_structsr.training.content import GaborTexture
+from napari_structsr.training.feature_losses import GaborTexture
 from napari_structsr.training.losses import (
     adversarial_loss,
     discriminator_loss,
     generator_terms,
 )
-from napari_structsr.training.pairs import Pairs
+from napari_structsr.training.patch_sampler import Pairs
+from napari_structsr.training.recipe import LossConfig
 
 
 def logits(seed):

@@ -16,17 +16,17 @@ import numpy.typing as npt
 
 from napari_structsr.benchmark.tracks import TRACKS, Score, score
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
-from napari_structsr.engine.catalogue import load_model
-from napari_structsr.engine.error_maps import error_maps
 from napari_structsr.engine.events import result_of
-from napari_structsr.engine.inspection import InspectSettings
-from napari_structsr.engine.settings import UpscaleSettings
-from napari_structsr.engine.upscale import upscale
 from napari_structsr.errors import SettingsError
+from napari_structsr.inspection.error_maps import error_maps
+from napari_structsr.inspection.results import InspectSettings
 from napari_structsr.io.arrays import ArraySource
-from napari_structsr.io.image_writer import write_image
+from napari_structsr.io.ome_zarr.image_writer import write_image
+from napari_structsr.io.ome_zarr.writer import OmeZarrSink
 from napari_structsr.io.source import open_source
-from napari_structsr.io.zarr_sink import OmeZarrSink
+from napari_structsr.upscaling.settings import UpscaleSettings
+from napari_structsr.upscaling.upscale import upscale
+from napari_structsr.zoo.catalogue import load_model
 
 __all__ = ["draw_comparison", "run_demo", "tissue_stack"]
 

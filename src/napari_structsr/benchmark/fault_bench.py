@@ -12,14 +12,14 @@ from napari_structsr.benchmark.detection import badness, detect
 from napari_structsr.benchmark.fault_tables import FaultExample
 from napari_structsr.benchmark.faults import Planted, plant
 from napari_structsr.benchmark.tracks import Track
-from napari_structsr.engine.catalogue import load_model
-from napari_structsr.engine.error_maps import error_maps
 from napari_structsr.engine.events import result_of
-from napari_structsr.engine.inspection import InspectSettings
-from napari_structsr.engine.settings import UpscaleSettings
-from napari_structsr.engine.upscale import upscale
+from napari_structsr.inspection.error_maps import error_maps
+from napari_structsr.inspection.results import InspectSettings
 from napari_structsr.io.sink import MemorySink
 from napari_structsr.io.source import open_source
+from napari_structsr.upscaling.settings import UpscaleSettings
+from napari_structsr.upscaling.upscale import upscale
+from napari_structsr.zoo.catalogue import load_model
 
 __all__ = ["Bench", "Search"]
 

@@ -24,7 +24,6 @@ from napari_structsr.benchmark.figures import require_matplotlib
 from napari_structsr.benchmark.images import built_in_images
 from napari_structsr.benchmark.measures import busiest
 from napari_structsr.benchmark.tracks import TRACKS, Track, truth_of
-from napari_structsr.engine.catalogue import load_model
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
@@ -36,7 +35,8 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.engine.failures import guarded
 from napari_structsr.errors import SettingsError, SourceError
-from napari_structsr.io.collection import ImageFile, find_images
+from napari_structsr.io.image_folders import ImageFile, find_images
+from napari_structsr.zoo.catalogue import load_model
 
 __all__ = ["FaultSettings", "find_faults"]
 

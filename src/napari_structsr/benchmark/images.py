@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from napari_structsr.io.collection import ImageFile, Plane
+from napari_structsr.io.image_folders import ImageFile, Plane
 
 __all__ = ["built_in_images"]
 

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from napari_structsr.benchmark.tasks import LineTask, ObjectTask
 from napari_structsr.benchmark.tracks import Track
-from napari_structsr.imaging.similarity import micro_ssim, ms_ssim, ssim
 from napari_structsr.imaging.spectrum import compare_band, ring_correlation
+from napari_structsr.imaging.ssim import micro_ssim, ms_ssim, ssim
 from napari_structsr.imaging.structure import (
     Change,
     change_map,

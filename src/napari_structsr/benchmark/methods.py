@@ -12,16 +12,16 @@ import numpy.typing as npt
 from napari_structsr.benchmark.richardson_lucy import interpolate_and_deconvolve
 from napari_structsr.benchmark.settings import BenchmarkSettings
 from napari_structsr.benchmark.tracks import Track
-from napari_structsr.engine.catalogue import list_models, load_model
 from napari_structsr.engine.events import result_of
-from napari_structsr.engine.settings import UpscaleSettings
-from napari_structsr.engine.upscale import upscale
 from napari_structsr.errors import ModelError
 from napari_structsr.io.sink import MemorySink
 from napari_structsr.io.source import open_source
 from napari_structsr.models.build import operations, parameters
 from napari_structsr.models.card import ModelCard
 from napari_structsr.models.model import SRModel
+from napari_structsr.upscaling.settings import UpscaleSettings
+from napari_structsr.upscaling.upscale import upscale
+from napari_structsr.zoo.catalogue import list_models, load_model
 
 __all__ = ["Method", "default_methods", "load_methods"]
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from napari_structsr.benchmark.tracks import Track
-from napari_structsr.imaging.windows import windowed
+from napari_structsr.imaging.filters import windowed
 from napari_structsr.models.generator import interpolate
 
 __all__ = ["deconvolve", "interpolate_and_deconvolve"]

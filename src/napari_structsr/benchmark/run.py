@@ -28,7 +28,6 @@ from napari_structsr.benchmark.measures import Reference, busiest
 from napari_structsr.benchmark.methods import Method, default_methods, load_methods
 from napari_structsr.benchmark.settings import BenchmarkSettings
 from napari_structsr.benchmark.tracks import TRACKS, Track, truth_of
-from napari_structsr.engine.catalogue import load_model
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
@@ -40,7 +39,8 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.engine.failures import guarded
 from napari_structsr.errors import SettingsError, SourceError
-from napari_structsr.io.collection import ImageFile, find_images
+from napari_structsr.io.image_folders import ImageFile, find_images
+from napari_structsr.zoo.catalogue import load_model
 
 __all__ = ["BenchmarkPlan", "benchmark"]
 

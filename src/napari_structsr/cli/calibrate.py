@@ -41,14 +41,14 @@ def calibrate(
                 f"there are {len(source)} sources and {len(reference)} references; "
                 "give one --reference for each --source, in the same order"
             )
-        from napari_structsr.engine.catalogue import find_card, load_model
+        from napari_structsr.zoo.catalogue import find_card, load_model
 
         find_card(model, factor=factor, sharpness=sharpness)  # before anything slow
+        from napari_structsr.calibration.fit import calibrate as fit
+        from napari_structsr.calibration.image_pairs import read_pairs
+        from napari_structsr.calibration.samples import sample_pairs
         from napari_structsr.engine.device import choose_device
         from napari_structsr.io.source import open_source
-        from napari_structsr.training.calibration import calibrate as fit
-        from napari_structsr.training.calibration_samples import sample_pairs
-        from napari_structsr.training.calibration_sources import read_pairs
 
         network = load_model(model, factor=factor, sharpness=sharpness)
         chosen, warning = choose_device(device, "auto", network)

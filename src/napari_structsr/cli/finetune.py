@@ -15,8 +15,8 @@ from napari_structsr.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from napari_structsr.training.fine_tune_config import FineTuneConfig
-    from napari_structsr.training.verdict import Verdict
+    from napari_structsr.finetuning.config import FineTuneConfig
+    from napari_structsr.finetuning.verdict import Verdict
 
 __all__ = ["finetune"]
 
@@ -53,16 +53,16 @@ def finetune(
 ) -> None:
     """Fine-tune a model to pairs; stop it by Ctrl-C, go on with --resume."""
     with errors_in_words():
-        from napari_structsr.engine import user_models
-        from napari_structsr.engine.catalogue import load_model
         from napari_structsr.engine.events import Cancel
-        from napari_structsr.training.field_files import pairs_of
-        from napari_structsr.training.fine_tune import (
+        from napari_structsr.finetuning.config import read_fine_tuning
+        from napari_structsr.finetuning.fine_tune import (
             fine_tune,
             resume_fine_tuning,
             run_folder,
         )
-        from napari_structsr.training.fine_tune_config import read_fine_tuning
+        from napari_structsr.finetuning.load_pairs import pairs_of
+        from napari_structsr.zoo import user_models
+        from napari_structsr.zoo.catalogue import load_model
 
         chosen = _changed(
             read_fine_tuning(config),
@@ -96,7 +96,7 @@ def _changed(config: FineTuneConfig, **changes: Any) -> FineTuneConfig:
     from pydantic import ValidationError
 
     from napari_structsr.errors import SettingsError
-    from napari_structsr.training.fine_tune_config import FineTuneConfig
+    from napari_structsr.finetuning.config import FineTuneConfig
 
     given = {name: value for name, value in changes.items() if value is not None}
     if "minutes" in given:

@@ -43,7 +43,7 @@ def info(
 
 def models() -> None:
     """List the models that ship."""
-    from napari_structsr.engine.catalogue import list_models
+    from napari_structsr.zoo.catalogue import list_models
 
     table = Table("model", "factor", "description", "licence", "weights")
     for card in list_models():

@@ -20,7 +20,7 @@ from napari_structsr.errors import SettingsError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_structsr.engine.inspection import Inspection
+    from napari_structsr.inspection.results import Inspection
     from napari_structsr.io.source import Source
 
 __all__ = ["inspect"]
@@ -98,7 +98,7 @@ def inspect(
     made from. The same command continues an interrupted inspection.
     """
     with errors_in_words():
-        from napari_structsr.engine.inspection import InspectSettings
+        from napari_structsr.inspection.results import InspectSettings
 
         settings = settings_from_words(
             InspectSettings,
@@ -116,8 +116,8 @@ def inspect(
             precision=precision,
             tile=tile,
         )
-        from napari_structsr.engine.error_maps import error_maps
         from napari_structsr.engine.events import Cancel
+        from napari_structsr.inspection.error_maps import error_maps
         from napari_structsr.io.source import open_source
 
         opened = open_source(result, axes=axes)

@@ -44,9 +44,9 @@ def train(
     """Train a generator; stop it by Ctrl-C, go on with --resume."""
     with errors_in_words():
         from napari_structsr.engine.events import Cancel
-        from napari_structsr.training.config import read_recipe
-        from napari_structsr.training.loop import train as run
+        from napari_structsr.training.recipe import read_recipe
         from napari_structsr.training.settings import TrainingSettings
+        from napari_structsr.training.train import train as run
 
         chosen = read_recipe(
             recipe, start=start, megapixels=megapixels, batch=batch, seed=seed

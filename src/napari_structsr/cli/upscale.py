@@ -62,7 +62,7 @@ def upscale(
 ) -> None:
     """Upscale a stack of any size; the same command continues an interrupted run."""
     with errors_in_words():
-        from napari_structsr.engine.settings import UpscaleSettings
+        from napari_structsr.upscaling.settings import UpscaleSettings
 
         settings = settings_from_words(
             UpscaleSettings,
@@ -76,12 +76,12 @@ def upscale(
         )
         sink = _sink(output, overwrite=overwrite, ome_version=ome_version)
 
-        from napari_structsr.engine.catalogue import find_card, load_model
+        from napari_structsr.zoo.catalogue import find_card, load_model
 
         find_card(model, factor=factor, sharpness=sharpness)  # before anything slow
-        from napari_structsr.engine import upscale as engine
         from napari_structsr.engine.events import Cancel
         from napari_structsr.io.source import open_source
+        from napari_structsr.upscaling import upscale as engine
 
         source = open_source(
             image, axes=axes, level=level, channels=listed_channels(channels)
@@ -99,8 +99,8 @@ def upscale(
 
 def _sink(path: Path, *, overwrite: bool, ome_version: str) -> Sink:
     """Choose the format by the ending of the name."""
-    from napari_structsr.io.tiff_sink import TiffSink
-    from napari_structsr.io.zarr_sink import OmeZarrSink
+    from napari_structsr.io.ome_zarr.writer import OmeZarrSink
+    from napari_structsr.io.tiff.writer import TiffSink
 
     if path.suffix.lower() == ".zarr":
         if ome_version not in ("0.4", "0.5"):

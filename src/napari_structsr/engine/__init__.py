@@ -1,1 +1,1 @@
-"""Joins images, models and devices; every long job is a generator of events."""
+"""What every tiled job shares: events, device, failures, tiles, statistics."""

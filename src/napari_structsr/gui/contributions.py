@@ -8,13 +8,13 @@ from napari.layers import Image
 from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
 
-from napari_structsr.gui.jobs import Job
-from napari_structsr.gui.layers import why_not
-from napari_structsr.gui.preferences import preferred_choice
-from napari_structsr.gui.runs import upscale_layer
+from napari_structsr.gui.settings import preferred_choice
+from napari_structsr.gui.upscale.run import upscale_layer
+from napari_structsr.gui.viewer.jobs import Job
+from napari_structsr.gui.viewer.layers import why_not
 
 if TYPE_CHECKING:
-    from napari_structsr.gui.error_dock import ErrorDock
+    from napari_structsr.gui.inspect.dock import ErrorDock
 
 __all__ = [
     "compare_selected",

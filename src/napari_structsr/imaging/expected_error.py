@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_structsr.imaging.windows import in_slabs, windowed
+from napari_structsr.imaging.filters import in_slabs, windowed
 
 __all__ = [
     "EXPECTED_ERROR_RADIUS",

@@ -31,8 +31,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from napari_structsr.imaging.filters import mirrored
 from napari_structsr.imaging.spectrum import radial_frequency
-from napari_structsr.imaging.windows import mirrored
 
 __all__ = ["resolution_map", "resolution_radius"]
 

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from napari_structsr.imaging.windows import bell, in_slabs, mirrored, separable
+from napari_structsr.imaging.filters import bell, in_slabs, mirrored, separable
 
 __all__ = [
     "coherence_difference_map",

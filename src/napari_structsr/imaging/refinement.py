@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from napari_structsr.imaging.convex import StructureWeights, structure_terms
 from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.imaging.structure_loss import StructureWeights, structure_terms
 
 __all__ = ["Refined", "refine"]
 

@@ -12,8 +12,8 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from napari_structsr.imaging.filters import in_slabs, mirrored, separable
 from napari_structsr.imaging.gradients import forward_differences
-from napari_structsr.imaging.windows import in_slabs, mirrored, separable
 
 __all__ = [
     "GRADIENT_RADIUS",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from napari_structsr.core.axes import Axes, Channel, ImageSpec, check_plane
 from napari_structsr.core.intensity import check_dtype
 from napari_structsr.errors import SettingsError, SourceError
-from napari_structsr.io.calibration import axes_of, name_axes
+from napari_structsr.io.units import axes_of, name_axes
 
 __all__ = [
     "ArraySource",

@@ -11,14 +11,14 @@ from typing import Any
 from napari_structsr.core.axes import Channel
 from napari_structsr.errors import SourceError
 from napari_structsr.io.arrays import ArraySource, check_level, image_spec
-from napari_structsr.io.calibration import (
+from napari_structsr.io.tiff.metadata import lut_color
+from napari_structsr.io.units import (
     Step,
     axes_of,
     level_axes,
     name_axes,
     udunits,
 )
-from napari_structsr.io.tiff_metadata import lut_color
 
 __all__ = ["open_layer"]
 

@@ -137,7 +137,7 @@ def _opened(image: Any, *, axes: str | None, level: int, name: str | None) -> So
     if isinstance(image, (str, os.PathLike)):
         return _from_path(os.fspath(image), axes=axes, level=level, name=name)
     if type(image).__module__.partition(".")[0] == "zarr":
-        from napari_structsr.io.zarr_source import open_zarr
+        from napari_structsr.io.ome_zarr.reader import open_zarr
 
         return open_zarr(image, axes=axes, level=level, name=name)
     if all(hasattr(image, part) for part in ("scale", "translate", "name", "data")):
@@ -170,12 +170,12 @@ def _from_path(
     absolute = given.absolute()
     try:
         if absolute.is_dir():
-            from napari_structsr.io.zarr_source import open_zarr
+            from napari_structsr.io.ome_zarr.reader import open_zarr
 
             return open_zarr(absolute, axes=axes, level=level, name=name)
         if absolute.exists():
             _check_tiff(absolute)
-            from napari_structsr.io.tiff_source import TiffSource
+            from napari_structsr.io.tiff.reader import TiffSource
 
             return TiffSource(absolute, axes=axes, level=level, name=name)
     except OSError as error:
@@ -189,7 +189,7 @@ def _from_path(
     files = [file for file in Path(given.anchor).glob(pattern) if file.is_file()]
     if not files:
         raise SourceError(f"no file matches {absolute}; check the pattern")
-    from napari_structsr.io.tiff_files import TiffFiles
+    from napari_structsr.io.tiff.series import TiffFiles
 
     for file in files:
         _check_tiff(file)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from napari_structsr.errors import ModelError
+from napari_structsr.models.baselines.over_bicubic import OverBicubic
+from napari_structsr.models.baselines.rrdb import RRDBNet
+from napari_structsr.models.baselines.srresnet import SRResNet
+from napari_structsr.models.baselines.swinir import SwinIRNet
 from napari_structsr.models.generator import ResidualGenerator, interpolate
-from napari_structsr.models.over_bicubic import OverBicubic
-from napari_structsr.models.rrdb import RRDBNet
-from napari_structsr.models.srresnet import SRResNet
-from napari_structsr.models.swinir import SwinIRNet
 
 __all__ = ["activations", "build_network", "operations", "parameters"]
 

@@ -2,7 +2,7 @@
 
 A few hundred numbers that a card holds, or a file of their own that was made from the
 user's pairs. Reading them needs no torch. What the numbers mean is the affair of
-`imaging.expected_error`; how they are found, of `training.calibration`.
+`imaging.expected_error`; how they are found, of `calibration.fit`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class TrustCalibration(BaseModel):
     conditions
         How these were measured, in words.
     input_ranges
-        Range of each statistic of their measured images, `imaging.familiarity`.
+        Range of each statistic of their measured images, `imaging.out_of_distribution`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -85,7 +85,7 @@ class ModelCard(BaseModel):
         there is no other.
     radius
         Measured pixels that a tile reads around itself; None takes the exact
-        receptive field. Measured for deep networks, see `models.influence`.
+        receptive field. Measured for deep networks, see `models.receptive_field`.
     seam
         Largest difference that this radius leaves between tiles and the whole image,
         as a share of the range of the image; None for an exact radius.

@@ -1,1 +1,1 @@
-"""Training: recipes, pairs, losses, and a loop that can be read aloud."""
+"""Training from scratch: recipes, patches, losses, and the loop."""

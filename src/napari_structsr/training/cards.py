@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import PurePath
 
 from napari_structsr.models.card import DataSource, ModelCard
-from napari_structsr.training.config import LossConfig, Recipe
+from napari_structsr.training.recipe import LossConfig, Recipe
 
 __all__ = ["card_of"]
 

@@ -1,7 +1,7 @@
 """What a generator is trained on, and what its discriminator is trained on.
 
-The convex functional lives in `napari_structsr.imaging.convex`; here it is joined
-by what is outside of it: mean squares, content, and the adversarial term.
+The convex functional lives in `napari_structsr.imaging.structure_loss`; here it is
+joined by what is outside of it: mean squares, content, and the adversarial term.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_structsr.imaging.convex import StructureWeights, structure_terms
-from napari_structsr.training.config import LossConfig
-from napari_structsr.training.pairs import Pairs
+from napari_structsr.imaging.structure_loss import StructureWeights, structure_terms
+from napari_structsr.training.patch_sampler import Pairs
+from napari_structsr.training.recipe import LossConfig
 
 __all__ = ["adversarial_loss", "discriminator_loss", "generator_terms"]
 

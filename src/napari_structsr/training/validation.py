@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.imaging.similarity import ssim
 from napari_structsr.imaging.spectrum import compare_band
+from napari_structsr.imaging.ssim import ssim
 from napari_structsr.imaging.structure import gradient_error
 from napari_structsr.models.generator import interpolate
-from napari_structsr.training.config import Recipe
-from napari_structsr.training.pairs import Plane
+from napari_structsr.training.patch_sampler import Plane
+from napari_structsr.training.recipe import Recipe
 
 __all__ = ["Scores", "Validation"]
 

@@ -1,0 +1,1 @@
+"""How far results are usually off, fitted from pairs."""

@@ -1,0 +1,242 @@
+"""Pixels of pairs, by separated patches: what a calibration is fitted from.
+
+Every pair is normalised as in an upscaling, by the range of its own measured image. A
+patch is a square of measured pixels; the gap between two is wider than what the error
+of a pixel depends on, so that patches speak for themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from napari_structsr.core.intensity import Intensity, fit_intensity
+from napari_structsr.errors import TrainingError
+from napari_structsr.imaging.expected_error import TrustInputs, pixel_features
+from napari_structsr.imaging.noise import noise_variance
+from napari_structsr.imaging.out_of_distribution import input_statistics
+from napari_structsr.models.model import SRModel
+
+__all__ = ["GAP", "SIDE", "CalibrationPair", "Samples", "sample_pairs"]
+
+SIDE = 16
+"""Measured pixels along the side of a patch."""
+
+GAP = 8
+"""Measured pixels between two patches."""
+
+_PIXELS = 256  # of each patch that count
+
+Pixels = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CalibrationPair:
+    """A measured image and the truth on the finer grid, in one unit.
+
+    Parameters
+    ----------
+    measured
+        Shape (h, w), finite.
+    truth
+        Shape (factor h, factor w), finite.
+    source
+        Kind of image.
+    image
+        Name of the image; pairs of one name, such as several measurements of it, never
+        lie in both halves. None is an image of its own.
+    intensity
+        Range and noise of the whole image that `measured` was cut from; None measures
+        them on `measured`.
+    """
+
+    measured: npt.NDArray[np.generic]
+    truth: npt.NDArray[np.generic]
+    source: str = ""
+    image: str | None = None
+    intensity: Intensity | None = None
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Errors and features of pixels, by patch.
+
+    Parameters
+    ----------
+    features
+        Shape (patches, pixels, features).
+    errors
+        Absolute errors in units of the range of the measured image, shape (patches,
+        pixels).
+    image
+        Index of the image of each patch.
+    source
+        Kind of image of each patch.
+    statistics
+        Of each measured image, `imaging.out_of_distribution`.
+    """
+
+    features: Pixels
+    errors: Pixels
+    image: npt.NDArray[np.int64]
+    source: npt.NDArray[np.str_]
+    statistics: tuple[dict[str, float], ...]
+
+    def __len__(self) -> int:
+        return len(self.errors)
+
+    def part(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Samples:
+        """Keep some patches."""
+        return Samples(
+            self.features[chosen],
+            self.errors[chosen],
+            self.image[chosen],
+            self.source[chosen],
+            self.statistics,
+        )
+
+    def weights(self, units: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """Weigh patches so that the units of a source count alike.
+
+        A source weighs as the square root of its number of units, as in a training, so
+        that neither a large source nor one of a single image decides alone.
+
+        Parameters
+        ----------
+        units
+            Index of the unit of each patch, such as `image`.
+
+        Returns
+        -------
+        ndarray
+            Shape (patches,), of mean 1.
+        """
+        weights: npt.NDArray[np.float64] = np.empty(len(self))
+        for source in np.unique(self.source):
+            mine = self.source == source
+            _, number, patches = np.unique(
+                units[mine], return_inverse=True, return_counts=True
+            )
+            weights[mine] = 1 / (patches[number] * math.sqrt(len(patches)))
+        weights /= weights.mean()
+        return weights
+
+
+def sample_pairs(
+    pairs: Iterable[CalibrationPair],
+    model: SRModel,
+    *,
+    patches: int = 100,
+    run: Callable[[SRModel, Tensor], Tensor] | None = None,
+    seed: int = 0,
+) -> Samples:
+    """Upscale the measured images and collect errors and features of their patches.
+
+    Parameters
+    ----------
+    pairs
+        At least one; each is asked for once.
+    model
+        What upscales.
+    patches
+        Of each image at most, chosen at random.
+    run
+        Runs the model on a normalised image, such as `Device.run`; by default as it is.
+    seed
+        Of the choice of patches and pixels.
+
+    Raises
+    ------
+    TrainingError
+        If shapes do not fit, or an image holds NaN or one number only.
+    """
+    random = np.random.default_rng(seed)
+    found: list[tuple[Pixels, Pixels]] = []
+    sources: list[str] = []
+    images: list[int] = []
+    numbers: dict[tuple[str, str | int], int] = {}
+    statistics = []
+    for number, pair in enumerate(pairs):
+        measured, variance, truth = _normalised(pair, model.factor, number)
+        result = (run or _as_it_is)(model, measured).cpu()
+        features = pixel_features(TrustInputs(result, variance))[0].movedim(0, -1)
+        errors = (result[0, 0] - truth).abs()
+        statistics.append(
+            {
+                name: float(value)
+                for name, value in input_statistics(measured, variance).items()
+            }
+        )
+        found.append(
+            _patches(features.numpy(), errors.numpy(), model.factor, patches, random)
+        )
+        sources.append(pair.source)
+        key = (pair.source, number if pair.image is None else pair.image)
+        images.append(numbers.setdefault(key, len(numbers)))
+    if not found:
+        raise TrainingError("there are no pairs to calibrate from; give at least one")
+    counts = [len(errors) for _, errors in found]
+    return Samples(
+        np.concatenate([features for features, _ in found]),
+        np.concatenate([errors for _, errors in found]),
+        np.repeat(np.array(images), counts),
+        np.repeat(np.array(sources), counts),
+        tuple(statistics),
+    )
+
+
+def _as_it_is(model: SRModel, image: Tensor) -> Tensor:
+    """Run a model where it is."""
+    return model(image)
+
+
+def _normalised(
+    pair: CalibrationPair, factor: int, number: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return measured image, variance of its noise and truth, in units of the range."""
+    name = f"pair {number + 1}"
+    wanted = tuple(factor * size for size in pair.measured.shape)
+    if pair.measured.ndim != 2 or pair.truth.shape != wanted:
+        raise TrainingError(
+            f"{name} has measured pixels {pair.measured.shape} and true pixels "
+            f"{pair.truth.shape}; expected planes, the true one {factor} times as "
+            "large along both sides"
+        )
+    if not (np.isfinite(pair.measured).all() and np.isfinite(pair.truth).all()):
+        raise TrainingError(f"{name} holds NaN or infinity; cut these regions off")
+    intensity = pair.intensity or fit_intensity([pair.measured])
+    if intensity.constant:
+        raise TrainingError(f"{name} is constant; give an image with structure")
+    measured = torch.from_numpy(intensity.normalised(pair.measured))[None, None]
+    truth = torch.from_numpy(intensity.normalised(pair.truth))
+    return measured, noise_variance(measured, intensity), truth
+
+
+def _patches(
+    features: Pixels,
+    errors: Pixels,
+    factor: int,
+    most: int,
+    random: np.random.Generator,
+) -> tuple[Pixels, Pixels]:
+    """Cut separated patches, at most so many, and draw pixels of each."""
+    side, pitch = SIDE * factor, (SIDE + GAP) * factor
+    rows, columns = (range(0, size - side + 1, pitch) for size in errors.shape)
+    corners = [(top, left) for top in rows for left in columns]
+    chosen = random.permutation(len(corners))[:most]
+    pixels = min(_PIXELS, side**2)
+    kept_features = np.empty((len(chosen), pixels, features.shape[-1]), np.float32)
+    kept_errors = np.empty((len(chosen), pixels), np.float32)
+    for index, number in enumerate(chosen):
+        top, left = corners[number]
+        place = np.s_[top : top + side, left : left + side]
+        drawn = random.choice(side**2, pixels, replace=False)
+        kept_features[index] = features[place].reshape(side**2, -1)[drawn]
+        kept_errors[index] = errors[place].ravel()[drawn]
+    return kept_features, kept_errors

@@ -1,0 +1,247 @@
+"""Fine-tuning: teaching a model a microscope by a few pairs of its images.
+
+It owns the order of things: draw, step, score, keep the best, save, judge. Like every
+long job it is a generator of events. The parent is not changed; the result lies in the
+folder of the fine-tuning until `zoo.user_models.accept` takes it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from napari_structsr.engine.events import (
+    Cancel,
+    Cancelled,
+    Event,
+    Finished,
+    Noted,
+    Progressed,
+    Started,
+    Warned,
+)
+from napari_structsr.engine.failures import guarded
+from napari_structsr.errors import ModelError, TrainingError
+from napari_structsr.finetuning.cards import tuned_card
+from napari_structsr.finetuning.config import FineTuneConfig, read_fine_tuning
+from napari_structsr.finetuning.events import (
+    Pause,
+    Previewed,
+    Scored,
+    TuningPlan,
+)
+from napari_structsr.finetuning.session import TuningSession
+from napari_structsr.finetuning.split import Split, check_split, split_pairs
+from napari_structsr.finetuning.split_file import split_of
+from napari_structsr.finetuning.store import read_pairs
+from napari_structsr.finetuning.tuned_calibration import tuned_calibration
+from napari_structsr.finetuning.verdict import Verdict, judge
+from napari_structsr.io.weights import write_bundle
+from napari_structsr.models.model import SRModel
+from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.zoo.catalogue import load_model
+from napari_structsr.zoo.user_models import check_name, runs_folder
+
+__all__ = [
+    "Pause",
+    "Previewed",
+    "Scored",
+    "TuningPlan",
+    "fine_tune",
+    "resume_fine_tuning",
+    "run_folder",
+]
+
+_LOOK = 10  # steps between looks at the loss
+_TRAINABLE = ("residual-generator", "srresnet", "rrdb", "swinir")
+
+
+def fine_tune(
+    config: FineTuneConfig,
+    pairs: Sequence[FieldPair],
+    model: SRModel,
+    cancel: Cancel | None = None,
+    *,
+    split: Split | None = None,
+    pause: Pause | None = None,
+    resume: bool = False,
+) -> Iterator[Event]:
+    """Adapt a model to pairs of measured and true images.
+
+    Parameters
+    ----------
+    config
+        What is asked for.
+    pairs
+        Measured and true images on matched grids, all of the factor of the model.
+    model
+        The parent; it is not changed.
+    cancel
+        Looked at before each step; what was reached is saved.
+    split
+        Which regions teach and which judge; by default as `config` says.
+    pause
+        Looked at before each step; the clock stands still meanwhile.
+    resume
+        Go on with the fine-tuning in the folder.
+
+    Yields
+    ------
+    Event
+        `Started` first, then `Progressed`, `Scored`, `Previewed`, `Noted` and
+        `Warned`, and one of `Finished` (with the path of the model and the `Verdict`
+        as its record), `Cancelled` or `Failed` last.
+    """
+    cancel = cancel if cancel is not None else Cancel()
+    pause = pause if pause is not None else Pause()
+    events = _run(config, pairs, model, cancel, split, pause, resume)
+    yield from guarded(events, f"fine-tuning {config.name}")
+
+
+def resume_fine_tuning(
+    folder: Path, cancel: Cancel | None = None, *, pause: Pause | None = None
+) -> Iterator[Event]:
+    """Go on with a fine-tuning from its folder alone; events as of `fine_tune`."""
+
+    def events() -> Iterator[Event]:
+        config = read_fine_tuning(folder / "config.json")
+        config = config.model_copy(update={"out": str(folder)})
+        pairs, split = read_pairs(folder / "pairs.safetensors")
+        model = load_model(config.parent, factor=config.factor)
+        yield from fine_tune(
+            config, pairs, model, cancel, split=split, pause=pause, resume=True
+        )
+
+    yield from guarded(events(), f"fine-tuning in {folder}")
+
+
+def run_folder(config: FineTuneConfig) -> Path:
+    """Return the folder of a fine-tuning."""
+    if config.out is not None:
+        return Path(config.out)
+    return runs_folder() / f"{config.name}-x{config.factor}"
+
+
+def _run(
+    config: FineTuneConfig,
+    pairs: Sequence[FieldPair],
+    model: SRModel,
+    cancel: Cancel,
+    split: Split | None,
+    pause: Pause,
+    resume: bool,
+) -> Iterator[Event]:
+    """Fine-tune; errors are raised."""
+    _check(config, pairs, model)
+    folder = run_folder(config)
+    if not resume:
+        _check_folder(folder)
+    if split is None:
+        guard = model.radius if config.guard is None else config.guard
+        split = split_of(config, pairs, guard=guard) or split_pairs(
+            pairs, guard=guard, share=config.validation
+        )
+    if faults := check_split(pairs, split):
+        raise TrainingError("; ".join(faults))
+    session = TuningSession(config, pairs, split, model, folder=folder)
+    if resume:
+        session.go_on()
+        session.note("begun")
+    else:
+        session.begin()
+    yield Started(session.counted[1], session.plan())
+    if session.warning:
+        yield Warned(session.warning)
+    if not resume:
+        yield from session.score()
+        session.save()
+
+    while session.progress < 1 and not session.tired and not cancel:
+        if pause:
+            session.save()
+            yield Noted(f"holding on at step {session.step}; what was reached is saved")
+            pause.wait(cancel)
+            continue
+        if said := session.make_step():
+            yield Warned(said)
+        if session.step % _LOOK == 0:
+            yield Progressed(*session.counted, f"training, loss {session.look():.3g}")
+        if session.due:
+            session.look()
+            yield from session.score()
+            session.save()
+
+    if cancel:
+        session.save()
+        session.note("stopped")
+        yield Cancelled(session.step)
+        return
+    if session.tired and session.progress < 1:
+        yield Noted(f"ended at step {session.step}: scores have ceased to rise")
+    if not session.best.weights:
+        yield from session.score()
+        session.save()
+    verdict, note = _finish(session)
+    yield Noted(note)
+    yield Finished(session.bundle, verdict)
+
+
+def _check(config: FineTuneConfig, pairs: Sequence[FieldPair], model: SRModel) -> None:
+    """Refuse what cannot work."""
+    card = model.card
+    if card.architecture not in _TRAINABLE:
+        raise ModelError(
+            f"{card.name} is of the kind {card.architecture}, which cannot be "
+            "fine-tuned; choose a network of this program, such as faithful"
+        )
+    if not pairs:
+        raise TrainingError("there are no pairs to learn from; add at least one")
+    factors = {config.factor, card.factor, *(pair.factor for pair in pairs)}
+    if len(factors) > 1:
+        raise TrainingError(
+            f"the factors differ: {config.factor} is asked for, {card.name} has "
+            f"{card.factor}, and the pairs have "
+            f"{', '.join(str(pair.factor) for pair in pairs)}; choose a model and "
+            "pairs of one factor"
+        )
+    check_name(config.name, config.factor, replace=True)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that holds anything: it is removed with the fine-tuning."""
+    if (folder / "checkpoint.safetensors").exists():
+        raise TrainingError(
+            f"{folder} holds a fine-tuning already; go on with it, remove it, or "
+            "choose another name or folder"
+        )
+    if not (folder / "run.json").exists() and any(folder.glob("*")):
+        raise TrainingError(
+            f"{folder} holds other files; choose a folder that is empty or not there"
+        )
+
+
+def _finish(session: TuningSession) -> tuple[Verdict, str]:
+    """Judge the best weights and write them down; say what became of the trust map."""
+    network = session.guard.network
+    network.load_state_dict(session.best.weights)
+    network.half().float()  # what is judged is what the file holds
+    validation = session.validation
+    scores = {
+        "bicubic": validation.bicubic,
+        "parent": validation.parent,
+        "adapted": validation.score(network),
+    }
+    drift = session.guard.drift(network)
+    verdict = judge(scores, belonging=validation.belonging, drift=drift)
+    card = tuned_card(session, verdict)
+    weights = {name: value.cpu() for name, value in network.state_dict().items()}
+    calibration, note = tuned_calibration(
+        SRModel(card, weights),
+        session.pairs,
+        session.split,
+        parent=session.parent.card.calibration,
+    )
+    card = card.model_copy(update={"calibration": calibration})
+    write_bundle(session.bundle, card.model_dump(exclude={"sha256"}), weights)
+    session.note("finished", recommended=verdict.recommended, sentence=verdict.sentence)
+    return verdict, note

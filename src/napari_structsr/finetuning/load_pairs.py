@@ -1,0 +1,79 @@
+"""The pairs that the file of a fine-tuning names, made from the images it names."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from napari_structsr.errors import TrainingError
+from napari_structsr.finetuning.config import FineTuneConfig
+from napari_structsr.io.source import Source, open_source
+from napari_structsr.pairs.checks import twin_of
+from napari_structsr.pairs.duplicate_fields import with_overlap_note
+from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.register_pair import field_pair
+from napari_structsr.pairs.simulate import high_only_pair
+
+__all__ = ["pairs_of"]
+
+
+def pairs_of(config: FineTuneConfig) -> list[FieldPair]:
+    """Make the pairs of a file.
+
+    Parameters
+    ----------
+    config
+        With absolute paths, as `read_fine_tuning` gives it.
+
+    Raises
+    ------
+    TrainingError
+        If it names no pairs, one of them twice, or two images are no pair to learn
+        from.
+    SourceError
+        If an image cannot be read.
+    """
+    if not config.pairs:
+        raise TrainingError(
+            "the file names no pairs; add at least one, with the path of its true "
+            "image as high"
+        )
+    opened = cache(_opened)
+    about = config.microscope
+    pairs: list[FieldPair] = []
+    for number, files in enumerate(config.pairs):
+        name = f"{number + 1}: {Path(files.low or files.high).name}"
+        if files.low is not None:
+            pair = field_pair(
+                opened(files.low),
+                opened(files.high),
+                factor=config.factor,
+                region=files.region,
+                plane=files.plane,
+                name=name,
+            )
+        else:
+            pair = high_only_pair(
+                opened(files.high),
+                factor=config.factor,
+                region=files.region,
+                plane=files.plane,
+                psf_sigma=about.psf_sigma,
+                sample=opened(about.sample) if about.sample else None,
+                photons=about.photons,
+                read_noise=about.read_noise,
+                seed=config.seed + number,
+                name=name,
+            )
+        if (twin := twin_of(pair, pairs)) is not None:
+            raise TrainingError(
+                f"pair {name} holds the same pixels as {twin}; leave one of them out "
+                "of the file"
+            )
+        pairs.append(with_overlap_note(pair, pairs))
+    return pairs
+
+
+def _opened(path: str) -> Source:
+    """Open an image."""
+    return open_source(path)

@@ -1,0 +1,160 @@
+"""Where regions of pairs lie to each other, in the world.
+
+Two regions are near if they show the same image nearby, whether by the measured or by
+the true one, and whatever pair they belong to.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_structsr.pairs.image_pair import FieldPair
+
+__all__ = ["Block", "clusters", "gap", "inside", "rectangle", "slack", "whole_of"]
+
+Pixels = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A rectangle of one pair.
+
+    Parameters
+    ----------
+    pair
+        Index of the pair.
+    rows, columns
+        First and last + 1 measured pixel of the pair.
+    """
+
+    pair: int
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in measured pixels."""
+        return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
+
+    def measured(self, pair: FieldPair) -> Pixels:
+        """Cut the measured pixels out of its pair, a view."""
+        return pair.measured[slice(*self.rows), slice(*self.columns)]
+
+    def truth(self, pair: FieldPair) -> Pixels:
+        """Cut the true pixels out of its pair, a view."""
+        rows, columns = (
+            slice(pair.factor * first, pair.factor * last)
+            for first, last in (self.rows, self.columns)
+        )
+        return pair.truth[rows, columns]
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """A rectangle of the world: (top, left), (bottom, right)."""
+
+    first: tuple[float, float]
+    last: tuple[float, float]
+
+    def gap(self, other: Rectangle) -> tuple[float, float]:
+        """Return the room between two along y and x, negative where they overlap."""
+        y, x = (
+            max(
+                self.first[axis] - other.last[axis], other.first[axis] - self.last[axis]
+            )
+            for axis in (0, 1)
+        )
+        return y, x
+
+
+def rectangle(pair: FieldPair, block: Block, side: int) -> Rectangle:
+    """Return where a block was measured (side 0), or where its truth was (side 1)."""
+    where, moved = pair.where, pair.registration
+    edges = []
+    for axis, span in enumerate((block.rows, block.columns)):
+        at = np.array(span, np.float64)
+        if side:  # undo the registration, which is about the middle of the pair
+            middle = pair.measured.shape[axis] / 2
+            shift = moved.shift[axis] / pair.factor
+            at = (at - middle - shift) / moved.scale + middle
+        edges.append(sorted(where.origin[axis] + where.pixel[axis] * at))
+    (top, bottom), (left, right) = edges
+    return Rectangle((top, left), (bottom, right))
+
+
+def gap(pairs: Sequence[FieldPair], one: Block, other: Block) -> float:
+    """Return the measured pixels between two blocks; infinite for other images."""
+    first, second = pairs[one.pair], pairs[other.pair]
+    if one.pair == other.pair:
+        spans = (one.rows, other.rows), (one.columns, other.columns)
+        return float(max(max(a[0] - b[1], b[0] - a[1]) for a, b in spans))
+    least = np.inf
+    keys = first.where.sources, second.where.sources
+    for side, another in itertools.product((0, 1), repeat=2):
+        if keys[0][side] != keys[1][another]:
+            continue
+        room = rectangle(first, one, side).gap(rectangle(second, other, another))
+        sizes = [
+            max(abs(pair.where.pixel[axis]) for pair in (first, second))
+            for axis in (0, 1)
+        ]
+        least = min(least, max(by / size for by, size in zip(room, sizes, strict=True)))
+    return float(least)
+
+
+def whole_of(pairs: Sequence[FieldPair], index: int) -> Block:
+    """Return the block that is a whole pair."""
+    height, width = pairs[index].measured.shape
+    return Block(index, (0, height), (0, width))
+
+
+def clusters(pairs: Sequence[FieldPair], guard: int) -> list[list[int]]:
+    """Group pairs that lie nearer to each other than the guard, by any way round."""
+    groups: list[list[int]] = []
+    for index in range(len(pairs)):
+        here = whole_of(pairs, index)
+        near = [
+            group
+            for group in groups
+            if any(gap(pairs, here, whole_of(pairs, n)) < guard for n in group)
+        ]
+        joined = [index]
+        for group in near:
+            groups.remove(group)
+            joined += group
+        groups.append(sorted(joined))
+    return sorted(groups)
+
+
+def slack(
+    pairs: Sequence[FieldPair], whole: Sequence[Block], axis: int, guard: int
+) -> float:
+    """Return by how much more two grids of a cluster must be apart, in pixels."""
+    if len(whole) == 1:
+        return 0.0
+    moved = stretched = 0.0
+    for block in whole:
+        pair = pairs[block.pair]
+        measured, true = (rectangle(pair, block, side) for side in (0, 1))
+        for edges in ("first", "last"):
+            off = getattr(true, edges)[axis] - getattr(measured, edges)[axis]
+            moved = max(moved, abs(off / pair.where.pixel[axis]))
+        stretched = max(stretched, pair.registration.scale - 1)
+    return 1 + 2 * moved + 2 * stretched * guard
+
+
+def inside(pairs: Sequence[FieldPair], block: Block) -> bool:
+    """Tell whether a block lies in its pair and holds pixels."""
+    if not 0 <= block.pair < len(pairs):
+        return False
+    sizes = pairs[block.pair].measured.shape
+    spans = (block.rows, block.columns)
+    return all(
+        0 <= first < last <= size
+        for (first, last), size in zip(spans, sizes, strict=True)
+    )

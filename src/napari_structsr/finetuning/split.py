@@ -1,0 +1,291 @@
+"""Which regions of the user's pairs teach, and which judge.
+
+They are apart in space by a guard band as wide as the receptive field, so that no
+pixel that is judged was ever seen, not even at the border of a training crop::
+
+    a pair      |  teaches            |  guard  |  judges  |
+
+What counts is the place in the world, not the pair: regions that were drawn over each
+other are cut along one line. Planes of one stack show nearly the same, and are cut
+alike. So are fields of different images that show the same structures.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_structsr.errors import TrainingError
+from napari_structsr.finetuning.regions import (
+    Block,
+    clusters,
+    gap,
+    inside,
+    rectangle,
+    slack,
+    whole_of,
+)
+from napari_structsr.pairs.duplicate_fields import in_one_world
+from napari_structsr.pairs.image_pair import FieldPair
+
+__all__ = ["Block", "Split", "check_split", "split_pairs"]
+
+_SMALLEST = 16  # measured pixels along a side of what teaches or judges
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Split:
+    """What teaches and what judges.
+
+    Parameters
+    ----------
+    training, validation
+        Blocks of the pairs.
+    guard
+        Measured pixels between the two.
+    """
+
+    training: tuple[Block, ...]
+    validation: tuple[Block, ...]
+    guard: int
+
+
+def split_pairs(
+    pairs: Sequence[FieldPair],
+    *,
+    guard: int,
+    share: float = 0.25,
+    smallest: int = _SMALLEST,
+) -> Split:
+    """Choose regions that judge, the same ones every time.
+
+    Where there are enough regions apart from each other, whole ones judge; otherwise a
+    strip is cut off each, on the side whose content is most like the rest.
+
+    Parameters
+    ----------
+    pairs
+        What the user gave.
+    guard
+        Measured pixels between what teaches and what judges: at least the receptive
+        field of the model.
+    share
+        Share of the pixels that judge, of those that do one or the other.
+    smallest
+        Least side of a block, in measured pixels.
+
+    Raises
+    ------
+    TrainingError
+        If there are no pairs, they are too small to be split, or the share leaves
+        nothing to learn from.
+    """
+    if not pairs:
+        raise TrainingError("there are no pairs to learn from; add one first")
+    if not 0 < share < 1:
+        raise TrainingError(
+            f"a share of {share:g} of the pixels shall judge, which leaves nothing to "
+            "learn from, or nothing to judge by; choose one between 0 and 1, for "
+            "example 0.25"
+        )
+    pairs = in_one_world(pairs)
+    groups = clusters(pairs, guard)
+    if len(groups) * share >= 1:
+        return _whole(pairs, groups, guard, share)
+    cuts = [_cut(pairs, cluster, guard, share, smallest) for cluster in groups]
+    if not any(cuts) and len(groups) > 1:
+        return _whole(pairs, groups, guard, share)
+    if not any(cuts):
+        height, width = max(
+            (pair.measured.shape for pair in pairs), key=lambda shape: max(shape)
+        )
+        least = guard + 3 * smallest
+        raise TrainingError(
+            f"the largest region has {height} x {width} measured pixels, too few to "
+            f"learn from one part and judge by another {guard} pixels away; draw one "
+            f"at least {least} pixels long, or a second one elsewhere"
+        )
+    training = [
+        block
+        for cluster, cut in zip(groups, cuts, strict=True)
+        for block in (cut[0] if cut else _blocks(pairs, cluster))
+    ]
+    validation = [block for cut in cuts if cut for block in cut[1]]
+    return Split(tuple(training), tuple(validation), guard)
+
+
+def check_split(pairs: Sequence[FieldPair], split: Split) -> tuple[str, ...]:
+    """Say what is wrong with a split that was edited.
+
+    Returns
+    -------
+    tuple of str
+        Sentences with what to do; none if nothing leaks and both parts hold pixels.
+    """
+    found = []
+    if not split.training:
+        found.append(
+            "every region judges and none is left to learn from; let at least one teach"
+        )
+    if not split.validation:
+        found.append(
+            "no region judges, so that nothing would say whether the model is better; "
+            "let at least one judge"
+        )
+    for block in (*split.training, *split.validation):
+        if not inside(pairs, block):
+            return (
+                *found,
+                f"rows {_span(block.rows)} and columns {_span(block.columns)} reach "
+                f"beyond pair {block.pair + 1}; move the rectangle onto it",
+            )
+    pairs = in_one_world(pairs)
+    for one, other in itertools.product(split.training, split.validation):
+        room = gap(pairs, one, other)
+        if room < split.guard - _ROUNDING:
+            names = pairs[one.pair].name, pairs[other.pair].name
+            near = "overlap" if room < 0 else f"are {room:.3g} measured pixels apart"
+            found.append(
+                f"what teaches in {names[0]} (rows {_span(one.rows)}, columns "
+                f"{_span(one.columns)}) and what judges in {names[1]} (rows "
+                f"{_span(other.rows)}, columns {_span(other.columns)}) {near}; move "
+                f"them at least {split.guard} pixels apart"
+            )
+    return tuple(found)
+
+
+def _blocks(pairs: Sequence[FieldPair], cluster: Sequence[int]) -> list[Block]:
+    """Return whole pairs."""
+    return [whole_of(pairs, index) for index in cluster]
+
+
+def _detail(pair: FieldPair, block: Block) -> float:
+    """Return the mean slope of the truth in a block."""
+    pixels = block.truth(pair).astype(np.float64)
+    slopes = [np.abs(np.diff(pixels, axis=axis)).mean() for axis in (0, 1)]
+    return float(sum(slopes))
+
+
+def _area(blocks: Sequence[Block]) -> int:
+    """Count measured pixels."""
+    return sum(block.shape[0] * block.shape[1] for block in blocks)
+
+
+def _mean_detail(pairs: Sequence[FieldPair], blocks: Sequence[Block]) -> float:
+    """Return the detail of blocks, each weighing by its area."""
+    areas = [_area([block]) for block in blocks]
+    details = [_detail(pairs[block.pair], block) for block in blocks]
+    return float(np.average(details, weights=areas))
+
+
+def _whole(
+    pairs: Sequence[FieldPair],
+    groups: Sequence[Sequence[int]],
+    guard: int,
+    share: float,
+) -> Split:
+    """Let whole clusters judge, those first whose detail is most like the mean."""
+    parts = [_blocks(pairs, cluster) for cluster in groups]
+    areas = [_area(part) for part in parts]
+    mean = _mean_detail(pairs, [block for part in parts for block in part])
+    off = [abs(_mean_detail(pairs, part) - mean) for part in parts]
+    wanted = share * sum(areas)
+    judges: list[int] = []
+    for index in sorted(range(len(parts)), key=lambda n: (off[n], n)):
+        taken = sum(areas[n] for n in judges)
+        if len(judges) == len(parts) - 1:
+            break
+        if not judges or taken + areas[index] / 2 <= wanted:
+            judges.append(index)
+    chosen = set(judges)
+    training = [b for n, part in enumerate(parts) if n not in chosen for b in part]
+    validation = [b for n, part in enumerate(parts) if n in chosen for b in part]
+    return Split(tuple(training), tuple(validation), guard)
+
+
+def _cut(
+    pairs: Sequence[FieldPair],
+    cluster: Sequence[int],
+    guard: int,
+    share: float,
+    smallest: int,
+) -> tuple[list[Block], list[Block]] | None:
+    """Cut a cluster in two; None if it is too small for both parts."""
+    whole = _blocks(pairs, cluster)
+    mean = _mean_detail(pairs, whole)
+    best: tuple[float, tuple[list[Block], list[Block]]] | None = None
+    for axis, last in itertools.product((0, 1), (False, True)):
+        options = list(_cuts(pairs, whole, axis, last, guard, smallest))
+        if not options:
+            continue
+
+        def miss(parts: tuple[list[Block], list[Block]]) -> float:
+            """Return how far the share of what judges is off."""
+            areas = [_area(part) for part in parts]
+            return abs(areas[1] / sum(areas) - share)
+
+        option = min(options, key=miss)
+        unlike = abs(_mean_detail(pairs, option[1]) / max(mean, 1e-12) - 1)
+        lost = 1 - sum(_area(part) for part in option) / _area(whole)
+        cost = miss(option) + lost + min(unlike, 1.0)
+        if best is None or cost < best[0] - _ROUNDING:
+            best = cost, option
+    return best[1] if best else None
+
+
+def _cuts(
+    pairs: Sequence[FieldPair],
+    whole: Sequence[Block],
+    axis: int,
+    last: bool,
+    guard: int,
+    smallest: int,
+) -> Iterator[tuple[list[Block], list[Block]]]:
+    """Yield cuts along one axis, what judges lying at its end or at its start."""
+    edges = [rectangle(pairs[block.pair], block, 0) for block in whole]
+    size = max(abs(pairs[block.pair].where.pixel[axis]) for block in whole)
+    low = min(edge.first[axis] for edge in edges)
+    high = max(edge.last[axis] for edge in edges)
+    band = (guard + slack(pairs, whole, axis, guard)) * size
+    count = int((high - low - band) / size + _ROUNDING)
+    for step in range(1, count):
+        line = high - step * size if last else low + step * size
+        near, far = (line - band, line) if last else (line, line + band)
+        below = [_part(pairs, block, axis, low, near, smallest) for block in whole]
+        above = [_part(pairs, block, axis, far, high, smallest) for block in whole]
+        parts = (below, above) if last else (above, below)
+        teaches, judges = ([b for b in part if b] for part in parts)
+        if teaches and judges:
+            yield teaches, judges
+
+
+def _part(
+    pairs: Sequence[FieldPair],
+    block: Block,
+    axis: int,
+    low: float,
+    high: float,
+    smallest: int,
+) -> Block | None:
+    """Return the whole pixels of a block between two lines of the world, if enough."""
+    where = pairs[block.pair].where
+    ends = sorted(
+        (edge - where.origin[axis]) / where.pixel[axis] for edge in (low, high)
+    )
+    first, last = block.rows if axis == 0 else block.columns
+    start = max(first, int(np.ceil(ends[0] - _ROUNDING)))
+    stop = min(last, int(np.floor(ends[1] + _ROUNDING)))
+    if stop - start < smallest or min(block.shape) < smallest:
+        return None
+    span = start, stop
+    rows, columns = (span, block.columns) if axis == 0 else (block.rows, span)
+    return Block(block.pair, rows, columns)
+
+
+def _span(edges: tuple[int, int]) -> str:
+    """Say a range of pixels."""
+    return f"{edges[0]} to {edges[1]}"

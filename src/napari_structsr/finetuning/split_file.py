@@ -1,0 +1,138 @@
+"""A split as the file of a fine-tuning holds it: rectangles in pixels of its images.
+
+Blocks count the measured pixels of a pair, which registration has cropped; rectangles
+count the pixels of the image that the file names, so that a person can read them::
+
+    image   0 |--|--|--|--|--|--|--|--|      rows 3 to 7 teach
+    pair            0 |--|--|--|--|          rows 1 to 5 of a pair from row 2 on
+
+Where the image is the true one alone, a measured pixel is ``factor`` of its pixels
+wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari_structsr.errors import TrainingError
+from napari_structsr.finetuning.config import (
+    FineTuneConfig,
+    PairFiles,
+    Rectangle,
+)
+from napari_structsr.finetuning.regions import Block
+from napari_structsr.finetuning.split import Split
+from napari_structsr.pairs.image_pair import FieldPair
+
+__all__ = ["split_of", "with_split"]
+
+
+def with_split(
+    files: Sequence[PairFiles], pairs: Sequence[FieldPair], split: Split
+) -> tuple[PairFiles, ...]:
+    """Return entries of a file that hold a split.
+
+    Parameters
+    ----------
+    files, pairs
+        The same pairs in one order, as the blocks count them.
+    split
+        What teaches and what judges.
+    """
+    roles = (("teaches", split.training), ("judges", split.validation))
+    written = []
+    for number, (entry, pair) in enumerate(zip(files, pairs, strict=True)):
+        update = {
+            role: tuple(
+                _rectangle(block, pair, _step(entry, pair))
+                for block in blocks
+                if block.pair == number
+            )
+            for role, blocks in roles
+        }
+        written.append(entry.model_copy(update=update))
+    return tuple(written)
+
+
+def split_of(
+    config: FineTuneConfig, pairs: Sequence[FieldPair], *, guard: int
+) -> Split | None:
+    """Return the split that a file holds; whether it leaks is said by `check_split`.
+
+    Parameters
+    ----------
+    config
+        As it was read.
+    pairs
+        Its pairs, in its order.
+    guard
+        Measured pixels between what teaches and what judges.
+
+    Returns
+    -------
+    Split or None
+        None if the file leaves the choice to the program.
+
+    Raises
+    ------
+    TrainingError
+        If a rectangle holds no whole pixel of its pair.
+    """
+    if not any(files.teaches or files.judges for files in config.pairs):
+        return None
+    if len(pairs) != len(config.pairs):
+        raise TrainingError(
+            f"the file splits {len(config.pairs)} pairs, and {len(pairs)} are given; "
+            "give the pairs that it names, or a split of your own"
+        )
+    blocks: dict[str, list[Block]] = {"teaches": [], "judges": []}
+    for number, (files, pair) in enumerate(zip(config.pairs, pairs, strict=True)):
+        for role, found in blocks.items():
+            for rectangle in getattr(files, role):
+                found.append(_block(rectangle, number, pair, _step(files, pair)))
+    return Split(tuple(blocks["teaches"]), tuple(blocks["judges"]), guard)
+
+
+def _step(files: PairFiles, pair: FieldPair) -> int:
+    """Return the pixels of the image along the side of a measured one."""
+    return pair.factor if files.low is None else 1
+
+
+def _rectangle(block: Block, pair: FieldPair, step: int) -> Rectangle:
+    """Count from the first pixel of the image."""
+    rows, columns = (
+        (step * (first + start), step * (last + start))
+        for (first, last), (start, _) in zip(
+            (block.rows, block.columns),
+            (pair.where.rows, pair.where.columns),
+            strict=True,
+        )
+    )
+    return Rectangle(rows=rows, columns=columns)
+
+
+def _block(rectangle: Rectangle, number: int, pair: FieldPair, step: int) -> Block:
+    """Return the whole measured pixels of a rectangle that the pair holds."""
+    spans = []
+    for (first, last), (start, stop) in zip(
+        (rectangle.rows, rectangle.columns),
+        (pair.where.rows, pair.where.columns),
+        strict=True,
+    ):
+        inside = max(-(-first // step), start), min(last // step, stop)
+        spans.append((inside[0] - start, inside[1] - start))
+    if any(first >= last for first, last in spans):
+        covers = [
+            f"{name} {step * edges[0]} to {step * edges[1]}"
+            for name, edges in (
+                ("rows", pair.where.rows),
+                ("columns", pair.where.columns),
+            )
+        ]
+        raise TrainingError(
+            f"the rectangle with rows {rectangle.rows[0]} to {rectangle.rows[1]} and "
+            f"columns {rectangle.columns[0]} to {rectangle.columns[1]} holds no pixel "
+            f"of pair {pair.name}, which covers {' and '.join(covers)}; correct it in "
+            "the file, or leave all of them out to have them chosen"
+        )
+    return Block(number, spans[0], spans[1])

@@ -1,0 +1,99 @@
+"""The pairs of a fine-tuning on disk, so that it goes on without the images.
+
+One safetensors file holds the pixels, its metadata all else as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import safetensors.numpy
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+
+from napari_structsr.errors import TrainingError
+from napari_structsr.finetuning.split import Split
+from napari_structsr.imaging.registration.register import Registration
+from napari_structsr.pairs.image_pair import FieldPair, Place
+
+__all__ = ["read_pairs", "write_pairs"]
+
+_PIXELS = ("measured", "truth")
+
+
+def write_pairs(path: Path, pairs: Sequence[FieldPair], split: Split) -> None:
+    """Write pairs and which of their regions teach, whole or not at all."""
+    pixels = {
+        f"{number}.{name}": getattr(pair, name)
+        for number, pair in enumerate(pairs)
+        for name in _PIXELS
+    }
+    about = [_entries(pair) for pair in pairs]
+    facts = {"pairs": json.dumps(about), "split": json.dumps(asdict(split))}
+    part = path.with_name(f"{path.name}.part")
+    safetensors.numpy.save_file(
+        {name: value.copy(order="C") for name, value in pixels.items()}, part, facts
+    )
+    part.replace(path)
+
+
+def read_pairs(path: Path) -> tuple[list[FieldPair], Split]:
+    """Read what `write_pairs` wrote.
+
+    Raises
+    ------
+    TrainingError
+        If the file is missing or damaged.
+    """
+    try:
+        pixels = safetensors.numpy.load_file(path)
+        with safe_open(path, framework="numpy") as file:
+            facts = file.metadata()
+        split = TypeAdapter(Split).validate_json(facts["split"])
+        pairs = [
+            FieldPair(
+                **_checked(entries),
+                measured=pixels[f"{number}.measured"],
+                truth=pixels[f"{number}.truth"],
+            )
+            for number, entries in enumerate(json.loads(facts["pairs"]))
+        ]
+    except (
+        SafetensorError,
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        ValidationError,
+    ) as error:
+        raise TrainingError(
+            f"the pairs in {path} cannot be read ({error}); start the fine-tuning anew"
+        ) from error
+    return pairs, split
+
+
+def _entries(pair: FieldPair) -> dict[str, Any]:
+    """Return all of a pair but its pixels."""
+    names = [field.name for field in fields(pair) if field.name not in _PIXELS]
+    values = {name: getattr(pair, name) for name in names}
+    values["where"] = asdict(pair.where)
+    values["registration"] = asdict(pair.registration)
+    return values
+
+
+def _checked(entries: dict[str, Any]) -> dict[str, Any]:
+    """Turn entries of the file back into what a pair holds."""
+    known: dict[str, TypeAdapter[Any]] = {
+        "where": TypeAdapter(Place),
+        "registration": TypeAdapter(Registration),
+        "noise": TypeAdapter(tuple[float, float]),
+        "notes": TypeAdapter(tuple[str, ...]),
+    }
+    return {
+        name: known[name].validate_python(value) if name in known else value
+        for name, value in entries.items()
+    }

@@ -1,0 +1,316 @@
+"""The panel for comparing layers: which ones, how, and what they hold at the cursor.
+
+It joins the form with `Comparison`, which does what a mode does, and `Readout`, which
+finds the values. The panel is a widget of its own, for a dock or a part of one; whoever
+takes it away together with more calls `release`.
+
+The ticks follow the selection until the user ticks a box; from then on they are the
+user's, until none of the ticked layers is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from napari.layers import Image
+from napari.viewer import Viewer
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent
+from qtpy.QtGui import QHideEvent, QShowEvent
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_structsr.errors import SettingsError
+from napari_structsr.gui.compare.comparison import Comparison, Mode
+from napari_structsr.gui.compare.form import CompareForm
+from napari_structsr.gui.compare.readout import Readout
+from napari_structsr.gui.compare.rules import belonging, compare_obstacle, link_obstacle
+from napari_structsr.gui.compare.swipe import swipe_obstacle
+
+__all__ = ["ComparePanel"]
+
+
+class ComparePanel(QWidget):
+    """Compares image layers of a viewer.
+
+    Parameters
+    ----------
+    viewer
+        The viewer whose layers and selection are followed.
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._comparison: Comparison | None = None
+        self._images: list[Image] = []
+        self._sides: list[Image] = []
+        self._is_mine = False  # the ticks are those of the selection
+        self._released = False
+        self.readout = Readout(viewer)
+        self.readout.setParent(self)
+        self.readout.follow(False)
+        self.form = CompareForm()
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.form)
+        layout.addStretch(1)
+        self._connect()
+        self._list()
+
+    # -- for whoever embeds it ---------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Image]:
+        """The ticked layers, in the order of the layer list."""
+        ticks = zip(self._images, self.form.ticks(), strict=True)
+        return [image for image, ticked in ticks if ticked]
+
+    @layers.setter
+    def layers(self, layers: Sequence[Image]) -> None:
+        self._is_mine = True
+        self._tick(layers)
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The comparison under way, if any."""
+        return self._comparison
+
+    def start(self, mode: Mode) -> None:
+        """Compare the ticked layers, as a click on the button of the mode does."""
+        with suppress(SettingsError):  # the buttons say why
+            if self._comparison is None:
+                self._comparison = self._begun()
+            if mode == "side by side":
+                self._comparison.side_by_side()
+            elif mode == "blink":
+                self._comparison.blink(self.form.period.value())
+            else:
+                self._comparison.swipe(left=self._sides[0], right=self._sides[1])
+        self._show()
+
+    def end(self) -> None:
+        """Show the viewer as it was before, if a comparison is under way."""
+        if self._comparison is not None:
+            self._comparison.end()
+
+    def release(self) -> None:
+        """End, and leave the viewer alone from now on."""
+        if self._released:
+            return
+        self._released = True
+        self.end()
+        self.readout.follow(False)
+        for signal, slot in self._followed():
+            signal.disconnect(slot)
+
+    # -- what is followed --------------------------------------------------------------
+
+    def _connect(self) -> None:
+        """Follow the viewer and the form."""
+        for signal, slot in self._followed():
+            signal.connect(slot)
+        form = self.form
+        form.ticked.connect(self._on_tick)
+        for mode, button in form.buttons.items():
+            button.clicked.connect(lambda on, m=mode: self._on_mode(m, on))
+        form.end_button.clicked.connect(self.end)
+        form.period.valueChanged.connect(self._on_period)
+        form.pause_button.clicked.connect(self._on_pause)
+        form.next_button.clicked.connect(self._on_next)
+        form.left.activated.connect(lambda row: self._on_side(0, row))
+        form.right.activated.connect(lambda row: self._on_side(1, row))
+        form.line_moved.connect(self._on_line)
+        form.contrast.toggled.connect(self._share_contrast)
+        self.readout.changed.connect(self._show_values)
+
+    def _followed(self) -> tuple[tuple[Any, Any], ...]:
+        """Return the events of the viewer that matter, and what they lead to."""
+        layers = self._viewer.layers
+        return (
+            (layers.events.inserted, self._list),
+            (layers.events.removed, self._list),
+            (layers.events.reordered, self._list),
+            (layers.events.renamed, self._list),
+            (layers.selection.events.changed, self._follow_selection),
+            (self._viewer.dims.events.ndisplay, self._show),
+        )
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the window is gone; the viewer and its layers may outlive it."""
+        return not isalive(self)  # type: ignore[no-untyped-call]
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Look up values while the panel is seen."""
+        super().showEvent(event)
+        self.readout.follow(not self._released)
+
+    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802
+        """Look up no values for nobody."""
+        super().hideEvent(event)
+        self.readout.follow(self._comparison is not None and not self._released)
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
+        """Leave the viewer alone once the panel has been taken away."""
+        super().changeEvent(event)
+        removed = event is not None and event.type() == QEvent.Type.ParentChange
+        if removed and self.parent() is None:
+            self.release()
+
+    # -- layers ------------------------------------------------------------------------
+
+    def _list(self) -> None:
+        """List the images anew, and keep the ticks."""
+        if self._is_over:
+            return
+        ticked = self.layers if self._images else []
+        self._images = [la for la in self._viewer.layers if isinstance(la, Image)]
+        left = [layer for layer in ticked if layer in self._images]
+        self._is_mine = self._is_mine and bool(left)
+        self._tick(left)
+        self._follow_selection()
+
+    def _follow_selection(self) -> None:
+        """Tick what is selected or belongs together, unless the user ticks."""
+        if self._is_over or self._is_mine:
+            return
+        if self._comparison is None:
+            layers = self._viewer.layers
+            self._tick(belonging(list(layers), list(layers.selection)))
+
+    def _on_tick(self) -> None:
+        """Take the ticks for the user's."""
+        self._is_mine = True
+        self._apply()
+
+    def _tick(self, layers: Sequence[Image]) -> None:
+        """Tick these layers."""
+        rows = [row for row, image in enumerate(self._images) if image in layers]
+        self.form.show_list([image.name for image in self._images], rows)
+        self._apply()
+
+    def _apply(self) -> None:
+        """Compare what is ticked now."""
+        layers = self.layers
+        sides = [side for side in self._sides if side in layers]
+        others = [layer for layer in layers if layer not in sides]
+        if len(sides) < 2 <= len(layers):
+            sides = [others[0], *sides] if len(sides) == 1 else [layers[0], layers[-1]]
+            sides.sort(key=layers.index)
+        self._sides = sides
+        comparison = self._comparison
+        if comparison is not None and comparison.layers != layers:
+            mode = comparison.mode
+            try:
+                comparison.layers = layers
+            except SettingsError:
+                comparison.end()
+            else:
+                if mode == "swipe":
+                    comparison.swipe(left=sides[0], right=sides[1])
+        names = [layer.name for layer in layers]
+        self.form.table.show_names(names)
+        if len(sides) == 2:
+            self.form.show_sides(names, *map(layers.index, sides))
+        self.readout.layers = layers
+        self._show()
+
+    # -- what the widgets do -----------------------------------------------------------
+
+    def _begun(self) -> Comparison:
+        """Begin a comparison of the ticked layers, and follow it."""
+        comparison = Comparison(self._viewer, self.layers, self)
+        comparison.changed.connect(self._show)
+        comparison.moved.connect(self.form.show_line)
+        comparison.ended.connect(self._on_end)
+        self._comparison = comparison
+        self._share_contrast(self.form.contrast.isChecked())
+        return comparison
+
+    def _on_end(self) -> None:
+        """Forget the comparison."""
+        if self._comparison is not None:
+            self._comparison.deleteLater()
+            self._comparison = None
+        self.readout.follow(self.isVisible() and not self._released)
+        self._show()
+
+    def _on_mode(self, mode: Mode, wanted: bool) -> None:
+        """Enter a mode, or leave it by a second click."""
+        if wanted:
+            self.start(mode)
+        else:
+            self.end()
+
+    def _on_period(self, seconds: float) -> None:
+        """Blink faster or slower."""
+        if self._comparison is not None and self._comparison.is_blinking:
+            self._comparison.blink(seconds)
+
+    def _on_pause(self) -> None:
+        """Stop blinking, or go on."""
+        if self._comparison is not None and self._comparison.is_blinking:
+            self._comparison.pause()
+        else:
+            self.start("blink")
+
+    def _on_next(self) -> None:
+        """Show the next layer, and stay there."""
+        if self._comparison is not None:
+            self._comparison.step()
+
+    def _on_side(self, side: int, row: int) -> None:
+        """Put another layer on one side; the same on both sides changes places."""
+        chosen = self.layers[row]
+        if self._sides[1 - side] == chosen:
+            self._sides.reverse()
+        else:
+            self._sides[side] = chosen
+        self.form.show_sides(
+            [la.name for la in self.layers], *map(self.layers.index, self._sides)
+        )
+        self.start("swipe")
+
+    def _on_line(self, share: float) -> None:
+        """Move the line."""
+        if self._comparison is not None:
+            self._comparison.fraction = share
+
+    def _share_contrast(self, wanted: bool) -> None:
+        """Give the layers one contrast while they are compared."""
+        if self._comparison is not None:
+            possible = link_obstacle(self.layers) is None
+            self._comparison.share_contrast(wanted and possible)
+
+    # -- what the user sees ------------------------------------------------------------
+
+    def _show(self) -> None:
+        """Show what is being done and what can be done."""
+        if self._is_over:
+            return
+        layers, comparison = self.layers, self._comparison
+        none = compare_obstacle(layers)
+        self.form.show_obstacles(
+            {
+                "side by side": none,
+                "blink": none,
+                "swipe": none or swipe_obstacle(self._viewer),
+            }
+        )
+        self.form.show_mode(None if comparison is None else comparison.mode)
+        if comparison is not None and comparison.shown is not None:
+            self.form.show_blink(comparison.shown.name, alone=comparison.is_blinking)
+        if comparison is not None and comparison.mode == "swipe":
+            self.form.show_line(comparison.fraction)
+        unlike = none or link_obstacle(layers)
+        self.form.contrast.setEnabled(unlike is None)
+        self.form.contrast.setToolTip(
+            unlike or "All layers take the contrast of the first until the end."
+        )
+        self.readout.in_status = comparison is not None
+
+    def _show_values(self, place: str, texts: list[str]) -> None:
+        """Show what the layers hold at the cursor."""
+        self.form.place.setText(f"At {place}" if place else "Values under the cursor")
+        self.form.table.show_values(texts)

@@ -1,0 +1,154 @@
+"""Which layers can be compared, and which are likely to be.
+
+Pure functions of layers, without a viewer: what belongs together, why layers cannot be
+compared or share their contrast, in words, and how fields are laid out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Image, Layer
+
+from napari_structsr.gui.viewer.layers import KEY
+
+__all__ = [
+    "belonging",
+    "compare_obstacle",
+    "grid_shape",
+    "link_obstacle",
+    "world_box",
+]
+
+
+def compare_obstacle(layers: Sequence[Image]) -> str | None:
+    """Say in words why layers cannot be compared; None if they can."""
+    if len(layers) < 2:
+        return "Tick two or more image layers to compare."
+    for one, other in combinations(layers, 2):
+        (low, high), (start, stop) = world_box(one), world_box(other, like=one)
+        dims = min(len(low), len(start))
+        apart = (high[-dims:] < start[-dims:]) | (stop[-dims:] < low[-dims:])
+        if apart.any():
+            axis = int(np.argmax(apart)) - dims
+            return (
+                f"{one.name} and {other.name} do not overlap: along "
+                f"{one.axis_labels[axis]} they reach from {low[axis]:.4g} to "
+                f"{high[axis]:.4g} and from {start[axis]:.4g} to {stop[axis]:.4g}. "
+                "Correct the scale or the translation of one of them."
+            )
+    return None
+
+
+def link_obstacle(layers: Sequence[Image]) -> str | None:
+    """Say in words why layers cannot share contrast; None if they can."""
+    if any(layer.rgb for layer in layers):
+        return "Colour layers have no contrast limits to share."
+    types = {str(layer.dtype) for layer in layers}
+    if len(types) > 1:
+        return (
+            f"The layers hold {' and '.join(sorted(types))}: their intensities may "
+            "have different units, so that one contrast cannot suit all."
+        )
+    return None
+
+
+def belonging(layers: Sequence[Layer], selected: Sequence[Layer]) -> list[Image]:
+    """Return the images that are likely to be compared, in the order of the list.
+
+    These are two or more selected ones; or a selected one with the image it was made
+    from and all that was made from that; or the only two there are.
+
+    Parameters
+    ----------
+    layers
+        All layers of a viewer.
+    selected
+        Those the user has selected; all are considered if there is none.
+    """
+    images = [layer for layer in layers if isinstance(layer, Image)]
+    chosen = [layer for layer in images if layer in selected]
+    if len(chosen) > 1:
+        return chosen
+    images = [layer for layer in images if _holds_an_image(layer)]
+    chosen = [layer for layer in chosen if layer in images]
+    parents = {layer.name: _parent(layer) for layer in images}
+    roots = {_root(layer.name, parents) for layer in chosen or images}
+    if len(roots) == 1:
+        family = [la for la in images if _root(la.name, parents) in roots]
+        if len(family) > 1:
+            return family
+    return images if len(images) == 2 else chosen
+
+
+def grid_shape(
+    count: int, *, canvas: tuple[float, float], field: tuple[float, float]
+) -> tuple[int, int]:
+    """Return the rows and columns that show fields as large as possible.
+
+    Parameters
+    ----------
+    count
+        Number of fields.
+    canvas, field
+        Height and width of the canvas and of what is shown in each cell.
+    """
+
+    def rank(columns: int) -> tuple[float, int]:
+        rows = -(-count // columns)
+        zoom = min(canvas[0] / rows / field[0], canvas[1] / columns / field[1])
+        return zoom, -rows * columns
+
+    columns = max(range(1, count + 1), key=rank)
+    return -(-count // columns), columns
+
+
+def world_box(
+    layer: Layer, *, like: Layer | None = None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the first and the last corner in the world, edges of pixels included.
+
+    Parameters
+    ----------
+    layer
+        Any layer.
+    like
+        Layer in whose units the corners are given, if they can be; napari ignores
+        units that contradict each other, and so does this.
+
+    Returns
+    -------
+    pair of arrays, each of shape (ndim,)
+    """
+    low, high = layer.extent.world
+    edge = np.abs(layer.extent.step) / 2
+    factor = np.ones(layer.ndim)
+    if like is not None:
+        pairs = list(zip(layer.units[::-1], like.units[::-1], strict=False))
+        if all(a.dimensionality == b.dimensionality for a, b in pairs):
+            factor[::-1][: len(pairs)] = [(1 * a).to(b).magnitude for a, b in pairs]
+    return (low - edge) * factor, (high + edge) * factor
+
+
+def _holds_an_image(layer: Image) -> bool:
+    """Whether a layer is no preview and no map of errors."""
+    made = layer.metadata.get(KEY)
+    return made is None or (isinstance(made, Mapping) and "map" not in made)
+
+
+def _parent(layer: Image) -> str | None:
+    """Return the name of the image from which a layer was upscaled."""
+    made = layer.metadata.get(KEY)
+    return made.get("source") if isinstance(made, Mapping) else None
+
+
+def _root(name: str, parents: Mapping[str, str | None]) -> str:
+    """Return the name of the image from which all began."""
+    seen = {name}
+    while (parent := parents.get(name)) is not None and parent not in seen:
+        seen.add(parent)
+        name = parent
+    return name

@@ -1,0 +1,166 @@
+"""A fine-tuning as a file that `structsr finetune` takes, with the images it needs.
+
+Layers that are files are named by their paths. Others are written beside the file as
+OME-Zarr, whole, since intensities are normalised over whole images.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_structsr.errors import StructsrError, TrainingError
+from napari_structsr.gui.finetune.pairs_entry import PairEntry
+from napari_structsr.gui.finetune.train_state import Parent, TrainChoice
+from napari_structsr.io.source import Source, open_source
+
+if TYPE_CHECKING:
+    from napari_structsr.finetuning.config import FineTuneConfig
+    from napari_structsr.finetuning.split import Split
+
+__all__ = ["save_fine_tuning", "tuning_config"]
+
+
+def tuning_config(
+    choice: TrainChoice, parent: Parent, *, device: str
+) -> FineTuneConfig:
+    """Return what is asked for, without its pairs; imports torch."""
+    from napari_structsr.finetuning.config import FineTuneConfig
+
+    return FineTuneConfig(
+        name=choice.name,
+        parent=parent.name,
+        factor=4 if parent.factor == 4 else 2,
+        minutes=choice.minutes,
+        mode=choice.mode,
+        replay=choice.replay,
+        device=device,
+    )
+
+
+def save_fine_tuning(
+    path: Path,
+    config: FineTuneConfig,
+    entries: Sequence[PairEntry],
+    split: Split | None = None,
+) -> Path:
+    """Write a fine-tuning, and those of its images that are no files.
+
+    Parameters
+    ----------
+    path
+        A ``.json`` file.
+    config
+        What is asked for.
+    entries
+        Its pairs; none of them was refused.
+    split
+        Which of their regions teach and judge; None leaves that to the command.
+
+    Raises
+    ------
+    TrainingError
+        If pairs with and without a measured image are blurred differently.
+    OSError
+        If nothing can be written there; nothing is left then.
+    """
+    from napari_structsr.finetuning.config import write_fine_tuning
+
+    written: dict[int, str] = {}
+    try:
+        update = _entries(path, entries, split, written)
+        write_fine_tuning(path, config.model_copy(update=update))
+    except BaseException:
+        for name in written.values():
+            shutil.rmtree(path.with_name(name), ignore_errors=True)
+        raise
+    return path
+
+
+def _entries(
+    path: Path,
+    entries: Sequence[PairEntry],
+    split: Split | None,
+    written: dict[int, str],
+) -> dict[str, Any]:
+    """Return what the file says of pairs; name in `written` what lies beside it."""
+    from napari_structsr.finetuning.config import MicroscopeConfig, PairFiles
+    from napari_structsr.finetuning.split_file import with_split
+    from napari_structsr.io.ome_zarr.image_writer import write_image
+
+    def named(source: Source, file: str | None) -> str:
+        """Return the path of an image, written if it must be."""
+        if file is not None and _holds(file, source):
+            return file
+        if id(source) not in written:
+            target = _place_of(source, path, len(written) + 1)
+            written[id(source)] = target.name  # beside the file, wherever it goes
+            write_image(source, target, overwrite=True)
+        return written[id(source)]
+
+    requests = [entry.request for entry in entries if entry.request is not None]
+    alone = [request for request in requests if request.low is None]
+    widths = {request.psf_sigma for request in alone}
+    if len(widths) > 1:
+        raise TrainingError(
+            "the pairs from high resolution alone have different blur; a file can "
+            "hold one: make them with the same, or save them apart"
+        )
+    pairs = [
+        PairFiles(
+            high=named(_opened(request.high), request.paths[1]),
+            low=None if request.low is None else named(request.low, request.paths[0]),
+            region=request.region,
+            plane=request.plane or None,
+        )
+        for request in requests
+    ]
+    microscope = MicroscopeConfig()
+    if alone:
+        sample = alone[0].sample
+        microscope = MicroscopeConfig(
+            psf_sigma=alone[0].psf_sigma,
+            sample=None if sample is None else named(sample, None),
+        )
+    if split is not None:
+        made = [entry.pair for entry in entries if entry.pair is not None]
+        pairs = list(with_split(pairs, made, split))
+    return {"pairs": tuple(pairs), "microscope": microscope}
+
+
+def _opened(source: Source | None) -> Source:
+    """Return the image of a pair that was made."""
+    assert source is not None
+    return source
+
+
+def _holds(file: str, source: Source) -> bool:
+    """Tell whether a file holds an image as its layer shows it.
+
+    A layer may be one channel of its file, or have been given a pixel size.
+    """
+    from napari_structsr.pairs.checks import content_key
+
+    try:
+        stored = open_source(file)
+    except StructsrError:
+        return False
+    axes = stored.spec.axes.canonical(), source.spec.axes.canonical()
+    places = [
+        [(one[n].scale, one[n].translate, one[n].unit) for n in "yx"] for one in axes
+    ]
+    return (
+        axes[0].names == axes[1].names
+        and axes[0].shape == axes[1].shape
+        and places[0] == places[1]
+        and content_key(stored) == content_key(source)
+    )
+
+
+def _place_of(source: Source, path: Path, number: int) -> Path:
+    """Return where an image lies beside the file."""
+    stem = re.sub(r"[^\w+-]+", "_", source.spec.name).strip("_") or "image"
+    return path.with_name(f"{path.stem}_{number}_{stem}.ome.zarr")

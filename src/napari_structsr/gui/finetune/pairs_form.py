@@ -1,0 +1,254 @@
+"""The form of the first step: what pairs are made of.
+
+It owns labels, tooltips and the order of the rows, and turns widgets into a
+`PairsChoice` and back; what the choices mean is decided by `resolve_pairs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from magicgui.types import FileDialogMode
+from magicgui.widgets import FileEdit
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import (
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_structsr.gui.finetune.pairs_choice import (
+    FACTORS,
+    KINDS,
+    PairsChoice,
+    PairsState,
+)
+from napari_structsr.gui.widgets.controls import (
+    choice_combo,
+    chosen,
+    enable,
+    layer_combo,
+    offer,
+    row,
+    select,
+    sentence,
+)
+
+__all__ = ["PairForm"]
+
+_PSF = {
+    "optics": ("From NA", "From numerical aperture and wavelength, for widefield."),
+    "given": ("Sigma", "Given, in pixels of the low-resolution image."),
+}
+
+
+class PairForm(QWidget):
+    """What the user can choose."""
+
+    changed = Signal()
+    """The user has changed something."""
+    layers_chosen = Signal()
+    """The user has chosen a layer by hand."""
+    swap_asked = Signal()
+    """Low and high are to change places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kind = choice_combo("Pairs from", KINDS)
+        self.low = layer_combo(
+            "Low-resolution layer", "What your microscope measures every day."
+        )
+        self.high = layer_combo(
+            "High-resolution layer",
+            "The same place with finer pixels. Pixel size and place may differ; a "
+            "shift is found by itself.",
+        )
+        self.swap_button = QToolButton()
+        self.swap_button.setText("⇅")
+        self.swap_button.setAccessibleName("Swap low and high")
+        self.regions = layer_combo(
+            "Regions",
+            "Rectangles of a Shapes layer, each a pair; or the whole plane that is "
+            "shown.",
+        )
+        self.low_path, self.high_path = self._path("low"), self._path("high")
+        self.factor = choice_combo("Factor", FACTORS)
+        self.factor.setToolTip(
+            "How much finer the pixels of the result will be. All pairs have the one "
+            "of the model that they teach."
+        )
+        self.psf = choice_combo("Point-spread function", _PSF)
+        self.aperture = _number("Numerical aperture", 0.05, 1.7)
+        self.aperture.setToolTip("Of the objective that takes the low-resolution image")
+        self.wavelength = _number("Wavelength", 200, 2000, " nm", digits=0)
+        self.wavelength.setSingleStep(10)
+        self.sigma = _number("Sigma", 0, 2, " px")
+        self.sample = layer_combo(
+            "Noise as in",
+            "A low-quality image of your microscope: its noise is put on the computed "
+            "partners.",
+        )
+        self.hint = sentence()
+        self._lay_out()
+        self._connect()
+
+    def choice(self) -> PairsChoice:
+        """Return what the form says."""
+        return PairsChoice(
+            kind=self.kind.currentData(),
+            low=chosen(self.low),
+            high=chosen(self.high),
+            regions=chosen(self.regions),
+            low_path=str(self.low_path.line_edit.value or ""),
+            high_path=str(self.high_path.line_edit.value or ""),
+            factor=self.factor.currentData(),
+            psf=self.psf.currentData(),
+            aperture=self.aperture.value(),
+            wavelength=self.wavelength.value(),
+            sigma=self.sigma.value(),
+            sample=chosen(self.sample),
+        )
+
+    def show_state(
+        self,
+        state: PairsState,
+        *,
+        images: Sequence[tuple[str, str]],
+        regions: Sequence[tuple[str, str]],
+    ) -> None:
+        """Show the choice, and only the rows that have a meaning.
+
+        Parameters
+        ----------
+        images, regions
+            Key and name of the layers that can be chosen.
+        """
+        choice = state.choice
+        select(self.kind, choice.kind)
+        offer(self.low, images, choice.low, none="choose a layer")
+        offer(self.high, images, choice.high, none="choose a layer")
+        offer(self.sample, images, choice.sample, none="no sample")
+        offer(self.regions, regions, choice.regions, none="whole plane")
+        select(self.factor, choice.factor)
+        select(self.psf, choice.psf)
+        for box, value in (
+            (self.aperture, choice.aperture),
+            (self.wavelength, choice.wavelength),
+            (self.sigma, choice.sigma),
+        ):
+            with signals_blocked(box):
+                box.setValue(value)
+        layers, files, alone = (choice.kind == kind for kind in KINDS)
+        for line, shown in (
+            (self.low, layers),
+            (self._high_row, layers or alone),
+            (self.low_path.native, files),
+            (self.high_path.native, files),
+            (self.regions, layers or alone),
+            (self._psf_row, alone),
+            (self.aperture, alone and choice.psf == "optics"),
+            (self.wavelength, alone and choice.psf == "optics"),
+            (self.sample, alone),
+        ):
+            self._layout.setRowVisible(line, shown)
+        self.swap_button.setVisible(layers)
+        self.sigma.setVisible(choice.psf == "given")
+        self.hint.setText(state.hint)
+        self.hint.setVisible(bool(state.hint))
+        enable(self.swap_button, state.swap, "Swap low and high.")
+
+    def _path(self, what: str) -> FileEdit:
+        """Make a choice of a file or folder."""
+        edit = FileEdit(mode=FileDialogMode.EXISTING_FILE, nullable=True)
+        edit.choose_btn.text = "…"
+        edit.choose_btn.native.setAccessibleName(f"Choose the {what}-resolution file")
+        edit.native.setToolTip(
+            "A TIFF or OME-Zarr, or a folder of them: drop it here, or type its path."
+        )
+        folder = QToolButton()
+        folder.setText("folder")
+        folder.setToolTip("Choose a folder: of images, or an OME-Zarr.")
+        folder.setAccessibleName(f"Choose the {what}-resolution folder")
+        folder.clicked.connect(lambda: self._choose_folder(edit))
+        layout = edit.native.layout()
+        if layout is not None:
+            layout.addWidget(folder)
+        return edit
+
+    def _choose_folder(self, edit: FileEdit) -> None:
+        """Ask for a folder."""
+        if path := QFileDialog.getExistingDirectory(self, "Choose a folder"):
+            edit.line_edit.value = path
+            self._tell()
+
+    def _lay_out(self) -> None:
+        """Arrange the rows, in the order of the Tab key."""
+        self._layout = QFormLayout()
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
+        self._layout.setFieldGrowthPolicy(grow)
+        self._high_row = row(self.high, self.swap_button)
+        self._psf_row = row(self.psf, self.sigma)
+        for title, widget in (
+            ("Pairs from", self.kind),
+            ("Low", self.low),
+            ("High", self._high_row),
+            ("Low", self.low_path.native),
+            ("High", self.high_path.native),
+            ("Regions", self.regions),
+            ("Factor", self.factor),
+            ("Blur", self._psf_row),
+            ("NA", self.aperture),
+            ("Wavelength", self.wavelength),
+            ("Noise as in", self.sample),
+        ):
+            self._layout.addRow(title, widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(self._layout)
+        layout.addWidget(self.hint)
+
+    def _connect(self) -> None:
+        """Tell what the user does."""
+        for combo in (self.low, self.high):
+            combo.currentIndexChanged.connect(self._tell_layers)
+        for combo in (self.kind, self.regions, self.factor, self.psf, self.sample):
+            combo.currentIndexChanged.connect(self._tell)
+        for box in (self.aperture, self.wavelength, self.sigma):
+            box.valueChanged.connect(self._tell)
+        for edit in (self.low_path, self.high_path):
+            edit.changed.connect(self._tell)
+        self.swap_button.clicked.connect(self.swap_asked)
+
+    def _tell(self) -> None:
+        """Drop what the signals carry."""
+        self.changed.emit()
+
+    def _tell_layers(self) -> None:
+        """Tell of a layer that was chosen by hand."""
+        self.layers_chosen.emit()
+        self.changed.emit()
+
+
+def _number(
+    name: str,
+    least: float,
+    most: float,
+    suffix: str = "",
+    *,
+    digits: int = 2,
+) -> QDoubleSpinBox:
+    """Make a box for a number."""
+    box = QDoubleSpinBox()
+    box.setAccessibleName(name)
+    box.setToolTip(name)
+    box.setDecimals(digits)
+    box.setRange(least, most)
+    box.setSingleStep(0.05)
+    box.setSuffix(suffix)
+    box.setKeyboardTracking(False)
+    return box

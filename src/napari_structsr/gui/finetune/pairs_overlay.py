@@ -1,0 +1,149 @@
+"""A pair laid over its image: what was measured magenta, the truth green.
+
+Where both agree the sum is white; a shift shows as coloured rims. It owns the two
+layers of each pair and where they lie.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Image, Layer
+from napari.utils.transforms import Affine
+from napari.viewer import Viewer
+
+from napari_structsr.gui.finetune.pairs_entry import Frame, PairEntry
+from napari_structsr.gui.inspect.run import key_of
+from napari_structsr.gui.viewer.layers import KEY
+from napari_structsr.gui.viewer.navigation import go_to_plane, unit_shares
+
+__all__ = ["PairOverlays"]
+
+_LOOKS = {"measured": "magenta", "truth": "green"}
+_FIELD = 0.9  # of the canvas that a pair fills
+
+
+class PairOverlays:
+    """The overlays of a viewer.
+
+    Parameters
+    ----------
+    viewer
+        Where they are shown.
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._shown: dict[PairEntry, list[Image]] = {}
+
+    def shows(self, entry: PairEntry) -> bool:
+        """Tell whether a pair lies over its image."""
+        return any(layer in self._viewer.layers for layer in self._shown.get(entry, []))
+
+    def show(self, entry: PairEntry) -> None:
+        """Lay a pair over its image, and look there."""
+        if entry.pair is None or self.shows(entry):
+            return
+        image = self._image(entry)
+        frame = entry.frame
+        layers = []
+        # both are in one unit, so that with equal limits what fits is white
+        low, high = map(float, np.percentile(entry.pair.measured, (1, 99.8)))
+        for part, color in _LOOKS.items():
+            pixels: npt.NDArray[Any] = getattr(entry.pair, part)
+            finer = entry.pair.factor if part == "truth" else 1
+            placed: dict[str, Any] = {"scale": (1 / finer, 1 / finer)}
+            if image is not None and frame is not None:
+                pixels = _in_layer(pixels, frame)
+                placed = _place(image, frame, finer)
+            elif finer > 1:
+                placed["translate"] = ((1 / finer - 1) / 2,) * 2
+            layers.append(
+                Image(
+                    pixels,
+                    name=f"{entry.name} {part}",
+                    colormap=color,
+                    blending="additive",
+                    contrast_limits=(low, max(high, low + 1e-3)),
+                    metadata={KEY: "check"},
+                    **placed,
+                )
+            )
+        layers[0].blending = "opaque"  # hides the image below it
+        selection = set(self._viewer.layers.selection)
+        active = self._viewer.layers.selection.active
+        self._shown[entry] = layers
+        for layer in layers:
+            self._viewer.layers.append(layer)
+        self._viewer.layers.selection = selection
+        self._viewer.layers.selection.active = active
+        self._look(layers[0])
+
+    def hide(self, entry: PairEntry) -> None:
+        """Take the overlay of a pair away."""
+        for layer in self._shown.pop(entry, []):
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+
+    def clear(self) -> None:
+        """Take all overlays away."""
+        for entry in list(self._shown):
+            self.hide(entry)
+
+    def _image(self, entry: PairEntry) -> Layer | None:
+        """Return the layer that a pair was taken from, if it is still there."""
+        key = entry.frame.layer if entry.frame else None
+        return next((one for one in self._viewer.layers if key_of(one) == key), None)
+
+    def _look(self, layer: Image) -> None:
+        """Move the camera so that a layer fills the canvas."""
+        go_to_plane(self._viewer, layer, [0.0] * layer.ndim)
+        units = getattr(self._viewer.dims, "units", None) or layer.units
+        shares = unit_shares(layer.units, units[-layer.ndim :])
+        low, high = (corner * shares for corner in np.array(layer.extent.world))
+        camera = self._viewer.scene.camera
+        shown = [n - self._viewer.dims.ndim for n in self._viewer.dims.displayed[-2:]]
+        centre = list(camera.center)
+        for back, dim in zip((-2, -1), shown, strict=True):
+            centre[back] = float((low[dim] + high[dim]) / 2)
+        camera.center = tuple(centre)
+        sizes = self._viewer.canvas.viewbox_size(self._viewer.layers)
+        camera.zoom = min(
+            _FIELD * pixels / max(float(high[dim] - low[dim]), 1e-9)
+            for pixels, dim in zip(sizes[-2:], shown, strict=True)
+        )
+
+
+def _in_layer(pixels: npt.NDArray[Any], frame: Frame) -> npt.NDArray[Any]:
+    """Bring a plane to the dimensions of the layer it was taken from."""
+    if frame.plane[0] > frame.plane[1]:
+        pixels = pixels.T
+    others = [n for n in range(len(frame.position)) if n not in frame.plane]
+    return np.expand_dims(pixels, tuple(others))
+
+
+def _place(image: Layer, frame: Frame, finer: int) -> dict[str, Any]:
+    """Return where pixels lie that are `finer` times as fine as measured ones."""
+    step = frame.step / finer
+    start = np.array(frame.position, float)
+    scale = np.array(image.scale, float)
+    for dim, first in zip(frame.plane, frame.first, strict=True):
+        start[dim] = first - 0.5 + step / 2
+        scale[dim] *= step
+    place = Affine(
+        scale=image.scale,
+        rotate=image.rotate,
+        shear=image.shear,
+        translate=image.translate,
+    )
+    return {
+        "scale": scale,
+        "translate": place(start),
+        "rotate": image.rotate,
+        "shear": image.shear,
+        "affine": np.array(image.affine),
+        "units": image.units,
+        "axis_labels": image.axis_labels,
+    }

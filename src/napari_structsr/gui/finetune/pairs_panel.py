@@ -1,0 +1,331 @@
+"""The first step: pairs of low and high resolution.
+
+It owns the list of pairs; which of them judge is chosen by its `SplitPanel`. What the
+form means is decided by `resolve_pairs`, pairs are made by `pairing_events` in a job.
+The layers in the form follow the selection until the user chooses one by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from napari.layers import Layer, Shapes
+from napari.utils.notifications import show_warning
+from napari.viewer import Viewer
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+
+from napari_structsr.engine.events import Finished
+from napari_structsr.errors import StructsrError
+from napari_structsr.gui.finetune.pairs_choice import (
+    PairsChoice,
+    PairsState,
+    suggest_pair,
+    swapped_pair,
+)
+from napari_structsr.gui.finetune.pairs_entry import PairEntry
+from napari_structsr.gui.finetune.pairs_form import PairForm
+from napari_structsr.gui.finetune.pairs_overlay import PairOverlays
+from napari_structsr.gui.finetune.pairs_requests import (
+    left_out,
+    region_counts,
+    requests_of,
+    tune_images,
+)
+from napari_structsr.gui.finetune.pairs_run import pairing_events
+from napari_structsr.gui.finetune.pairs_state import resolve_pairs
+from napari_structsr.gui.finetune.pairs_table import PairTable
+from napari_structsr.gui.finetune.split_panel import SplitPanel
+from napari_structsr.gui.finetune.train_state import Parent
+from napari_structsr.gui.inspect.run import key_of
+from napari_structsr.gui.upscale.run import names_of
+from napari_structsr.gui.viewer.jobs import Job
+from napari_structsr.gui.viewer.layers import KEY, free_name, list_events
+from napari_structsr.gui.widgets.controls import enable, row
+from napari_structsr.gui.widgets.progress_row import ProgressRow
+
+__all__ = ["PairsPanel"]
+
+_REGIONS = "fine-tune regions"
+
+
+class PairsPanel(QWidget):
+    """Makes pairs from layers of a viewer.
+
+    Parameters
+    ----------
+    viewer
+        The viewer whose layers and selection are followed.
+    """
+
+    changed = Signal()
+    """Pairs or split are others, or are being made."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._by_hand = False
+        self._choice = PairsChoice()
+        self._parent_factor: int | None = None
+        self.entries: list[PairEntry] = []
+        self.row: ProgressRow | None = None
+
+        self.form = PairForm()
+        self.draw_button = QPushButton("Draw regions")
+        self.add_button = QPushButton("Add pairs")
+        self.table = PairTable()
+        self.remove_button = QPushButton("Remove")
+        self.split = SplitPanel(viewer)
+        self.overlays = PairOverlays(viewer)
+        self._lay_out()
+        self._connect()
+        self._follow()
+
+    def _lay_out(self) -> None:
+        """Arrange the widgets, in the order of the Tab key."""
+        self._rows_layout = QVBoxLayout()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 0, 4, 4)
+        layout.addWidget(self.form)
+        layout.addWidget(row(self.draw_button, self.add_button))
+        layout.addLayout(self._rows_layout)
+        layout.addWidget(self.table)
+        layout.addWidget(self.remove_button)
+        layout.addWidget(self.split)
+
+    def _connect(self) -> None:
+        """Follow the viewer and the widgets."""
+        for signal in list_events(self._viewer):
+            signal.connect(self._follow)
+        self.form.layers_chosen.connect(self._take_by_hand)
+        self.form.changed.connect(self._take)
+        self.form.swap_asked.connect(self._swap)
+        self.draw_button.clicked.connect(self.draw_regions)
+        self.add_button.clicked.connect(self.add_pairs)
+        self.table.ticked.connect(self._overlay)
+        self.table.selected.connect(self._show)
+        self.remove_button.clicked.connect(self.remove_chosen)
+        self.split.changed.connect(self.changed)
+
+    def release(self) -> None:
+        """Leave the viewer alone from now on."""
+        for signal in list_events(self._viewer):
+            signal.disconnect(self._follow)
+        if self.row is not None:
+            self.row.job.cancel()
+        self.split.release()
+        self.overlays.clear()
+
+    # -- pairs -------------------------------------------------------------------------
+
+    @property
+    def usable(self) -> list[PairEntry]:
+        """The pairs that were not refused."""
+        return [entry for entry in self.entries if entry.pair is not None]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether pairs or the split are being made."""
+        making = self.row is not None and not self.row.job.has_ended
+        return making or self.split.is_busy
+
+    def state(self) -> PairsState:
+        """Return what there is to show."""
+        counts = region_counts(self._viewer)
+        making = self.row is not None and not self.row.job.has_ended
+        return resolve_pairs(
+            self._choice,
+            tune_images(self._viewer),
+            regions={key: count for key, (_, count) in counts.items()},
+            there=next((one.pair.factor for one in self.usable if one.pair), None),
+            parent=self._parent_factor,
+            left_out=left_out(self._viewer),
+            busy=making,
+        )
+
+    def use_parent(self, parent: Parent | None) -> None:
+        """Take the model that is going to be taught."""
+        self._parent_factor = None if parent is None else parent.factor
+        self.split.use_parent(parent)
+        self._show()
+
+    def draw_regions(self) -> None:
+        """Let the user draw rectangles on the low-resolution layer."""
+        choice = self.state().choice
+        key = choice.high if choice.kind == "high" else choice.low
+        image = next((one for one in self._viewer.layers if key_of(one) == key), None)
+        if image is None:
+            return
+        regions = self._drawn_on(image)
+        if regions is None:
+            regions = _regions_on(image, free_name(_REGIONS, names_of(self._viewer)))
+            regions.events.data.connect(self._show)
+            self._viewer.layers.append(regions)
+        self._by_hand = True
+        self._choice = replace(choice, regions=key_of(regions))
+        self._viewer.layers.selection.active = regions
+        regions.visible = True  # the split has taken its place once there are pairs
+        regions.mode = "add_rectangle"
+        self._show()
+
+    def add_pairs(self) -> None:
+        """Make the pairs that the form asks for, in the background."""
+        state = self.state()
+        if state.add is not None:
+            return
+        try:
+            requests = requests_of(
+                self._viewer, state, taken={entry.name for entry in self.entries}
+            )
+        except StructsrError as error:
+            show_warning(str(error))
+            return
+        there = list(self.entries)
+        known = [entry.request for entry in self.usable]
+        requests = [one for one in requests if not any(map(one.same_as, known))]
+        if not requests:
+            show_warning("All of these are pairs already: draw another region.")
+            return
+        for layer in self._viewer.layers:
+            if key_of(layer) == state.choice.regions:
+                layer.mode = "pan_zoom"
+                layer.visible = layer.metadata.get(KEY) != "regions"
+        job = Job(
+            "Making pairs",
+            lambda cancel: pairing_events(requests, there, cancel=cancel),
+        )
+        if self.row is not None:
+            self._rows_layout.removeWidget(self.row)
+            self.row.deleteLater()
+        self.row = ProgressRow(job, "Registering", resumable=False)
+        self.row.stop.setToolTip("Stop making pairs.")
+        self._rows_layout.addWidget(self.row)
+        job.finished.connect(self._take_pairs)
+        job.ended.connect(self._end_pairs)
+        job.start()
+        self._show()
+        self.changed.emit()
+
+    def remove_chosen(self) -> None:
+        """Forget the chosen pairs, or all if none is chosen."""
+        rows = self.table.rows() or range(len(self.entries))
+        for number in rows:
+            self.overlays.hide(self.entries[number])
+        self.entries = [
+            entry for n, entry in enumerate(self.entries) if n not in set(rows)
+        ]
+        self.table.table.clearSelection()
+        self._show()
+        self.split.use_pairs(self.usable)
+
+    def _take_pairs(self, event: Finished) -> None:
+        """List new pairs, and choose which regions judge."""
+        first = len(self.entries)
+        self.entries += event.output
+        self._show()
+        self.table.choose(
+            next(
+                (n for n, e in enumerate(event.output, first) if e.pair is None), first
+            )
+        )
+        self.split.use_pairs(self.usable)
+
+    def _end_pairs(self) -> None:
+        """Take the progress away once all went well."""
+        if self.row is not None and self.row.text == "done":
+            self._rows_layout.removeWidget(self.row)
+            self.row.deleteLater()
+            self.row = None
+        self._show()
+        self.changed.emit()
+
+    def _overlay(self, number: int, wanted: bool) -> None:
+        """Show or hide the overlay of a pair."""
+        entry = self.entries[number]
+        if wanted:
+            self.overlays.show(entry)
+        else:
+            self.overlays.hide(entry)
+
+    # -- what is shown -----------------------------------------------------------------
+
+    def _drawn_on(self, image: Layer) -> Shapes | None:
+        """Return the layer of regions that was made for an image."""
+        for layer in self._viewer.layers:
+            ours = isinstance(layer, Shapes) and layer.metadata.get(KEY) == "regions"
+            if ours and np.array_equal(layer.scale, image.scale):
+                return layer
+        return None
+
+    def _follow(self) -> None:
+        """Fill in the layers that are selected, unless the user chose others."""
+        images = tune_images(self._viewer)
+        keys = {image.key for image in images}
+        wanted = {self._choice.low, self._choice.high} - {None}
+        if not self._by_hand or not wanted <= keys:
+            self._by_hand = False
+            layers = self._viewer.layers
+            selected = [one for one in layers if one in layers.selection]
+            selected.sort(key=lambda one: one is layers.selection.active)
+            found = [key_of(one) for one in selected if key_of(one) in keys]
+            self._choice = suggest_pair(images, found, choice=self._choice)
+        self._show()
+
+    def _take_by_hand(self) -> None:
+        """Keep what the user chose from now on."""
+        self._by_hand = True
+
+    def _take(self) -> None:
+        """Take the choice from the form."""
+        self._choice = self.form.choice()
+        self._show()
+
+    def _swap(self) -> None:
+        """Let low and high change places."""
+        self._by_hand = True
+        self._choice = swapped_pair(self._choice)
+        self._show()
+
+    def _show(self) -> None:
+        """Write the state into the widgets."""
+        state = self.state()
+        self._choice = state.choice
+        images = [(image.key, image.name) for image in tune_images(self._viewer)]
+        regions = [
+            (key, f"{name} ({count})")
+            for key, (name, count) in region_counts(self._viewer).items()
+        ]
+        self.form.show_state(state, images=images, regions=regions)
+        enable(
+            self.draw_button,
+            state.draw,
+            "Draw rectangles on the image; each becomes a pair.",
+        )
+        enable(self.add_button, state.add, "Register the images and list the pairs.")
+        shown = [n for n, e in enumerate(self.entries) if self.overlays.shows(e)]
+        self.table.show_entries(self.entries, shown)
+        self.remove_button.setVisible(bool(self.entries))
+        chosen = self.table.rows()
+        self.remove_button.setText("Remove" if chosen else "Remove all")
+        self.remove_button.setToolTip("Forget the chosen pairs; no layer is removed.")
+
+
+def _regions_on(image: Layer, name: str) -> Shapes:
+    """Make an empty layer for rectangles in the pixels of an image."""
+    wide = max(image.extent.data[1] - image.extent.data[0])
+    return Shapes(
+        ndim=image.ndim,
+        name=name,
+        edge_color="#f0e442",
+        face_color="#f0e44220",
+        edge_width=0.006 * float(wide),
+        scale=image.scale,
+        translate=image.translate,
+        rotate=image.rotate,
+        shear=image.shear,
+        affine=np.array(image.affine),
+        units=image.units,
+        axis_labels=image.axis_labels,
+        metadata={KEY: "regions"},
+    )

@@ -1,0 +1,256 @@
+"""Which regions teach and which judge, as rectangles that can be edited.
+
+It owns the Shapes layers that show a split, one for each image layer that pairs were
+taken from, and the way back from edited rectangles to blocks of pairs. The guard band
+is the gap between the two kinds. Whether a split may be used is decided by the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Layer, Shapes
+from napari.viewer import Viewer
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+from superqt.utils import qdebounced
+
+from napari_structsr.gui.finetune.pairs_entry import PairEntry
+from napari_structsr.gui.inspect.run import key_of
+from napari_structsr.gui.viewer.layers import KEY
+
+if TYPE_CHECKING:
+    from napari_structsr.finetuning.split import Block, Split
+
+__all__ = ["COLORS", "SplitLayers"]
+
+Role = Literal["teaches", "judges"]
+
+COLORS: dict[Role, str] = {"teaches": "#56b4e9", "judges": "#e69f00"}
+"""Sky blue and orange of Okabe and Ito, apart for every kind of eye."""
+
+_OPACITY = 0.22  # of the inside of a rectangle
+_PAUSE = 150  # milliseconds after the last edit
+_WIDTH = 0.006  # of the longer side of the pairs
+
+
+class SplitLayers(QObject):
+    """The rectangles of a split in a viewer.
+
+    Parameters
+    ----------
+    viewer
+        Where they are shown.
+    """
+
+    edited = Signal()
+    """The user has changed a rectangle."""
+    selected_changed = Signal()
+    """Other rectangles are selected."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._entries: Sequence[PairEntry] = ()
+        self._split: Split | None = None
+        self._layers: dict[str, Shapes] = {}
+        self._writing = False
+        self._selected = 0
+        self._tell = qdebounced(self._tell_edit, timeout=_PAUSE)
+
+    @property
+    def layers(self) -> list[Shapes]:
+        """The layers that are in the viewer."""
+        return [one for one in self._layers.values() if one in self._viewer.layers]
+
+    def show(self, entries: Sequence[PairEntry], split: Split) -> None:
+        """Show a split.
+
+        Parameters
+        ----------
+        entries
+            The pairs that are used, in the order in which blocks count them.
+        split
+            Their blocks.
+        """
+        self.remove()
+        self._entries, self._split = entries, split
+        drawn: dict[str, list[tuple[Role, npt.NDArray[np.float64]]]] = {}
+        for role, blocks in (("teaches", split.training), ("judges", split.validation)):
+            for block in blocks:
+                frame = entries[block.pair].frame
+                if frame is not None:
+                    corners = frame.corners(block.rows, block.columns)
+                    drawn.setdefault(frame.layer, []).append((_role(role), corners))
+        images = {key_of(layer): layer for layer in self._viewer.layers}
+        for key, shapes in drawn.items():
+            if key in images:
+                self._add(images[key], key, shapes)
+
+    def remove(self) -> None:
+        """Take the rectangles away."""
+        for layer in self.layers:
+            layer.events.data.disconnect(self._hear)
+            layer.events.highlight.disconnect(self._hear_selection)
+            self._viewer.layers.remove(layer)
+        self._layers.clear()
+
+    def give_role(self, role: Role) -> None:
+        """Let the selected rectangles teach or judge."""
+        for layer in self.layers:
+            roles = list(layer.features["role"])
+            for number in layer.selected_data:
+                roles[number] = role
+            self._write_roles(layer, roles)
+        self._tell()
+
+    @property
+    def selected(self) -> int:
+        """How many rectangles are selected."""
+        return sum(len(layer.selected_data) for layer in self.layers)
+
+    def read(self) -> tuple[Split | None, str | None]:
+        """Return the split as it is drawn, or what is wrong with it in words."""
+        from napari_structsr.finetuning.split import Split
+
+        if self._split is None:
+            return None, "There is no split yet."
+        kept = [self._kept(part) for part in (self._split.training, self._judging)]
+        blocks: dict[Role, list[Block]] = {"teaches": kept[0], "judges": kept[1]}
+        for key, layer in self._layers.items():
+            if layer not in self._viewer.layers:
+                return None, (
+                    f"The layer {layer.name} with the split is gone: tick “show split”."
+                )
+            for corners, role in zip(layer.data, layer.features["role"], strict=True):
+                block = self._block(key, np.asarray(corners))
+                if block is None:
+                    return None, (
+                        "A rectangle of the split lies outside of every pair: move it "
+                        "onto one, or delete it."
+                    )
+                blocks[_role(role)].append(block)
+        return (
+            Split(tuple(blocks["teaches"]), tuple(blocks["judges"]), self._split.guard),
+            None,
+        )
+
+    @property
+    def _judging(self) -> tuple[Block, ...]:
+        """The blocks that judge, as they were given."""
+        return () if self._split is None else self._split.validation
+
+    def _kept(self, blocks: Sequence[Block]) -> list[Block]:
+        """Return the blocks that are not drawn, since their pairs are files."""
+        return [
+            block
+            for block in blocks
+            if (frame := self._entries[block.pair].frame) is None
+            or frame.layer not in self._layers
+        ]
+
+    def _block(self, key: str, corners: npt.NDArray[np.floating[Any]]) -> Block | None:
+        """Return the block of the pair on which most of a rectangle lies."""
+        from napari_structsr.finetuning.split import Block
+
+        best: tuple[int, Block] | None = None
+        for number, entry in enumerate(self._entries):
+            frame, pair = entry.frame, entry.pair
+            if frame is None or pair is None or frame.layer != key:
+                continue
+            if not frame.holds(corners):
+                continue
+            spans = [
+                (max(0, first), min(size, last))
+                for (first, last), size in zip(
+                    frame.span(corners), pair.measured.shape, strict=True
+                )
+            ]
+            sides = [last - first for first, last in spans]
+            if min(sides) > 0 and (best is None or sides[0] * sides[1] > best[0]):
+                best = sides[0] * sides[1], Block(number, spans[0], spans[1])
+        return None if best is None else best[1]
+
+    def _add(
+        self,
+        image: Layer,
+        key: str,
+        shapes: Sequence[tuple[Role, npt.NDArray[np.float64]]],
+    ) -> None:
+        """Add the layer of one image."""
+        corners = [one for _, one in shapes]
+        wide = max(float(np.ptp(one, axis=0).max()) for one in corners)
+        layer = Shapes(
+            corners,
+            shape_type="rectangle",
+            name=f"split of {image.name}",
+            features={"role": [role for role, _ in shapes]},
+            text={
+                "string": "{role}",
+                "size": 9,
+                "color": "white",
+                "anchor": "upper_left",
+            },
+            edge_width=_WIDTH * wide,
+            scale=image.scale,
+            translate=image.translate,
+            rotate=image.rotate,
+            shear=image.shear,
+            affine=np.array(image.affine),
+            units=image.units,
+            axis_labels=image.axis_labels,
+            metadata={KEY: "split"},
+        )
+        layer.feature_defaults = {"role": ["judges"]}
+        self._write_roles(layer, [role for role, _ in shapes])
+        before = self._viewer.layers.selection.copy()
+        active = self._viewer.layers.selection.active
+        self._viewer.layers.append(layer)
+        self._viewer.layers.selection = before
+        self._viewer.layers.selection.active = active
+        self._layers[key] = layer
+        layer.events.data.connect(self._hear)
+        layer.events.highlight.connect(self._hear_selection)
+
+    def _write_roles(self, layer: Shapes, roles: Sequence[Role]) -> None:
+        """Write what rectangles are for, and show it by their colours."""
+        self._writing = True
+        try:
+            layer.features = {"role": list(roles)}
+            if not roles:
+                return
+            colors = [COLORS[role] for role in roles]
+            layer.edge_color = np.array([[*_rgb(color), 1.0] for color in colors])
+            layer.face_color = np.array([[*_rgb(color), _OPACITY] for color in colors])
+            layer.refresh()
+        finally:
+            self._writing = False
+
+    def _hear(self, event: Any) -> None:
+        """Wait until the user has let go."""
+        if not self._writing:
+            self._tell()
+
+    def _hear_selection(self) -> None:
+        """Say that other rectangles are selected, once for each change."""
+        if self.selected != self._selected:
+            self._selected = self.selected
+            self.selected_changed.emit()
+
+    def _tell_edit(self) -> None:
+        """Colour what is new, and say that something was edited."""
+        for layer in self.layers:
+            self._write_roles(layer, [_role(one) for one in layer.features["role"]])
+        self.edited.emit()
+
+
+def _role(value: object) -> Role:
+    """Return a role; whatever is no role judges."""
+    return "teaches" if value == "teaches" else "judges"
+
+
+def _rgb(color: str) -> list[float]:
+    """Return red, green and blue in 0..1."""
+    return [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]

@@ -1,0 +1,162 @@
+"""The form of the second step: which model is taught, for how long, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QStandardItemModel
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLineEdit,
+    QWidget,
+)
+from superqt import QLabeledSlider
+from superqt.utils import signals_blocked
+
+from napari_structsr.gui.finetune.train_state import (
+    BUDGETS,
+    MODES,
+    Parent,
+    TrainChoice,
+    TrainState,
+)
+from napari_structsr.gui.widgets.controls import choice_combo, row, select
+
+__all__ = ["TrainForm"]
+
+_OWN = 0.0
+
+
+class TrainForm(QWidget):
+    """What the user can choose."""
+
+    changed = Signal()
+    """The user has changed something."""
+    named = Signal()
+    """The user has given a name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._offered: tuple[tuple[Parent, str | None], ...] = ()
+        self.parent_model = choice_combo("Parent model", {})
+        self.parent_model.setToolTip("The model to begin with; it stays as it is.")
+        self.name = QLineEdit()
+        self.name.setAccessibleName("Name of the new model")
+        self.name.setToolTip("As it will be offered in the Upscale dock.")
+        self.budget = choice_combo("Time", BUDGETS)
+        self.minutes = QDoubleSpinBox()
+        self.minutes.setAccessibleName("Minutes")
+        self.minutes.setRange(0.05, 60 * 24)
+        self.minutes.setDecimals(2)
+        self.minutes.setSuffix(" min")
+        self.minutes.setKeyboardTracking(False)
+        self.more = QCheckBox("more options")
+        self.more.setToolTip("Show what rarely needs to be changed.")
+        self.mode = choice_combo("Trained weights", MODES)
+        self.replay = QLabeledSlider(Qt.Orientation.Horizontal)
+        self.replay.setRange(0, 90)
+        self.replay.setAccessibleName("Replay in per cent")
+        self.replay.setToolTip(
+            "Share of the training, in per cent, on images as the parent was trained "
+            "for, so that it does not forget them."
+        )
+        self._layout = QFormLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
+        self._layout.setFieldGrowthPolicy(grow)
+        self._time = row(self.budget, self.minutes)
+        for title, widget in (
+            ("Parent", self.parent_model),
+            ("New model", self.name),
+            ("Time", self._time),
+            ("", self.more),
+            ("Weights", self.mode),
+            ("Replay", self.replay),
+        ):
+            self._layout.addRow(title, widget)
+        self.show_more(False)
+        for combo in (self.parent_model, self.budget, self.mode):
+            combo.currentIndexChanged.connect(self._tell)
+        self.minutes.valueChanged.connect(self._tell)
+        self.replay.valueChanged.connect(self._tell)
+        self.name.textEdited.connect(self._tell_name)
+        self.more.toggled.connect(self.show_more)
+
+    def choice(self) -> TrainChoice:
+        """Return what the form says."""
+        parent = self.parent_model.currentData()
+        return TrainChoice(
+            parent=parent.name if parent is not None else "",
+            name=self.name.text().strip(),
+            minutes=self.budget.currentData() or self.minutes.value(),
+            mode=self.mode.currentData(),
+            replay=self.replay.value() / 100,
+        )
+
+    @property
+    def parent_choice(self) -> Parent | None:
+        """The model to begin with, with its factor."""
+        parent: Parent | None = self.parent_model.currentData()
+        return parent
+
+    def show_choice(self, choice: TrainChoice) -> None:
+        """Fill the form."""
+        own = choice.minutes not in BUDGETS
+        select(self.budget, _OWN if own else choice.minutes)
+        for box, value in (
+            (self.minutes, choice.minutes),
+            (self.replay, round(100 * choice.replay)),
+        ):
+            with signals_blocked(box):
+                box.setValue(value)
+        select(self.mode, choice.mode)
+        self.name.setText(choice.name)
+        self.minutes.setVisible(self.budget.currentData() == _OWN)
+
+    def show_state(self, state: TrainState, *, locked: bool) -> None:
+        """Show which models the pairs can teach; a running training locks the form."""
+        if state.parents != self._offered:
+            self._offered = state.parents
+            self._offer(state.parents, state.choice.parent)
+        self.minutes.setVisible(self.budget.currentData() == _OWN)
+        self.setEnabled(not locked)
+
+    def show_more(self, shown: bool) -> None:
+        """Show or hide what rarely needs to be changed."""
+        self._layout.setRowVisible(self.mode, shown)
+        self._layout.setRowVisible(self.replay, shown)
+
+    def _offer(self, parents: Sequence[tuple[Parent, str | None]], name: str) -> None:
+        """Fill the choice of parents; those that do not fit say why."""
+        combo, tip = self.parent_model, Qt.ItemDataRole.ToolTipRole
+        with signals_blocked(combo):
+            before = combo.currentData()
+            combo.clear()
+            for number, (parent, misfit) in enumerate(parents):
+                combo.addItem(parent.label, parent)
+                combo.setItemData(number, misfit or parent.description, tip)
+                model = combo.model()
+                if isinstance(model, QStandardItemModel) and (
+                    item := model.item(number)
+                ):
+                    item.setEnabled(misfit is None)
+            fitting = [parent for parent, misfit in parents if misfit is None]
+            wanted = before if before in fitting else None
+            for title in (before.name if before else name, name):
+                same = (parent for parent in fitting if parent.name == title)
+                wanted = wanted or next(same, None)
+            wanted = wanted or next(iter(fitting), None)
+            all_of_them = [parent for parent, _ in parents]
+            combo.setCurrentIndex(all_of_them.index(wanted) if wanted else -1)
+
+    def _tell(self) -> None:
+        """Drop what the signals carry."""
+        self.changed.emit()
+
+    def _tell_name(self) -> None:
+        """Tell that the name is the user's own from now on."""
+        self.named.emit()
+        self.changed.emit()

@@ -1,0 +1,348 @@
+"""The second step: train, and watch what comes of it.
+
+It owns the one fine-tuning of its dock, and the list of those that earlier sessions
+left. What can be done is decided by `resolve_training`; the work is a `TuningRun`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_info
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QMessageBox,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_structsr.engine.events import (
+    Finished,
+)
+from napari_structsr.errors import StructsrError
+from napari_structsr.finetuning.runs import RunSummary, remove_run
+from napari_structsr.gui.finetune.export_config import save_fine_tuning, tuning_config
+from napari_structsr.gui.finetune.pairs_entry import PairEntry
+from napari_structsr.gui.finetune.progress_view import TuningWatch
+from napari_structsr.gui.finetune.run import (
+    TuningRun,
+    quick_job,
+    resumed_run,
+    started_run,
+    teachable,
+    tuning_runs,
+)
+from napari_structsr.gui.finetune.run_list import RunList
+from napari_structsr.gui.finetune.train_form import TrainForm
+from napari_structsr.gui.finetune.train_state import (
+    Parent,
+    TrainChoice,
+    TrainState,
+    free_model_name,
+    resolve_training,
+)
+from napari_structsr.gui.settings import preferred_choice
+from napari_structsr.gui.widgets.controls import enable, row
+from napari_structsr.gui.widgets.model_signals import models_offered
+from napari_structsr.zoo.user_models import check_name
+
+if TYPE_CHECKING:
+    from napari_structsr.finetuning.split import Split
+
+__all__ = ["TrainPanel"]
+
+
+class TrainPanel(QWidget):
+    """Teaches a model."""
+
+    started = Signal()
+    """A fine-tuning has begun, or goes on."""
+    finished = Signal(object, object)
+    """`RunSummary` folder as a path, and the `Verdict`."""
+    decided = Signal(object)
+    """A finished `RunSummary` of an earlier session that is to be decided about."""
+    parent_changed = Signal(object)
+    """The `Parent` that is chosen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._entries: Sequence[PairEntry] = ()
+        self._split: Split | None = None
+        self._split_fault: str | None = None
+        self._preparing = False
+        self._named = False
+        self._parents = teachable()
+        self._parent: Parent | None = None
+        self._hidden: set[Path] = set()  # finished, and shown in the third step
+        self.run: TuningRun | None = None
+
+        self.form = TrainForm()
+        self.start_button = QPushButton("Start")
+        self.pause_button = QPushButton("Pause")
+        self.cancel_button = QPushButton("Cancel")
+        self.save_button = QPushButton("Save as config…")
+        self.runs = RunList()
+        self.watch = TuningWatch()
+        self._lay_out()
+        self._connect()
+        self.form.show_choice(TrainChoice())
+        self._suggest_name()
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        """Arrange the widgets, in the order of the Tab key."""
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 0, 4, 4)
+        layout.addWidget(self.form)
+        layout.addWidget(row(self.start_button, self.pause_button, self.cancel_button))
+        layout.addWidget(self.save_button)
+        layout.addWidget(self.runs)
+        layout.addWidget(self.watch)
+
+    def _connect(self) -> None:
+        """Follow the widgets, and models that come and go."""
+        self.form.changed.connect(self._take)
+        self.form.named.connect(self._take_name)
+        self.start_button.clicked.connect(self.start)
+        self.pause_button.clicked.connect(self._hold)
+        self.cancel_button.clicked.connect(self.cancel)
+        self.save_button.clicked.connect(self._ask_where)
+        self.runs.resumed.connect(self._resume)
+        self.runs.removed.connect(self._ask_remove)
+        models_offered.changed.connect(self._renew_parents)
+
+    def release(self) -> None:
+        """Stop, since nobody could pause or cancel any more; it can go on later."""
+        models_offered.changed.disconnect(self._renew_parents)
+        if self.is_running and self.run is not None:
+            self.run.job.cancel()
+
+    # -- what is known -----------------------------------------------------------------
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a fine-tuning has not ended."""
+        return self.run is not None and not self.run.job.has_ended
+
+    def use_pairs(
+        self,
+        entries: Sequence[PairEntry],
+        split: Split | None,
+        *,
+        fault: str | None,
+        preparing: bool,
+    ) -> None:
+        """Take the pairs of the first step.
+
+        Parameters
+        ----------
+        entries
+            Those that were not refused.
+        split
+            Which of their regions judge.
+        fault
+            Why the split cannot be used.
+        preparing
+            Whether they are still being made.
+        """
+        self._entries, self._split = list(entries), split
+        self._split_fault, self._preparing = fault, preparing
+        self.refresh()
+
+    def state(self) -> TrainState:
+        """Return what there is to show."""
+        choice = self.form.choice()
+        factor = next((one.pair.factor for one in self._entries if one.pair), None)
+        return resolve_training(
+            choice,
+            parents=self._parents,
+            pairs=len(self._entries),
+            factor=factor,
+            split_fault=self._split_fault
+            or (None if self._split or not self._entries else "There is no split yet."),
+            name_fault=_name_fault(choice.name, factor or 2),
+            unfinished=[run.name for run in tuning_runs() if run.factor == factor],
+            preparing=self._preparing,
+            running=self.is_running,
+            paused=self.run is not None and self.run.is_paused,
+        )
+
+    def refresh(self) -> None:
+        """Write the state into the widgets."""
+        state = self.state()
+        self.form.show_state(state, locked=self.is_running)
+        parent = self.form.parent_choice
+        enable(self.start_button, state.start, "Teach the new model.")
+        self.pause_button.setText("Pause" if state.pauses else "Resume")
+        purpose = "Hold on; the clock stands still." if state.pauses else "Go on."
+        enable(self.pause_button, state.pause, purpose)
+        enable(
+            self.cancel_button,
+            state.cancel,
+            "Stop. What was reached is kept and can go on later; the parent stays as "
+            "it is.",
+        )
+        enable(
+            self.save_button,
+            state.save,
+            "Write a file that “structsr finetune” takes, on a cluster for example.",
+        )
+        mine = self.run.folder if self.run is not None and self.is_running else None
+        listed = [
+            run
+            for run in tuning_runs()
+            if run.folder != mine and run.folder not in self._hidden
+        ]
+        self.runs.show_runs(listed, busy=self.is_running)
+        if parent != self._parent:
+            self._parent = parent
+            if not self._named:
+                self._suggest_name()
+            self.parent_changed.emit(parent)
+
+    # -- what the buttons do -----------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin a fine-tuning, if that is possible."""
+        parent = self.form.parent_choice
+        if self.state().start is not None or self._split is None or parent is None:
+            return
+        config = tuning_config(
+            self.form.choice(), parent, device=preferred_choice().device
+        )
+        pairs = [entry.pair for entry in self._entries if entry.pair is not None]
+        self._follow(started_run(config, pairs, self._split))
+
+    def cancel(self) -> None:
+        """Stop; what was reached is kept."""
+        if self.run is not None and self.is_running:
+            self.watch.say("Stopping after this step…")
+            self.run.job.cancel()
+            self.cancel_button.setEnabled(False)
+
+    def forget(self, folder: Path) -> None:
+        """Let a finished fine-tuning be listed again, or no longer hide it."""
+        self._hidden.discard(folder)
+        self.refresh()
+
+    def _follow(self, run: TuningRun) -> None:
+        """Start a run and show what it says."""
+        self.run = run
+        self._hidden.discard(run.folder)
+        self.watch.follow(run)
+        run.paused.connect(self.refresh)
+        run.job.finished.connect(self._finish)
+        run.job.ended.connect(self._end)
+        run.start()
+        self.started.emit()
+        self.refresh()
+
+    def _hold(self) -> None:
+        """Pause, or go on."""
+        if self.run is not None:
+            self.run.hold(not self.run.is_paused)
+
+    def _resume(self, run: RunSummary) -> None:
+        """Go on with a fine-tuning, or decide about it."""
+        if run.state == "finished":
+            self._hidden.add(run.folder)
+            self.refresh()
+            self.decided.emit(run)
+        elif not self.is_running:
+            self._follow(resumed_run(run))
+
+    def _ask_remove(self, run: RunSummary) -> None:
+        """Remove a fine-tuning if the user is sure."""
+        answer = QMessageBox.question(
+            self,
+            "Remove fine-tuning",
+            f"Remove the fine-tuning {run.name} with its {run.step} steps? The parent "
+            "and your models stay.",
+        )
+        if answer == QMessageBox.StandardButton.Yes:
+            self.remove(run)
+
+    def remove(self, run: RunSummary) -> None:
+        """Remove a fine-tuning from the disk."""
+        try:
+            remove_run(run.folder)
+        except StructsrError as error:
+            self.watch.say(str(error))
+        self.refresh()
+
+    def _ask_where(self) -> None:
+        """Ask for a file, and write it."""
+        name = f"{self.form.choice().name or 'fine-tuning'}.json"
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save as config", name, "JSON (*.json)"
+        )
+        if path:
+            self.save_config(Path(path).with_suffix(".json"))
+
+    def save_config(self, path: Path) -> None:
+        """Write the fine-tuning as a file, in the background."""
+        parent = self.form.parent_choice
+        if parent is None:
+            return
+        config = tuning_config(self.form.choice(), parent, device="auto")
+        entries, split = list(self._entries), self._split
+        job = quick_job(
+            f"Saving {path.name}",
+            lambda: save_fine_tuning(path, config, entries, split),
+        )
+        job.finished.connect(
+            lambda event: show_info(f"Saved. Run it by: structsr finetune {path}")
+        )
+        job.start()
+
+    def _finish(self, event: Finished) -> None:
+        """Hand over to the verdict."""
+        if self.run is not None:
+            self._hidden.add(self.run.folder)
+            self.finished.emit(self.run.folder, event.record)
+
+    def _end(self) -> None:
+        """Allow the next one."""
+        if not self._named:
+            self._suggest_name()
+        self.refresh()
+
+    # -- the form ----------------------------------------------------------------------
+
+    def _take(self) -> None:
+        """Take the choice from the form."""
+        self.refresh()
+
+    def _take_name(self) -> None:
+        """Leave the name to the user from now on."""
+        self._named = True
+
+    def _suggest_name(self) -> None:
+        """Suggest a name that is free."""
+        parent = self.form.parent_choice
+        base = "faithful" if parent is None else parent.name.removeprefix("my-")
+        taken = {run.name for run in tuning_runs()}
+        taken |= {one.name for one in self._parents}
+        self.form.name.setText(free_model_name(base, taken))
+
+    def _renew_parents(self) -> None:
+        """Offer models that are new."""
+        self._parents = teachable()
+        if not self._named:
+            self._suggest_name()
+        self.refresh()
+
+
+def _name_fault(name: str, factor: int) -> str | None:
+    """Say why a model cannot be called so."""
+    if not name:
+        return None
+    try:
+        check_name(name, factor)
+    except StructsrError as error:
+        return str(error)
+    return None

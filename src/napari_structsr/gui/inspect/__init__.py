@@ -1,0 +1,1 @@
+"""The Structure error dock."""

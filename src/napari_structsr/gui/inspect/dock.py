@@ -1,0 +1,229 @@
+"""The dock for structure error: what to inspect, the maps, the scores, and comparing.
+
+It owns its tabs, and which inspection they show. Maps and scores are read from the
+layers of the viewer, so that a dock that is opened later shows them too. Opening the
+dock imports no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari.layers import Image
+from napari.utils.notifications import show_info, show_warning
+from napari.viewer import Viewer
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QLabel,
+    QScrollArea,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_structsr.gui.compare.panel import ComparePanel
+from napari_structsr.gui.inspect.map_layers import (
+    ShownInspection,
+    inspection_of,
+    map_of,
+    shown_inspections,
+)
+from napari_structsr.gui.inspect.map_tab import MapPanel
+from napari_structsr.gui.inspect.run_tab import InspectPanel
+from napari_structsr.gui.inspect.score_tab import ScorePanel
+from napari_structsr.gui.viewer.layers import free_name
+from napari_structsr.gui.widgets.controls import choice_combo
+
+if TYPE_CHECKING:
+    from napari_structsr.inspection.results import Inspection
+
+__all__ = ["ErrorDock"]
+
+Tab = Literal["Inspect", "Map", "Scores", "Compare"]
+
+
+class ErrorDock(QWidget):
+    """Shows where not to believe a result.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer whose layers and selection are followed.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._shown: ShownInspection | None = None
+        self.inspect = InspectPanel(napari_viewer)
+        self.maps = MapPanel(napari_viewer)
+        self.scores = ScorePanel(napari_viewer)
+        self.compare = ComparePanel(napari_viewer)
+        self.tabs = QTabWidget()
+        self.which = choice_combo("Inspected", {})
+        self.which.setToolTip("The result whose maps and scores are shown.")
+        self._nothing = QLabel("No maps yet: choose layers under Inspect, then Run.")
+        self._lay_out()
+        for signal, slot in self._followed():
+            signal.connect(slot)
+        self.inspect.finished.connect(self._show_new)
+        self.which.currentIndexChanged.connect(self._choose)
+        self._show()
+
+    def _lay_out(self) -> None:
+        """Put each part into its tab."""
+        self._nothing.setWordWrap(True)
+        maps = QWidget()
+        inner = QVBoxLayout(maps)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.addWidget(self._nothing)
+        inner.addWidget(self.maps, 1)
+        for name, widget, tip in (
+            ("Inspect", self.inspect, "Choose layers and maps, and compute."),
+            ("Map", maps, "Look at one map, and go to its worst places."),
+            ("Scores", self.scores, "Numbers of each plane, channel and region."),
+            ("Compare", self.compare, "See layers side by side, in turn, or swiped."),
+        ):
+            area = QScrollArea()
+            area.setWidgetResizable(True)
+            area.setFrameShape(QScrollArea.Shape.NoFrame)
+            area.setWidget(widget)
+            self.tabs.setTabToolTip(self.tabs.addTab(area, name), tip)
+        self.setMinimumWidth(320)  # room for a sentence
+        self._choices = QFormLayout()
+        self._choices.setContentsMargins(6, 4, 6, 0)
+        grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
+        self._choices.setFieldGrowthPolicy(grow)
+        self._choices.addRow("Inspected", self.which)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addLayout(self._choices)
+        outer.addWidget(self.tabs)
+
+    def _followed(self) -> tuple[tuple[Any, Any], ...]:
+        """Return the events of the viewer that change what is shown."""
+        layers = self._viewer.layers
+        return (
+            (layers.events.inserted, self._follow_layers),
+            (layers.events.removed, self._follow_layers),
+            (layers.selection.events.active, self._follow_active),
+            (self._viewer.dims.events.point, self.scores.follow),
+        )
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
+        """Leave the viewer alone once the dock has been removed from it."""
+        super().changeEvent(event)
+        removed = event is not None and event.type() == QEvent.Type.ParentChange
+        if removed and self.parent() is None:
+            for signal, slot in self._followed():
+                signal.disconnect(slot)
+            self.inspect.release()
+            self.maps.release()
+            self.compare.release()
+
+    # -- what is shown -----------------------------------------------------------------
+
+    def open_tab(self, name: Tab) -> None:
+        """Show one of the tabs."""
+        titles = [self.tabs.tabText(n) for n in range(self.tabs.count())]
+        self.tabs.setCurrentIndex(titles.index(name))
+
+    def _show(self, key: str | None = None) -> None:
+        """Show the inspection shown before, or the one on top.
+
+        Parameters
+        ----------
+        key
+            The map to show; None keeps the one shown before.
+        """
+        found = shown_inspections(self._viewer)
+        last = self._shown.inspection if self._shown else None
+        self._shown = next(
+            (one for one in found if one.inspection is last),
+            found[-1] if found else None,
+        )
+        self._offer(found)
+        self._nothing.setVisible(self._shown is None)
+        self.maps.setVisible(self._shown is not None)
+        layers = self._shown.layers if self._shown else {}
+        key = next((one for one in (key, self.maps.key) if one in layers), None)
+        self.maps.show_inspection(self._shown, key)
+        self.scores.show_inspection(self._shown)
+
+    def _offer(self, found: list[ShownInspection]) -> None:
+        """Offer the inspections, if there are several."""
+        names: list[str] = []
+        for shown in found:
+            names.append(free_name(shown.result, names))
+        with signals_blocked(self.which):
+            self.which.clear()
+            self.which.addItems(names)
+            here = (n for n, shown in enumerate(found) if shown is self._shown)
+            self.which.setCurrentIndex(next(here, -1))
+        self._choices.setRowVisible(self.which, len(found) > 1)
+
+    def _choose(self, index: int) -> None:
+        """Show the inspection that the user has chosen, and draw its map."""
+        self._turn_to(shown_inspections(self._viewer)[index].inspection, None)
+        self.maps.draw()
+
+    def _follow_layers(self) -> None:
+        """Show maps that have come, and forget those that have gone."""
+        if isalive(self):  # type: ignore[no-untyped-call]
+            self._show()
+
+    def _follow_active(self) -> None:
+        """Show the map that the user has clicked in the layer list."""
+        if not isalive(self):  # type: ignore[no-untyped-call]
+            return  # the layers outlive the window
+        active = self._viewer.layers.selection.active
+        self._turn_to(inspection_of(active), map_of(active))
+
+    def _turn_to(self, inspection: object, key: str | None) -> None:
+        """Show an inspection, if it is there."""
+        for shown in shown_inspections(self._viewer):
+            if shown.inspection is inspection:
+                self._shown = shown
+                self._show(key)
+
+    def _show_new(self, inspection: Inspection) -> None:
+        """Show the maps that have just come, but not over what is being compared."""
+        self._turn_to(inspection, next(iter(inspection.maps), None))
+        if self.compare.comparison is None:
+            self.open_tab("Map")
+        else:
+            show_info("The maps of structure error are ready, under Map.")
+            self.compare.comparison.ended.connect(self.maps.draw)
+
+    # -- for the menu ------------------------------------------------------------------
+
+    def inspect_selection(self, *, with_reference: bool) -> None:
+        """Inspect the selected layers, or say what is missing.
+
+        Parameters
+        ----------
+        with_reference
+            Whether one of the selected layers is the truth.
+        """
+        self.open_tab("Inspect")
+        self.inspect.take_selection(with_reference=with_reference)
+        state = self.inspect.state()
+        if with_reference and state.choice.reference is None:
+            show_warning("Select two image layers: the result and its reference.")
+        elif state.run:
+            show_warning(state.run)
+        else:
+            self.inspect.run()
+
+    def compare_selection(self) -> None:
+        """Show the selected image layers side by side."""
+        self.open_tab("Compare")
+        layers = self._viewer.layers
+        self.compare.end()
+        self.compare.layers = [
+            one for one in layers if one in layers.selection and isinstance(one, Image)
+        ]
+        self.compare.start("side by side")

@@ -1,0 +1,238 @@
+"""The form of the structure-error dock: which layers, which maps, and how.
+
+It owns labels, tooltips and the order of the rows, and turns widgets into an
+`InspectChoice` and back; what the choices mean together is decided by
+`resolve_inspection`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from magicgui.types import FileDialogMode
+from magicgui.widgets import FileEdit
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_structsr.gui.inspect.map_list import MapList
+from napari_structsr.gui.inspect.state import ErrorDockState, InspectChoice
+from napari_structsr.gui.widgets.controls import (
+    chosen,
+    layer_combo,
+    offer,
+    row,
+    sentence,
+)
+
+__all__ = ["ErrorForm"]
+
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class ErrorForm(QWidget):
+    """What the user can choose."""
+
+    changed = Signal()
+    """The user has changed something."""
+    layers_chosen = Signal()
+    """The user has chosen a layer by hand."""
+    swap_asked = Signal()
+    """Result and reference are to change places."""
+    selection_asked = Signal()
+    """The layers are to be taken from the selection again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.result = layer_combo("Result", "What is inspected: the upscaled image.")
+        self.reference = layer_combo(
+            "Reference",
+            "The truth: the same place, measured with high resolution. Pixel size and "
+            "place may differ; it is resampled by world coordinates.",
+        )
+        self.source = layer_combo(
+            "Source", "The image that the result was made from, with larger pixels."
+        )
+        self.regions = layer_combo(
+            "Regions",
+            "Shapes or labels that are scored one by one, besides the whole plane. "
+            "Where shapes overlap, the upper one counts.",
+        )
+        self.swap_button = QToolButton()
+        self.swap_button.setText("⇅")
+        self.swap_button.setAccessibleName("Swap result and reference")
+        self.selection_button = QToolButton()
+        self.selection_button.setText("↺")
+        self.selection_button.setAccessibleName("Take the selected layers")
+        self.selection_button.setToolTip("Take the selected layers again.")
+        self.everywhere = QCheckBox("shapes on every plane")
+        self.everywhere.setToolTip(
+            "Each shape counts on all planes, not only on the one it was drawn on."
+        )
+        self.register_box = QCheckBox("register")
+        self.register_box.setToolTip(
+            "Move the reference by less than a pixel so that it fits best; the shift "
+            "is reported."
+        )
+        self.fit = QCheckBox("fit intensity")
+        self.fit.setToolTip(
+            "Fit gain and offset of the result to the reference before comparing; "
+            "both are reported. Errors of brightness are then not seen."
+        )
+        self.maps = MapList()
+        self.hint = sentence()
+        self.output = QComboBox()
+        self.output.setAccessibleName("Output")
+        self.output.addItem("In memory", "memory")
+        self.output.addItem("Folder", "folder")
+        self.output.setToolTip(
+            "In memory: new layers. Folder: OME-Zarr maps, scores as CSV and a report; "
+            "for stacks larger than memory, and a cancelled run can be continued."
+        )
+        self.folder = FileEdit(mode=FileDialogMode.EXISTING_DIRECTORY, nullable=True)
+        self.folder.choose_btn.text = "…"
+        self.folder.tooltip = (
+            "Maps, scores and report come into a new folder in this one."
+        )
+        self.calibration = FileEdit(
+            mode=FileDialogMode.EXISTING_FILE, filter="*.json", nullable=True
+        )
+        self.calibration.choose_btn.text = "…"
+        self.calibration.tooltip = (
+            "Optional: a file of structsr calibrate, made from your own pairs. It "
+            "replaces the calibration of the model for the expected error."
+        )
+        for edit, name in ((self.folder, "Folder"), (self.calibration, "Calibration")):
+            edit.line_edit.native.setAccessibleName(name)
+            edit.choose_btn.native.setAccessibleName(f"{name}: choose")
+        self.device = QComboBox()
+        self.device.setAccessibleName("Device")
+        self.device.addItems(_DEVICES)
+        self.device.setToolTip("Where to compute; auto takes a GPU if there is one.")
+        self._lay_out()
+        self._connect()
+
+    def _lay_out(self) -> None:
+        """Arrange the rows, in the order of the Tab key."""
+        self._layout = QFormLayout()
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
+        self._layout.setFieldGrowthPolicy(grow)
+        self._layout.addRow("Result", row(self.result, self.selection_button))
+        self._layout.addRow("Reference", row(self.reference, self.swap_button))
+        self._align = row(self.register_box, self.fit)
+        self._layout.addRow("", self._align)
+        self._layout.addRow("Source", self.source)
+        self._layout.addRow("Regions", self.regions)
+        self._layout.addRow("", self.everywhere)
+        below = QFormLayout()
+        below.setContentsMargins(0, 0, 0, 0)
+        below.setFieldGrowthPolicy(grow)
+        below.addRow("Calibration", self.calibration.native)
+        below.addRow("Output", row(self.output, self.device))
+        below.addRow("Folder", self.folder.native)
+        self._below = below
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(self._layout)
+        layout.addWidget(self.hint)
+        layout.addWidget(self.maps, 1)
+        layout.addLayout(below)
+
+    def _connect(self) -> None:
+        """Tell what the user does."""
+        for combo in (self.result, self.reference, self.source):
+            combo.currentIndexChanged.connect(self._tell_layers)
+        for combo in (self.regions, self.output, self.device):
+            combo.currentIndexChanged.connect(self._tell)
+        for box in (self.everywhere, self.register_box, self.fit):
+            box.toggled.connect(self._tell)
+        self.folder.changed.connect(self._tell)
+        self.calibration.changed.connect(self._tell)
+        self.maps.ticked.connect(self._tell)
+        self.swap_button.clicked.connect(self.swap_asked)
+        self.selection_button.clicked.connect(self.selection_asked)
+
+    def choice(self) -> InspectChoice:
+        """Return what the form says."""
+        folder = None
+        if self.output.currentData() == "folder":
+            folder = Path(str(self.folder.value or ""))
+        return InspectChoice(
+            result=chosen(self.result),
+            reference=chosen(self.reference),
+            source=chosen(self.source),
+            regions=chosen(self.regions),
+            everywhere=self.everywhere.isChecked(),
+            maps=self.maps.keys(),
+            register=self.register_box.isChecked(),
+            fit_intensity=self.fit.isChecked(),
+            folder=folder,
+            device=self.device.currentText(),
+            calibration=_given(self.calibration),
+        )
+
+    def show_state(
+        self,
+        state: ErrorDockState,
+        *,
+        images: Sequence[tuple[str, str]],
+        regions: Sequence[tuple[str, str]],
+        flat: bool,
+    ) -> None:
+        """Show the choice, and only the rows that have a meaning.
+
+        Parameters
+        ----------
+        images, regions
+            Key and name of the layers that can be chosen.
+        flat
+            Whether the regions are no shapes drawn on one plane of several.
+        """
+        choice = state.choice
+        offer(self.result, images, choice.result, none="choose a layer")
+        offer(self.reference, images, choice.reference, none="no reference")
+        offer(self.source, images, choice.source, none="no source")
+        offer(self.regions, regions, choice.regions, none="whole planes")
+        for box, checked in (
+            (self.everywhere, choice.everywhere),
+            (self.register_box, choice.register),
+            (self.fit, choice.fit_intensity),
+        ):
+            with signals_blocked(box):
+                box.setChecked(checked)
+        self.maps.show_ticks(choice.maps, state.obstacles)
+        self.hint.setText(state.hint)
+        self.hint.setVisible(bool(state.hint))
+        self._layout.setRowVisible(self._align, choice.reference is not None)
+        self._layout.setRowVisible(self.everywhere, not flat)
+        self._below.setRowVisible(self.folder.native, choice.folder is not None)
+        self.swap_button.setEnabled(state.swap is None)
+        self.swap_button.setToolTip(state.swap or "Swap result and reference.")
+        with signals_blocked(self.device):
+            if self.device.findText(choice.device) < 0:
+                self.device.addItem(choice.device)
+            self.device.setCurrentText(choice.device)
+
+    def _tell(self) -> None:
+        """Drop what the signals carry."""
+        self.changed.emit()
+
+    def _tell_layers(self) -> None:
+        """Tell of a layer that was chosen by hand."""
+        self.layers_chosen.emit()
+        self.changed.emit()
+
+
+def _given(edit: FileEdit) -> Path | None:
+    """Return the file of an edit, None while it is empty."""
+    text = str(edit.value or "")
+    return Path(text) if text not in ("", ".") else None

@@ -1,0 +1,196 @@
+"""The legend of a map: its colours with numbers, and what it says and cannot say."""
+
+from __future__ import annotations
+
+from html import escape
+
+from qtpy.QtCore import QPointF, QRectF, Qt
+from qtpy.QtGui import QColor, QLinearGradient, QPainter, QPaintEvent
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from napari_structsr.core.error_map import MAPS, ErrorMap
+from napari_structsr.gui.inspect.map_colors import CLASS_COLORS, badness_colors
+from napari_structsr.gui.widgets.controls import sentence
+from napari_structsr.models.calibration import TrustCalibration
+
+__all__ = ["ColorBar", "Legend", "number_text", "unit_text"]
+
+_GUARANTEES = {
+    "trust": (
+        "An estimate, not a bound: nothing is guaranteed for a single pixel. It holds "
+        "for images like those it was fitted to."
+    ),
+    "interval": (
+        "Guaranteed on average, not pixel by pixel: over images like those of the "
+        "calibration (sample, microscope, settings), at least 90% of pixels lie within "
+        "the interval. For other images nothing is guaranteed."
+    ),
+}
+_STEPS = 32  # of the gradient
+_LINE = 18  # pixels
+
+
+def number_text(value: float | None) -> str:
+    """Write a number with the digits that matter, or "" where there is none."""
+    if value is None or value != value:
+        return ""
+    if value == 0:
+        return "0"
+    if abs(value) >= 1e5 or abs(value) < 1e-3:
+        return f"{value:.2e}"
+    text = f"{value:.4g}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{float(text):.0f}" if "e" in text else text
+
+
+def unit_text(entry: ErrorMap) -> str:
+    """Write the unit of a map for people."""
+    return {"class": "", "degree": "°", "standard deviation": "σ of the noise"}.get(
+        entry.unit, entry.unit
+    )
+
+
+class ColorBar(QWidget):
+    """Colours from the best to the worst, with numbers; or the names of classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._entry: ErrorMap | None = None
+        self._limits = (0.0, 1.0)
+        self._threshold = 0.0
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def show_map(
+        self, entry: ErrorMap, limits: tuple[float, float], threshold: float
+    ) -> None:
+        """Show the colours of a map.
+
+        Parameters
+        ----------
+        limits
+            Values from the best to the worst.
+        threshold
+            Share of the way below which nothing is drawn.
+        """
+        self._entry, self._limits, self._threshold = entry, limits, threshold
+        lines = len(entry.classes) or 3
+        self.setFixedHeight(lines * _LINE)
+        self.update()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What is written, from left to right or from top to bottom."""
+        if self._entry is None:
+            return ()
+        if self._entry.classes:
+            return self._entry.classes
+        best, worst = self._limits
+        middle = number_text((best + worst) / 2)
+        return number_text(best), middle, number_text(worst)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
+        """Draw."""
+        if self._entry is None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(self.palette().windowText().color())
+        if self._entry.classes:
+            self._draw_classes(painter)
+        else:
+            self._draw_bar(painter)
+        painter.end()
+
+    def _draw_classes(self, painter: QPainter) -> None:
+        """Draw a square and a name for each class."""
+        for line, (text, color) in enumerate(
+            zip(self.texts, CLASS_COLORS, strict=False)
+        ):
+            square = QRectF(2, line * _LINE + 3, 24, _LINE - 6)
+            painter.fillRect(square, QColor.fromRgbF(*color))
+            painter.drawRect(square)
+            note = " (not drawn)" if color[3] == 0 else ""
+            place = QRectF(34, line * _LINE, self.width() - 34, _LINE)
+            painter.drawText(place, Qt.AlignmentFlag.AlignVCenter, text + note)
+
+    def _draw_bar(self, painter: QPainter) -> None:
+        """Draw the gradient over grey, as it lies over an image."""
+        assert self._entry is not None
+        bar = QRectF(2, _LINE, self.width() - 4, _LINE - 3)
+        painter.fillRect(bar, QColor(110, 110, 110))
+        gradient = QLinearGradient(QPointF(bar.left(), 0), QPointF(bar.right(), 0))
+        colors = badness_colors(self._threshold)
+        for step in range(_STEPS + 1):
+            share = step / _STEPS
+            color = colors[round(share * (len(colors) - 1))]
+            gradient.setColorAt(share, QColor.fromRgbF(*map(float, color)))
+        painter.fillRect(bar, gradient)
+        painter.drawRect(bar)
+        if self._threshold > 0:
+            x = bar.left() + self._threshold * bar.width()
+            painter.drawLine(QPointF(x, bar.top() - 3), QPointF(x, bar.bottom() + 3))
+        above = QRectF(2, 0, self.width() - 4, _LINE - 2)
+        below = QRectF(2, bar.bottom() + 1, self.width() - 4, _LINE)
+        left, centre, right = (
+            Qt.AlignmentFlag.AlignLeft,
+            Qt.AlignmentFlag.AlignHCenter,
+            Qt.AlignmentFlag.AlignRight,
+        )
+        painter.drawText(above, left, "good")
+        painter.drawText(above, right, "bad")
+        painter.drawText(above, centre, unit_text(self._entry))
+        for align, text in zip((left, centre, right), self.texts, strict=True):
+            painter.drawText(below, align, text)
+
+
+class Legend(QWidget):
+    """The colour bar of a map, and sentences."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bar = ColorBar()
+        self.text = sentence()
+        self.text.setTextFormat(Qt.TextFormat.RichText)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.text)
+
+    def show_map(
+        self,
+        key: str,
+        limits: tuple[float, float],
+        threshold: float,
+        *,
+        calibration: TrustCalibration | None = None,
+    ) -> None:
+        """Explain a map.
+
+        Parameters
+        ----------
+        key
+            Which one.
+        limits, threshold
+            As in `ColorBar.show_map`.
+        calibration
+            On what maps of the expected error rest.
+        """
+        entry = MAPS[key]
+        self.bar.show_map(entry, limits, threshold)
+        sentences = [entry.meaning, f"<b>Cannot see:</b> {entry.blind}"]
+        if key in _GUARANTEES:
+            sentences.append(f"<b>What is promised:</b> {_GUARANTEES[key]}")
+        self.text.setToolTip("")
+        if key in _GUARANTEES and calibration is not None:
+            sentences.append(
+                f"<b>Calibrated on</b> {calibration.patches} patches of "
+                f"{calibration.images} images; hover to see which."
+            )
+            self.text.setToolTip(_basis(calibration))
+        self.text.setText("<br>".join(sentences))
+
+
+def _basis(calibration: TrustCalibration) -> str:
+    """Say on which images a calibration rests, wrapped as tooltips of rich text are."""
+    sources = ", ".join(calibration.sources) or "not named"
+    conditions = calibration.conditions or "not named"
+    return f"<p>Images: {escape(sources)}</p><p>Measured: {escape(conditions)}</p>"

@@ -1,0 +1,271 @@
+"""Looking at a map: which one, its legend, threshold and opacity, its worst places.
+
+What is shown is read from the layer of the map, and what the user does is written into
+it, so that the panel agrees with the controls of napari.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from napari.viewer import Viewer
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from superqt import QLabeledSlider
+from superqt.utils import signals_blocked
+
+from napari_structsr.core.error_map import MAPS, ErrorMap
+from napari_structsr.errors import StructsrError
+from napari_structsr.gui.inspect.legend import Legend, number_text, unit_text
+from napari_structsr.gui.inspect.map_colors import paint
+from napari_structsr.gui.inspect.map_layers import ShownInspection, show_alone
+from napari_structsr.gui.inspect.worst_list import WorstList
+from napari_structsr.gui.viewer.layers import KEY
+from napari_structsr.gui.viewer.navigation import go_to_place
+from napari_structsr.gui.widgets.controls import choice_combo, row
+from napari_structsr.models.calibration import TrustCalibration, read_calibration
+from napari_structsr.zoo.catalogue import find_card
+
+if TYPE_CHECKING:
+    from napari_structsr.inspection.results import Inspection, WorstRegion
+
+__all__ = ["MapPanel"]
+
+_THRESHOLD = "threshold"
+
+
+class MapPanel(QWidget):
+    """Shows one map of an inspection at a time.
+
+    Parameters
+    ----------
+    viewer
+        The viewer that holds the maps.
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._shown: ShownInspection | None = None
+        self._followed: Image | None = None
+        self.map = choice_combo("Map", {})
+        self.map.setToolTip("The map that is drawn over the result; others are hidden.")
+        self.drawn = QCheckBox("show")
+        self.drawn.setToolTip("Draw the map, or see the image below it.")
+        self.legend = Legend()
+        self.threshold = _slider(
+            "Threshold",
+            "Draw only what is worse than this share of the way from good to bad.",
+        )
+        self.level = QLabel()
+        self.opacity = _slider("Opacity", "How strongly the map covers the image.")
+        self.worst_label = QLabel()
+        self.worst = WorstList()
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
+        form.setFieldGrowthPolicy(grow)
+        form.addRow("Map", row(self.map, self.drawn))
+        sliders = QFormLayout()
+        sliders.setContentsMargins(0, 0, 0, 0)
+        sliders.setFieldGrowthPolicy(grow)
+        sliders.addRow("Threshold, %", self.threshold)
+        sliders.addRow("", self.level)
+        sliders.addRow("Opacity, %", self.opacity)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.legend)
+        layout.addLayout(sliders)
+        layout.addWidget(self.worst_label)
+        layout.addWidget(self.worst, 1)
+        self.map.currentIndexChanged.connect(self.draw)
+        self.drawn.toggled.connect(self._set_drawn)
+        self.threshold.valueChanged.connect(self._set_threshold)
+        self.opacity.valueChanged.connect(self._set_opacity)
+        self.worst.chosen.connect(self.visit)
+
+    @property
+    def key(self) -> str | None:
+        """The map that is shown."""
+        key: str | None = self.map.currentData()
+        return key
+
+    @property
+    def layer(self) -> Image | None:
+        """The layer of the map that is shown."""
+        layers = self._shown.layers if self._shown else {}
+        return layers.get(self.key or "")
+
+    def show_inspection(
+        self, shown: ShownInspection | None, key: str | None = None
+    ) -> None:
+        """Offer the maps of an inspection.
+
+        Parameters
+        ----------
+        shown
+            The inspection, or None.
+        key
+            The map to show; None takes the one that is visible.
+        """
+        self._shown = shown
+        layers = {} if shown is None else shown.layers
+        visible = [name for name, layer in layers.items() if layer.visible]
+        key = key or next(iter([*visible, *layers]), None)
+        with signals_blocked(self.map):
+            self.map.clear()
+            for name in layers:
+                self.map.addItem(MAPS[name].title, name)
+            self.map.setCurrentIndex(self.map.findData(key))
+        self._list_places()
+        self._refresh()
+
+    def visit(self, place: WorstRegion) -> None:
+        """Go to a place, and draw a rectangle around it."""
+        layer, shown = self.layer, self._shown
+        if layer is None or shown is None:
+            return
+        plane = dict(place.plane)
+        (top, bottom), (left, right) = place.rows, place.columns
+        go_to_place(
+            self._viewer,
+            layer,
+            (
+                shown.position(plane, y=top - 0.5, x=left - 0.5),
+                shown.position(plane, y=bottom - 0.5, x=right - 0.5),
+            ),
+        )
+
+    def draw(self) -> None:
+        """Draw the chosen map, and no other."""
+        if (layer := self.layer) is not None:
+            show_alone(self._viewer, layer)
+        self._list_places()
+        self._refresh()
+
+    def release(self) -> None:
+        """Leave the layers alone from now on."""
+        self._follow(None)
+
+    def _follow(self, layer: Image | None) -> None:
+        """Show from now on what napari's own controls do to a map."""
+        for signal in _looks_of(self._followed):
+            signal.disconnect(self._refresh)
+        self._followed = layer
+        for signal in _looks_of(layer):
+            signal.connect(self._refresh)
+
+    def _set_drawn(self, wanted: bool) -> None:
+        """Draw the map, or hide it."""
+        if wanted:
+            self.draw()
+        elif (layer := self.layer) is not None:
+            layer.visible = False
+
+    def _set_threshold(self, percent: int) -> None:
+        """Hide what is better."""
+        if (layer := self.layer) is not None and self.key:
+            layer.metadata[KEY][_THRESHOLD] = percent / 100
+            paint(layer, MAPS[self.key], threshold=percent / 100)
+            self._explain()
+
+    def _set_opacity(self, percent: int) -> None:
+        """Let the image shine through."""
+        if (layer := self.layer) is not None:
+            layer.opacity = percent / 100
+
+    def _refresh(self) -> None:
+        """Show what belongs to the map."""
+        if not isalive(self):  # type: ignore[no-untyped-call]
+            return  # the layers outlive the window
+        layer, key, shown = self.layer, self.key, self._shown
+        if layer != self._followed:
+            self._follow(layer)
+        if layer is None or key is None or shown is None:
+            return
+        for widget, value in (
+            (self.threshold, round(100 * _threshold_of(layer))),
+            (self.opacity, round(100 * layer.opacity)),
+        ):
+            with signals_blocked(widget):
+                widget.setValue(value)
+        with signals_blocked(self.drawn):
+            self.drawn.setChecked(layer.visible)
+        self.threshold.setEnabled(not MAPS[key].classes)
+        self._explain()
+
+    def _list_places(self) -> None:
+        """List the worst places of the map."""
+        if self.key is None or self._shown is None:
+            return
+        places = [p for p in self._shown.inspection.worst if p.map == self.key]
+        self.worst.show_places(self.key, places)
+        self.worst_label.setText(
+            "Worst places" if places else "No place is worse than the rest."
+        )
+
+    def _explain(self) -> None:
+        """Show the legend, and the threshold as a value."""
+        layer, key, shown = self.layer, self.key, self._shown
+        if layer is None or key is None or shown is None:
+            return
+        entry = MAPS[key]
+        limits, threshold = _limits_of(layer, entry), _threshold_of(layer)
+        self.legend.show_map(
+            key, limits, threshold, calibration=_calibration_of(shown.inspection)
+        )
+        if entry.classes:
+            self.level.setText("classes have no threshold")
+        elif threshold == 0:
+            self.level.setText("everything is drawn")
+        else:
+            value = number_text(limits[0] + threshold * (limits[1] - limits[0]))
+            side = "below" if entry.worse == "high" else "above"
+            self.level.setText(f"hidden {side} {value} {unit_text(entry)}".rstrip())
+
+
+def _looks_of(layer: Image | None) -> tuple[Any, ...]:
+    """Return the events of a map after which the panel is to show something else."""
+    if layer is None:
+        return ()
+    events = layer.events
+    return events.visible, events.opacity, events.contrast_limits
+
+
+def _limits_of(layer: Image, entry: ErrorMap) -> tuple[float, float]:
+    """Return the values that a map shows from the best to the worst."""
+    low, high = map(float, layer.contrast_limits)
+    return (low, high) if entry.worse == "high" else (high, low)
+
+
+def _calibration_of(inspection: Inspection) -> TrustCalibration | None:
+    """Find the calibration on which an inspection rests: a file, or the model's."""
+    name, factor = (inspection.record.model.get(key) for key in ("name", "factor"))
+    given = inspection.record.settings.get("calibration")
+    try:
+        if given is not None:
+            return read_calibration(Path(given))
+        if not isinstance(name, str):
+            return None
+        return find_card(name, factor=factor).calibration
+    except StructsrError:
+        return None
+
+
+def _threshold_of(layer: Image) -> float:
+    """Return the threshold that a layer was painted with."""
+    entry: dict[str, Any] = layer.metadata[KEY]
+    return float(entry.get(_THRESHOLD, 0.0))
+
+
+def _slider(name: str, tip: str) -> QLabeledSlider:
+    """Make a slider in per cent."""
+    slider = QLabeledSlider(Qt.Orientation.Horizontal)
+    slider.setAccessibleName(f"{name}, %")
+    slider.setRange(0, 100)
+    slider.setPageStep(10)
+    slider.setToolTip(tip)
+    return slider

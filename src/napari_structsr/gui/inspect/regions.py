@@ -1,0 +1,298 @@
+"""Regions that a user has drawn, on the pixels of a result.
+
+It owns how a Shapes or Labels layer of any pixel size and place becomes integer labels
+on the planes of an image, by world coordinates, and how scores come back to its
+features. It runs in a worker thread: `Regions` takes what it needs from the layer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Image, Labels, Layer, Shapes
+
+from napari_structsr.core.axes import Axes
+from napari_structsr.errors import SettingsError
+from napari_structsr.gui.viewer.navigation import unit_shares
+
+if TYPE_CHECKING:
+    from napari_structsr.inspection.results import ScoreTable
+
+__all__ = ["Regions", "regions_of", "with_scores"]
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Regions as they are when they are asked for.
+
+    Parameters
+    ----------
+    layer
+        Name of the layer.
+    pixels
+        Labels of a Labels layer; None for shapes.
+    shapes
+        Vertices in pixels of the result, and kinds, of a Shapes layer.
+    titles
+        Names that the user has given to labels or shapes.
+    axes
+        Axes of the result, in the order of its layer.
+    lines
+        Matrix and offset from pixels of the result to pixels of the labels.
+    everywhere
+        Whether shapes count on all planes.
+    """
+
+    layer: str
+    pixels: Any
+    shapes: tuple[list[npt.NDArray[np.float64]], list[str]]
+    titles: Mapping[int, str]
+    axes: Axes
+    lines: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+    everywhere: bool
+
+    def on_result(self) -> tuple[npt.NDArray[np.integer[Any]], dict[int, str]]:
+        """Return labels on the result, and their names.
+
+        Returns
+        -------
+        ndarray
+            Shape (H, W) if all planes are alike, else t, c, z, H, W as far as present;
+            0 is outside.
+        dict
+            Name of every label that there is.
+
+        Raises
+        ------
+        SettingsError
+            If no pixel of the result lies in a region.
+        """
+        found = self._drawn() if self.pixels is None else self._resampled()
+        names: dict[int, str] = {}
+        for number in map(int, np.unique(found)):
+            if number:
+                title = self.titles.get(number, f"{self.layer} {number}")
+                taken = title in names.values()
+                names[number] = f"{title} {number}" if taken else title
+        if not names:
+            raise SettingsError(
+                f"no region of {self.layer} lies on the result; draw regions on the "
+                "image, or choose no regions"
+            )
+        return found, names
+
+    def _drawn(self) -> npt.NDArray[np.integer[Any]]:
+        """Draw shapes."""
+        vertices = self.shapes[0]
+        if not vertices:
+            raise SettingsError(
+                f"{self.layer} holds no shapes; draw regions, or choose no regions"
+            )
+        every = range(len(vertices))
+        others = _others(self.axes)
+        if self.everywhere or not others:
+            return self._drawn_plane(every)
+        # plane by plane, since a stack may be large
+        sizes = [self.axes[name].size for name in others]
+        at = [_flat(self.axes).index(name) for name in others]
+        reach = [(v[:, at].min(axis=0), v[:, at].max(axis=0)) for v in vertices]
+        small = np.min_scalar_type(len(vertices))
+        found = np.zeros((*sizes, *self.axes.plane), small)
+        for index in np.ndindex(*sizes):
+            here = [
+                number
+                for number, (low, high) in zip(every, reach, strict=True)
+                if (low <= index).all() and (high >= index).all()
+            ]
+            if here:
+                found[index] = self._drawn_plane(here)
+        return _canonical(found, self.axes)
+
+    def _drawn_plane(self, which: Sequence[int]) -> npt.NDArray[np.integer[Any]]:
+        """Draw some of the shapes on a plane of shape (H, W)."""
+        vertices, kinds = self.shapes
+        names = _flat(self.axes)
+        shown = [names.index("y"), names.index("x")]
+        plane = Shapes(
+            [vertices[n][:, shown] for n in which], shape_type=[kinds[n] for n in which]
+        )
+        numbers = np.array([0, *(n + 1 for n in which)])
+        return _small(numbers[plane.to_labels(self.axes.plane)])
+
+    def _resampled(self) -> npt.NDArray[np.integer[Any]]:
+        """Look up, for each pixel of the result, the label below its centre."""
+        matrix, offset = self.lines
+        names = _flat(self.axes)
+        y, x = names.index("y"), names.index("x")
+        others = [names.index(name) for name in _others(self.axes)]
+        height, width = self.axes.plane
+        rows = matrix[:, y, None, None] * np.arange(height)[:, None]
+        columns = matrix[:, x, None, None] * np.arange(width)
+        alike = not matrix[:, others].any()
+        sizes = [1 if alike else self.axes[names[n]].size for n in others]
+        pixels = np.asarray(self.pixels)
+        planes = []
+        for index in np.ndindex(*sizes):
+            start = offset + matrix[:, others] @ np.array(index, float)
+            where = np.rint(rows + columns + start[:, None, None]).astype(int)
+            inside = np.ones((height, width), bool)
+            for axis, size in zip(where, pixels.shape, strict=True):
+                inside &= (axis >= 0) & (axis < size)
+                np.clip(axis, 0, size - 1, out=axis)
+            planes.append(_small(np.where(inside, pixels[tuple(where)], 0)))
+        if alike:
+            return planes[0]
+        stack = np.stack(planes).reshape(*sizes, height, width)
+        return _canonical(stack, self.axes)
+
+
+def regions_of(
+    layer: Layer, result: Image, axes: Axes, *, everywhere: bool = True
+) -> Regions:
+    """Take the regions of a layer as they are now.
+
+    Parameters
+    ----------
+    layer
+        A Shapes or Labels layer.
+    result
+        The layer that is inspected.
+    axes
+        Its axes, in the order of its data.
+    everywhere
+        Whether shapes drawn on one plane count on all planes.
+    """
+    nothing = np.zeros((0, 0)), np.zeros(0)
+    if isinstance(layer, Labels):
+        pixels = layer.data[0] if layer.multiscale else layer.data
+        return Regions(
+            layer.name,
+            pixels,
+            ([], []),
+            _titles(layer),
+            axes,
+            _between(result, layer),
+            everywhere,
+        )
+    matrix, offset = _between(layer, result)
+    vertices = []
+    for corners in layer.data:
+        given = np.asarray(corners, float)
+        placed = np.zeros((len(given), result.ndim))
+        placed[:] = given @ matrix.T + offset
+        spare = [n for n, axis in enumerate(_flat(axes)) if axis not in "yx"]
+        placed[:, spare] = np.rint(placed[:, spare])  # shapes lie on planes
+        vertices.append(placed)
+    kinds = [str(kind) for kind in layer.shape_type]
+    return Regions(
+        layer.name,
+        None,
+        (vertices, kinds),
+        _titles(layer),
+        axes,
+        nothing,
+        everywhere or layer.ndim < result.ndim,
+    )
+
+
+def with_scores(
+    layer: Layer, table: ScoreTable, names: Mapping[int, str]
+) -> dict[str, list[Any]]:
+    """Return the features of a layer with the scores of each region.
+
+    Means over the planes; other columns stay.
+
+    Parameters
+    ----------
+    layer
+        The Shapes or Labels layer that held the regions.
+    table
+        Scores of the regions.
+    names
+        Name of each label or, from 1 on, shape.
+    """
+    means = {number: table.means(name) for number, name in names.items()}
+    before = layer.features
+    rows = dict(enumerate(before.to_dict("records"), 1))
+    features: dict[str, list[Any]] = {}
+    if isinstance(layer, Labels):
+        numbers = list(before.get("index", before.index))
+        rows = dict(zip(numbers, rows.values(), strict=True))
+        features["index"] = sorted(rows.keys() | means.keys())
+    scored = dict.fromkeys(key for found in means.values() for key in found)
+    kept = [str(title) for title in before.columns if title not in ("index", *scored)]
+    for number in features.get("index", range(1, len(layer.data) + 1)):
+        for title in kept:
+            value = rows.get(number, {}).get(title)
+            features.setdefault(title, []).append(value)
+        for key in scored:
+            value = means.get(number, {}).get(key, math.nan)
+            features.setdefault(key, []).append(value)
+    return features
+
+
+def _titles(layer: Layer) -> dict[int, str]:
+    """Return what the column "name" of the features says."""
+    features = layer.features
+    if "name" not in features:
+        return {}
+    if isinstance(layer, Labels):
+        numbers = features.get("index", features.index)
+    else:
+        numbers = range(1, len(features) + 1)
+    return {int(n): str(t) for n, t in zip(numbers, features["name"], strict=True)}
+
+
+def _between(
+    first: Layer, second: Layer
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return matrix and offset from pixels of one layer to those of another.
+
+    Layers of fewer dimensions lie in the last ones of the world; what the second has
+    beyond the first is 0, and what the first has beyond the second is dropped.
+    """
+    origin = _through(first, second, np.zeros(first.ndim))
+    columns = [_through(first, second, unit) - origin for unit in np.eye(first.ndim)]
+    matrix = np.stack(columns, axis=1)
+    matrix[np.abs(matrix) < 1e-9 * np.abs(matrix).max()] = 0
+    return matrix, origin
+
+
+def _through(
+    first: Layer, second: Layer, point: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return where a pixel of one layer lies in another."""
+    world = np.array(first.data_to_world(point), float)
+    count = min(first.ndim, second.ndim)
+    shares = unit_shares(first.units[-count:], second.units[-count:])
+    there = np.array(second.data_to_world(np.zeros(second.ndim)), float)
+    there[-count:] = world[-count:] * shares
+    return np.array(second.world_to_data(there), float)
+
+
+def _flat(axes: Axes) -> str:
+    """Return the axes that a layer has as dimensions."""
+    return axes.names.replace("s", "")
+
+
+def _others(axes: Axes) -> str:
+    """Return the axes of a layer besides y and x, in the order of its dimensions."""
+    return "".join(name for name in _flat(axes) if name not in "yx")
+
+
+def _canonical(planes: npt.NDArray[Any], axes: Axes) -> npt.NDArray[Any]:
+    """Bring planes (H, W) along the other axes of a layer into the order t, c, z."""
+    names = _others(axes) + "yx"
+    return planes.transpose([names.index(name) for name in _flat(axes.canonical())])
+
+
+def _small(labels: npt.NDArray[Any]) -> npt.NDArray[np.integer[Any]]:
+    """Store labels in as few bytes as they need."""
+    largest = int(labels.max(initial=0))
+    kept: npt.NDArray[np.integer[Any]] = np.maximum(labels, 0)
+    return kept.astype(np.min_scalar_type(largest))

@@ -1,0 +1,301 @@
+"""Inspecting a layer of a viewer: from the click to the maps above the result.
+
+It joins the engine, a `Job` and the layer list, as `runs` does for upscaling, and owns
+what is known of a layer: whether a record says how it was made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Image, Labels, Layer, Shapes
+from napari.viewer import Viewer
+
+from napari_structsr.core.record import Record
+from napari_structsr.engine.events import Cancel, Event, Finished
+from napari_structsr.errors import StructsrError
+from napari_structsr.gui.inspect.map_layers import add_maps, map_of
+from napari_structsr.gui.inspect.regions import Regions, regions_of, with_scores
+from napari_structsr.gui.inspect.roles import ImageFacts
+from napari_structsr.gui.inspect.state import ErrorDockState, InspectChoice
+from napari_structsr.gui.viewer.alignment import source_on
+from napari_structsr.gui.viewer.jobs import Job, submit
+from napari_structsr.gui.viewer.layers import KEY, why_not
+from napari_structsr.inspection.matching import match_images
+from napari_structsr.io.source import Source, open_source
+from napari_structsr.zoo.catalogue import find_card
+
+__all__ = [
+    "Asked",
+    "image_facts",
+    "inspect_layer",
+    "inspection_events",
+    "key_of",
+    "mismatch",
+    "refusals",
+    "region_layers",
+]
+
+_LAST = "inspection.json"  # what the engine writes last
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an inspection reads, taken from layers as they are.
+
+    Parameters
+    ----------
+    result, reference, source
+        The images.
+    record
+        How the result was made, if its layer says so.
+    regions
+        What the user has drawn, or None.
+    maps
+        Keys of the maps.
+    register, fit_intensity, device, calibration
+        As in `InspectSettings`.
+    out
+        Folder for everything, or None.
+    """
+
+    result: Source
+    reference: Source | None
+    source: Source | None
+    record: Record | None
+    regions: Regions | None
+    maps: tuple[str, ...]
+    register: bool
+    fit_intensity: bool
+    device: str
+    calibration: Path | None
+    out: Path | None
+
+
+def key_of(layer: Layer) -> str:
+    """Return what a layer is known by, whatever its name."""
+    return str(layer.unique_id)
+
+
+def image_facts(viewer: Viewer) -> list[ImageFacts]:
+    """Say what is known of the images that can be inspected."""
+    found = []
+    for layer in viewer.layers:
+        if map_of(layer) is not None or why_not(layer) is not None:
+            continue
+        record = _record_of(layer)
+        card = None if record is None else _card_facts(*_model_of(record))
+        entry = layer.metadata.get(KEY)
+        made = entry.get("source") if isinstance(entry, dict) else None
+        if record is not None and made is None:
+            made = record.source.get("name")  # of a file
+        found.append(
+            ImageFacts(
+                key=key_of(layer),
+                name=layer.name,
+                plane=open_source(layer).spec.axes.plane,
+                made_from=made if record is not None else None,
+                recorded=record is not None,
+                repeatable=card is not None and card[0],
+                calibrated=card is not None and card[1],
+                factor=None if record is None else record.model["factor"],
+            )
+        )
+    return found
+
+
+def refusals(viewer: Viewer) -> str:
+    """Say why selected images cannot be inspected; "" if they can."""
+    return " ".join(
+        f"{layer.name} cannot be chosen: {obstacle}."
+        for layer in viewer.layers
+        if layer in viewer.layers.selection
+        and isinstance(layer, Image)
+        and map_of(layer) is None
+        and (obstacle := why_not(layer)) is not None
+    )
+
+
+def region_layers(viewer: Viewer) -> list[Layer]:
+    """Return the layers that can hold regions."""
+    return [
+        layer
+        for layer in viewer.layers
+        if isinstance(layer, (Labels, Shapes)) and layer.metadata.get(KEY) is None
+    ]
+
+
+def mismatch(viewer: Viewer, choice: InspectChoice) -> str | None:
+    """Say why the chosen layers do not belong together; None if they do.
+
+    No pixel is read.
+    """
+    layers: dict[str | None, Any] = {key_of(one): one for one in viewer.layers}
+    result, *others = (
+        layers.get(key) for key in (choice.result, choice.reference, choice.source)
+    )
+    if result is None or result in others or not any(others):
+        return None
+    try:
+        match_images(
+            open_source(result), *(one and source_on(result, one) for one in others)
+        )
+    except StructsrError as error:
+        return str(error)
+    return None
+
+
+def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
+    """Compute maps in the background, after the jobs that were asked for before.
+
+    Parameters
+    ----------
+    viewer
+        Where the layers are, and the maps will be shown.
+    state
+        What can be done of what the user wants; its `run` is None.
+
+    Returns
+    -------
+    Job
+        Submitted already; connect to its signals to follow it.
+    """
+    choice = state.choice
+    layers: dict[str | None, Any] = {key_of(one): one for one in viewer.layers}
+    result = layers[choice.result]
+    reference = layers.get(choice.reference)
+    source = layers.get(choice.source)
+    drawn = layers.get(choice.regions)
+    axes = open_source(result).spec.axes
+    regions = drawn and regions_of(drawn, result, axes, everywhere=choice.everywhere)
+    asked = Asked(
+        result=open_source(result),
+        reference=reference and source_on(result, reference),
+        source=source and source_on(result, source),
+        record=_record_of(result),
+        regions=regions,
+        maps=state.maps,
+        register=choice.register and reference is not None,
+        fit_intensity=choice.fit_intensity and reference is not None,
+        device=choice.device,
+        calibration=choice.calibration,
+        out=choice.folder and _free_folder(choice.folder, result.name),
+    )
+    names: dict[int, str] = {}
+    job = Job(
+        f"Inspecting {result.name}",
+        lambda cancel: inspection_events(asked, names, cancel=cancel),
+    )
+
+    def show(event: Finished) -> None:
+        """Put maps above the result, and scores beside the regions."""
+        inspection = event.output
+        add_maps(viewer, result, axes, inspection)
+        if drawn is not None and drawn in viewer.layers:
+            drawn.features = with_scores(drawn, inspection.scores, names)
+
+    job.finished.connect(show)
+    submit(job)
+    return job
+
+
+def inspection_events(
+    asked: Asked, names: dict[int, str], *, cancel: Cancel
+) -> Iterator[Event]:
+    """Run the engine; torch is imported here, in the worker.
+
+    Parameters
+    ----------
+    asked
+        What is inspected.
+    names
+        Filled with the names of the regions.
+    """
+    from napari_structsr.inspection.error_maps import error_maps
+    from napari_structsr.inspection.results import InspectSettings
+
+    labels = None
+    if asked.regions is not None:
+        labels, found = asked.regions.on_result()
+        names.update(found)
+    yield from error_maps(
+        asked.result,
+        asked.reference,
+        source=asked.source,
+        out=asked.out,
+        regions=labels,
+        region_names=names or None,
+        record=asked.record,
+        settings=InspectSettings(
+            maps=asked.maps,
+            registration=asked.register,
+            fit_intensity=asked.fit_intensity,
+            device=asked.device,
+            calibration=asked.calibration,
+        ),
+        cancel=cancel,
+    )
+
+
+def _record_of(layer: Layer) -> Record | None:
+    """Return how a layer was made by upscaling, if it says so."""
+    entry = layer.metadata.get(KEY)
+    if not isinstance(entry, dict) or "record" not in entry:
+        return _stored_record(str(layer.source.path)) if layer.source.path else None
+    try:
+        record = Record.from_json(entry["record"])
+    except StructsrError:
+        return None  # written by another version; the result can still be inspected
+    return record if record.task == "upscale" else None
+
+
+@lru_cache(maxsize=64)
+def _stored_record(path: str) -> Record | None:
+    """Return the record in a file that a layer was read from."""
+    from napari_structsr.io.records import read_record
+
+    try:
+        record = read_record(path)[1]
+    except (StructsrError, OSError):
+        return None
+    return record if record is not None and record.task == "upscale" else None
+
+
+def _model_of(record: Record) -> tuple[str, int, float, str | None]:
+    """Return name, factor, sharpness and hash of the model of a record."""
+    model: Any = record.model
+    sharpness = model.get("sharpness")
+    return (
+        str(model["name"]),
+        int(model["factor"]),
+        1.0 if sharpness is None else float(sharpness),
+        model.get("sha256"),
+    )
+
+
+@lru_cache(maxsize=64)
+def _card_facts(
+    name: str, factor: int, sharpness: float, sha256: str | None
+) -> tuple[bool, bool]:
+    """Return whether a model can be run again, and whether it is calibrated."""
+    try:
+        card = find_card(name, factor=factor, sharpness=sharpness)
+    except StructsrError:
+        return False, False
+    same = card.sha256 == sha256
+    return same, same and card.calibration is not None
+
+
+def _free_folder(parent: Path, name: str) -> Path:
+    """Return a folder for an inspection: a new one, or one that is unfinished."""
+    stem = re.sub(r"[^\w()+\-]+", "_", name.replace("×", "x")).strip("_") or "result"
+    number, folder = 1, parent / f"{stem}_structure_error"
+    while (folder / _LAST).exists():
+        number += 1
+        folder = parent / f"{stem}_structure_error_{number}"
+    return folder

@@ -1,0 +1,209 @@
+"""What to inspect, and the button that does it: the first tab of the dock.
+
+It owns the choice. What the choice means is decided by `resolve_inspection`, what a run
+does by `inspect_layer`. The layers in the form follow the selection until the user
+chooses one by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from napari.layers import Layer
+from napari.viewer import Viewer
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_structsr.gui.inspect.form import ErrorForm
+from napari_structsr.gui.inspect.roles import ImageFacts
+from napari_structsr.gui.inspect.run import (
+    image_facts,
+    inspect_layer,
+    key_of,
+    mismatch,
+    refusals,
+    region_layers,
+)
+from napari_structsr.gui.inspect.state import (
+    ErrorDockState,
+    InspectChoice,
+    resolve_inspection,
+    suggest,
+    swapped,
+)
+from napari_structsr.gui.settings import preferred_choice
+from napari_structsr.gui.viewer.layers import list_events
+from napari_structsr.gui.widgets.controls import enable
+from napari_structsr.gui.widgets.progress_row import ProgressRow
+
+__all__ = ["InspectPanel"]
+
+
+class InspectPanel(QWidget):
+    """Inspects layers of a viewer.
+
+    Parameters
+    ----------
+    viewer
+        The viewer whose layers and selection are followed.
+    """
+
+    finished = Signal(object)
+    """The `Inspection` that has just been shown."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._by_hand = False
+        self._choice = InspectChoice(device=preferred_choice().device)
+        self._images: list[ImageFacts] = []
+        self.rows: list[ProgressRow] = []
+        self.form = ErrorForm()
+        self.run_button = QPushButton("Run")
+        self.cancel_button = QPushButton("Cancel")
+        actions = QHBoxLayout()
+        actions.addWidget(self.run_button, 2)
+        actions.addWidget(self.cancel_button, 1)
+        self._rows_layout = QVBoxLayout()
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.form)
+        layout.addLayout(actions)
+        layout.addLayout(self._rows_layout)
+        layout.addStretch(1)
+        self._connect()
+        self._follow()
+
+    def release(self) -> None:
+        """Leave the viewer alone from now on."""
+        for signal in list_events(self._viewer):
+            signal.disconnect(self._follow)
+
+    def _connect(self) -> None:
+        """Follow the viewer and the widgets."""
+        for signal in list_events(self._viewer):
+            signal.connect(self._follow)
+        self.form.layers_chosen.connect(self._take_by_hand)
+        self.form.changed.connect(self._take)
+        self.form.swap_asked.connect(self._swap)
+        self.form.selection_asked.connect(self.take_selection)
+        self.run_button.clicked.connect(self.run)
+        self.cancel_button.clicked.connect(self._cancel)
+
+    # -- the choice --------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        """Fill in the layers that are selected, unless the user chose others."""
+        images = self._images = image_facts(self._viewer)
+        keys = {image.key for image in images}
+        selected = [key for key in self._selected() if key in keys]
+        gone = self._choice.result not in keys
+        if selected and (gone or not self._by_hand):
+            self._by_hand = False
+            self._choice = suggest(images, selected, choice=self._choice)
+        self._show()
+
+    def _selected(self) -> list[str]:
+        """Return the keys of the selected layers, the uppermost last."""
+        layers = self._viewer.layers
+        return [key_of(layer) for layer in layers if layer in layers.selection]
+
+    def take_selection(self, *, with_reference: bool = True) -> None:
+        """Fill in the selected layers, whatever the user chose before.
+
+        Parameters
+        ----------
+        with_reference
+            Whether one of several layers may be the reference.
+        """
+        self._by_hand = False
+        self._follow()
+        if not with_reference:
+            self._choice = replace(self._choice, reference=None)
+            self._show()
+
+    def _take_by_hand(self) -> None:
+        """Keep what the user chose from now on."""
+        self._by_hand = True
+
+    def _take(self) -> None:
+        """Take the choice from the form."""
+        self._choice = self.form.choice()
+        self._show()
+
+    def _swap(self) -> None:
+        """Let result and reference change places."""
+        self._by_hand = True
+        self._choice = swapped(self._choice, self._images)
+        self._show()
+
+    # -- what is shown -----------------------------------------------------------------
+
+    def state(self) -> ErrorDockState:
+        """Return what there is to show."""
+        return resolve_inspection(
+            self._choice,
+            self._images,
+            regions=[key_of(layer) for layer in region_layers(self._viewer)],
+            fault=mismatch(self._viewer, self._choice),
+            refused=refusals(self._viewer),
+            busy=self._busy,
+        )
+
+    @property
+    def _busy(self) -> bool:
+        """Whether a run has not ended."""
+        return any(not row.job.has_ended for row in self.rows)
+
+    def _show(self) -> None:
+        """Write the state into the widgets."""
+        state = self.state()
+        drawn = region_layers(self._viewer)
+        chosen = [layer for layer in drawn if key_of(layer) == state.choice.regions]
+        self.form.show_state(
+            state,
+            images=[(image.key, image.name) for image in self._images],
+            regions=[(key_of(layer), layer.name) for layer in drawn],
+            flat=not any(_lies_on_planes(layer) for layer in chosen),
+        )
+        enable(self.run_button, state.run, "Compute the ticked maps and all scores.")
+        enable(
+            self.cancel_button,
+            None if self._busy else "Nothing is running.",
+            "Stop at the next tile.",
+        )
+
+    # -- what the buttons do -----------------------------------------------------------
+
+    def run(self) -> None:
+        """Inspect, if that is possible."""
+        state = self.state()
+        if state.run is not None:
+            return
+        for row in self.rows:
+            self._rows_layout.removeWidget(row)
+            row.deleteLater()
+        job = inspect_layer(self._viewer, state)
+        name = job.name.removeprefix("Inspecting ")
+        row = ProgressRow(job, name, resumable=state.choice.folder is not None)
+        row.stop.setToolTip(f"Cancel inspecting {name}.")
+        self.rows = [row]
+        self._rows_layout.addWidget(row)
+        job.finished.connect(self._tell)
+        job.ended.connect(self._show)
+        self._show()
+
+    def _tell(self, event: Any) -> None:
+        """Say what has been found."""
+        self.finished.emit(event.output)
+
+    def _cancel(self) -> None:
+        """Stop the run."""
+        for row in self.rows:
+            if not row.job.has_ended:
+                row.cancel()
+
+
+def _lies_on_planes(layer: Layer) -> bool:
+    """Return whether regions are shapes that were drawn on planes of a stack."""
+    return hasattr(layer, "shape_type") and layer.ndim > 2

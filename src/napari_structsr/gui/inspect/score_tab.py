@@ -1,0 +1,182 @@
+"""Scores of an inspection: a table, a plot along z or t, notes, and a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.viewer import Viewer
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_structsr.gui.inspect.map_layers import ShownInspection
+from napari_structsr.gui.inspect.score_table import (
+    ScoreTableView,
+    score_tip,
+    score_title,
+)
+from napari_structsr.gui.viewer.navigation import go_to_plane
+from napari_structsr.gui.widgets.controls import NarrowCombo, sentence
+from napari_structsr.gui.widgets.line_plot import LinePlot, lines_of, plot_axes
+
+if TYPE_CHECKING:
+    from napari_structsr.inspection.results import ScoreRow
+
+__all__ = ["ScorePanel"]
+
+_TIP = Qt.ItemDataRole.ToolTipRole
+
+
+class ScorePanel(QWidget):
+    """Shows the numbers of an inspection.
+
+    Parameters
+    ----------
+    viewer
+        Where a click goes to a plane.
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._shown: ShownInspection | None = None
+        self.table = ScoreTableView()
+        self.score = NarrowCombo("Score that is plotted")
+        self.score.setToolTip("The score that is plotted.")
+        self.axis = NarrowCombo("Axis of the plot")
+        for combo in (self.score, self.axis):
+            combo.setMinimumContentsLength(1)
+        self.plot = LinePlot()
+        self.plot.setToolTip("Click a plane to go there.")
+        self.notes = sentence()
+        self.export_button = QPushButton("Export CSV…")
+        above = QHBoxLayout()
+        above.addWidget(QLabel("Plot"))
+        above.addWidget(self.score, 3)
+        above.addWidget(QLabel("along"))
+        above.addWidget(self.axis, 1)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.table, 3)
+        layout.addWidget(self.export_button)
+        layout.addLayout(above)
+        layout.addWidget(self.plot, 2)
+        layout.addWidget(self.notes)
+        self.table.chosen.connect(self._visit)
+        self.plot.clicked.connect(self._go)
+        self.export_button.clicked.connect(self._export)
+        self.score.currentIndexChanged.connect(self._draw)
+        self.axis.currentIndexChanged.connect(self._draw)
+
+    def show_inspection(self, shown: ShownInspection | None) -> None:
+        """Show the scores of an inspection."""
+        if shown and self._shown and shown.inspection is self._shown.inspection:
+            self._shown = shown
+            return
+        self._shown = shown
+        table = shown.inspection.scores if shown else None
+        self.table.show_table(table)
+        for combo, entries in (
+            (
+                self.score,
+                [(key, score_title(key)) for key in table.keys] if table else [],
+            ),
+            (self.axis, [(name, name) for name in plot_axes(table)] if table else []),
+        ):
+            with signals_blocked(combo):
+                before = combo.currentData()
+                combo.clear()
+                for key, title in entries:
+                    combo.addItem(title, key)
+                    last = combo.count() - 1
+                    combo.setItemData(last, score_tip(key), _TIP)
+                combo.setCurrentIndex(max(0, combo.findData(before)))
+        self.axis.setEnabled(self.axis.count() > 1)
+        self.axis.setToolTip(
+            "The axis along which planes are plotted."
+            if self.axis.count() > 1
+            else "There is no other axis with several planes."
+        )
+        notes = shown.inspection.notes if shown else ()
+        self.notes.setText("\n".join(f"• {note}" for note in notes))
+        self.notes.setVisible(bool(notes))
+        self.export_button.setEnabled(table is not None)
+        self.export_button.setToolTip(
+            "Write all scores, with all digits, for a spreadsheet."
+            if table
+            else "There are no scores yet: run an inspection."
+        )
+        self._draw()
+
+    def follow(self) -> None:
+        """Mark the plane that the viewer shows, and follow it along other axes."""
+        if not isalive(self):  # type: ignore[no-untyped-call]
+            return  # the viewer may outlive its window
+        position = self._position()
+        self.plot.mark(position.get(self.axis.currentData()))
+        if self._shown and len(plot_axes(self._shown.inspection.scores)) > 1:
+            self._draw()
+
+    def save_csv(self, path: Path) -> None:
+        """Write all scores."""
+        self.table.save_csv(path)
+
+    def _position(self) -> dict[str, int]:
+        """Return the index of the viewer along every axis of the maps."""
+        if self._shown is None:
+            return {}
+        layer = next(iter(self._shown.layers.values()))
+        point = layer.world_to_data(self._viewer.dims.point[-layer.ndim :])
+        return {
+            name: round(float(where))
+            for name, where in zip(self._shown.axes, point, strict=True)
+        }
+
+    def _draw(self) -> None:
+        """Draw the chosen score."""
+        key, axis = self.score.currentData(), self.axis.currentData()
+        if self._shown is None or key is None or axis is None:
+            one = self._shown is not None
+            message = "There is one plane alone: nothing to plot." if one else ""
+            self.plot.show_lines({}, title="", axis="", message=message)
+            return
+        position = self._position()
+        table = self._shown.inspection.scores
+        self.plot.show_lines(
+            lines_of(table, key, axis, position),
+            title=score_title(key),
+            axis=f"plane along {axis}",
+            message=f"{score_title(key)} has no values here.",
+        )
+        self.plot.mark(position.get(axis))
+
+    def _visit(self, row: ScoreRow) -> None:
+        """Show the plane of a row."""
+        self._show_plane(dict(row.plane))
+
+    def _go(self, index: int) -> None:
+        """Show a plane of the axis of the plot, and stay where we are along others."""
+        self._show_plane(self._position() | {self.axis.currentData(): index})
+
+    def _show_plane(self, plane: dict[str, int]) -> None:
+        """Move the viewer."""
+        if self._shown is not None:
+            layer = next(iter(self._shown.layers.values()))
+            go_to_plane(self._viewer, layer, self._shown.position(plane))
+
+    def _export(self) -> None:
+        """Ask where to, and write."""
+        name = f"{self._shown.result} scores.csv" if self._shown else "scores.csv"
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Export scores", name, "CSV (*.csv)"
+        )
+        if path:
+            self.save_csv(Path(path).with_suffix(".csv"))

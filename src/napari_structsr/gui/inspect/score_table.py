@@ -1,0 +1,192 @@
+"""Scores as a table: sorted by a click, a plane by a click, and written as CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import (  # type: ignore[attr-defined]
+    QAbstractTableModel,
+    QModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+    Signal,
+)
+from qtpy.QtWidgets import QAbstractItemView, QSizePolicy, QTableView
+
+from napari_structsr.core.error_map import MAPS
+from napari_structsr.gui.inspect.legend import number_text, unit_text
+
+if TYPE_CHECKING:
+    from napari_structsr.inspection.results import ScoreTable
+
+__all__ = ["ScoreTableView", "score_tip", "score_title"]
+
+_TITLES = {
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "ms_ssim": "MS-SSIM",
+    "micro_ssim": "MicroSSIM",
+    "nrmse": "NRMSE",
+    "gradient_error": "gradient error",
+    "frc_resolution": "FRC resolution",
+    "residual_rms": "residual",
+    "rse": "RSE",
+    "rsp": "RSP",
+    "fitted_blur": "fitted blur",
+    "decorrelation_source": "decorr. source",
+    "decorrelation_bicubic": "decorr. bicubic",
+    "decorrelation_result": "decorr. result",
+}
+_SORT = Qt.ItemDataRole.UserRole
+
+
+def score_title(key: str) -> str:
+    """Name a score for people."""
+    if key in _TITLES:
+        return _TITLES[key]
+    return f"mean {MAPS[key].title}" if key in MAPS else key.replace("_", " ")
+
+
+def score_tip(key: str) -> str:
+    """Say what a score is."""
+    from napari_structsr.inspection.results import SCORES  # imports torch
+
+    if key in SCORES:
+        return SCORES[key]
+    if key in MAPS:
+        unit = unit_text(MAPS[key])
+        return f"mean of the map {MAPS[key].title}{f' in {unit}' if unit else ''}"
+    return ""
+
+
+class _Model(QAbstractTableModel):
+    """A score table as Qt sees it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table: ScoreTable | None = None
+        self._header: tuple[str, ...] = ()
+        self._cells: list[tuple[Any, ...]] = []
+
+    def show_table(self, table: ScoreTable | None) -> None:
+        """Replace everything."""
+        self.beginResetModel()
+        self.table = table
+        self._header = table.header if table else ()
+        self._cells = table.cells() if table else []
+        self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+        """Return the number of rows."""
+        return len(self._cells)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
+        """Return the number of columns."""
+        return len(self._header)
+
+    def headerData(  # noqa: N802
+        self, section: int, orientation: Qt.Orientation, role: int = 0
+    ) -> Any:
+        """Return the title of a column, and what it means."""
+        if orientation != Qt.Orientation.Horizontal or section >= len(self._header):
+            return None
+        key = self._header[section]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return score_title(key)
+        return score_tip(key) if role == Qt.ItemDataRole.ToolTipRole else None
+
+    def data(self, index: QModelIndex, role: int = 0) -> Any:
+        """Return what a cell shows, and by what it is sorted."""
+        value = self._cells[index.row()][index.column()]
+        if role == _SORT:
+            return value
+        if role == Qt.ItemDataRole.DisplayRole:
+            return number_text(value) if isinstance(value, float) else _plain(value)
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            side = "AlignLeft" if isinstance(value, str) else "AlignRight"
+            return getattr(Qt.AlignmentFlag, side) | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+
+class _Sorted(QSortFilterProxyModel):
+    """Sorts numbers as numbers, and what is missing to the end."""
+
+    def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:  # noqa: N802
+        """Compare two cells."""
+        first, second = left.data(_SORT), right.data(_SORT)
+        if first is None or second is None:
+            rising = self.sortOrder() == Qt.SortOrder.AscendingOrder
+            return (second is None) == rising and first is not second
+        return bool(first < second)
+
+
+class ScoreTableView(QTableView):
+    """Scores of each plane, channel and region."""
+
+    chosen = Signal(object)
+    """The `ScoreRow` that was clicked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._model = _Model()
+        self._sorted = _Sorted()
+        self._sorted.setSourceModel(self._model)
+        self.setModel(self._sorted)
+        self.setSortingEnabled(True)
+        self.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+        self.setAccessibleName("Scores")
+        self.setToolTip("Click a title to sort, and a row to go to its plane.")
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        ignored, growing = QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding
+        self.setSizePolicy(ignored, growing)
+        if (header := self.verticalHeader()) is not None:
+            header.hide()
+        self.clicked.connect(self._choose)
+        self.activated.connect(self._choose)  # by the keyboard
+
+    @property
+    def table(self) -> ScoreTable | None:
+        """What is shown."""
+        return self._model.table
+
+    def show_table(self, table: ScoreTable | None) -> None:
+        """Show scores, without columns that are the same everywhere."""
+        self._model.show_table(table)
+        self.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+        if table is None:
+            return
+        told = {
+            "channel": len({row.channel for row in table.rows}) > 1,
+            "region": len({row.region for row in table.rows}) > 1,
+        }
+        for column, key in enumerate(table.header):
+            self.setColumnHidden(column, not told.get(key, True))
+        self.resizeColumnsToContents()
+
+    def texts(self) -> list[list[str]]:
+        """Return what the table shows, in its present order."""
+        return [
+            [
+                str(self._sorted.index(row, column).data() or "")
+                for column in range(self._sorted.columnCount())
+            ]
+            for row in range(self._sorted.rowCount())
+        ]
+
+    def save_csv(self, path: Path) -> None:
+        """Write all scores with all their digits."""
+        if self.table is not None:
+            path.write_text(self.table.to_csv(), encoding="utf-8")
+
+    def _choose(self, index: QModelIndex) -> None:
+        """Tell which row was clicked."""
+        if self.table is not None:
+            row = self._sorted.mapToSource(index).row()
+            self.chosen.emit(self.table.rows[row])
+
+
+def _plain(value: object) -> str:
+    """Write what is no decimal number."""
+    return "" if value is None else str(value)

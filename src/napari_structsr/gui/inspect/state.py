@@ -1,0 +1,272 @@
+"""From what the user wants to inspect to what the dock shows: no Qt, no napari.
+
+`InspectChoice` is the intention as it stands in the form. `suggest` fills it from the
+selection, `resolve_inspection` says which maps can be computed and why a button cannot
+work. Layers are named by keys that stay when a layer gets another name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from napari_structsr.core.error_map import MAPS, ErrorMap, Need
+from napari_structsr.gui.inspect.roles import (
+    ImageFacts,
+    find_roles,
+    partner_source,
+    whole_factor,
+)
+
+__all__ = [
+    "ErrorDockState",
+    "InspectChoice",
+    "resolve_inspection",
+    "suggest",
+    "swapped",
+    "tip_of",
+]
+
+_SHIPPED = (2, 4)  # factors of faithful
+_WANTING: dict[Need, str] = {
+    "reference": "It needs a reference: choose the true image above.",
+    "source": "It needs the source: choose the image the result was made from above.",
+    "model": "It needs the model that made the result: this layer holds no record of "
+    "a run whose model can be run again.",
+    "calibration": "It needs a calibration: the model that made the result has none. "
+    "Choose a file of structsr calibrate.",
+}
+
+
+@dataclass(frozen=True)
+class InspectChoice:
+    """What the user wants.
+
+    Parameters
+    ----------
+    result, reference, source
+        Keys of image layers; None where there is none.
+    regions
+        Key of a Shapes or Labels layer; None for whole planes.
+    everywhere
+        Whether shapes drawn on one plane count on all planes.
+    maps
+        Keys of the maps that are ticked.
+    register, fit_intensity
+        As in `InspectSettings`.
+    folder
+        Folder in which results are written; None keeps them in memory.
+    device
+        "auto", "cpu", "cuda" or "mps".
+    calibration
+        File of the user that replaces the calibration of the model.
+    """
+
+    result: str | None = None
+    reference: str | None = None
+    source: str | None = None
+    regions: str | None = None
+    everywhere: bool = True
+    maps: frozenset[str] = field(
+        default=frozenset(key for key, entry in MAPS.items() if entry.default)
+    )
+    register: bool = False
+    fit_intensity: bool = False
+    folder: Path | None = None
+    device: str = "auto"
+    calibration: Path | None = None
+
+
+@dataclass(frozen=True)
+class ErrorDockState:
+    """What the form shows.
+
+    Parameters
+    ----------
+    choice
+        The wish, as far as it can be granted.
+    obstacles
+        Why each map cannot be computed; None for one that can.
+    maps
+        The maps to compute, in their order.
+    hint
+        What cannot be chosen, or what would allow more, or "".
+    run, swap
+        Why the button cannot work; None if it can.
+    """
+
+    choice: InspectChoice
+    obstacles: Mapping[str, str | None]
+    maps: tuple[str, ...]
+    hint: str
+    run: str | None
+    swap: str | None
+
+
+def suggest(
+    images: Sequence[ImageFacts],
+    selected: Sequence[str],
+    *,
+    choice: InspectChoice | None = None,
+) -> InspectChoice:
+    """Fill in result, reference and source from the selection, see `find_roles`.
+
+    Parameters
+    ----------
+    images
+        All image layers.
+    selected
+        Keys of the selected ones, the uppermost last.
+    choice
+        What else the user wants.
+    """
+    roles = find_roles(images, selected)
+    result, reference, source = (None if role is None else role.key for role in roles)
+    return replace(
+        choice or InspectChoice(), result=result, reference=reference, source=source
+    )
+
+
+def swapped(choice: InspectChoice, images: Sequence[ImageFacts]) -> InspectChoice:
+    """Let result and reference change places."""
+    by_key = {image.key: image for image in images}
+    result = by_key.get(choice.reference or "")
+    source = partner_source(result, images) if result else None
+    return replace(
+        choice,
+        result=choice.reference,
+        reference=choice.result,
+        source=source.key if source else None,
+    )
+
+
+def resolve_inspection(
+    choice: InspectChoice,
+    images: Sequence[ImageFacts],
+    *,
+    regions: Collection[str] = (),
+    fault: str | None = None,
+    refused: str = "",
+    busy: bool = False,
+) -> ErrorDockState:
+    """Decide what the dock shows.
+
+    Parameters
+    ----------
+    choice
+        What the form says.
+    images
+        All image layers.
+    regions
+        Keys of the layers that can hold regions.
+    fault
+        Why the layers do not belong together, in words.
+    refused
+        Why selected layers cannot be chosen, in words.
+    busy
+        Whether an inspection of this dock has not ended.
+    """
+    by_key = {image.key: image for image in images}
+    choice = replace(
+        choice,
+        result=_known(choice.result, by_key),
+        reference=_known(choice.reference, by_key),
+        source=_known(choice.source, by_key),
+        regions=_known(choice.regions, regions),
+    )
+    result, source = (by_key.get(key or "") for key in (choice.result, choice.source))
+    factor = whole_factor(result, source) if result and source else None
+    obstacles = {
+        key: _obstacle(entry, choice, result, factor) for key, entry in MAPS.items()
+    }
+    maps = tuple(key for key in MAPS if key in choice.maps and not obstacles[key])
+    return ErrorDockState(
+        choice=choice,
+        obstacles=obstacles,
+        maps=maps,
+        hint=refused or _hint(choice, result),
+        run=_why_no_run(choice, by_key, maps, fault=fault, busy=busy),
+        swap=None if choice.reference else "There is no reference to swap with.",
+    )
+
+
+def tip_of(entry: ErrorMap, obstacle: str | None = None) -> str:
+    """Say what a map means, what it cannot see, and why it cannot be computed."""
+    text = f"{entry.meaning}\n\nCannot see: {entry.blind}"
+    return f"{obstacle}\n\n{text}" if obstacle else text
+
+
+def _why_no_run(
+    choice: InspectChoice,
+    images: Mapping[str, ImageFacts],
+    maps: Sequence[str],
+    *,
+    fault: str | None,
+    busy: bool,
+) -> str | None:
+    """Say why nothing can be computed; None if it can."""
+    if not images:
+        return "There is no image layer: open a result to inspect."
+    if choice.result is None:
+        return "Choose the result to inspect."
+    if busy:
+        return "An inspection is under way: wait for it, or cancel it."
+    if choice.reference is None and choice.source is None:
+        made = images[choice.result].made_from
+        return (
+            "Choose a reference, which is the true image, or the source that the "
+            f"result was made from{f'; it was {made}' if made else ''}."
+        )
+    for role in ("reference", "source"):
+        if getattr(choice, role) == choice.result:
+            return f"The result and its {role} are the same layer; choose another."
+    if choice.reference == choice.source:
+        return "Reference and source are the same layer; choose another."
+    if fault:
+        return fault
+    if choice.calibration is not None and not choice.calibration.is_file():
+        return f"There is no file {choice.calibration}; choose a calibration, or none."
+    if choice.folder == Path():
+        return "Choose the folder for the maps."
+    if choice.folder is not None and not choice.folder.is_dir():
+        return f"The folder {choice.folder} does not exist."
+    return None if maps else "Tick at least one map."
+
+
+def _obstacle(
+    entry: ErrorMap,
+    choice: InspectChoice,
+    result: ImageFacts | None,
+    factor: int | None,
+) -> str | None:
+    """Say what keeps a map from being computed."""
+    fits = result is not None and factor == result.factor
+    there: dict[Need, bool] = {
+        "reference": choice.reference is not None,
+        "source": choice.source is not None,
+        "model": result is not None and result.repeatable and fits,
+        "calibration": choice.calibration is not None
+        or (result is not None and result.calibrated and fits),
+    }
+    for need, sentence in _WANTING.items():
+        if need in entry.needs and not there[need]:
+            return sentence
+    if entry.key == "artefact" and factor not in _SHIPPED:
+        return "It needs a factor of 2 or 4, for which there is a faithful model."
+    return None
+
+
+def _hint(choice: InspectChoice, result: ImageFacts | None) -> str:
+    """Say what would allow more maps."""
+    if result is None or choice.reference or choice.source is None:
+        return ""
+    return (
+        "Without a reference the maps say where the result is unsupported, not where "
+        "it is wrong."
+    )
+
+
+def _known(key: str | None, there: Collection[str]) -> str | None:
+    """Drop what is no longer there."""
+    return key if key in there else None

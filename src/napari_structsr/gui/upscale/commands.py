@@ -1,0 +1,64 @@
+"""What the dock would do, as text: a shell command, or Python for pixels in memory."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from napari.layers import Image
+
+from napari_structsr.gui.upscale.state import Choice
+from napari_structsr.gui.viewer.layers import free_path
+
+__all__ = ["command_for"]
+
+_SCRIPT = """\
+import napari
+import napari_structsr as sr
+
+source = sr.open_source(napari.current_viewer().layers[{name!r}])
+model = sr.load_model({model})
+sink = sr.OmeZarrSink({path!r})
+settings = sr.UpscaleSettings({settings})
+sr.result_of(sr.upscale(source, model, sink, settings=settings))
+"""
+
+
+def command_for(layer: Image, choice: Choice) -> str:
+    """Return text that upscales a layer as the dock would, into an OME-Zarr store.
+
+    Parameters
+    ----------
+    layer
+        A layer that was read from a file gives a shell command, others a script.
+    choice
+        What the user wants.
+    """
+    folder = choice.folder or Path()
+    output = str(free_path(folder, f"{layer.name} {choice.label}"))
+    options: dict[str, object] = {
+        "agreement": choice.agreement,
+        "device": choice.device,
+    }
+    if layer.rgb:
+        options["color"] = choice.color
+    if choice.tile is not None:
+        options["tile"] = choice.tile
+    sharpness = None if choice.sharpness == 1 else choice.sharpness
+    if not layer.source.path:
+        model = f"{choice.model!r}, factor={choice.factor}"
+        if sharpness is not None:
+            model += f", sharpness={sharpness}"
+        return _SCRIPT.format(
+            name=layer.name,
+            model=model,
+            path=output,
+            settings=", ".join(f"{key}={value!r}" for key, value in options.items()),
+        )
+    words = ["structsr", "upscale", str(layer.source.path), output]
+    words += ["--factor", str(choice.factor), "--model", choice.model]
+    if sharpness is not None:
+        words += ["--sharpness", str(sharpness)]
+    for key, value in options.items():
+        words += [f"--{key}", str(value)]
+    return shlex.join(words)

@@ -1,0 +1,286 @@
+"""The dock for upscaling: a form, an estimate, a preview, and one row for each run.
+
+It owns its widgets and nothing else. What the form means is decided by `resolve`, what
+a click does by `upscale_layer` and `Preview`, and threads belong to `Job`. Opening the
+dock imports no torch: the estimate, which needs it, waits until the user comes near.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from napari.layers import Image, Layer
+from napari.viewer import Viewer
+from qtpy.QtCore import QEvent
+from qtpy.QtGui import (
+    QCursor,
+    QEnterEvent,
+    QGuiApplication,
+    QShowEvent,
+)
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_structsr.gui.settings import preferred_choice
+from napari_structsr.gui.upscale.commands import command_for
+from napari_structsr.gui.upscale.estimate import EstimateLabel, Part
+from napari_structsr.gui.upscale.form import UpscaleForm
+from napari_structsr.gui.upscale.preview import Preview, view_obstacle
+from napari_structsr.gui.upscale.run import fitting, sink_for, upscale_layer
+from napari_structsr.gui.upscale.state import DockState, LayerFacts, resolve
+from napari_structsr.gui.viewer.layers import why_not
+from napari_structsr.gui.widgets.model_signals import models_offered
+from napari_structsr.gui.widgets.progress_row import ProgressRow
+from napari_structsr.io.source import open_source
+from napari_structsr.zoo.catalogue import list_models
+
+__all__ = ["UpscaleDock"]
+
+
+class UpscaleDock(QWidget):
+    """Upscales the selected image layers of a viewer.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer whose selection is followed.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._models: dict[str, tuple[int, ...]] = {}
+        self._blending: set[str] = set()
+        self._preview = Preview(napari_viewer)
+        self._fault: str | None = None
+        self._mouse = QCursor.pos()
+        self.rows: list[ProgressRow] = []
+
+        self.form = UpscaleForm()
+        self.estimate = EstimateLabel()
+        self.preview_button = QPushButton("Preview")
+        self.copy_button = QPushButton("Copy as command")
+        self.run_button = QPushButton("Run")
+        self.cancel_button = QPushButton("Cancel")
+        self._lay_out()
+        self._offer_models()
+        self._connect()
+        self.form.show_choice(preferred_choice())
+        self._refresh()
+
+    # -- what the user sees ---------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        """Arrange the widgets from top to bottom, in the order of the Tab key."""
+        tools, actions = QHBoxLayout(), QHBoxLayout()
+        tools.addWidget(self.preview_button)
+        tools.addWidget(self.copy_button)
+        actions.addWidget(self.run_button, 2)
+        actions.addWidget(self.cancel_button, 1)
+        self._rows_layout = QVBoxLayout()
+        self.setMinimumWidth(300)  # room for a sentence
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.form)
+        layout.addWidget(self.estimate)
+        layout.addLayout(tools)
+        layout.addLayout(actions)
+        layout.addLayout(self._rows_layout)
+        layout.addStretch(1)
+
+    def _connect(self) -> None:
+        """Follow the viewer and the widgets."""
+        for signal in self._followed():
+            signal.connect(self._refresh)
+        models_offered.changed.connect(self._renew_models)
+        self.estimate.refused.connect(self._refuse)
+        self.form.changed.connect(self._refresh)
+        self.preview_button.clicked.connect(self._start_preview)
+        self.copy_button.clicked.connect(self._copy)
+        self.run_button.clicked.connect(self._run)
+        self.cancel_button.clicked.connect(self._cancel)
+
+    def _followed(self) -> tuple[Any, ...]:
+        """Return the events of the viewer that change what the dock shows."""
+        layers, dims = self._viewer.layers, self._viewer.dims
+        return (
+            layers.selection.events.changed,
+            layers.events.removed,
+            dims.events.ndisplay,
+            dims.events.order,
+        )
+
+    def enterEvent(self, event: QEnterEvent | None) -> None:  # noqa: N802
+        """Complete the estimate once the mouse comes near; it needs torch."""
+        super().enterEvent(event)
+        if "torch" not in sys.modules and QCursor.pos() != self._mouse:
+            self.estimate.estimate()
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Note where the mouse is: the dock may open just below it."""
+        super().showEvent(event)
+        self._mouse = QCursor.pos()
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
+        """Leave the viewer alone once the dock has been removed from it."""
+        super().changeEvent(event)
+        removed = event is not None and event.type() == QEvent.Type.ParentChange
+        if removed and self.parent() is None:
+            self.estimate.ask([], cheaply=True)
+            self._preview.remove()
+            models_offered.changed.disconnect(self._renew_models)
+            for signal in self._followed():
+                signal.disconnect(self._refresh)
+
+    # -- the models -------------------------------------------------------------------
+
+    def _offer_models(self) -> None:
+        """Offer the models that there are now."""
+        cards = list_models()
+        self._models = {}
+        for card in cards:
+            self._models[card.name] = (*self._models.get(card.name, ()), card.factor)
+        self._blending = {card.name for card in cards if card.blend_with}
+        self.form.offer_models({card.name: card.description for card in cards})
+
+    def _renew_models(self) -> None:
+        """Offer a model that was just accepted, or no longer one that was removed."""
+        self._offer_models()
+        self._refresh()
+
+    # -- from the selection and the form to what is shown -----------------------------
+
+    def _selected(self) -> list[Layer]:
+        """Return the selected layers in their order."""
+        layers = self._viewer.layers
+        return [layer for layer in layers if layer in layers.selection]
+
+    def _able(self) -> list[Image]:
+        """Return the selected layers that can be upscaled."""
+        return [layer for layer in self._selected() if why_not(layer) is None]
+
+    def _resolved(self) -> DockState:
+        """Return what the dock has to show."""
+        able = self._able()
+        return resolve(
+            self.form.choice(),
+            [
+                LayerFacts(
+                    layer.name,
+                    rgb=getattr(layer, "rgb", False),
+                    obstacle=why_not(layer),
+                )
+                for layer in self._selected()
+            ],
+            models=self._models,
+            blending=self._blending,
+            fault=self._fault,
+            busy=self._busy,
+            view=view_obstacle(self._viewer, able[0] if able else None),
+        )
+
+    @property
+    def _busy(self) -> bool:
+        """Whether a run has not ended."""
+        return any(not row.job.has_ended for row in self.rows)
+
+    def _refresh(self) -> None:
+        """Show what follows from the selection and the form."""
+        self._fault = None
+        self._show()
+        state = self._resolved()
+        parts: list[Part] = []
+        if state.copy is None:  # layers are selected, and there is a place to write to
+            parts = [
+                (
+                    open_source(layer),
+                    fitting(state.choice, layer),
+                    sink_for(layer, state.choice),
+                )
+                for layer in self._able()
+            ]
+        self.estimate.ask(parts, cheaply="torch" not in sys.modules)
+
+    def _refuse(self, message: str) -> None:
+        """Keep a run from starting that would fail."""
+        self._fault = message
+        self._show()
+
+    def _show(self) -> None:
+        """Write the state into the widgets."""
+        state = self._resolved()
+        self.form.show_state(state)
+        _enable(self.run_button, state.run, "Upscale the selected layers.")
+        _enable(
+            self.preview_button,
+            state.preview,
+            "Upscale what the canvas shows of this plane, as a temporary layer.",
+        )
+        _enable(
+            self.copy_button,
+            state.copy,
+            "Copy what would be run, for a terminal or a script.",
+        )
+        _enable(
+            self.cancel_button,
+            None if self._busy else "Nothing is running.",
+            "Stop all runs of this dock at their next tile.",
+        )
+
+    # -- what the buttons do ----------------------------------------------------------
+
+    def _run(self) -> None:
+        """Upscale every selected layer, one after the other."""
+        choice = self._resolved().choice
+        self._preview.remove()
+        self._clear_rows()
+        for layer in self._able():
+            job = upscale_layer(self._viewer, layer, choice)
+            row = ProgressRow(job, layer.name, resumable=choice.folder is not None)
+            self.rows.append(row)
+            self._rows_layout.addWidget(row)
+            job.ended.connect(self._show)
+        self._show()
+
+    def _cancel(self) -> None:
+        """Stop all runs."""
+        for row in self.rows:
+            if not row.job.has_ended:
+                row.cancel()
+
+    def _clear_rows(self) -> None:
+        """Forget the runs that have ended."""
+        for row in self.rows:
+            self._rows_layout.removeWidget(row)
+            row.deleteLater()
+        self.rows.clear()
+
+    def _start_preview(self) -> None:
+        """Upscale the visible region."""
+        layer = self._able()[0]
+        job = self._preview.start(layer, fitting(self._resolved().choice, layer))
+        self.preview_button.setEnabled(False)
+        self.preview_button.setText("Previewing…")
+        job.ended.connect(self._end_preview)
+
+    def _end_preview(self) -> None:
+        """Allow the next preview."""
+        self.preview_button.setText("Preview")
+        self._refresh()
+
+    def _copy(self) -> None:
+        """Put the command or script on the clipboard."""
+        choice = self._resolved().choice
+        texts = [command_for(layer, fitting(choice, layer)) for layer in self._able()]
+        if clipboard := QGuiApplication.clipboard():
+            clipboard.setText("\n".join(texts))
+
+
+def _enable(button: QPushButton, obstacle: str | None, purpose: str) -> None:
+    """Enable a button, or say in its tooltip why it cannot work."""
+    button.setEnabled(obstacle is None)
+    button.setToolTip(obstacle or purpose)

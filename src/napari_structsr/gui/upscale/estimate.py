@@ -1,0 +1,126 @@
+"""What a run would take, said before it starts.
+
+The engine plans in a worker thread, once the user has stopped changing things. That
+imports torch, so that a label alone, with the size of the output, comes first. Only
+the last question is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from qtpy.QtCore import Qt, QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QLabel, QSizePolicy
+
+from napari_structsr.engine.events import Cancel, Event, Finished, Plan, size_text
+from napari_structsr.gui.upscale.run import engine_settings
+from napari_structsr.gui.upscale.state import Choice
+from napari_structsr.gui.viewer.jobs import Job
+from napari_structsr.io.sink import MemorySink, Sink
+from napari_structsr.io.source import Source
+
+__all__ = ["EstimateLabel", "Part"]
+
+Part = tuple[Source, Choice, Sink]
+
+_PATIENCE = 300  # milliseconds without a change
+_LINES = 3
+
+
+class EstimateLabel(QLabel):
+    """A sentence about tiles, memory, output and device; or what is wrong."""
+
+    refused = Signal(str)
+    """The runs cannot start, and why."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.setMinimumHeight(_LINES * self.fontMetrics().lineSpacing())
+        self._parts: list[Part] = []
+        self._job: Job | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_PATIENCE)
+        self._timer.timeout.connect(self.estimate)
+
+    def ask(self, parts: Sequence[Part], *, cheaply: bool) -> None:
+        """Take the runs to estimate.
+
+        Parameters
+        ----------
+        parts
+            Source, choice and sink of each run.
+        cheaply
+            Say the size of the output alone, until `estimate` is called.
+        """
+        self._forget()
+        self._parts = list(parts)
+        if not parts:
+            self.clear()
+        elif cheaply:
+            size = sum(
+                source.spec.upscaled(choice.factor).nbytes
+                for source, choice, _ in parts
+            )
+            self.setText(f"{size_text(size)} of output")
+        else:
+            self._timer.start()
+
+    def estimate(self) -> None:
+        """Ask the engine now, in the background."""
+        self._forget()
+        if not self._parts:
+            return
+        parts = self._parts
+        job = Job("Estimating", lambda cancel: _planned(parts, cancel), notifies=False)
+        job.finished.connect(self._show)
+        job.failed.connect(self._refuse)
+        self._job = job
+        job.start()
+
+    def _forget(self) -> None:
+        """Drop the question asked before."""
+        self._timer.stop()
+        if self._job is not None:
+            self._job.cancel()
+        self._job = None
+
+    def _show(self, event: Finished) -> None:
+        """Show the answer, if it is to the last question."""
+        if self.sender() is self._job:
+            self.setText(str(event.output))
+
+    def _refuse(self, message: str) -> None:
+        """Say what keeps the runs from starting."""
+        if self.sender() is self._job:
+            self.setText(message)
+            self.refused.emit(message)
+
+
+def _planned(parts: Sequence[Part], cancel: Cancel) -> Iterator[Event]:
+    """Plan all runs; the last event holds one `Plan` for all, one after the other."""
+    from napari_structsr.upscaling.upscale import plan
+    from napari_structsr.zoo.catalogue import load_model
+
+    plans: list[Plan] = []
+    kept = 0
+    for source, choice, sink in parts:
+        model = load_model(
+            choice.model, factor=choice.factor, sharpness=choice.sharpness
+        )
+        made = plan(source, model, sink, settings=engine_settings(choice))
+        kept += made.output_bytes if isinstance(sink, MemorySink) else 0
+        plans.append(made)
+    yield Finished(
+        replace(
+            plans[0],
+            tiles=sum(made.tiles for made in plans),
+            done=sum(made.done for made in plans),
+            output_bytes=sum(made.output_bytes for made in plans),
+            memory_bytes=max(made.memory_bytes for made in plans) + kept,
+        )
+    )

@@ -1,0 +1,149 @@
+"""A quick look: the visible region of one plane, upscaled in its place.
+
+It owns which pixels are visible and the temporary layer that shows them. The preview
+is computed from the visible pixels alone, with a margin that the canvas hides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from napari.layers import Image
+from napari.viewer import Viewer
+
+from napari_structsr.engine.events import Cancel, Event, Finished
+from napari_structsr.gui.upscale.run import insert_above, names_of, upscale_events
+from napari_structsr.gui.upscale.state import Choice
+from napari_structsr.gui.viewer.jobs import Job
+from napari_structsr.gui.viewer.layers import KEY, free_name, result_layer
+from napari_structsr.io.sink import MemorySink
+from napari_structsr.io.source import Source, open_source
+
+__all__ = ["Preview", "Region", "view_obstacle", "visible_region"]
+
+_MARGIN = 16  # pixels around the visible region, so that its border has neighbours
+_LARGEST = 512  # pixels along a side, so that a preview takes a second or two
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of one plane of a layer.
+
+    Parameters
+    ----------
+    position
+        Index along every dimension of the layer; the first row and column along y
+        and x.
+    plane
+        Index along the looped axes of the source.
+    rows, columns
+        Pixels along y and x.
+    """
+
+    position: tuple[int, ...]
+    plane: tuple[int, ...]
+    rows: slice
+    columns: slice
+
+
+def view_obstacle(viewer: Viewer, layer: Image | None) -> str | None:
+    """Say in words why the view cannot be previewed; None if it can."""
+    if layer is None:
+        return None
+    if viewer.dims.ndisplay != 2:
+        return "A preview needs the 2D view."
+    names = open_source(layer).spec.axes.names.replace("s", "")
+    shown = [n - viewer.dims.ndim + layer.ndim for n in viewer.dims.displayed]
+    if any(n < 0 for n in shown) or {names[n] for n in shown} != {"y", "x"}:
+        return "A preview needs a view of y and x; change the order of the axes."
+    return None
+
+
+def visible_region(viewer: Viewer, layer: Image, source: Source) -> Region:
+    """Return what the canvas shows of a layer, or the middle of it if that is much."""
+    axes = source.spec.axes
+    names = axes.names.replace("s", "")
+    point = layer.world_to_data(viewer.dims.point[-layer.ndim :])
+    sizes = [axis.size for axis in axes.items if axis.name != "s"]
+    index = [
+        int(np.clip(round(p), 0, n - 1)) for p, n in zip(point, sizes, strict=True)
+    ]
+    corners = np.array(layer.corner_pixels, dtype=float)
+    if layer.multiscale:
+        corners *= layer.downsample_factors[layer.data_level]
+    sides = {}
+    for name in "yx":
+        dim = names.index(name)
+        start = int(corners[0, dim]) - _MARGIN
+        stop = int(corners[1, dim]) + 1 + _MARGIN
+        surplus = max(0, stop - start - _LARGEST)
+        start, stop = start + surplus // 2, stop - (surplus - surplus // 2)
+        start = int(np.clip(start, 0, max(0, sizes[dim] - 2)))
+        stop = int(np.clip(stop, start + 2, sizes[dim]))
+        sides[name] = slice(start, stop)
+        index[dim] = start
+    plane = tuple(index[names.index(axis.name)] for axis in axes.loops)
+    return Region(tuple(index), plane, sides["y"], sides["x"])
+
+
+class Preview:
+    """The temporary layer of a viewer; there is at most one."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._layer: Image | None = None
+        self._job: Job | None = None
+
+    def start(self, layer: Image, choice: Choice) -> Job:
+        """Compute the preview of a layer and show it."""
+        if self._job is not None:
+            self._job.cancel()
+        source = open_source(layer)
+        region = visible_region(self._viewer, layer, source)
+        axes = source.spec.axes
+
+        def events(cancel: Cancel) -> Iterator[Event]:
+            """Read the region and upscale it as an image of its own."""
+            pixels = source.read(region.plane, region.rows, region.columns)
+            colored = "s" in axes
+            pixels = np.moveaxis(pixels, 0, -1) if colored else pixels[0]
+            crop = open_source(pixels, axes="yxs" if colored else "yx")
+            yield from upscale_events(crop, choice, MemorySink(), cancel=cancel)
+
+        def show(event: Finished) -> None:
+            """Replace the preview shown before, unless it is no longer wanted."""
+            if self._job is not job:
+                return
+            self._take_away()
+            pixels = event.output[(None,) * len(axes.loops)]
+            self._layer = result_layer(
+                layer,
+                pixels,
+                factor=choice.factor,
+                axes=axes,
+                name=free_name(f"preview {choice.label}", names_of(self._viewer)),
+                metadata={KEY: "preview"},
+                origin=region.position,
+            )
+            insert_above(self._viewer, layer, self._layer)
+
+        job = Job(f"Previewing {layer.name}", events)
+        job.finished.connect(show)
+        self._job = job
+        job.start()
+        return job
+
+    def remove(self) -> None:
+        """Take the preview away, also one that is still being computed."""
+        if self._job is not None:
+            self._job.cancel()
+        self._job = None
+        self._take_away()
+
+    def _take_away(self) -> None:
+        """Remove the layer, if there is one."""
+        if self._layer is not None and self._layer in self._viewer.layers:
+            self._viewer.layers.remove(self._layer)
+        self._layer = None

@@ -1,0 +1,178 @@
+"""Upscaling a layer of a viewer: from the click to the layer beside its source.
+
+It joins the engine, a `Job` and the layer list. The dock and the one-click command
+both come here, so that they do the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari.layers import Image, Layer
+from napari.utils import progress
+from napari.viewer import Viewer
+
+from napari_structsr.engine.events import (
+    Cancel,
+    Event,
+    Finished,
+    Progressed,
+    Started,
+)
+from napari_structsr.gui.upscale.state import Choice
+from napari_structsr.gui.viewer.jobs import Job, submit
+from napari_structsr.gui.viewer.layers import KEY, free_name, free_path, result_layer
+from napari_structsr.io.ome_zarr.writer import OmeZarrSink
+from napari_structsr.io.sink import MemorySink, Sink
+from napari_structsr.io.source import Source, open_source
+from napari_structsr.zoo.catalogue import partner_of
+
+if TYPE_CHECKING:
+    from napari_structsr.upscaling.settings import UpscaleSettings
+
+__all__ = [
+    "engine_settings",
+    "fitting",
+    "insert_above",
+    "names_of",
+    "sink_for",
+    "upscale_events",
+    "upscale_layer",
+]
+
+
+def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
+    """Upscale a layer in the background, after the jobs that were asked for before.
+
+    Parameters
+    ----------
+    viewer
+        Where the result will be shown.
+    layer
+        What is upscaled, as it is now.
+    choice
+        What the user wants.
+
+    Returns
+    -------
+    Job
+        Submitted already; connect to its signals to follow it.
+    """
+    source = open_source(layer)
+    choice = fitting(choice, layer)
+    sink = sink_for(layer, choice)
+    job = Job(
+        f"Upscaling {layer.name}",
+        lambda cancel: upscale_events(source, choice, sink, cancel=cancel),
+    )
+
+    def show(event: Finished) -> None:
+        """Put the result beside its source."""
+        result = result_layer(
+            layer,
+            event.output,
+            factor=choice.factor,
+            axes=source.spec.axes,
+            name=free_name(f"{layer.name} {choice.label}", names_of(viewer)),
+            metadata={KEY: {"source": layer.name, "record": event.record.to_json()}},
+        )
+        insert_above(viewer, layer, result)
+
+    job.finished.connect(show)
+    _follow_in_activity_dock(job)
+    submit(job)
+    return job
+
+
+def upscale_events(
+    source: Source, choice: Choice, sink: Sink, *, cancel: Cancel
+) -> Iterator[Event]:
+    """Load the model and run the engine; torch is imported here, in the worker."""
+    from napari_structsr.upscaling.upscale import upscale
+    from napari_structsr.zoo.catalogue import load_model
+
+    model = load_model(choice.model, factor=choice.factor, sharpness=choice.sharpness)
+    settings = engine_settings(choice)
+    yield from upscale(source, model, sink, settings=settings, cancel=cancel)
+
+
+def sink_for(layer: Layer, choice: Choice) -> MemorySink | OmeZarrSink:
+    """Return where the result of a layer goes."""
+    if choice.folder is None:
+        return MemorySink()
+    return OmeZarrSink(free_path(choice.folder, f"{layer.name} {choice.label}"))
+
+
+def insert_above(viewer: Viewer, source: Layer, *results: Layer) -> None:
+    """Add layers directly above another, and leave the selection as it is.
+
+    Parameters
+    ----------
+    source
+        What they stand above; without it in the list, they come to the top.
+    results
+        The new layers, the lowest first.
+    """
+    layers = viewer.layers
+    selected, active = set(layers.selection), layers.selection.active
+    place = layers.index(source) + 1 if source in layers else len(layers)
+    for number, result in enumerate(results):
+        layers.insert(place + number, result)
+    layers.selection = selected & set(layers)
+    if active in layers:
+        layers.selection.active = active
+        layers.selection.update(selected & set(layers))
+
+
+def names_of(viewer: Viewer) -> set[str]:
+    """Return the names of all layers."""
+    return {layer.name for layer in viewer.layers}
+
+
+def fitting(choice: Choice, layer: Image) -> Choice:
+    """Drop wishes that have no meaning for the layer or the model."""
+    if not layer.rgb:
+        choice = replace(choice, color="channels")
+    if partner_of(choice.model) is None:
+        choice = replace(choice, sharpness=1.0)
+    return choice
+
+
+def engine_settings(choice: Choice) -> UpscaleSettings:
+    """Return the settings of the engine."""
+    from napari_structsr.upscaling.settings import UpscaleSettings
+
+    return UpscaleSettings(
+        agreement=choice.agreement,
+        device=choice.device,
+        tile=choice.tile,
+        color=choice.color,
+    )
+
+
+def _follow_in_activity_dock(job: Job) -> None:
+    """Show the job as a progress bar of napari."""
+    bars: list[progress] = []
+
+    def begin(event: Started) -> None:
+        bar = progress(total=event.total, desc=name)
+        if job.has_ended:  # making a bar lets Qt run, and the job with it
+            bar.close()
+            return
+        bars.append(bar)
+        bar.update(event.plan.done)
+
+    def advance(event: Progressed) -> None:
+        if bars and event.total == bars[0].total:
+            bars[0].update(event.done - bars[0].n)
+
+    def finish() -> None:
+        for bar in bars:
+            bar.close()
+
+    name = job.name
+    job.started.connect(begin)
+    job.progressed.connect(advance)
+    job.ended.connect(finish)

@@ -1,0 +1,109 @@
+"""How one layer lies on another, where a layer is more than scaled and moved.
+
+The engine matches rows with rows and columns with columns, by scale and translate. In
+napari a layer may be rotated and sheared as well, or placed by an affine. What all that
+amounts to *between* two layers is found here: if rows still lie along rows, the place
+is handed on as scale and translate; otherwise it is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Image
+
+from napari_structsr.core.axes import Axes
+from napari_structsr.errors import SettingsError
+from napari_structsr.gui.viewer.navigation import unit_shares
+from napari_structsr.io.source import Source, open_source
+from napari_structsr.io.views import Placed
+
+__all__ = ["source_on"]
+
+_BESIDE = 0.1  # pixels by which rows may run off those of the other image
+
+
+def source_on(low: Image, high: Image) -> Source:
+    """Open an image with the place that it has on another one.
+
+    Parameters
+    ----------
+    low
+        The layer that scale and translate refer to.
+    high
+        The layer that is opened.
+
+    Raises
+    ------
+    SettingsError
+        If it is turned, sheared or mirrored against the other one.
+    """
+    source = open_source(high)
+    if not (_is_placed(low) or _is_placed(high)):
+        return source
+    mine, theirs = open_source(low).spec.axes, source.spec.axes
+    matrix, offset = _between(low, high)
+    columns, rows = _plane(mine), _plane(theirs)
+    sizes = np.array([axis.size for axis in mine.items if axis.name != "s"])
+    reach = np.abs(matrix[rows]) * sizes
+    reach[[0, 1], columns] = 0
+    if reach.max() > _BESIDE:
+        raise SettingsError(
+            f"{high.name} is turned or sheared against {low.name} (rotate, shear or "
+            "affine of a layer), and images are matched along rows and columns alone; "
+            "turn the pixels of one of them instead, in the program that it comes "
+            "from, and open it anew"
+        )
+    items = {axis.name: axis for axis in theirs.items}
+    for name, row, column in zip("yx", rows, columns, strict=True):
+        step = matrix[row, column]
+        if step <= 0:
+            raise SettingsError(
+                f"{high.name} is mirrored against {low.name}; flip the pixels of one "
+                "of them instead, and open it anew"
+            )
+        scale = mine[name].scale / step
+        items[name] = replace(
+            items[name],
+            scale=scale,
+            translate=mine[name].translate - offset[row] * scale,
+            unit=mine[name].unit,
+        )
+    return Placed(source, Axes(tuple(items.values())))
+
+
+def _is_placed(layer: Image) -> bool:
+    """Tell whether a layer has more than scale and translate."""
+    identity = np.eye(layer.ndim)
+    return not (
+        np.allclose(layer.rotate, identity)
+        and not np.any(layer.shear)
+        and np.allclose(np.array(layer.affine), np.eye(layer.ndim + 1))
+    )
+
+
+def _plane(axes: Axes) -> list[int]:
+    """Return the dimensions of y and x."""
+    names = axes.names.replace("s", "")
+    return [names.index("y"), names.index("x")]
+
+
+def _between(
+    first: Image, second: Image
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return matrix and offset from pixels of one layer to those of another."""
+    count = min(first.ndim, second.ndim)
+    shares = unit_shares(first.units[-count:], second.units[-count:])
+
+    def through(point: Any) -> npt.NDArray[np.float64]:
+        """Return where a pixel of the first lies in the second."""
+        there = np.array(second.data_to_world(np.zeros(second.ndim)), float)
+        there[-count:] = np.array(first.data_to_world(point), float)[-count:] * shares
+        return np.array(second.world_to_data(there), float)
+
+    origin = through(np.zeros(first.ndim))
+    columns = [through(unit) - origin for unit in np.eye(first.ndim)]
+    return np.stack(columns, axis=1), origin

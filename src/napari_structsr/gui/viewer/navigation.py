@@ -1,0 +1,156 @@
+"""Where something lies in the viewer, and how to go there.
+
+Places are pixels of a layer. They become positions of the viewer through the layer's
+transformation and the viewer's units, so that it does not matter how large pixels are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Image, Layer, Shapes
+from napari.viewer import Viewer
+from pint.errors import PintError
+
+from napari_structsr.gui.viewer.layers import KEY
+
+__all__ = ["go_to_place", "go_to_plane", "unit_shares"]
+
+_SHARE = 3.0  # of the canvas along a place
+_MARKER = "place"
+_LINE = 0.015  # of the place, width of the rectangle around it
+
+
+def unit_shares(units: Sequence[Any], wanted: Sequence[Any]) -> npt.NDArray[np.float64]:
+    """Return what numbers in some units are multiplied with to be in others.
+
+    Units that do not compare, such as pixels and micrometers, count as equal, as in
+    napari.
+    """
+    shares = []
+    for unit, other in zip(units, wanted, strict=True):
+        try:
+            shares.append(float((1 * unit).to(other).magnitude))
+        except PintError:
+            shares.append(1.0)
+    return np.array(shares)
+
+
+def go_to_plane(viewer: Viewer, layer: Layer, position: Sequence[float]) -> None:
+    """Show the plane of a layer in which a pixel lies.
+
+    Parameters
+    ----------
+    position
+        Pixel of the layer, one number for each dimension.
+    """
+    point = _in_viewer(viewer, layer, position)
+    first = viewer.dims.ndim - layer.ndim
+    for axis in viewer.dims.not_displayed:
+        if axis >= first:
+            viewer.dims.set_point(axis, float(point[axis - first]))
+
+
+def go_to_place(
+    viewer: Viewer,
+    layer: Image,
+    corners: tuple[Sequence[float], Sequence[float]],
+    *,
+    name: str = _MARKER,
+) -> None:
+    """Show a rectangle of a plane, a third of the canvas wide, and draw it.
+
+    Parameters
+    ----------
+    corners
+        First and last corner in pixels of the layer, edges included.
+    name
+        Name of the layer that holds the rectangle.
+    """
+    low, high = (np.array(corner, float) for corner in corners)
+    middle = (low + high) / 2
+    go_to_plane(viewer, layer, middle)
+    first = viewer.dims.ndim - layer.ndim
+    ends = [_in_viewer(viewer, layer, corner) for corner in _rectangle(low, high)]
+    spread = np.ptp(ends, axis=0)
+    centre = _in_viewer(viewer, layer, middle)
+    shown = [axis for axis in viewer.dims.displayed if axis >= first]
+    camera = viewer.scene.camera
+    where = list(camera.center)
+    for back, axis in enumerate(reversed(viewer.dims.displayed), 1):
+        if axis >= first:
+            where[-back] = float(centre[axis - first])
+    camera.center = tuple(where)
+    sizes = viewer.canvas.viewbox_size(viewer.layers)
+    wide = [float(spread[axis - first]) for axis in shown[-2:]]
+    zooms = [
+        pixels / (_SHARE * size)
+        for pixels, size in zip(sizes[-len(wide) :], wide, strict=True)
+        if size > 0
+    ]
+    if zooms:
+        camera.zoom = min(zooms)
+    _mark(viewer, layer, _rectangle(low, high), name=name)
+
+
+def _mark(
+    viewer: Viewer, layer: Image, corners: npt.NDArray[np.float64], *, name: str
+) -> None:
+    """Draw a light rectangle, in the one layer that is kept for it."""
+    width = _LINE * float(np.ptp(corners, axis=0).max())
+    place = {
+        "scale": layer.scale,
+        "translate": layer.translate,
+        "rotate": layer.rotate,
+        "shear": layer.shear,
+        "affine": np.array(layer.affine),
+    }
+    for marker in viewer.layers:
+        if marker.metadata.get(KEY) == _MARKER and marker.ndim == layer.ndim:
+            for key, value in place.items():
+                setattr(marker, key, value)
+            marker.data = [corners]
+            marker.edge_width = [width]
+            return
+    selected, active = set(viewer.layers.selection), viewer.layers.selection.active
+    viewer.layers.append(
+        Shapes(
+            [corners],
+            shape_type="polygon",
+            name=name,
+            edge_color="white",
+            face_color="transparent",
+            edge_width=width,
+            opacity=0.9,
+            units=layer.units,
+            axis_labels=layer.axis_labels,
+            metadata={KEY: _MARKER},
+            **place,
+        )
+    )
+    viewer.layers.selection = selected
+    viewer.layers.selection.active = active
+    viewer.layers.selection.update(selected)
+
+
+def _rectangle(
+    low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return four corners around the plane in which two corners differ."""
+    first, second = np.flatnonzero(high != low)
+    corners = np.tile(low, (4, 1))
+    corners[1:3, second] = high[second]
+    corners[2:, first] = high[first]
+    return corners
+
+
+def _in_viewer(
+    viewer: Viewer, layer: Layer, position: Sequence[float] | npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return where a pixel lies in the world of the viewer, in its units."""
+    world = np.array(layer.data_to_world(position), float)
+    units = getattr(viewer.dims, "units", None) or layer.units
+    return world * unit_shares(layer.units, units[-layer.ndim :])

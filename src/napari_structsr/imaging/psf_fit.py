@@ -1,0 +1,154 @@
+"""How a true image was measured: its place, blur, gain and offset.
+
+The place comes first, by registration on the grid of the truth. Then the truth is
+measured again by the forward model at every likely width of the point-spread function,
+and the one whose regression leaves least is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage
+from scipy.optimize import minimize_scalar
+
+from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.imaging.registration.register import (
+    UNMOVED,
+    Registration,
+    apply,
+    register,
+)
+
+__all__ = ["Observation", "enlarged", "observe"]
+
+Image = npt.NDArray[np.float64]
+
+_WIDEST = 1.6  # measured pixels; wider blur is no point-spread function of a pair
+
+
+@dataclass(frozen=True)
+class Observation:
+    """How a truth turns into a measurement.
+
+    Parameters
+    ----------
+    registration
+        How the truth must be moved, in true pixels.
+    psf_sigma
+        Width of the point-spread function in measured pixels.
+    gain, offset
+        The measurement is about ``gain * A(truth) + offset``.
+    correlation
+        Correlation coefficient of the two sides.
+    """
+
+    registration: Registration
+    psf_sigma: float
+    gain: float
+    offset: float
+    correlation: float
+
+
+def observe(
+    truth: npt.NDArray[np.floating[Any]],
+    measured: npt.NDArray[np.floating[Any]],
+    *,
+    factor: int,
+    move: bool = True,
+    limit: float | None = None,
+) -> Observation:
+    """Find how `truth` was measured.
+
+    Parameters
+    ----------
+    truth
+        Shape (factor h, factor w), finite.
+    measured
+        Shape (h, w), finite, the same edges.
+    move
+        Register the truth, with its scale where a shift alone does not do; otherwise
+        its place is taken as it is.
+    limit
+        Longest shift, in true pixels; see `register`.
+    """
+    found = UNMOVED
+    if move:
+        target = enlarged(measured, factor)
+        found = register(truth, target, coarseness=factor, limit=limit)
+        if found.refused:
+            scaled = register(
+                truth, target, with_scale=True, coarseness=factor, limit=limit
+            )
+            found = found if scaled.refused else scaled
+    seen = _regression(apply(found, truth), measured, factor)
+    return Observation(found, seen.psf_sigma, seen.gain, seen.offset, seen.correlation)
+
+
+def enlarged(image: npt.NDArray[np.floating[Any]], factor: int) -> Image:
+    """Interpolate by cubic splines to `factor` times as many pixels, edges kept."""
+    shape = [size * factor for size in image.shape]
+    large: Image = ndimage.affine_transform(
+        image.astype(np.float64),
+        np.full(2, 1 / factor),
+        offset=(1 / factor - 1) / 2,
+        output_shape=shape,
+        order=3,
+        mode="reflect",
+    )
+    return large
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A truth measured again, with what was fitted."""
+
+    image: Image
+    psf_sigma: float
+    gain: float
+    offset: float
+    correlation: float
+
+
+def _regression(
+    truth: Image, measured: npt.NDArray[np.floating[Any]], factor: int
+) -> _Seen:
+    """Fit the point-spread function, gain and offset."""
+    tensor = torch.from_numpy(np.ascontiguousarray(truth))[None, None]
+
+    def seen(sigma: float) -> _Seen:
+        """Measure with one width."""
+        image = ForwardModel(factor, sigma)(tensor)[0, 0].numpy()
+        gain, offset, correlation = _line(image, measured)
+        return _Seen(image, sigma, gain, offset, correlation)
+
+    def cost(sigma: float) -> float:
+        """Return what should be small."""
+        return -abs(seen(sigma).correlation)
+
+    widths = np.array([0, 0.2, 0.4, 0.6, 0.8, 1.2, _WIDEST])
+    best = int(np.argmin([cost(width) for width in widths]))
+    low, high = widths[max(0, best - 1)], widths[min(len(widths) - 1, best + 1)]
+    found = minimize_scalar(
+        cost, bounds=(low, high), method="bounded", options={"xatol": 0.02}
+    )
+    return seen(float(found.x))
+
+
+def _line(
+    image: Image, measured: npt.NDArray[np.floating[Any]]
+) -> tuple[float, float, float]:
+    """Return gain, offset and correlation of ``measured = gain * image + offset``."""
+    mean, mean_measured = image.mean(), measured.mean()
+    one, other = image - mean, measured - mean_measured
+    power, power_measured = float((one**2).sum()), float((other**2).sum())
+    common = float((one * other).sum())
+    if power <= 0 or power_measured <= 0:
+        return 0.0, float(mean_measured), 0.0
+    gain = common / power
+    correlation = common / (power * power_measured) ** 0.5
+    return gain, float(mean_measured - gain * mean), correlation

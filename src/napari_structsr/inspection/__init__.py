@@ -1,0 +1,1 @@
+"""Maps and scores of structure error of a stack of any size."""

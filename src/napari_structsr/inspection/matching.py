@@ -1,0 +1,318 @@
+"""How a result, its reference and its source lie to each other.
+
+It owns the decision which pixel of one image belongs to which pixel of another: by
+world coordinates where there are any, else by the field of view, and the sentences for
+images that do not belong together. Pixels are read by the views it returns.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, NoReturn
+
+from napari_structsr.core.axes import Axes, Axis
+from napari_structsr.errors import AxesError
+from napari_structsr.io.source import Source
+from napari_structsr.io.units import converted
+from napari_structsr.io.views import Cropped, Line, Luminance, Resampled
+
+__all__ = ["Match", "Matched", "match_images", "middle"]
+
+Match = Literal["auto", "world", "pixels"]
+
+_SMALLEST = 16  # pixels along y and x that must overlap
+_SAME_STEP = 0.01  # difference of pixel sizes that is taken for rounding
+_SAME_PLACE = 1.0  # pixels that origins may differ where fields are otherwise equal
+_UNLIKE = 32  # times as large or small a pixel of the reference may be
+_FACTORS = range(2, 9)
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Images on one grid.
+
+    Parameters
+    ----------
+    result
+        What is inspected; the part that the reference covers.
+    reference
+        The truth on the grid of `result`, or None.
+    source
+        The measured image of the same field, or None.
+    factor
+        Result pixels along the side of a source pixel; 1 without a source.
+    notes
+        What was decided, in sentences for the user.
+    """
+
+    result: Source
+    reference: Source | None
+    source: Source | None
+    factor: int
+    notes: tuple[str, ...] = ()
+
+    def registered(self, down: float, right: float) -> Matched:
+        """Move the reference by pixels of the result, as registration found."""
+        if self.reference is None:
+            return self
+        axes = self.result.spec.axes
+        lines = Line(-down), Line(-right)
+        return replace(self, reference=Resampled(self.reference, axes, *lines))
+
+
+def match_images(
+    result: Source,
+    reference: Source | None,
+    source: Source | None,
+    *,
+    match: Match = "auto",
+) -> Matched:
+    """Bring images onto one grid; reads no pixel.
+
+    Parameters
+    ----------
+    result
+        What is inspected.
+    reference
+        The truth, of any pixel size and place.
+    source
+        What the result was made from.
+    match
+        "auto" goes by world coordinates, and takes images of equal pixels and
+        nearly equal place, or without pixel size, as one field of view; "world"
+        trusts the coordinates alone, "pixels" only the number of pixels.
+
+    Raises
+    ------
+    AxesError
+        If the images do not belong together.
+    """
+    notes: list[str] = []
+    images = [image for image in (result, reference, source) if image]
+    colour = any(image.spec.axes.samples >= 3 for image in images)
+    result = _grey(result, notes, "result", colour=colour)
+    reference = reference and _grey(reference, notes, "reference", colour=colour)
+    source = source and _grey(source, notes, "source", colour=colour)
+    factor = 1 if source is None else _factor(result, source)
+    if source is not None:
+        _check_loops(result, source, "source")
+        source = Resampled(source, _coarse(result, factor), Line(), Line())
+    if reference is not None:
+        _check_loops(result, reference, "reference")
+        lines = _lines(result, reference, match, notes)
+        rows, columns = (
+            _overlap(line, mine, theirs, factor)
+            for line, mine, theirs in zip(
+                lines, result.spec.axes.plane, reference.spec.axes.plane, strict=True
+            )
+        )
+        _check_overlap(result, reference, rows, columns, factor)
+        axes = result.spec.axes
+        reference = Resampled(reference, axes, *lines)
+        if (rows.stop - rows.start, columns.stop - columns.start) != axes.plane:
+            notes.append(
+                f"the reference covers rows {rows.start} to {rows.stop} and columns "
+                f"{columns.start} to {columns.stop} of the result; only these are "
+                "compared"
+            )
+            result = Cropped(result, rows, columns)
+            reference = Cropped(reference, rows, columns)
+            if source is not None:
+                source = Cropped(
+                    source, _coarser(rows, factor), _coarser(columns, factor)
+                )
+    return Matched(result, reference, source, factor, tuple(notes))
+
+
+def middle(image: Source, side: int) -> tuple[slice, slice]:
+    """Return the middle of a plane, at most `side` pixels along y and x."""
+    rows, columns = (
+        slice((size - min(size, side)) // 2, (size + min(size, side)) // 2)
+        for size in image.spec.axes.plane
+    )
+    return rows, columns
+
+
+def _grey(image: Source, notes: list[str], name: str, *, colour: bool) -> Source:
+    """See the luminance of a colour image, where one of the images is one."""
+    axes = image.spec.axes
+    by_channel = colour and "c" in axes and axes["c"].size in (3, 4)
+    if axes.samples < 3 and not by_channel:
+        return image
+    notes.append(f"the {name} is in colour: its luminance is compared")
+    return Luminance(image)
+
+
+def _check_loops(result: Source, other: Source, name: str) -> None:
+    """Refuse another number of planes or channels."""
+    mine, theirs = result.spec.axes, other.spec.axes
+    for axis in "tcz":
+        sizes = [axes[axis].size if axis in axes else 1 for axes in (mine, theirs)]
+        if sizes[0] != sizes[1]:
+            what = "channels" if axis == "c" else f"planes along {axis}"
+            choose = "--channels" if axis == "c" else "slices of an array or layer"
+            raise AxesError(
+                f"the result has {sizes[0]} {what}, the {name} {sizes[1]} (axes "
+                f"{mine.names} of shape {mine.shape} against {theirs.names} of shape "
+                f"{theirs.shape}); give images of the same planes, by {choose}"
+            )
+
+
+def _factor(result: Source, source: Source) -> int:
+    """Return how many result pixels lie along the side of a source pixel."""
+    mine, theirs = result.spec.axes.plane, source.spec.axes.plane
+    for factor in _FACTORS:
+        if mine == (theirs[0] * factor, theirs[1] * factor):
+            return factor
+    same = " (they have equal sizes: is it the result itself?)" * (mine == theirs)
+    raise AxesError(
+        f"planes of the result have {mine[0]} x {mine[1]} pixels, those of the source "
+        f"{theirs[0]} x {theirs[1]}, which is no whole factor between 2 and 8{same}; "
+        "give the image that the result was made from"
+    )
+
+
+def _coarse(result: Source, factor: int) -> Axes:
+    """Return the axes of the result with `factor` times larger pixels."""
+    return Axes(
+        tuple(
+            axis.resampled(axis.size // factor, 1 / factor)
+            if axis.name in "yx"
+            else axis
+            for axis in result.spec.axes.items
+        )
+    )
+
+
+def _lines(
+    result: Source, reference: Source, match: Match, notes: list[str]
+) -> tuple[Line, Line]:
+    """Return where rows and columns of the result lie in the reference."""
+    mine, theirs = result.spec.axes, reference.spec.axes
+    sizes = list(zip(mine.plane, theirs.plane, strict=True))
+    ratios = [other / own for own, other in sizes]
+    field = [Line((ratio - 1) / 2, ratio) for ratio in ratios]
+    alike = math.isclose(*ratios, rel_tol=_SAME_STEP)
+    if match == "pixels":
+        if not alike:
+            raise AxesError(
+                f"planes of {mine.plane} and {theirs.plane} pixels are no equal "
+                "fields of view; match them by world coordinates"
+            )
+        return field[0], field[1]
+    world = [_world(mine[name], theirs[name]) for name in "yx"]
+    if match == "world" and None in world:
+        _refuse_units(mine, theirs)
+    known = [line for line in world if line is not None]
+    steps = all(
+        math.isclose(line.step, wanted.step, rel_tol=_SAME_STEP)
+        for line, wanted in zip(known, field, strict=False)
+    )
+    places = all(
+        abs(line.start - wanted.start) < _SAME_PLACE * max(1.0, wanted.step)
+        for line, wanted in zip(known, field, strict=False)
+    )
+    if len(known) == 2 and match == "auto" and alike and steps and places:
+        off = [
+            line.start - wanted.start for line, wanted in zip(known, field, strict=True)
+        ]
+        if max(map(abs, off)) > 1e-3 * field[0].step:
+            notes.append(
+                f"by its coordinates the reference lies {off[0]:+.2f}, {off[1]:+.2f} "
+                "of its pixels off (y, x); the fields of view are taken as equal "
+                '(match "world" takes the coordinates)'
+            )
+        return field[0], field[1]
+    uncalibrated = mine["y"].unit is None or theirs["y"].unit is None
+    if match == "auto" and uncalibrated and alike and not steps:
+        notes.append(
+            "the pixel size of an image is not known; both are taken to show the same "
+            'field of view (match "world" takes the coordinates)'
+        )
+        return field[0], field[1]
+    if len(known) < 2:
+        _refuse_units(mine, theirs)
+    for line, name in zip(known, "yx", strict=True):
+        if line.step <= 0:
+            raise AxesError(
+                "the reference is mirrored against the result (a negative pixel size); "
+                "flip it first"
+            )
+        if not 1 / _UNLIKE <= line.step <= _UNLIKE:
+            pixels = [
+                f"{axis.scale:.4g} {axis.unit or 'pixels'}"
+                for axis in (theirs[name], mine[name])
+            ]
+            raise AxesError(
+                f"a pixel of the reference is {pixels[0]} large along {name}, one of "
+                f"the result {pixels[1]}; correct the pixel size or its unit"
+            )
+    return known[0], known[1]
+
+
+def _world(mine: Axis, other: Axis) -> Line | None:
+    """Match one axis by world coordinates; None where units do not compare."""
+    share: float | None = 1.0
+    if mine.unit != other.unit:
+        share = converted(1.0, other.unit, mine.unit)
+    if share is None:
+        return None
+    pixel = other.scale * share
+    start = (mine.translate - other.translate * share) / pixel
+    return Line(start, mine.scale / pixel)
+
+
+def _refuse_units(mine: Axes, theirs: Axes) -> NoReturn:
+    """Say that pixel sizes do not compare."""
+    mine_unit, their_unit = mine["y"].unit, theirs["y"].unit
+    raise AxesError(
+        f"the result is measured in {mine_unit or 'pixels'}, the reference in "
+        f"{their_unit or 'pixels'}, and their planes of {mine.plane} and "
+        f"{theirs.plane} pixels are no equal fields of view; give both their pixel "
+        "size in units of length"
+    )
+
+
+def _overlap(line: Line, mine: int, theirs: int, factor: int) -> slice:
+    """Return the pixels of the result that the reference covers."""
+    first = math.ceil((-0.5 - line.start) / line.step - 1e-6)
+    last = math.floor((theirs - 0.5 - line.start) / line.step + 1e-6)
+    first, last = max(first, 0), min(last, mine - 1)
+    return slice(-(-first // factor) * factor, max(0, (last + 1) // factor * factor))
+
+
+def _check_overlap(
+    result: Source, reference: Source, rows: slice, columns: slice, factor: int
+) -> None:
+    """Refuse images that have too little in common."""
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    if min(height, width) >= max(_SMALLEST, factor):
+        return
+    shared = (
+        "do not overlap"
+        if min(height, width) <= 0
+        else f"overlap by {height} x {width} pixels alone, at least {_SMALLEST} are "
+        "needed"
+    )
+    places = [
+        " and ".join(_extent(image.spec.axes[name]) for name in "yx")
+        for image in (result, reference)
+    ]
+    raise AxesError(
+        f"result and reference {shared}: the result covers {places[0]}, the reference "
+        f"{places[1]}; check pixel sizes and places, or match them by pixels"
+    )
+
+
+def _extent(axis: Axis) -> str:
+    """Say from where to where an axis reaches."""
+    last = axis.translate + axis.scale * (axis.size - 1)
+    return (
+        f"{axis.name} from {axis.translate:.4g} to {last:.4g} {axis.unit or 'pixels'}"
+    )
+
+
+def _coarser(part: slice, factor: int) -> slice:
+    """Return the source pixels of a part of the result."""
+    return slice(part.start // factor, part.stop // factor)

@@ -1,0 +1,277 @@
+"""What an inspection is asked for, and what it finds: settings, scores, places, maps.
+
+Plain values without pixels, but for the maps themselves; they know nothing of how maps
+are computed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from napari_structsr.core.axes import ImageSpec
+from napari_structsr.core.error_map import MAPS
+from napari_structsr.core.record import Record
+from napari_structsr.engine.device import Precision
+from napari_structsr.inspection.matching import Match
+
+__all__ = [
+    "SCORES",
+    "WHOLE",
+    "InspectSettings",
+    "Inspection",
+    "ScoreRow",
+    "ScoreTable",
+    "WorstRegion",
+]
+
+WHOLE = "image"
+"""Name of the region that is the whole plane."""
+
+SCORES = {
+    "psnr": "peak signal-to-noise ratio in dB, of the range of the reference",
+    "ssim": "mean structural similarity, 5 pixels at the border left out",
+    "ms_ssim": "multi-scale structural similarity",
+    "micro_ssim": "structural similarity that gain and offset do not change",
+    "nrmse": "root of the summed squared error over that of the squared reference",
+    "gradient_error": "summed gradient differences over gradients of the reference",
+    "frc_resolution": "period in pixels where the Fourier ring correlation is 1/7",
+    "improvement": "share of pixels that came nearer to the reference than bicubic",
+    "omission": "share of pixels that stay as with bicubic",
+    "hallucination": "share of pixels that are near neither",
+    "residual_rms": "root mean square of the residual, in noise units",
+    "rse": "SQUIRREL: root mean square error after the fit, in units of the image",
+    "rsp": "SQUIRREL: correlation after the fit, negative if inverted",
+    "fitted_blur": "SQUIRREL: width of the fitted blur in pixels",
+    "decorrelation_source": "resolution of the source by decorrelation, in pixels",
+    "decorrelation_bicubic": "the same of bicubic interpolation",
+    "decorrelation_result": "the same of the result; invented texture lowers it",
+}
+"""Scores of a plane by their key; means of the maps come after them."""
+
+
+class InspectSettings(BaseModel):
+    """What a user can choose about an inspection.
+
+    Parameters
+    ----------
+    maps
+        Keys of `MAPS`; None takes all that what is given allows, but for slow ones.
+    registration
+        Whether the reference is moved below a pixel so that it fits best.
+    fit_intensity
+        Whether gain and offset of the result are fitted to the reference.
+    match
+        How pixels of the images are matched, see `match_images`.
+    data_range
+        Values that count as 0 and 1 for PSNR and the family of SSIM; None takes
+        percentiles 0.1 and 99.9 of the reference.
+    model
+        Name or path of the model to run again; None takes that of the record.
+    calibration
+        File of a calibration that replaces the one of the model's card.
+    worst
+        Places to list of each map.
+    place
+        Result pixels along the side of such a place.
+    device, precision, tile
+        As in `UpscaleSettings`; in float32 tiles equal the whole image.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    maps: tuple[str, ...] | None = None
+    registration: bool = False
+    fit_intensity: bool = False
+    match: Match = "auto"
+    data_range: tuple[float, float] | None = None
+    model: str | None = None
+    calibration: Path | None = None
+    worst: int = Field(default=20, ge=0, le=10000)
+    place: int = Field(default=64, ge=16, le=1024, multiple_of=16)
+    device: str = "auto"
+    precision: Precision = "float32"
+    tile: int | None = Field(default=None, ge=16, le=16384)
+
+    @field_validator("maps")
+    @classmethod
+    def _known(cls, maps: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """Refuse maps that there are not."""
+        for key in maps or ():
+            if key not in MAPS:
+                raise ValueError(
+                    f"no map is named {key}; choose among {', '.join(MAPS)}"
+                )
+        return maps and tuple(dict.fromkeys(maps))
+
+    @field_validator("data_range")
+    @classmethod
+    def _rising(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
+        """Refuse empty ranges."""
+        if limits and not limits[0] < limits[1]:
+            raise ValueError(f"the range {limits} is empty; give low, then high")
+        return limits
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """Scores of one region of one plane.
+
+    Parameters
+    ----------
+    plane
+        Index along t, c and z, as far as present.
+    channel
+        Name of the channel, or "".
+    region
+        Name of the region; `WHOLE` for the plane.
+    pixels
+        How many pixels count.
+    values
+        Scores by key: those of `SCORES`, and the mean of every other map by its own
+        key. None where a score has no meaning.
+    """
+
+    plane: Mapping[str, int]
+    channel: str
+    region: str
+    pixels: int
+    values: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """All scores of an inspection.
+
+    Parameters
+    ----------
+    rows
+        Plane by plane, the whole plane before its regions.
+    """
+
+    rows: tuple[ScoreRow, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Scores that any row has, in order."""
+        found = dict.fromkeys(key for row in self.rows for key in row.values)
+        return tuple(sorted(found, key=_order))
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """Titles of the columns of `cells`."""
+        axes = self.rows[0].plane if self.rows else {}
+        return (*axes, "channel", "region", "pixels", *self.keys)
+
+    def cells(self) -> list[tuple[Any, ...]]:
+        """Return every row as plain values, None where there is none."""
+        return [
+            (
+                *row.plane.values(),
+                row.channel,
+                row.region,
+                row.pixels,
+                *(row.values.get(key) for key in self.keys),
+            )
+            for row in self.rows
+        ]
+
+    def to_csv(self) -> str:
+        """Return the table as CSV; missing values are empty."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.header)
+        writer.writerows(
+            [format(v, ".7g") if isinstance(v, float) else v for v in row]
+            for row in self.cells()
+        )
+        return text.getvalue()
+
+    def means(self, region: str = WHOLE) -> dict[str, float]:
+        """Average each score over the planes."""
+        found = {}
+        for key in self.keys:
+            values = [
+                value
+                for row in self.rows
+                if row.region == region and (value := row.values.get(key)) is not None
+            ]
+            if values:
+                found[key] = sum(values) / len(values)
+        return found
+
+
+def _order(key: str) -> tuple[int, int]:
+    """Sort scores as they are listed, then maps."""
+    for number, names in enumerate((list(SCORES), list(MAPS))):
+        if key in names:
+            return number, names.index(key)
+    return 2, 0
+
+
+@dataclass(frozen=True)
+class WorstRegion:
+    """A place where a map is bad.
+
+    Parameters
+    ----------
+    map
+        Key of the map.
+    plane
+        Index along t, c and z, as far as present.
+    rows, columns
+        First and one past the last pixel, in the pixels of the maps.
+    value
+        Mean of the map there; of `change` the share of hallucination.
+    """
+
+    map: str
+    plane: Mapping[str, int]
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    value: float
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found.
+
+    Parameters
+    ----------
+    maps
+        Array, or path of an OME-Zarr store, by key; axes t, c, z, y, x as far as
+        present, the pixels of `spec`.
+    spec
+        The maps' grid: that of the result, or of the part that the reference covers.
+    scores, worst
+        Numbers, and the worst places of each map, worst first.
+    notes
+        What was decided and noticed, in sentences.
+    alignment
+        What was done to reference and result to compare them: "shift" of the
+        reference in result pixels (y, x), "confidence", "gain" and "offset" of the
+        result against the reference, and "range", the values taken as 0 and 1.
+    record
+        What was done.
+    limits
+        Values to show of each map from the best to the worst.
+    folder
+        Where everything was written, if anywhere.
+    """
+
+    maps: Mapping[str, npt.NDArray[Any] | Path]
+    spec: ImageSpec
+    scores: ScoreTable
+    worst: tuple[WorstRegion, ...]
+    notes: tuple[str, ...]
+    alignment: Mapping[str, Any]
+    record: Record
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    folder: Path | None = None

@@ -1,0 +1,213 @@
+"""In which units an inspection compares: ranges, gain, offset, blur, familiarity.
+
+Everything is measured on samples spread over the stack, or on the middle of a plane,
+so that all tiles agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from napari_structsr.engine.statistics import finite_samples, measure_intensity
+from napari_structsr.errors import PixelError
+from napari_structsr.imaging.noise import noise_variance
+from napari_structsr.imaging.out_of_distribution import input_statistics, unfamiliar
+from napari_structsr.imaging.squirrel import SquirrelFit, fit_squirrel
+from napari_structsr.inspection.map_block import Scaling
+from napari_structsr.inspection.matching import Matched, middle
+from napari_structsr.inspection.results import InspectSettings
+from napari_structsr.io.source import Source
+from napari_structsr.models.calibration import TrustCalibration
+from napari_structsr.models.generator import interpolate
+
+__all__ = [
+    "mean_filled",
+    "measure_scalings",
+    "squirrel_fits",
+    "strange_statistics",
+    "strangers",
+]
+
+_FITTED_SIDE = 2048  # pixels of the part of a plane that SQUIRREL fits
+_SEEN_SIDE = 512  # pixels of the part of a plane on which images must resemble
+_RESEMBLES = 0.3  # correlation from which they do
+_STRUCTURE = 4.0  # times the variance of the noise that an image must have for it
+
+
+def measure_scalings(
+    matched: Matched,
+    settings: InspectSettings,
+    alignment: dict[str, Any],
+    notes: list[str],
+) -> tuple[Scaling, ...]:
+    """Measure the units of every channel."""
+    truth = matched.reference or matched.source or matched.result
+    ranges = measure_intensity(truth)
+    for image, name in ((truth, "reference"), (matched.result, "result")):
+        found = ranges if image is truth else measure_intensity(image)
+        if all(intensity.constant for intensity in found):
+            kind = name if image is matched.result or matched.reference else "source"
+            raise PixelError(
+                f"all pixels of the {kind} {image.spec.name} are equal: there is no "
+                "structure to compare; pick another image or channel"
+            )
+    measured = measure_intensity(matched.source) if matched.source else ranges
+    scalings = [Scaling(*pair) for pair in zip(ranges, measured, strict=True)]
+    if matched.reference is None:
+        return tuple(scalings)
+    if settings.fit_intensity:
+        scalings = [
+            replace(scaling, gain=gain, offset=offset)
+            for scaling, (gain, offset) in zip(scalings, _fitted(matched), strict=True)
+        ]
+        alignment["gain"] = [scaling.gain for scaling in scalings]
+        alignment["offset"] = [scaling.offset for scaling in scalings]
+        notes += [
+            f"result = {one.gain:.4g} x reference + {one.offset:.4g}, fitted and "
+            "undone before comparing"
+            for one in scalings
+        ]
+    if settings.data_range:
+        low, high = settings.data_range
+        scalings = [
+            replace(one, truth=replace(one.truth, low=low, high=high))
+            for one in scalings
+        ]
+    alignment["range"] = [[one.truth.low, one.truth.high] for one in scalings]
+    return tuple(scalings)
+
+
+def _fitted(matched: Matched) -> list[tuple[float, float]]:
+    """Fit gain and offset of the result against the reference, channel by channel."""
+    assert matched.reference is not None
+    found = []
+    pairs = zip(
+        finite_samples(matched.result), finite_samples(matched.reference), strict=True
+    )
+    for channel, (results, truths) in enumerate(pairs):
+        if len(results) != len(truths) or not results:
+            raise PixelError(
+                f"gain and offset of channel {channel} cannot be fitted: its samples "
+                "hold pixels that are no numbers; leave the fit out"
+            )
+        x = np.concatenate([block.ravel() for block in results]).astype(float)
+        z = np.concatenate([block.ravel() for block in truths]).astype(float)
+        if z.std() == 0:
+            found.append((1.0, float(x.mean() - z.mean())))
+            continue
+        gain, offset = np.polyfit(z, x, 1)
+        if not gain > 0:
+            raise PixelError(
+                f"the result falls where the reference rises (slope {gain:.3g} in "
+                f"channel {channel}); the images do not belong together, or one is "
+                "inverted: invert it first"
+            )
+        found.append((float(gain), float(offset)))
+    return found
+
+
+def squirrel_fits(
+    matched: Matched, scalings: Sequence[Scaling]
+) -> Callable[[tuple[int, ...]], SquirrelFit]:
+    """Return SQUIRREL's fit by plane, each found when it is first asked for."""
+    source, factor = matched.source, matched.factor
+    assert source is not None
+
+    @lru_cache(maxsize=64)
+    def fit(plane: tuple[int, ...]) -> SquirrelFit:
+        """Fit the middle of a plane."""
+        scaling = scalings[matched.result.spec.axes.channel_of(plane)]
+        coarse = middle(source, _FITTED_SIDE // factor)
+        fine = (slice(part.start * factor, part.stop * factor) for part in coarse)
+        image, measured = (
+            torch.from_numpy(scaling.measured.normalised(mean_filled(pixels)))[None]
+            for pixels in (
+                matched.result.read(plane, *fine),
+                source.read(plane, *coarse),
+            )
+        )
+        base = interpolate(measured, factor, mode="bicubic")
+        return fit_squirrel(image, base)
+
+    return fit
+
+
+def mean_filled(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Replace what is no number by the mean of the rest."""
+    known = np.isfinite(pixels)
+    if known.all():
+        return pixels
+    mean = pixels[known].mean() if known.any() else 0.0
+    return np.where(known, pixels, mean)
+
+
+def strangers(matched: Matched, scalings: Sequence[Scaling]) -> list[str]:
+    """Say which image hardly resembles the result, in the middle of a plane.
+
+    Where that holds little more than noise, as an empty field, nothing is said.
+    """
+    axes = matched.result.spec.axes
+    planes = list(axes.planes())
+    plane = planes[len(planes) // 2]
+    scaling = scalings[axes.channel_of(plane)]
+    found = []
+    for other, name, step, intensity in (
+        (matched.reference, "reference", 1, scaling.truth),
+        (matched.source, "source", matched.factor, scaling.measured),
+    ):
+        if other is None:
+            continue
+        coarse = middle(other, _SEEN_SIDE // step)
+        fine = [slice(part.start * step, part.stop * step) for part in coarse]
+        x, z = (
+            mean_filled(pixels.astype(np.float64))[0]
+            for pixels in (
+                matched.result.read(plane, *fine),
+                other.read(plane, *coarse),
+            )
+        )
+        x = x.reshape(z.shape[0], step, z.shape[1], step).mean(axis=(1, 3))
+        signal = max(float(z.mean()) - intensity.low, 0.0)
+        noise = intensity.noise_floor + intensity.noise_gain * signal
+        if np.ptp(x) == 0 or np.ptp(z) == 0 or z.var() < _STRUCTURE * noise:
+            continue
+        likeness = float(np.corrcoef(x.ravel(), z.ravel())[0, 1])
+        if abs(likeness) < _RESEMBLES:
+            found.append(
+                f"the result hardly resembles the {name} (correlation {likeness:.2f} "
+                f"in the middle): is the {name} another image or plane, or is one of "
+                "them flipped, turned or moved?"
+            )
+    return found
+
+
+def strange_statistics(
+    source: Source, scalings: Sequence[Scaling], calibration: TrustCalibration
+) -> list[str]:
+    """Say where the source is unlike the images of the training."""
+    found = []
+    for channel, blocks in enumerate(finite_samples(source)):
+        intensity = scalings[channel].measured
+        if intensity.constant or not blocks:
+            continue
+        statistics: dict[str, list[float]] = {}
+        for block in blocks:
+            measured = torch.from_numpy(intensity.normalised(block))[:, None]
+            variance = noise_variance(measured, intensity)
+            for name, value in input_statistics(measured, variance).items():
+                statistics.setdefault(name, []).append(float(value))
+        medians = {name: float(np.median(v)) for name, v in statistics.items()}
+        which = f"channel {channel} of " if len(scalings) > 1 else ""
+        found += [
+            f"{which}the source is unlike what the model was trained on: {sentence}; "
+            "the expected error may be wrong"
+            for sentence in unfamiliar(medians, calibration.input_ranges)
+        ]
+    return found

@@ -1,0 +1,342 @@
+"""Numbers of an inspection: scores of planes and regions, and the worst places.
+
+Sums run over whole planes, block by block, so that planes of any size fit into
+memory. What cannot be summed up (MS-SSIM, MicroSSIM, ring correlation) is computed on
+blocks of about 2048 pixels and averaged by their area; most planes are one block.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from napari_structsr.core.intensity import Intensity
+from napari_structsr.imaging.decorrelation import decorrelation_resolution
+from napari_structsr.imaging.spectrum import ring_correlation
+from napari_structsr.imaging.ssim import micro_ssim, ms_ssim, ssim_map
+from napari_structsr.imaging.structure import Change, gradient_difference_map
+from napari_structsr.inspection.map_tiles import MapComputer
+from napari_structsr.inspection.matching import Matched, middle
+from napari_structsr.inspection.region_sums import RegionSums
+from napari_structsr.inspection.results import WHOLE, ScoreRow, WorstRegion
+from napari_structsr.inspection.scaling import mean_filled
+from napari_structsr.inspection.worst_places import Places
+from napari_structsr.models.generator import interpolate
+
+__all__ = ["PlaneScores", "Scorer"]
+
+_BLOCK = 2048  # result pixels
+_HALO = 6  # pixels around a block that SSIM and gradients look at
+_BORDER = 5  # pixels that the mean of SSIM leaves out, as scikit-image
+_SMALLEST = 16  # pixels along a side from which structure is scored
+_DECORRELATED = 1024  # pixels of the part whose resolution is estimated
+_HOLES = 0.01  # share of pixels without a number up to which structure is scored
+_WHOLE = slice(None)
+_SAMPLED = 4  # each so many pixels along y and x show the range of a map
+_QUANTILES = np.linspace(0.005, 0.995, 34)
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PlaneScores:
+    """What is found on one plane.
+
+    Parameters
+    ----------
+    rows
+        Scores of the plane, then of its regions.
+    worst
+        The worst places of each map.
+    samples
+        Quantiles of each map, to choose what to show.
+    """
+
+    rows: tuple[ScoreRow, ...]
+    worst: tuple[WorstRegion, ...]
+    samples: Mapping[str, list[float]] = field(default_factory=dict)
+
+
+class Scorer:
+    """Scores planes of an inspection whose maps are finished.
+
+    Parameters
+    ----------
+    matched
+        The images on one grid.
+    computer
+        What has computed the maps.
+    maps
+        Arrays by key, indexed by plane, rows and columns.
+    regions
+        Labels on the grid of the maps, shape (rows, columns) or with the loops before
+        them; 0 is no region.
+    names
+        Names of the labels.
+    worst, place
+        As in `InspectSettings`.
+    """
+
+    def __init__(
+        self,
+        matched: Matched,
+        computer: MapComputer,
+        maps: Mapping[str, Any],
+        *,
+        regions: npt.NDArray[Any] | None,
+        names: Mapping[int, str],
+        worst: int,
+        place: int,
+    ) -> None:
+        self._matched = matched
+        self._computer = computer
+        self._maps = maps
+        self._regions = regions
+        self._names = names
+        self._worst = worst
+        self._place = place
+        values = np.empty(0) if regions is None else np.unique(regions)
+        self._labels = values[values != 0]
+
+    def plane(self, plane: tuple[int, ...]) -> PlaneScores:
+        """Score one plane."""
+        axes = self._matched.result.spec.axes
+        index = dict(zip([axis.name for axis in axes.loops], plane, strict=True))
+        sums = RegionSums(len(self._labels))
+        blocks: dict[str, list[tuple[float, int]]] = defaultdict(list)
+        places = Places(self._place, axes.plane)
+        samples: dict[str, list[Values]] = defaultdict(list)
+        for rows, columns in self._blocks():
+            regions = self._numbered(plane, rows, columns)
+            for key, store in self._maps.items():
+                values = np.asarray(store[(*plane, rows, columns)], np.float64)
+                thin = values[::_SAMPLED, ::_SAMPLED]
+                samples[key].append(thin[np.isfinite(thin)])
+                for name, part in _scored(key, values).items():
+                    sums.add(name, part, regions)
+                if key == "change":  # what is bad there is invention
+                    values = (values == Change.HALLUCINATION) * 1.0
+                places.add(key, values, rows, columns)
+            if self._matched.reference is not None:
+                for name, value in self._compared(
+                    plane, rows, columns, regions, sums
+                ).items():
+                    area = (rows.stop - rows.start) * (columns.stop - columns.start)
+                    blocks[name].append((value, area))
+        whole = {
+            name: sum(v * area for v, area in found) / sum(area for _, area in found)
+            for name, found in blocks.items()
+        }
+        return PlaneScores(
+            tuple(self._rows(plane, sums, whole)),
+            tuple(places.worst(self._worst, plane=index)),
+            {key: _quantiles(np.concatenate(found)) for key, found in samples.items()},
+        )
+
+    # -- blocks -------------------------------------------------------------------
+
+    def _blocks(self) -> Iterator[tuple[slice, slice]]:
+        """Cut a plane into blocks of whole places."""
+        spans = []
+        for size in self._matched.result.spec.axes.plane:
+            count = max(1, round(size / _BLOCK))
+            step = -(-size // (count * self._place)) * self._place
+            spans.append([slice(n, min(n + step, size)) for n in range(0, size, step)])
+        yield from itertools.product(*spans)
+
+    def _numbered(
+        self,
+        plane: tuple[int, ...],
+        rows: slice = _WHOLE,
+        columns: slice = _WHOLE,
+    ) -> npt.NDArray[np.int64] | None:
+        """Return the number of the region of each pixel, from 1 on; 0 is none."""
+        if self._regions is None:
+            return None
+        labels = self._regions if self._regions.ndim == 2 else self._regions[plane]
+        labels = np.asarray(labels[rows, columns])
+        numbers = np.searchsorted(self._labels, labels) + 1
+        return np.where(labels == 0, 0, numbers)
+
+    # -- with a reference ---------------------------------------------------------
+
+    def _compared(
+        self,
+        plane: tuple[int, ...],
+        rows: slice,
+        columns: slice,
+        regions: npt.NDArray[np.int64] | None,
+        sums: RegionSums,
+    ) -> dict[str, float]:
+        """Add a block to the sums; return the scores that are averaged over blocks."""
+        height, width = self._matched.result.spec.axes.plane
+        read, keep = zip(_grown(rows, height), _grown(columns, width), strict=True)
+        x, z, known = self._pair(plane, *read)
+        inside = known.copy()
+        for axis, (part, size) in enumerate(zip(read, (height, width), strict=True)):
+            position = np.arange(part.start, part.stop)
+            border = (position < _BORDER) | (position >= size - _BORDER)
+            inside &= ~(border[:, None] if axis == 0 else border[None])
+        intensity = self._range(plane)
+        level = intensity.low / intensity.span
+        similar = ssim_map(x, z)[0, 0].double().numpy()
+        sums.add("ssim", np.where(inside, similar, np.nan)[keep], regions)
+        wrong = gradient_difference_map(x, z)[0, 0].double().numpy()
+        there = gradient_difference_map(torch.zeros_like(z), z)[0, 0].double().numpy()
+        x, z = (image[..., keep[0], keep[1]] for image in (x, z))
+        known = known[keep]
+        for name, values in (
+            ("_wrong", wrong[keep]),
+            ("_gradient", there[keep]),
+            ("_squared", ((x - z)[0, 0].double().numpy()) ** 2),
+            ("_power", (z[0, 0].double().numpy() + level) ** 2),
+        ):
+            sums.add(name, np.where(known, values, np.nan), regions)
+        return _structure(x, z, known)
+
+    def _pair(
+        self, plane: tuple[int, ...], rows: slice, columns: slice
+    ) -> tuple[Tensor, Tensor, npt.NDArray[np.bool_]]:
+        """Read result and reference in units of the reference, and what is known."""
+        assert self._matched.reference is not None
+        scaling = self._computer.scalings[self._channel(plane)]
+        result = self._matched.result.read(plane, rows, columns)
+        reference = self._matched.reference.read(plane, rows, columns)
+        result = (result.astype(np.float64) - scaling.offset) / scaling.gain
+        known = np.isfinite(result) & np.isfinite(reference)
+        x, z = (
+            torch.from_numpy(
+                scaling.truth.normalised(np.where(known, image, scaling.truth.low))
+            )[None]
+            for image in (result, reference)
+        )
+        return x, z, known[0]
+
+    def _range(self, plane: tuple[int, ...]) -> Intensity:
+        """Return the values of the reference that count as 0 and 1."""
+        return self._computer.scalings[self._channel(plane)].truth
+
+    def _channel(self, plane: tuple[int, ...]) -> int:
+        """Return the index along c."""
+        return self._matched.result.spec.axes.channel_of(plane)
+
+    # -- rows ---------------------------------------------------------------------
+
+    def _rows(
+        self, plane: tuple[int, ...], sums: RegionSums, whole: dict[str, float]
+    ) -> Iterator[ScoreRow]:
+        """Put together what was found of the plane and of its regions."""
+        spec = self._matched.result.spec
+        names = [axis.name for axis in spec.axes.loops]
+        index = dict(zip(names, plane, strict=True))
+        channel = self._channel(plane)
+        title = spec.channels[channel].name if channel < len(spec.channels) else ""
+        pixels = math.prod(spec.axes.plane)
+        values = {**sums.scores(None), **whole, **self._of_source(plane)}
+        yield ScoreRow(index, title, WHOLE, pixels, values)
+        if not len(self._labels):
+            return
+        boxes = ndimage.find_objects(self._numbered(plane), len(self._labels))
+        for number, (label, box) in enumerate(
+            zip(map(int, self._labels), boxes, strict=True), start=1
+        ):
+            if box is not None and (count := sums.pixels(number)):
+                found = sums.scores(number) | self._around(plane, box)
+                name = self._names.get(label, str(label))
+                yield ScoreRow(index, title, name, count, found)
+
+    def _around(
+        self, plane: tuple[int, ...], box: tuple[slice, ...]
+    ) -> dict[str, float]:
+        """Score the rectangle around a region, where a region alone has no score."""
+        if self._matched.reference is None:
+            return {}
+        sides = [part.stop - part.start for part in box]
+        if min(sides) < _SMALLEST or max(sides) > 2 * _BLOCK:
+            return {}
+        return _structure(*self._pair(plane, box[0], box[1]))
+
+    def _of_source(self, plane: tuple[int, ...]) -> dict[str, float]:
+        """Return scores that compare a plane with its source."""
+        source, factor = self._matched.source, self._matched.factor
+        if source is None:
+            return {}
+        coarse = middle(source, _DECORRELATED // factor)
+        fine = [slice(part.start * factor, part.stop * factor) for part in coarse]
+        pixels = (
+            source.read(plane, *coarse),
+            self._matched.result.read(plane, *fine),
+        )
+        if not all(np.isfinite(image).any() for image in pixels):
+            return {}
+        span = self._computer.scalings[self._channel(plane)].measured.span
+        found = {}
+        if self._computer.fits is not None:
+            fit = self._computer.fits(plane)
+            found = {
+                "rse": fit.rse * span,
+                "rsp": math.copysign(fit.rsp, fit.gain),
+                "fitted_blur": fit.sigma,
+            }
+        images = (
+            torch.from_numpy(mean_filled(image).astype(np.float32))[None]
+            for image in pixels
+        )
+        measured, result = images
+        base = interpolate(measured, factor, mode="bicubic")
+        for name, image, share in (
+            ("source", measured, factor),
+            ("bicubic", base, 1),
+            ("result", result, 1),
+        ):
+            period = float(decorrelation_resolution(image)) * share
+            if math.isfinite(period):
+                found[f"decorrelation_{name}"] = period
+        return found
+
+
+def _quantiles(values: Values) -> list[float]:
+    """Return what stands for the distribution of values."""
+    if not values.size:
+        return []
+    found: list[float] = np.quantile(values, _QUANTILES).tolist()
+    return found
+
+
+def _scored(key: str, values: Values) -> dict[str, Values]:
+    """Return what is averaged of a map, by the name of the score."""
+    if key == "change":
+        kinds = (Change.IMPROVEMENT, Change.OMISSION, Change.HALLUCINATION)
+        return {kind.name.lower(): (values == kind) * 1.0 for kind in kinds}
+    if key == "ssim":  # has a score of its own, which leaves out the border
+        return {}
+    if key == "residual":
+        return {key: values, "residual_rms": values**2}
+    return {key: values}
+
+
+def _grown(part: slice, size: int) -> tuple[slice, slice]:
+    """Grow a part by the halo; return what to read, and what of it to keep."""
+    start, stop = max(part.start - _HALO, 0), min(part.stop + _HALO, size)
+    return slice(start, stop), slice(part.start - start, part.stop - start)
+
+
+def _structure(x: Tensor, z: Tensor, known: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """Score structure that is no mean of pixels; a few holes count as equal."""
+    if min(z.shape[-2:]) < _SMALLEST or 1 - known.mean() > _HOLES:
+        return {}
+    found = {"ms_ssim": float(ms_ssim(x, z))}
+    if float(z.max()) > float(z.min()):
+        found["micro_ssim"] = float(micro_ssim(x, z))
+        found["frc_resolution"] = float(ring_correlation(x, z).resolution())
+    return {name: value for name, value in found.items() if math.isfinite(value)}

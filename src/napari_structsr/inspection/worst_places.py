@@ -1,0 +1,98 @@
+"""The worst places of maps: squares, ranked by the mean of the map."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_structsr.core.error_map import MAPS
+from napari_structsr.inspection.results import WorstRegion
+
+__all__ = ["Places", "worst_of"]
+
+
+class Places:
+    """The places of one plane: squares that overlap by half.
+
+    Parameters
+    ----------
+    side
+        Pixels along the side of a place, even; blocks begin at multiples of it.
+    shape
+        Rows and columns of the plane.
+    """
+
+    def __init__(self, side: int, shape: tuple[int, int]) -> None:
+        self._half = side // 2
+        self._shape = shape
+        self._cells: dict[str, npt.NDArray[np.float64]] = {}
+
+    def add(
+        self,
+        key: str,
+        values: npt.NDArray[np.float64],
+        rows: slice,
+        columns: slice,
+    ) -> None:
+        """Add a block of a map."""
+        half, (height, width) = self._half, values.shape
+        if key not in self._cells:
+            size = (-(-length // half) + 1 for length in self._shape)
+            self._cells[key] = np.zeros((2, *size))
+        down, right = -(-height // half), -(-width // half)
+        padded = np.full((down * half, right * half), np.nan)
+        padded[:height, :width] = values
+        cells = padded.reshape(down, half, right, half)
+        top, left = rows.start // half, columns.start // half
+        part = self._cells[key][:, top : top + down, left : left + right]
+        part[0] += np.nansum(cells, axis=(1, 3))
+        part[1] += np.isfinite(cells).sum(axis=(1, 3))
+
+    def worst(self, count: int, *, plane: Mapping[str, int]) -> Iterator[WorstRegion]:
+        """Yield the worst places of each map, none beside another.
+
+        Half of a place, or of a smaller plane, must be known. A place that is as good
+        as can be is none.
+        """
+        least = min((2 * self._half) ** 2, math.prod(self._shape)) / 2
+        for key, cells in self._cells.items():
+            near = cells[:, :-1] + cells[:, 1:]
+            sums, known = near[:, :, :-1] + near[:, :, 1:]
+            means = sums / np.maximum(known, 1)
+            badness = means if _high_is_worse(key) else -means
+            best = (MAPS[key].limits or (0.0,))[0]
+            badness[(known < least) | (means == best)] = -np.inf
+            taken: list[tuple[int, int]] = []
+            for place in np.argsort(-badness, axis=None, kind="stable"):
+                row, column = (int(n) for n in np.unravel_index(place, means.shape))
+                if len(taken) == count or badness[row, column] == -np.inf:
+                    break
+                if any(abs(row - r) <= 2 and abs(column - c) <= 2 for r, c in taken):
+                    continue
+                taken.append((row, column))
+                rows, columns = (
+                    (n * self._half, min((n + 2) * self._half, size))
+                    for n, size in zip((row, column), self._shape, strict=True)
+                )
+                yield WorstRegion(key, plane, rows, columns, float(means[row, column]))
+
+
+def worst_of(places: Iterable[WorstRegion], count: int) -> tuple[WorstRegion, ...]:
+    """Return the worst places of all planes, map by map."""
+    found: dict[str, list[WorstRegion]] = defaultdict(list)
+    for place in places:
+        found[place.map].append(place)
+    chosen: list[WorstRegion] = []
+    for key, several in found.items():
+        several.sort(key=lambda place: place.value, reverse=_high_is_worse(key))
+        chosen += several[:count]
+    return tuple(chosen)
+
+
+def _high_is_worse(key: str) -> bool:
+    """Tell in which direction a map is bad."""
+    return MAPS[key].worse == "high"

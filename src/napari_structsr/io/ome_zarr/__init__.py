@@ -1,0 +1,1 @@
+"""OME-Zarr images: read, written chunk by chunk, and resumed."""

@@ -1,0 +1,85 @@
+"""Writing a source as OME-Zarr, pixels unchanged, with pyramid.
+
+It fills the same chunk store as a run does, but the result is the image itself and
+holds no record.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+from typing import Literal
+
+import zarr
+
+from napari_structsr.core.grid import TileGrid
+from napari_structsr.errors import SinkError
+from napari_structsr.io.ome_zarr.chunk_store import ChunkStore, create_arrays
+from napari_structsr.io.ome_zarr.metadata import image_attributes
+from napari_structsr.io.ome_zarr.writer import OmeZarrSink, explained
+from napari_structsr.io.source import Source
+
+__all__ = ["write_image"]
+
+
+def write_image(
+    source: Source,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    version: Literal["0.4", "0.5"] = "0.5",
+) -> Path:
+    """Write an image as OME-Zarr, plane by plane; it appears once it is whole.
+
+    Parameters
+    ----------
+    source
+        Image of any size.
+    path
+        The folder, by custom ``name.ome.zarr``.
+    overwrite
+        Whether a zarr group that is in the way is replaced.
+    version
+        Of OME-Zarr.
+
+    Raises
+    ------
+    SinkError
+        If something is in the way, or space or permission is short.
+    """
+    sink = OmeZarrSink(path, overwrite=overwrite, version=version)
+    spec = source.spec.upscaled(1)
+    sink.check(spec)
+    if sink.path.exists() and not overwrite:  # an unfinished run, which is not ours
+        raise SinkError(
+            f"{sink.path} is the unfinished result of a run; choose another name"
+        )
+    layout = sink.layout(spec)
+    new = sink.path.with_name(f".{sink.path.name}.{uuid.uuid4().hex[:8]}.new")
+    with explained(sink.path):
+        try:
+            create_arrays(new, layout, {})
+            store = ChunkStore(new, layout)
+            grid = TileGrid(
+                loops=tuple(axis.size for axis in spec.axes.loops),
+                shape=spec.axes.plane,
+                factor=1,
+                unit=sink.unit(spec),
+                halo=0,
+            )
+            for tile in grid:
+                store.write(tile, source.read(tile.plane, *tile.window.read))
+            for calls in store.passes():
+                for call in calls:
+                    call()
+            store.journal.remove()
+            attributes = image_attributes(spec, layout.levels, version=version)
+            zarr.open_group(new, mode="r+").attrs.put(attributes)
+            if sink.path.exists():
+                shutil.rmtree(sink.path)
+            new.rename(sink.path)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+    return sink.path

@@ -1,0 +1,151 @@
+"""Where the maps of one inspection go: memory, or an OME-Zarr store each.
+
+All maps of an inspection share one grid, so that a tile is written to all of them. A
+map that an earlier run has finished is kept as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import zarr
+
+from napari_structsr.core.axes import ImageSpec
+from napari_structsr.core.grid import Tile
+from napari_structsr.core.record import Record
+from napari_structsr.errors import SinkError
+from napari_structsr.io.ome_zarr.marks import is_zarr
+from napari_structsr.io.ome_zarr.writer import OmeZarrSink, check_folder
+from napari_structsr.io.records import zarr_record
+from napari_structsr.io.sink import MemorySink, Sink, Writer
+
+__all__ = ["MapStores"]
+
+_SHARD = 1024  # pixels; all maps of a tile are in memory at once
+
+
+class MapStores:
+    """The maps of one inspection.
+
+    Parameters
+    ----------
+    folder
+        Where stores named KEY.ome.zarr go; made if it is missing, in a folder that is
+        there. None keeps the maps in memory.
+    specs
+        What each map is, by its key; all of one shape.
+    record
+        How they are made.
+    overwrite
+        Whether stores that are in the way are replaced.
+
+    Raises
+    ------
+    SinkError
+        If something else is in the way, or space or permission is short.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        specs: Mapping[str, ImageSpec],
+        record: Record,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        self._specs = specs
+        self._record = record
+        self.spec = next(iter(specs.values()))
+        self._paths: dict[str, Path] = {}
+        self._finished: set[str] = set()
+        self._writers: dict[str, Writer] = {}
+        self._results: dict[str, Any] = {}
+        self._sinks: dict[str, Sink] = {key: MemorySink() for key in specs}
+        if folder is None:
+            return
+        if folder.exists() and not folder.is_dir():
+            raise SinkError(f"{folder} is a file; choose a folder for the maps")
+        if is_zarr(folder):
+            raise SinkError(
+                f"{folder} is an image itself; choose another folder for the maps"
+            )
+        check_folder(folder if folder.exists() else folder.parent, self.nbytes)
+        for key, spec in specs.items():
+            self._paths[key] = path = folder / f"{key}.ome.zarr"
+            sink = OmeZarrSink(path, overwrite=overwrite, shard=_SHARD)
+            self._sinks[key] = sink
+            if not overwrite and self._is_finished(path):
+                self._finished.add(key)
+            elif folder.exists():
+                sink.check(spec)
+        folder.mkdir(exist_ok=True)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the maps are kept in memory."""
+        return not self._paths
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all maps, uncompressed."""
+        return sum(spec.nbytes for spec in self._specs.values())
+
+    @property
+    def unit(self) -> tuple[int, int]:
+        """Rows and columns that must be written together."""
+        return next(iter(self._sinks.values())).unit(self.spec)
+
+    @property
+    def writers(self) -> list[Writer]:
+        """Opened stores that are not finished."""
+        return list(self._writers.values())
+
+    def open(self, stack: ExitStack) -> None:
+        """Create or continue all stores, until the stack is left."""
+        for key, sink in self._sinks.items():
+            if key not in self._finished:
+                writer = sink.open(self._specs[key], self._record)
+                self._writers[key] = stack.enter_context(writer)
+
+    def holds(self, tile: int) -> bool:
+        """Tell whether an earlier run has written a tile to every map."""
+        return all(tile in writer.done for writer in self._writers.values())
+
+    def write(self, tile: Tile, maps: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Write one tile to every map that lacks it."""
+        for key, writer in self._writers.items():
+            if tile.index not in writer.done:
+                writer.write(tile, maps[key])
+
+    def finish(self) -> dict[str, Any]:
+        """Mark all maps as complete; return them, an array or a path each."""
+        for key in self._specs:
+            if key in self._finished:
+                self._results[key] = self._paths[key]
+            else:
+                self._results[key] = self._writers[key].finish()
+        return dict(self._results)
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the finished maps, to be indexed by plane, rows and columns."""
+        return {
+            key: zarr.open_array(found / "0", mode="r")
+            if isinstance(found, Path)
+            else found
+            for key, found in self._results.items()
+        }
+
+    def _is_finished(self, path: Path) -> bool:
+        """Tell whether a store is the finished result of the same inspection."""
+        if not path.exists():
+            return False
+        status, record = zarr_record(path)
+        return (
+            status == "finished"
+            and record is not None
+            and not self._record.differences(record)
+        )

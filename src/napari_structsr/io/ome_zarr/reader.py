@@ -1,0 +1,284 @@
+"""zarr arrays and OME-Zarr images as sources.
+
+The meaning of OME-Zarr attributes is yaozarrs' business, except for the display hints
+(omero), which are read leniently: a wrong hint must not keep an image closed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import zarr
+from pydantic import ValidationError
+from yaozarrs import v04, v05
+from zarr.storage import LocalStore
+
+from napari_structsr.core.axes import Channel
+from napari_structsr.errors import SourceError
+from napari_structsr.io.arrays import (
+    ArraySource,
+    array_labels,
+    check_level,
+    image_spec,
+)
+from napari_structsr.io.ome_zarr.marks import MARKS, is_zarr, is_zarr_group
+from napari_structsr.io.units import Step, axes_of, name_axes, udunits
+
+if TYPE_CHECKING:
+    Array = zarr.Array[Any]
+
+__all__ = ["open_zarr"]
+
+_LOGGER = logging.getLogger(__name__)
+_TYPES = {"time": "t", "channel": "c"}
+
+Multiscale = v04.Multiscale | v05.Multiscale
+
+
+def open_zarr(
+    image: Path | Array | zarr.Group,
+    *,
+    axes: str | None,
+    level: int,
+    name: str | None,
+) -> ArraySource:
+    """Open a zarr array, or a level of the first image of an OME-Zarr group.
+
+    An array that is a level of an OME-Zarr image is opened as that level.
+
+    Raises
+    ------
+    SourceError
+        If there is no zarr, its metadata are damaged, it holds no image, or it is an
+        unfinished result.
+    AxesError, PixelError, SettingsError
+        If axes, pixels or level do not do.
+    """
+    node = _open(image) if isinstance(image, Path) else image
+    path = image if isinstance(image, Path) else _local_path(image)
+    origin = str(path or f"zarr {type(node).__name__.lower()} {node.name}")
+    if isinstance(node, zarr.Group):
+        return _open_level(node, origin=origin, axes=axes, level=level, name=name)
+    check_level(level, 1, origin=origin)
+    if path is not None and (owner := _owner(path, lenient=axes is not None)):
+        group, level = owner
+        return _open_level(group, origin=origin, axes=axes, level=level, name=name)
+    shape = node.shape
+    names = (
+        tuple(axes.lower()) if axes else name_axes(_labels(node), shape, squeeze=True)
+    )
+    title = name or (_title(path) if path else node.basename) or "image"
+    spec = image_spec(title, axes_of(names, shape, {}), node.dtype)
+    return ArraySource(node, spec, names=names, origin=origin)
+
+
+def _open_level(
+    group: zarr.Group, *, origin: str, axes: str | None, level: int, name: str | None
+) -> ArraySource:
+    """Open one level of the image in a group."""
+    attributes = dict(group.attrs)
+    own = attributes.get("structsr")
+    if isinstance(own, Mapping) and own.get("status") == "partial":
+        raise SourceError(
+            f"{origin} is an unfinished result; resume and finish the run that writes "
+            "it, then open it again"
+        )
+    multiscale, omero = _image(attributes, group, origin=origin)
+    check_level(level, len(multiscale.datasets), origin=origin)
+    dataset = multiscale.datasets[level]
+    try:
+        array = group[dataset.path]
+    except Exception as error:
+        raise SourceError(
+            f"level {level} of {origin} cannot be opened ({error}); copy the image "
+            "again from where it came from, or choose another level"
+        ) from error
+    if not isinstance(array, zarr.Array):
+        raise SourceError(
+            f"level {level} of {origin} is a group, not an array; write the image again"
+        )
+    own_names = [
+        axis.name
+        if len(axis.name) == 1 and axis.name.lower() in "tczyxs"
+        else _TYPES.get(axis.type or "", axis.name)
+        for axis in multiscale.axes
+    ]
+    shape = array.shape
+    if len(own_names) != len(shape):
+        raise SourceError(
+            f"{origin} names the axes {own_names}, but level {level} has the shape "
+            f"{shape}; write the image again"
+        )
+    names = tuple(axes.lower()) if axes else name_axes(own_names, shape, squeeze=False)
+    steps = {
+        axis: step
+        for axis, step in zip(names, _steps(multiscale, level), strict=False)
+        if axis is not None
+    }
+    local = _local_path(group)
+    title = name or (_title(local) if local else multiscale.name) or "image"
+    spec = image_spec(
+        title, axes_of(names, shape, steps), array.dtype, _channels(omero)
+    )
+    return ArraySource(array, spec, names=names, origin=origin)
+
+
+def _open(path: Path) -> Array | zarr.Group:
+    """Open what lies in a folder."""
+    if not is_zarr(path):
+        tiffs = any(path.glob("*.tif")) or any(path.glob("*.tiff"))
+        raise SourceError(
+            f"the folder {path} holds no zarr metadata ({', '.join(MARKS)}); "
+            + (
+                f'give its TIFF files as a pattern, "{path}/*.tif"'
+                if tiffs
+                else "give the path of an OME-Zarr image or a zarr array"
+            )
+        )
+    try:
+        return zarr.open(path, mode="r")
+    except OSError:
+        raise
+    except Exception as error:
+        raise SourceError(
+            f"the zarr metadata of {path} are damaged ({error or type(error).__name__}"
+            "); copy the image again from where it came from"
+        ) from error
+
+
+def _local_path(node: Array | zarr.Group) -> Path | None:
+    """Return the folder of an open array or group; None when it is not local."""
+    if not isinstance(node.store, LocalStore):
+        return None
+    return (Path(node.store.root) / node.path).absolute()
+
+
+def _owner(path: Path, *, lenient: bool) -> tuple[zarr.Group, int] | None:
+    """Return the OME-Zarr group around an array, and the array's level in it.
+
+    Lenient, a group whose metadata are not valid is none.
+    """
+    for parent in path.parents:
+        if not is_zarr_group(parent):
+            return None
+        group = _open(parent)
+        attributes = dict(group.attrs)
+        if "ome" not in attributes and "multiscales" not in attributes:
+            continue
+        try:
+            multiscale, _ = _image(attributes, group, origin=str(parent))
+        except SourceError as error:
+            if not lenient:
+                raise
+            _LOGGER.warning("%s; %s is opened without them", error, path)
+            return None
+        paths = [dataset.path.strip("/") for dataset in multiscale.datasets]
+        inside = path.relative_to(parent).as_posix()
+        if inside in paths and isinstance(group, zarr.Group):
+            return group, paths.index(inside)
+        return None
+    return None
+
+
+def _image(
+    attributes: dict[str, Any], group: Any, *, origin: str
+) -> tuple[Multiscale, Any]:
+    """Return the first multiscale image of a group and its display hints."""
+    ome = attributes.get("ome", attributes)
+    if not isinstance(ome, Mapping) or "multiscales" not in ome:
+        parts = ", ".join(sorted(group)[:8])
+        raise SourceError(
+            f"{origin} holds no image of its own, only the parts {parts or '(none)'}; "
+            f"give the path of one, such as {origin}/{(parts or '0').split(',')[0]}"
+        )
+    kind = v05.Image if "ome" in attributes else v04.Image
+    try:
+        image = kind.model_validate(
+            {key: value for key, value in ome.items() if key != "omero"}
+        )
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise SourceError(
+            f"the OME-Zarr metadata of {origin} are not valid at {where}: "
+            f"{fault['msg']}; versions 0.4 and 0.5 are read: write the image again, or "
+            "open one of its arrays with axes of your own"
+        ) from error
+    return image.multiscales[0], ome.get("omero")
+
+
+def _steps(multiscale: Multiscale, level: int) -> list[Step]:
+    """Combine the transforms of a level with those of the whole image."""
+    count = len(multiscale.axes)
+    scales, shifts = [1.0] * count, [0.0] * count
+    for transform in (
+        *multiscale.datasets[level].coordinateTransformations,
+        *(multiscale.coordinateTransformations or ()),
+    ):
+        if transform.type == "scale":
+            scales = [a * b for a, b in zip(scales, transform.scale, strict=True)]
+            shifts = [a * b for a, b in zip(shifts, transform.scale, strict=True)]
+        else:
+            shifts = [a + b for a, b in zip(shifts, transform.translation, strict=True)]
+    return [
+        Step(scale, shift, udunits(axis.unit))
+        for scale, shift, axis in zip(scales, shifts, multiscale.axes, strict=True)
+    ]
+
+
+def _channels(omero: Any) -> list[Channel]:
+    """Read display hints, as far as they make sense."""
+    entries = omero.get("channels") if isinstance(omero, Mapping) else None
+    if not isinstance(entries, list):
+        return []
+    channels = []
+    for entry in entries:
+        if not isinstance(entry, Mapping):
+            _LOGGER.warning("omero channels hold %r; no channels are read", entry)
+            return []
+        channels.append(
+            Channel(
+                str(entry.get("label") or ""),
+                _color(entry.get("color")),
+                _window(entry.get("window")),
+            )
+        )
+    return channels
+
+
+def _color(value: Any) -> str | None:
+    """Return six hexadecimal digits."""
+    digits = str(value).removeprefix("#").upper()[:6]
+    valid = len(digits) == 6 and set(digits) <= set("0123456789ABCDEF")
+    return digits if valid else None
+
+
+def _window(value: Any) -> tuple[float, float] | None:
+    """Return a contrast window."""
+    if not isinstance(value, Mapping):
+        return None
+    low, high = value.get("start"), value.get("end")
+    if not isinstance(low, (int, float)) or not isinstance(high, (int, float)):
+        return None
+    return float(low), float(high)
+
+
+def _labels(array: Array) -> list[str | None]:
+    """Return what a bare array calls its dimensions."""
+    labels = getattr(array.metadata, "dimension_names", None) or array.attrs.get(
+        "_ARRAY_DIMENSIONS"
+    )
+    if isinstance(labels, (list, tuple)) and len(labels) == array.ndim:
+        return [str(label) if label else None for label in labels]
+    return array_labels(array.shape, array.dtype)
+
+
+def _title(path: Path) -> str:
+    """Return the name of the store without ending."""
+    for part in (path, *path.parents):
+        if part.suffix == ".zarr":
+            return part.name.removesuffix(".zarr").removesuffix(".ome")
+    return path.name

@@ -1,0 +1,258 @@
+"""OME-Zarr as a sink: 0.5, or 0.4 on request, with pyramid, record and resume.
+
+It owns what the group says about itself, and what happens when something is already
+there. While unfinished a store holds no image metadata, so that no reader takes it
+for an image; its attributes say that it is partial.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy.typing as npt
+import zarr
+
+from napari_structsr.core.axes import Axes, Axis, ImageSpec
+from napari_structsr.core.grid import Tile
+from napari_structsr.core.record import Record
+from napari_structsr.errors import SinkError, SourceError
+from napari_structsr.io.ome_zarr.chunk_store import ChunkStore, Layout, create_arrays
+from napari_structsr.io.ome_zarr.marks import is_zarr_group
+from napari_structsr.io.ome_zarr.metadata import image_attributes
+from napari_structsr.io.records import KEY, zarr_record
+
+__all__ = ["OmeZarrSink", "check_folder", "explained"]
+
+
+class OmeZarrSink:
+    """A folder that becomes an OME-Zarr image.
+
+    Parameters
+    ----------
+    path
+        The folder, by custom ``name.ome.zarr``.
+    overwrite
+        Whether a zarr group that is in the way is deleted when the run starts.
+    version
+        Of OME-Zarr: "0.5" (zarr 3) or "0.4" (zarr 2, without shards).
+    chunk
+        Pixels along y and x of a chunk.
+    shard
+        Pixels along y and x of a shard, a multiple of `chunk`; "auto" takes 4 x 4
+        chunks where that saves many files.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        version: Literal["0.4", "0.5"] = "0.5",
+        chunk: int = 512,
+        shard: int | Literal["auto"] = "auto",
+    ) -> None:
+        if chunk < 16 or (shard != "auto" and shard % chunk):
+            raise SinkError(
+                f"chunks of {chunk} and shards of {shard} pixels do not fit; chunks "
+                "have at least 16 pixels, shards a multiple of those of a chunk"
+            )
+        self.path = Path(path).absolute()
+        self.chunk = chunk
+        self.shard: int | Literal["auto"] = shard
+        self.overwrite = overwrite
+        self.version: Literal["0.4", "0.5"] = version
+
+    def unit(self, spec: ImageSpec) -> tuple[int, int]:
+        """Return the size of a shard, or of a chunk."""
+        layout = self.layout(spec)
+        return layout.unit_of(layout.axes)
+
+    def check(self, spec: ImageSpec) -> None:
+        """Refuse what is in the way, or what does not fit; see `Sink.check`."""
+        self.layout(spec)
+        if self.path.exists() and not self.overwrite:
+            self._partial_record()
+        elif self.path.exists():
+            _refuse_foreign(self.path)
+        pyramid = spec.nbytes * 4 // 3
+        check_folder(self.path.parent, pyramid - _bytes_on_disk(self.path))
+
+    def open(self, spec: ImageSpec, record: Record) -> _OmeZarrWriter:
+        """Create the store, or continue the one of the same run; see `Sink.open`."""
+        layout = self.layout(spec)
+        with explained(self.path):
+            if self.path.exists() and self.overwrite:
+                shutil.rmtree(self.path)
+            if self.path.exists():
+                self._refuse_other_run(record)
+            else:
+                self._create(layout, record)
+            store = ChunkStore(self.path, layout)
+        return _OmeZarrWriter(store, spec, record, self.version)
+
+    def layout(self, spec: ImageSpec) -> Layout:
+        """Return how the image will lie on disk; colour samples become channels.
+
+        Raises
+        ------
+        SinkError
+            If the image has both channels and colour samples.
+        """
+        axes = spec.axes.canonical()
+        if "s" in axes:
+            if "c" in axes:
+                raise SinkError(
+                    "OME-Zarr has one channel axis, but the image has channels (c) and "
+                    "colour samples (s); pick one channel with --channels 0"
+                )
+            colour = Axis("c", axes.samples)
+            items = [axis for axis in axes.items if axis.name != "s"]
+            items.insert(1 if "t" in axes else 0, colour)
+            axes = Axes(tuple(items))
+        return Layout(
+            axes,
+            spec.dtype,
+            zarr_format=2 if self.version == "0.4" else 3,
+            chunk=self.chunk,
+            shard=self.shard,
+        )
+
+    def _partial_record(self) -> Record:
+        """Return the record of an unfinished result; refuse everything else."""
+        try:
+            status, record = zarr_record(self.path)
+        except SourceError as error:
+            raise SinkError(
+                f"{self.path} exists and is no OME-Zarr store; choose another name"
+            ) from error
+        if status != "partial" or record is None:
+            raise SinkError(
+                f"{self.path} exists already; choose another name, or replace it "
+                "with --overwrite"
+            )
+        return record
+
+    def _refuse_other_run(self, record: Record) -> None:
+        """Refuse to continue what another run has begun."""
+        if found := record.differences(self._partial_record()):
+            raise SinkError(
+                f"{self.path} is the unfinished result of another run (it differs in "
+                f"{', '.join(found)}); choose another name, repeat that run to finish "
+                "it, or start anew with --overwrite"
+            )
+
+    def _create(self, layout: Layout, record: Record) -> None:
+        """Create the empty store under another name, then move it into place."""
+        new = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.new")
+        status = {KEY: {"status": "partial", "record": record.to_json()}}
+        try:
+            create_arrays(new, layout, status)
+            new.rename(self.path)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+
+
+class _OmeZarrWriter:
+    """An opened store."""
+
+    def __init__(
+        self,
+        store: ChunkStore,
+        spec: ImageSpec,
+        record: Record,
+        version: Literal["0.4", "0.5"],
+    ) -> None:
+        self._store = store
+        self._spec = spec
+        self._record = record
+        self._version: Literal["0.4", "0.5"] = version
+        self._finished = False
+        self.done: Container[int] = store.done
+
+    @property
+    def levels(self) -> list[Any]:
+        """The zarr arrays of the pyramid, the finest first."""
+        return self._store.arrays
+
+    @property
+    def colour_axis(self) -> int:
+        """Where colour samples are stored."""
+        return self._store.layout.axes.names.index("c")
+
+    def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
+        """Write one tile, and note it once it is on disk."""
+        with explained(self._store.root):
+            self._store.write(tile, pixels)
+
+    def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
+        """Yield the levels of the pyramid."""
+        return self._store.passes()
+
+    def finish(self) -> Path:
+        """Write the image metadata; from now on the store is an image."""
+        with explained(self._store.root):
+            status: Any = {"status": "finished", "record": self._record.to_json()}
+            attributes = image_attributes(
+                self._spec, self._store.layout.levels, version=self._version
+            )
+            group = zarr.open_group(self._store.root, mode="r+")
+            group.attrs.put({**attributes, KEY: status})
+            self._store.journal.remove()
+        self._finished = True
+        return self._store.root
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close; an unfinished store stays, unless it holds nothing."""
+        self._store.close()
+        if not self._finished and not len(self._store.journal):
+            shutil.rmtree(self._store.root, ignore_errors=True)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Refuse to delete what is no zarr group."""
+    if not is_zarr_group(path):
+        raise SinkError(
+            f"{path} exists and is no zarr group, so that it is not overwritten; "
+            "choose another name"
+        )
+
+
+def _bytes_on_disk(path: Path) -> int:
+    """Return what a store already takes, which is continued or replaced."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def check_folder(folder: Path, needed: int) -> None:
+    """Refuse folders that are missing, closed or too full."""
+    if not folder.is_dir():
+        raise SinkError(f"the folder {folder} does not exist; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SinkError(f"no permission to write into {folder}; choose another folder")
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise SinkError(
+            f"the result takes up to {needed / 1e9:.3g} GB and {folder} has "
+            f"{free / 1e9:.3g} GB free; make room or choose another folder"
+        )
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn errors of the system into sentences."""
+    try:
+        yield
+    except OSError as error:
+        raise SinkError(
+            f"{path} cannot be written ({error.strerror or error}); what is finished "
+            "is kept: mend it and start the same command again"
+        ) from error

@@ -1,0 +1,1 @@
+"""TIFF files: plain, ImageJ, OME, tiled, and many as one image."""

@@ -1,0 +1,184 @@
+"""What a TIFF says of its pixel sizes and channels, in three dialects.
+
+OME-XML is believed before ImageJ, and ImageJ before the resolution tags of a plain
+TIFF, where only units of length in use at a microscope count: "72 dots per inch" is
+what programs write that know nothing. Pixels and axes are read elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_structsr.core.axes import Channel
+from napari_structsr.errors import SourceError
+from napari_structsr.io.units import Step, converted, udunits, usable
+
+if TYPE_CHECKING:
+    import tifffile
+
+__all__ = ["lut_color", "tiff_metadata"]
+
+_LOGGER = logging.getLogger(__name__)
+_RESOLUTION_UNITS = {3: "centimeter", 4: "millimeter", 5: "micrometer"}
+
+Metadata = tuple[dict[str, Step], tuple[Channel, ...]]
+
+
+def tiff_metadata(file: tifffile.TiffFile, *, origin: str) -> Metadata:
+    """Return pixel sizes by axis name, and channels, of the first image of a TIFF.
+
+    Raises
+    ------
+    SourceError
+        If the OME-XML is damaged.
+    """
+    if file.ome_metadata:
+        return _ome(file.ome_metadata, origin=origin)
+    if file.imagej_metadata:
+        return _imagej(file.imagej_metadata, file.pages.first.tags)
+    return _plain(file.pages.first.tags), ()
+
+
+def lut_color(lut: npt.ArrayLike) -> str | None:
+    """Return the colour of a look-up table that runs evenly from black to it.
+
+    Parameters
+    ----------
+    lut
+        Shape (entries, 3), from 0 to 255.
+
+    Returns
+    -------
+    str or None
+        Six hexadecimal digits; None for black itself and for tables of more colours.
+    """
+    table = np.asarray(lut, dtype=float)
+    even = np.linspace(0, 1, len(table))[:, None] * table[-1]
+    if not table[-1].any() or np.abs(table - even).max() > 2:
+        return None
+    return "".join(f"{round(value):02X}" for value in table[-1])
+
+
+def _plain(tags: Any) -> dict[str, Step]:
+    """Read resolution tags."""
+    unit = _RESOLUTION_UNITS.get(int(tags.valueof("ResolutionUnit", 2)))
+    steps = {}
+    for name, size in _resolutions(tags).items():
+        scale = converted(size, unit, "micrometer")
+        if scale is not None:
+            steps[name] = Step(scale, unit="micrometer")
+    return steps
+
+
+def _resolutions(tags: Any) -> dict[str, float]:
+    """Return the distance between pixels in the file's resolution unit."""
+    sizes = {}
+    for name in "xy":
+        count, per = tags.valueof(f"{name.upper()}Resolution", (0, 1))
+        if count and per:
+            sizes[name] = float(per / count)
+    return sizes
+
+
+def _imagej(meta: dict[str, Any], tags: Any) -> Metadata:
+    """Read the description of ImageJ."""
+    unit = udunits(meta.get("unit"))
+    steps = {}
+    for name, size in _resolutions(tags).items():
+        own = udunits(meta.get(f"{name}unit")) or unit
+        if own or size != 1:
+            steps[name] = Step(size, unit=own)
+    spacing = float(meta.get("spacing", 0))
+    if usable(spacing):
+        steps["z"] = Step(spacing, unit=udunits(meta.get("zunit")) or unit)
+    interval = float(meta.get("finterval", 0))
+    if usable(interval):
+        steps["t"] = Step(interval, unit=udunits(meta.get("tunit", "sec")))
+    count = int(meta.get("channels", 1))
+    names = _imagej_names(meta.get("Labels") or (), count)
+    windows = _imagej_windows(meta, count)
+    tables = list(meta.get("LUTs") or ())
+    colors = [lut_color(np.asarray(table).T) for table in tables[:count]]
+    colors += [None] * (count - len(colors))
+    return steps, tuple(map(Channel, names, colors, windows))
+
+
+def _imagej_names(labels: Sequence[str], count: int) -> list[str]:
+    """Return channel names: labels of planes, where they differ by channel only."""
+    if isinstance(labels, str):
+        labels = [labels]
+    groups = [set(labels[channel::count]) for channel in range(count)]
+    if len(labels) % count == 0 and all(len(group) == 1 for group in groups):
+        return [group.pop() for group in groups]
+    return [""] * count
+
+
+def _imagej_windows(
+    meta: dict[str, Any], count: int
+) -> list[tuple[float, float] | None]:
+    """Return display ranges: one for each channel, or min and max for all."""
+    ranges = [float(value) for value in meta.get("Ranges") or ()]
+    if len(ranges) == 2 * count:
+        pairs = list(zip(ranges[::2], ranges[1::2], strict=True))
+    elif "min" in meta and "max" in meta:
+        pairs = [(float(meta["min"]), float(meta["max"]))] * count
+    else:
+        pairs = []
+    windows: list[tuple[float, float] | None] = [
+        (low, high) if low < high else None for low, high in pairs
+    ]
+    return windows or [None] * count
+
+
+def _ome(xml: str, *, origin: str) -> Metadata:
+    """Read OME-XML."""
+    try:
+        pixels = ElementTree.fromstring(xml).find(".//{*}Image/{*}Pixels")
+    except ElementTree.ParseError as error:
+        raise SourceError(
+            f"the OME-XML of {origin} is damaged ({error}); write the file again, or "
+            "remove its description with the command tiffcomment of tifffile"
+        ) from error
+    if pixels is None:
+        _LOGGER.info("%s: OME-XML without pixels, no pixel sizes read", origin)
+        return {}, ()
+    steps = {}
+    for name, key, default in (
+        ("x", "PhysicalSizeX", "µm"),
+        ("y", "PhysicalSizeY", "µm"),
+        ("z", "PhysicalSizeZ", "µm"),
+        ("t", "TimeIncrement", "s"),
+    ):
+        scale = float(pixels.get(key, 0))
+        if usable(scale):
+            unit = udunits(pixels.get(f"{key}Unit", default))
+            steps[name] = Step(scale, _position(pixels, name, unit), unit)
+    return steps, tuple(map(_ome_channel, pixels.findall("{*}Channel")))
+
+
+def _position(pixels: ElementTree.Element, name: str, unit: str | None) -> float:
+    """Return where all planes lie along x or y; 0 when unsaid or when they differ."""
+    key = f"Position{name.upper()}"
+    found = {
+        (plane.get(key), plane.get(f"{key}Unit"))
+        for plane in pixels.findall("{*}Plane")
+    }
+    if name not in "xy" or len(found) != 1:
+        return 0.0
+    value, own = found.pop()
+    if value is None:
+        return 0.0
+    return converted(float(value), udunits(own), unit) or 0.0
+
+
+def _ome_channel(channel: ElementTree.Element) -> Channel:
+    """Return one channel; its colour is red, green, blue, alpha in a signed integer."""
+    color = channel.get("Color")
+    digits = f"{int(color) >> 8 & 0xFFFFFF:06X}" if color is not None else None
+    return Channel(channel.get("Name", ""), digits)

@@ -1,0 +1,173 @@
+"""TIFF files as sources: plain, ImageJ, OME, tiled, compressed, pyramidal, big.
+
+Uncompressed contiguous pixels are mapped for each read and let go again; everything
+else goes through tifffile's zarr store, strip by strip or tile by tile. Nothing is
+cached, so memory stays flat. Whether the file is whole is checked in `tiff_check` when
+it is opened; what metadata mean is read in `tiff_metadata`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import struct
+import weakref
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+import zarr
+
+from napari_structsr.io.arrays import ArraySource, check_level, image_spec
+from napari_structsr.io.tiff.integrity import check_directories, check_pixels, refuse
+from napari_structsr.io.tiff.metadata import tiff_metadata
+from napari_structsr.io.units import axes_of, level_axes, name_axes
+
+__all__ = ["TiffSource", "short_name"]
+
+_LOGGER = logging.getLogger(__name__)
+
+_ENDINGS = (".ome.tiff", ".ome.tif", ".ome.tf8", ".ome.btf", ".ome.zarr")
+_GREY = (0, 1, 3)  # photometric: white is zero, black is zero, palette
+
+
+class TiffSource(ArraySource):
+    """The first image of a TIFF file.
+
+    Axes are those of tifffile. Axes that it cannot tell apart become z, then t; samples
+    of a pixel are the colour axis s if the file says that they are colours, else c.
+
+    Parameters
+    ----------
+    path
+        The file.
+    axes
+        Names of the dimensions, instead of the file's own.
+    level
+        Level of the pyramid.
+    name
+        Short name; the file's without ending by default.
+
+    Raises
+    ------
+    SourceError
+        If the file is damaged, truncated, or holds no image.
+    AxesError, PixelError, SettingsError
+        If axes, pixels or level do not do.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        axes: str | None = None,
+        level: int = 0,
+        name: str | None = None,
+    ) -> None:
+        path = Path(path).absolute()
+        origin = str(path)
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(tifffile.TiffFile(path))
+                found = file.series
+                series = found[0] if found else refuse(origin, "it holds no image")
+                check_directories(file, origin=origin)
+                check_level(level, len(series.levels), origin=origin)
+                chosen = series.levels[level]
+                for each in series.levels:
+                    check_pixels(file, each, origin=origin)
+                array = _array(chosen)
+                steps, channels = tiff_metadata(file, origin=origin)
+            except (
+                tifffile.TiffFileError,
+                struct.error,
+                ValueError,
+                IndexError,
+                KeyError,
+                TypeError,
+                RuntimeError,
+                AssertionError,
+            ) as error:
+                refuse(origin, f"it cannot be read as TIFF ({error})", error)
+            if len(found) > 1:
+                _LOGGER.info("%s holds %d images, the first is read", path, len(found))
+            names = _names(series, axes)
+            full = axes_of(names, series.shape, steps)
+            shape = [
+                size
+                for axis, size in zip(names, chosen.shape, strict=True)
+                if axis is not None
+            ]
+            spec = image_spec(
+                name or short_name(path),
+                level_axes(full, shape),
+                chosen.dtype,
+                channels,
+            )
+            super().__init__(array, spec, names=names, origin=origin)
+            self.steps = steps
+            if isinstance(array, _Mapped):
+                return
+            stack.callback(array.store.close)
+            self._close = weakref.finalize(self, stack.pop_all().close)
+
+    def close(self) -> None:
+        """Close the file; reading is over."""
+        if finalizer := getattr(self, "_close", None):
+            finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class _Mapped:
+    """An array that lies uncompressed in a file; maps it for the time of a read."""
+
+    def __init__(self, series: tifffile.TiffPageSeries, offset: int) -> None:
+        file = series.keyframe.parent
+        self.path = Path(file.filehandle.path)
+        self.offset = offset
+        self.shape = series.shape
+        self.dtype = series.dtype.newbyteorder(file.byteorder)
+
+    def __getitem__(self, index: tuple[int | slice, ...]) -> npt.NDArray[Any]:
+        whole = np.memmap(
+            self.path, self.dtype, mode="r", offset=self.offset, shape=self.shape
+        )
+        return np.array(whole[index])
+
+
+def short_name(path: Path) -> str:
+    """Return the name of a file or store without folder and ending."""
+    for ending in _ENDINGS:
+        if path.name.lower().endswith(ending):
+            return path.name[: -len(ending)]
+    return path.stem
+
+
+def _array(series: tifffile.TiffPageSeries) -> Any:
+    """Return the pixels as something to be sliced."""
+    offset, final = series.dataoffset, series.transform is None
+    if offset is not None and final and not series.is_multifile:
+        return _Mapped(series, offset)
+    return zarr.open_array(series.aszarr(multiscales=False), mode="r")
+
+
+def _names(series: tifffile.TiffPageSeries, axes: str | None) -> tuple[str | None, ...]:
+    """Name the dimensions of a series."""
+    shape = series.shape
+    labels = [letter if letter in "TCZYXS" else None for letter in series.axes]
+    if "S" in labels and "C" not in labels and series.keyframe.photometric in _GREY:
+        labels[labels.index("S")] = "C"
+    if axes is None:
+        return name_axes(labels, shape, squeeze=True)
+    given: list[str | None] = list(axes.lower())
+    if len(given) == sum(size != 1 for size in shape) < len(shape):
+        kept = iter(given)
+        given = [next(kept) if size != 1 else None for size in shape]
+    return tuple(given)

@@ -1,0 +1,157 @@
+"""Many TIFF files of one kind as one image, the files along an axis of their own.
+
+Each file is opened for a read and closed again, so that neither open files nor memory
+grow with their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import tifffile
+
+from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
+from napari_structsr.errors import AxesError, SourceError
+from napari_structsr.io.arrays import image_spec
+from napari_structsr.io.tiff.reader import TiffSource
+from napari_structsr.io.units import Step
+
+__all__ = ["TiffFiles"]
+
+
+class TiffFiles:
+    """The files of a pattern, in natural order: 2 before 10.
+
+    Parameters
+    ----------
+    pattern
+        Absolute pattern, the image's origin.
+    files
+        What it matches.
+    axes
+        The first names the files, the others the dimensions of a file. By default the
+        files are z; if they hold a z themselves t, and c if they hold both.
+    level
+        Level of the pyramid in each file.
+    name
+        Short name; the folder's by default.
+
+    Raises
+    ------
+    SourceError
+        If files differ in shape or type, or one is damaged.
+    AxesError
+        If no axis is left for the files.
+    """
+
+    def __init__(
+        self,
+        pattern: Path,
+        files: Sequence[Path],
+        *,
+        axes: str | None = None,
+        level: int = 0,
+        name: str | None = None,
+    ) -> None:
+        self.options: Mapping[str, Any] = {}
+        self._files = tifffile.natural_sorted(str(file.absolute()) for file in files)
+        self._level = level
+        self._axes = axes[1:] if axes else None
+        self._origin = str(pattern)
+        with self._file(0) as first:
+            inner, self._chunks, steps = first.spec, first.chunks, first.steps
+        own = axes[0].lower() if axes else _free(inner.axes, pattern)
+        channels = [inner.channels]
+        for index in range(1, len(self._files)):
+            with self._file(index) as other:
+                spec = other.spec
+            if (spec.axes.names, spec.axes.shape, spec.dtype) != (
+                inner.axes.names,
+                inner.axes.shape,
+                inner.dtype,
+            ):
+                raise SourceError(
+                    f"the files of {pattern} differ: {self._files[0]} holds "
+                    f"{_words(inner)}, but {self._files[index]} {_words(spec)}; narrow "
+                    "the pattern to files of one kind"
+                )
+            channels.append(spec.channels)
+        step = steps.get(own, Step())
+        axis = Axis(own, len(self._files), step.scale, step.translate, step.unit)
+        self._position = [
+            item.name for item in Axes((axis, *inner.axes.items)).loops
+        ].index(own)
+        self._spec = image_spec(
+            name or pattern.parent.name,
+            Axes((axis, *inner.axes.items)),
+            inner.dtype,
+            self._named(channels) if own == "c" else inner.channels,
+        )
+
+    @property
+    def spec(self) -> ImageSpec:
+        """What the image is; the files are its first axis."""
+        return self._spec
+
+    @property
+    def chunks(self) -> tuple[int, int]:
+        """Rows and columns stored together in a file."""
+        return self._chunks
+
+    @property
+    def origin(self) -> str:
+        """The absolute pattern."""
+        return self._origin
+
+    def read(
+        self, plane: tuple[int, ...], rows: slice, columns: slice
+    ) -> npt.NDArray[Any]:
+        """Read a rectangle of one plane of one file.
+
+        Raises
+        ------
+        SourceError
+            If the file is gone or cannot be decoded.
+        """
+        inner = list(plane)
+        with self._file(inner.pop(self._position)) as file:
+            return file.read(tuple(inner), rows, columns)
+
+    def _file(self, index: int) -> TiffSource:
+        """Open one of the files."""
+        path = Path(self._files[index])
+        try:
+            return TiffSource(path, axes=self._axes, level=self._level)
+        except OSError as error:
+            raise SourceError(
+                f"{path} cannot be opened ({error.strerror or error}); check that it "
+                "exists and that you may read it"
+            ) from error
+
+    def _named(self, channels: Sequence[tuple[Channel, ...]]) -> list[Channel]:
+        """Return the channel of each file, named after the file if it has no name."""
+        found = [entry[0] if entry else Channel() for entry in channels]
+        return [
+            channel if channel.name else replace(channel, name=Path(file).stem)
+            for channel, file in zip(found, self._files, strict=True)
+        ]
+
+
+def _free(axes: Axes, pattern: Path) -> str:
+    """Return the axis that the files become."""
+    for name in "ztc":
+        if name not in axes:
+            return name
+    raise AxesError(
+        f"each file of {pattern} holds the axes {axes.names}, so that no axis is left "
+        "for the files; open the files one by one"
+    )
+
+
+def _words(spec: ImageSpec) -> str:
+    """Describe shape and type."""
+    return f"{spec.axes.names} {spec.axes.shape} {spec.dtype}"

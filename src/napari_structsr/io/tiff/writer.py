@@ -1,0 +1,230 @@
+"""Tiled OME-TIFF as a sink: filled as a temporary store, then written in one go.
+
+TIFF cannot be continued after a kill, a store can. The store lies beside the result
+as ``.name.ome.zarr``, hidden, and is deleted once the file is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Container, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_structsr.core.axes import ImageSpec
+from napari_structsr.core.grid import Tile
+from napari_structsr.core.record import Record
+from napari_structsr.errors import SinkError
+from napari_structsr.io.ome_zarr.writer import OmeZarrSink, check_folder, explained
+
+__all__ = ["TiffSink"]
+
+_TILE = 512
+_TYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
+
+
+class TiffSink:
+    """A file that becomes a tiled, compressed BigTIFF with OME metadata and pyramid.
+
+    Parameters
+    ----------
+    path
+        The file, by custom ``name.ome.tif``.
+    overwrite
+        Whether a file that is in the way is replaced when the result is whole.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, overwrite: bool = False
+    ) -> None:
+        self.path = Path(path).absolute()
+        self.overwrite = overwrite
+        self._store = OmeZarrSink(self.path.with_name(f".{self.path.name}.ome.zarr"))
+
+    def unit(self, spec: ImageSpec) -> tuple[int, int]:
+        """Return the write unit of the temporary store."""
+        return self._store.unit(spec)
+
+    def check(self, spec: ImageSpec) -> None:
+        """Refuse what is in the way, or what TIFF cannot hold; see `Sink.check`."""
+        if self.path.is_dir():
+            raise SinkError(f"{self.path} is a folder; choose the name of a file")
+        if self.path.exists() and not self.overwrite:
+            raise SinkError(
+                f"{self.path} exists already; choose another name, or replace it "
+                "with --overwrite"
+            )
+        if spec.dtype.name not in _TYPES:
+            raise SinkError(
+                f"OME-TIFF holds no pixels of type {spec.dtype}; write OME-Zarr "
+                "instead, or use --dtype float32"
+            )
+        check_folder(self.path.parent, 2 * spec.nbytes)
+        self._store.check(spec)
+
+    def open(self, spec: ImageSpec, record: Record) -> _TiffWriter:
+        """Create or continue the temporary store; see `Sink.open`."""
+        return _TiffWriter(self._store.open(spec, record), self.path, spec, record)
+
+
+class _TiffWriter:
+    """Fills the store, then turns it into a file."""
+
+    def __init__(self, store: Any, path: Path, spec: ImageSpec, record: Record) -> None:
+        self._store = store
+        self._path = path
+        self._spec = spec
+        self._record = record
+        self.done: Container[int] = store.done
+
+    def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
+        """Write one tile into the store."""
+        self._store.write(tile, pixels)
+
+    def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
+        """Yield the levels of the pyramid, then the writing of the file."""
+        yield from self._store.passes()
+        yield [self._assemble]
+
+    def finish(self) -> Path:
+        """Put the file in its place and delete the store."""
+        with explained(self._path):
+            self._part.replace(self._path)
+            shutil.rmtree(self._store.finish())
+        return self._path
+
+    def __enter__(self) -> Self:
+        self._store.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Close the store; it stays when the run is to be continued."""
+        self._store.__exit__(*error)
+        self._part.unlink(missing_ok=True)
+
+    @property
+    def _part(self) -> Path:
+        """Name of the file while it is written."""
+        return self._path.with_name(f".{self._path.name}.part")
+
+    def _assemble(self) -> None:
+        """Write the whole file from the store."""
+        import tifffile
+
+        levels = self._store.levels
+        coloured = "s" in self._spec.axes
+        floats = self._spec.dtype.kind == "f"
+        options: dict[str, Any] = {
+            "tile": (_TILE, _TILE),
+            "compression": "zlib",
+            "predictor": None if floats else 2,
+            "photometric": "rgb" if coloured else "minisblack",
+        }
+        with (
+            explained(self._path),
+            tifffile.TiffWriter(self._part, bigtiff=True, ome=True) as file,
+        ):
+            for number, array in enumerate(levels):
+                shape = list(array.shape)
+                if coloured:
+                    shape.append(shape.pop(self._store.colour_axis))
+                first = number == 0
+                file.write(
+                    self._tiles(array, coloured),
+                    shape=tuple(shape),
+                    dtype=self._spec.dtype,
+                    subifds=len(levels) - 1 if first else None,
+                    subfiletype=0 if first else 1,
+                    metadata=ome_entries(self._spec, self._record) if first else None,
+                    **options,
+                )
+
+    def _tiles(self, array: Any, coloured: bool) -> Iterator[npt.NDArray[Any]]:
+        """Yield the tiles of a level, plane by plane, row by row."""
+        height, width = array.shape[-2:]
+        where = self._store.colour_axis if coloured else None
+        loops = [n for axis, n in enumerate(array.shape[:-2]) if axis != where]
+        for plane in np.ndindex(*loops):
+            index: list[Any] = list(plane)
+            if where is not None:
+                index.insert(where, slice(None))
+            for top in range(0, height, _TILE):
+                for left in range(0, width, _TILE):
+                    span = slice(top, top + _TILE), slice(left, left + _TILE)
+                    pixels = np.asarray(array[(*index, *span)])
+                    yield np.moveaxis(pixels, 0, -1) if coloured else pixels
+
+
+def ome_entries(spec: ImageSpec, record: Record) -> dict[str, Any]:
+    """Return the OME metadata of an image, in the words of tifffile.
+
+    The position of a plane is the centre of its first pixel.
+    """
+    axes = spec.axes
+    text = json.dumps(record.to_json())
+    entries: dict[str, Any] = {
+        "axes": axes.names.upper(),
+        "Name": spec.name,
+        "UUID": str(
+            uuid.uuid5(uuid.NAMESPACE_OID, text)
+        ),  # the same run, the same bytes
+        "MapAnnotation": {"structsr": text},
+    }
+    planes: dict[str, list[Any]] = {}
+    count = int(np.prod([axis.size for axis in axes.loops], initial=1))
+    for name in "zyx":
+        if name not in axes:
+            continue
+        unit = _symbol(axes[name].unit)
+        entries[f"PhysicalSize{name.upper()}"] = axes[name].scale
+        entries[f"PhysicalSize{name.upper()}Unit"] = unit
+        if name != "z":
+            planes[f"Position{name.upper()}"] = [axes[name].translate] * count
+            planes[f"Position{name.upper()}Unit"] = [unit] * count
+    if "t" in axes and axes["t"].unit:
+        entries["TimeIncrement"] = axes["t"].scale
+        entries["TimeIncrementUnit"] = _symbol(axes["t"].unit)
+    if planes:
+        entries["Plane"] = planes
+    if "c" in axes and spec.channels:
+        names = [
+            channel.name or f"Channel {n}" for n, channel in enumerate(spec.channels)
+        ]
+        entries["Channel"] = {"Name": names}
+        if all(channel.color for channel in spec.channels):
+            entries["Channel"]["Color"] = [_rgba(c.color or "") for c in spec.channels]
+    return entries
+
+
+_SYMBOLS = {
+    "micrometer": "µm",
+    "nanometer": "nm",
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "meter": "m",
+    "angstrom": "Å",
+    "picometer": "pm",
+    "second": "s",
+    "millisecond": "ms",
+    "microsecond": "µs",
+    "minute": "min",
+    "hour": "h",
+    "day": "d",
+}
+
+
+def _symbol(unit: str | None) -> str:
+    """Return a unit as OME writes it; without one, lengths are in pixels."""
+    return "pixel" if unit is None else _SYMBOLS.get(unit, unit)
+
+
+def _rgba(color: str) -> int:
+    """Return a colour as OME wants it: red, green, blue, alpha in a signed integer."""
+    value = int(color, 16) << 8 | 255
+    return value - (1 << 32) if value >= 1 << 31 else value

@@ -1,0 +1,90 @@
+"""Somebody else's network in the place of our own: one channel in, one channel out.
+
+It owns what such a network wants of an image: channels, sizes, and windows on which
+tiles must begin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from napari_structsr.models.baselines.padding import mirrored, padding_to
+
+__all__ = ["ForeignNetwork"]
+
+_WINDOWS = ("window_size", "split_size", "pad_size")  # as architectures call them
+
+
+class ForeignNetwork(nn.Module):
+    """An adapter around a network for grey or RGB images with values in 0..1.
+
+    A grey plane is repeated for a network of RGB images, and the mean of its outputs
+    is taken.
+
+    Parameters
+    ----------
+    module
+        The network.
+    factor
+        Its upscaling factor.
+    inputs
+        Channels that it wants.
+    minimum, multiple, square
+        What height and width must be: at least, a multiple of, and the same.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        factor: int,
+        inputs: int,
+        minimum: int = 1,
+        multiple: int = 1,
+        square: bool = False,
+    ) -> None:
+        super().__init__()
+        self.module = module
+        self.factor = factor
+        self.inputs = inputs
+        self.minimum = minimum
+        self.square = square
+        self.align = math.lcm(multiple, _window(module))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (N, 1, h, w) to (N, 1, factor h, factor w); values near 0..1."""
+        height, width = image.shape[-2:]
+        least = max(self.minimum, height, width) if self.square else self.minimum
+        padded = mirrored(
+            image,
+            padding_to(height, multiple=self.align, minimum=least),
+            padding_to(width, multiple=self.align, minimum=least),
+        )
+        result: Tensor = self.module(
+            padded.expand(-1, self.inputs, -1, -1).contiguous()
+        )
+        result = result.mean(dim=1, keepdim=True)
+        return result[..., : height * self.factor, : width * self.factor]
+
+
+def _window(module: nn.Module) -> int:
+    """Return the grid on which the windows of a network lie; 1 without windows."""
+    found = {1}
+    for part in module.modules():
+        for name in _WINDOWS:
+            found.update(_integers(getattr(part, name, ())))
+    shrunk = getattr(module, "start_unshuffle", 1)  # windows of pixels put together
+    return math.lcm(*found) * int(shrunk)
+
+
+def _integers(value: object) -> list[int]:
+    """Return the positive integers in a value that may be one or several."""
+    if isinstance(value, int):
+        value = (value,)
+    if not isinstance(value, Iterable) or isinstance(value, (str, torch.Tensor)):
+        return []
+    return [part for part in value if isinstance(part, int) and part > 0]

@@ -1,0 +1,127 @@
+"""SwinIR: attention within shifted windows; an adapter around spandrel's module.
+
+After Liang et al. 2021, "SwinIR: image restoration using Swin Transformer", in the
+form of SwinIR-light: the last layer rises to high resolution at once. Windows lie on
+a fixed grid, so that a tile must begin on it; see `SwinIRNet.align`.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+from torch import Tensor, nn
+
+from napari_structsr.errors import ModelError
+from napari_structsr.models.baselines.padding import mirrored, padding_to
+
+__all__ = ["SwinIRNet", "window_reach"]
+
+
+class SwinIRNet(nn.Module):
+    """SwinIR-light for one channel.
+
+    Parameters
+    ----------
+    factor
+        Upscaling factor along y and x.
+    width
+        Channels of the features; a multiple of `heads`.
+    depth
+        Attention layers of each stage; every second one has shifted windows.
+    stages
+        Residual groups of attention layers.
+    heads
+        Attention heads.
+    window
+        Pixels along the side of a window.
+    expansion
+        Width of the hidden layer behind each attention, as a multiple of `width`.
+
+    Raises
+    ------
+    ModelError
+        If spandrel is not installed.
+    """
+
+    def __init__(
+        self,
+        factor: int,
+        *,
+        width: int = 60,
+        depth: int = 6,
+        stages: int = 4,
+        heads: int = 6,
+        window: int = 8,
+        expansion: int = 2,
+    ) -> None:
+        super().__init__()
+        try:
+            from spandrel.architectures.SwinIR import SwinIR
+        except ImportError as error:
+            raise ModelError(
+                f"SwinIR needs spandrel and torchvision ({error}); "
+                "run: pip install 'napari-structsr[zoo]'"
+            ) from error
+        self.factor = factor
+        self.width = width
+        self.align = window
+        self._depths = [depth] * stages
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "torch.meshgrid")
+            self.network = SwinIR(
+                img_size=6 * window,  # of the masks that are kept; any size is accepted
+                in_chans=1,
+                embed_dim=width,
+                depths=self._depths,
+                num_heads=[heads] * stages,
+                window_size=window,
+                mlp_ratio=expansion,
+                upscale=factor,
+                upsampler="pixelshuffledirect",
+                drop_path_rate=0.0,  # stochastic depth is for larger networks
+            )
+        for module in self.network.modules():  # what follows from the sizes
+            for name, buffer in list(module.named_buffers(recurse=False)):
+                module.register_buffer(name, buffer, persistent=False)
+
+    @property
+    def receptive_radius(self) -> int:
+        """LR pixels that one output pixel sees to each side."""
+        return window_reach(self._depths, self.align, before=2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map (N, 1, h, w) to (N, 1, factor h, factor w); values near 0..1."""
+        height, width = image.shape[-2:]
+        image = mirrored(
+            image,
+            padding_to(height, multiple=self.align),
+            padding_to(width, multiple=self.align),
+        )
+        result: Tensor = self.network(image)
+        return result[..., : height * self.factor, : width * self.factor]
+
+
+def window_reach(depths: list[int], window: int, *, before: int) -> int:
+    """Return how far an output pixel of SwinIR sees, in input pixels.
+
+    Parameters
+    ----------
+    depths
+        Attention layers of each stage.
+    window
+        Pixels along the side of a window.
+    before
+        Reach of the convolutions behind the attention, with the one after the body.
+    """
+    farthest = 0
+    for pixel in range(window):
+        low, high = pixel - before, pixel + before  # the layers, from the last one
+        for depth in reversed(depths):
+            low, high = low - 1, high + 1
+            for layer in reversed(range(depth)):
+                shift = window // 2 if layer % 2 else 0
+                low = (low - shift) // window * window + shift
+                high = (high - shift) // window * window + shift + window - 1
+        low, high = low - 1, high + 1
+        farthest = max(farthest, pixel - low, high - pixel)
+    return farthest

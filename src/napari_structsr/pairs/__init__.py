@@ -1,0 +1,1 @@
+"""Pairs of a measured and a true image: registered, checked, or simulated."""

@@ -1,0 +1,206 @@
+"""What makes a pair unfit to learn from, each in a sentence with the remedy.
+
+Two kinds of fault are looked for: pixels that hold no measurement (NaN, saturation,
+flat content), and images that do not belong together (shown twice, swapped, another
+scale). Whether two images show the same at all is what a registration says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from napari_structsr.core.intensity import Intensity
+from napari_structsr.engine.statistics import finite_samples
+from napari_structsr.errors import TrainingError
+from napari_structsr.imaging.registration.scale import scale_hint
+from napari_structsr.io.source import Source
+from napari_structsr.pairs.image_pair import FieldPair
+
+__all__ = [
+    "check_common",
+    "check_detail",
+    "check_pixels",
+    "content_key",
+    "refuse_registration",
+    "twin_of",
+]
+
+Image = npt.NDArray[Any]
+
+_SATURATED = 0.02  # share of pixels at the top beyond which a pair is refused
+_NOTICED = 0.001
+_PLATEAU = 3.0  # times as many pixels at the top as at the level below
+_FLAT = 1.5  # deviation of a smoothed image, in units of what noise leaves
+_SMOOTH = 3.0  # pixels
+_TOO_SHARP = 1.3
+_MIDDLE = (1.4, 4.0)  # measured pixels; finer there is noise, coarser mere shading
+_LEAST_CORRELATION = 0.2
+
+
+def content_key(source: Source) -> str:
+    """Tell an image from others by samples of its pixels, whatever it is called."""
+    axes = source.spec.axes.canonical()
+    digest = hashlib.sha256(f"{axes.names} {axes.shape}".encode())
+    for blocks in finite_samples(source):
+        for block in blocks:
+            digest.update(np.ascontiguousarray(block).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def twin_of(pair: FieldPair, others: Iterable[FieldPair]) -> str | None:
+    """Return the name of a pair with the same pixels."""
+    return next(
+        (other.name for other in others if other.fingerprint == pair.fingerprint), None
+    )
+
+
+def check_pixels(pixels: Image, name: str, intensity: Intensity) -> str | None:
+    """Refuse pixels without a measurement.
+
+    Parameters
+    ----------
+    pixels
+        Shape (h, w), as stored.
+    name
+        "low" or "high".
+    intensity
+        Of the whole image.
+
+    Returns
+    -------
+    str or None
+        A sentence if a few pixels are saturated.
+
+    Raises
+    ------
+    TrainingError
+        For NaN, saturated and flat regions.
+    """
+    what = f"the {name}-resolution image"
+    missing = int(np.count_nonzero(~np.isfinite(pixels)))
+    if missing:
+        raise TrainingError(
+            f"{missing} pixels of the region are NaN or infinite in {what}; draw the "
+            "region where every pixel holds a number"
+        )
+    if np.ptp(pixels) == 0:
+        raise TrainingError(
+            f"{what} is constant in the region; draw the region where there is "
+            "structure"
+        )
+    share = _saturated(pixels)
+    if share > _SATURATED:
+        raise TrainingError(
+            f"{100 * share:.2g}% of the pixels of {what} are saturated (at the top "
+            f"value {pixels.max():g}) in the region, where brightness is unknown; draw "
+            "the region elsewhere, or take the image with less light"
+        )
+    smooth = ndimage.gaussian_filter(pixels.astype(np.float64), _SMOOTH, mode="mirror")
+    light = max(float(pixels.mean()) - intensity.low, 0.0)
+    noise = math.sqrt(intensity.noise_floor + intensity.noise_gain * light)
+    left = noise / (2 * math.sqrt(math.pi) * _SMOOTH)
+    if smooth.std() < _FLAT * left:
+        raise TrainingError(
+            f"{what} holds nothing but noise in the region; draw the region where "
+            "there is structure"
+        )
+    if share <= _NOTICED:
+        return None
+    return f"{100 * share:.2g}% of the {name}-resolution pixels are saturated"
+
+
+def _saturated(pixels: Image) -> float:
+    """Return the share of pixels at the top value, if they pile up there."""
+    values, counts = np.unique(pixels, return_counts=True)
+    if len(values) < 8:
+        return 0.0
+    below = counts[-6:-1].max()
+    return float(counts[-1] / pixels.size) if counts[-1] > _PLATEAU * below else 0.0
+
+
+def check_detail(measured: Image, again: Image) -> None:
+    """Refuse a truth that is less sharp than what was measured.
+
+    Parameters
+    ----------
+    measured
+        Shape (h, w).
+    again
+        The truth at its place, averaged over measured pixels, same shape.
+
+    Raises
+    ------
+    TrainingError
+        If small structures are stronger in `measured`.
+    """
+    large = _gain(_band(measured, 2.0, 6.0), _band(again, 2.0, 6.0))
+    small = _gain(_band(measured, 0.7, 1.4), _band(again, 0.7, 1.4))
+    if abs(small) > _TOO_SHARP * abs(large) > 0:
+        raise TrainingError(
+            "the high-resolution image shows less detail than the low-resolution one "
+            f"({abs(large / small):.2g} of its contrast in small structures); low and "
+            "high may be swapped: exchange them, or correct their pixel sizes"
+        )
+
+
+def check_common(measured: Image, again: Image) -> None:
+    """Refuse images that show different things, where none was moved.
+
+    Parameters
+    ----------
+    measured, again
+        As in `check_detail`.
+
+    Raises
+    ------
+    TrainingError
+        If their structures have nothing to do with each other.
+    """
+    one, other = (_band(image, *_MIDDLE).ravel() for image in (measured, again))
+    correlation = float(np.corrcoef(one, other)[0, 1])
+    if not abs(correlation) > _LEAST_CORRELATION:
+        raise TrainingError(
+            "the two images have nothing in common at their coordinates (correlation "
+            f"{correlation:.2f}); register them, or correct their places"
+        )
+
+
+def _band(image: Image, fine: float, wide: float) -> Image:
+    """Return structures between two sizes."""
+    one, other = (ndimage.gaussian_filter(image, by) for by in (fine, wide))
+    return np.asarray(one - other)
+
+
+def _gain(measured: Image, again: Image) -> float:
+    """Return the slope of the regression of one on the other."""
+    power = float((again**2).sum())
+    return float((measured * again).sum()) / power if power > 0 else 0.0
+
+
+def refuse_registration(
+    truth: Image, enlarged: Image, factor: int, refused: str
+) -> TrainingError:
+    """Say why a pair could not be registered, and whether its scale is to blame.
+
+    Parameters
+    ----------
+    truth, enlarged
+        The two images on the grid of the truth, shape (factor h, factor w).
+    factor, refused
+        Of the pair, and the sentence of its registration.
+    """
+    hint = scale_hint(truth, enlarged, coarseness=factor)
+    if hint is not None:
+        return TrainingError(
+            "the pixel sizes of the two images do not fit their contents: the "
+            f"high-resolution image must be {hint:.3g} times as large to lie on the "
+            "low-resolution one; correct its pixel size (scale), and add the pair again"
+        )
+    return TrainingError(f"the two images cannot be laid on each other: {refused}")

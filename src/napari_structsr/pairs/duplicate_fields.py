@@ -1,0 +1,123 @@
+"""Fields that are parts of one another, though they come from different images.
+
+Parts of one acquisition that were saved as separate files say nothing of each other:
+what teaches in one may judge in the other. Their contents tell. Fields that overlap are
+brought into one world, so that they are cut, and kept apart, as one::
+
+    a, b: different images      the same structures      b in the world of a
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from skimage.measure import block_reduce
+
+from napari_structsr.imaging.registration.overlap import Overlap, find_overlap
+from napari_structsr.pairs.image_pair import FieldPair
+
+__all__ = ["in_one_world", "with_overlap_note"]
+
+_KNOWN: dict[tuple[str, str], Overlap | None] = {}
+"""By the fingerprints of two pairs: an edit of a split asks for them again."""
+
+_MOST = 100_000
+
+
+def with_overlap_note(pair: FieldPair, others: Iterable[FieldPair]) -> FieldPair:
+    """Let a pair say which field of another image it is a part of, if it is."""
+    for other in others:
+        if _related(pair, other):
+            continue
+        found = _between(other, pair)
+        if found is not None:
+            note = (
+                f"{found.share:.0%} of the field are a part of {other.name} too, "
+                "though the images differ; the two are split as one"
+            )
+            return replace(pair, notes=(*pair.notes, note))
+    return pair
+
+
+def in_one_world(pairs: Sequence[FieldPair]) -> list[FieldPair]:
+    """Return pairs with the places of overlapping fields in one world.
+
+    Only `where` of the pairs changes: places, and keys of their images.
+    """
+    groups = _groups(pairs)
+    links: dict[int, list[tuple[int, int, int, Overlap]]] = {}
+    for one, other in itertools.combinations(range(len(groups)), 2):
+        for index, another in itertools.product(groups[one], groups[other]):
+            found = _between(pairs[index], pairs[another])
+            if found is not None:
+                back = replace(found, shift=(-found.shift[0], -found.shift[1]))
+                links.setdefault(one, []).append((other, index, another, found))
+                links.setdefault(other, []).append((one, another, index, back))
+                break
+    placed = list(pairs)
+    left = set(range(len(groups)))
+    for root in range(len(groups)):
+        if root not in left or root not in links:
+            continue
+        key = pairs[groups[root][0]].where.sources
+        reached = [root]
+        left.discard(root)
+        for group in reached:
+            for index in groups[group]:
+                where = replace(placed[index].where, sources=key)
+                placed[index] = replace(placed[index], where=where)
+            for other, index, another, found in links[group]:
+                if other not in left:
+                    continue
+                left.discard(other)
+                reached.append(other)
+                anchor, old = placed[index], pairs[another]
+                for member in groups[other]:
+                    placed[member] = _moved(pairs[member], old, anchor, found)
+    return placed
+
+
+def _moved(
+    pair: FieldPair, old: FieldPair, anchor: FieldPair, found: Overlap
+) -> FieldPair:
+    """Bring a pair from the world of `old` to that of `anchor`."""
+    places = []
+    for axis in (0, 1):
+        size = anchor.where.pixel[axis] / old.where.pixel[axis]
+        start = anchor.where.origin[axis] + anchor.where.pixel[axis] * found.shift[axis]
+        corner = start + size * (pair.where.origin[axis] - old.where.origin[axis])
+        places.append((corner, pair.where.pixel[axis] * size))
+    (top, height), (left, width) = places
+    where = replace(pair.where, origin=(top, left), pixel=(height, width))
+    return replace(pair, where=where)
+
+
+def _groups(pairs: Sequence[FieldPair]) -> list[list[int]]:
+    """Group pairs whose images say how they lie to each other, by any way round."""
+    groups: list[list[int]] = []
+    for index, pair in enumerate(pairs):
+        near = [
+            group for group in groups if any(_related(pair, pairs[n]) for n in group)
+        ]
+        groups = [group for group in groups if group not in near]
+        groups.append(sorted([index, *itertools.chain(*near)]))
+    return sorted(groups)
+
+
+def _related(one: FieldPair, other: FieldPair) -> bool:
+    """Tell whether two pairs were taken from one image."""
+    return not set(one.where.sources).isdisjoint(other.where.sources)
+
+
+def _between(one: FieldPair, other: FieldPair) -> Overlap | None:
+    """Compare the truths of two pairs on measured pixels."""
+    key = one.fingerprint, other.fingerprint
+    if key not in _KNOWN:
+        if len(_KNOWN) >= _MOST:
+            _KNOWN.clear()
+        seen = (block_reduce(pair.truth, pair.factor, np.mean) for pair in (one, other))
+        _KNOWN[key] = find_overlap(*seen)
+    return _KNOWN[key]

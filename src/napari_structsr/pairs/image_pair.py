@@ -1,0 +1,98 @@
+"""What a pair of a user is: two images on matched grids, and where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_structsr.imaging.registration.register import UNMOVED, Registration
+
+__all__ = ["FieldPair", "Place"]
+
+Pixels = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a pair was taken from.
+
+    Parameters
+    ----------
+    sources
+        Keys of the contents of the measured and of the true image; a key tells the
+        same image from another one, whatever name it was opened by.
+    plane
+        Index of the measured plane along the loops of its source.
+    rows, columns
+        First and last + 1 pixel in the measured source.
+    origin
+        World coordinates (y, x) of the outer corner of the first pixel.
+    pixel
+        Pixel size (y, x) of the measured image, in world units.
+    """
+
+    sources: tuple[str, str]
+    plane: tuple[int, ...]
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    origin: tuple[float, float]
+    pixel: tuple[float, float] = (1.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class FieldPair:
+    """A measured image and its truth on matched grids, in one unit.
+
+    0 and 1 are the robust extremes of the *whole* measured image, as at inference.
+
+    Parameters
+    ----------
+    name
+        For tables and notes.
+    measured
+        Shape (h, w).
+    truth
+        Shape (factor h, factor w); its pixel edges are those of `measured`.
+    factor
+        2 or 4.
+    where
+        Where it was taken from.
+    psf_sigma
+        Width of the point-spread function that turns `truth` into `measured`, in
+        measured pixels.
+    noise
+        Rise of the noise variance of `measured` with its value, and the variance at
+        value 0.
+    registration
+        How the truth was moved, in true pixels.
+    gain, offset
+        ``truth = gain * true image + offset``, the true image between its own robust
+        extremes 0 and 1.
+    notes
+        Sentences that the user should read.
+    """
+
+    name: str
+    measured: Pixels
+    truth: Pixels
+    factor: int
+    where: Place
+    psf_sigma: float = 0.4
+    noise: tuple[float, float] = (0.0, 0.0)
+    registration: Registration = UNMOVED
+    gain: float = 1.0
+    offset: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of both images."""
+        digest = hashlib.sha256()
+        for image in (self.measured, self.truth):
+            digest.update(str(image.shape).encode())
+            digest.update(np.ascontiguousarray(image).tobytes())
+        return digest.hexdigest()

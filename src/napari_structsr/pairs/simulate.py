@@ -1,0 +1,180 @@
+"""Pairs of fine images alone: the forward model measures them.
+
+The unit is that of inference: 0 and 1 are the robust extremes of the measured image,
+which blur makes duller than the true one.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from napari_structsr.core.axes import Axes
+from napari_structsr.core.intensity import Intensity, fit_intensity
+from napari_structsr.engine.statistics import finite_samples
+from napari_structsr.errors import TrainingError
+from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.io.source import Source
+from napari_structsr.io.views import Luminance
+from napari_structsr.pairs.checks import check_pixels, content_key
+from napari_structsr.pairs.common_part import SMALLEST, Region
+from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.units import (
+    channel_intensity,
+    noise_of,
+    place_of,
+)
+
+__all__ = ["high_only_pair"]
+
+_PHOTONS, _READ_NOISE = 4000.0, 0.003  # where nothing is known of the noise
+_PSF_SIGMA = 0.4
+
+
+def high_only_pair(
+    high: Source,
+    *,
+    factor: int,
+    region: Region | None = None,
+    plane: tuple[int, ...] | None = None,
+    psf_sigma: float | None = None,
+    sample: Source | None = None,
+    photons: float | None = None,
+    read_noise: float | None = None,
+    seed: int = 0,
+    name: str | None = None,
+) -> FieldPair:
+    """Make a pair of a fine image alone: the forward model measures it.
+
+    Parameters
+    ----------
+    high
+        The true image. Colour is learnt from by luminance.
+    factor
+        2 or 4.
+    region
+        First and last + 1 row, first and last + 1 column in `high`; all by default.
+    plane
+        Index of the plane along the looped axes of `high`; the first by default.
+    psf_sigma
+        Width of the point-spread function in measured pixels, see
+        `core.optics.widefield_sigma`; 0.4 by default.
+    sample
+        An image as the microscope takes it; its noise is taken.
+    photons, read_noise
+        Photons in a measured pixel at full light, and camera noise as a share of full
+        light; they take the place of what `sample` says.
+    seed
+        Of the noise.
+    name
+        For tables; by default that of `high`.
+
+    Raises
+    ------
+    TrainingError
+        If the region is unfit to learn from.
+    PixelError
+        If an image holds no number at all.
+    """
+    if factor not in (2, 4):
+        raise TrainingError(f"a factor of {factor} is not offered; choose 2 or 4")
+    axes = high.spec.axes
+    plane = tuple(0 for _ in axes.loops) if plane is None else plane
+    key = content_key(high)
+    notes = ["the measured image was computed from the true one"]
+    if axes.samples > 1:
+        high = Luminance(high)
+        notes.append("the image is in colour; its luminance is learnt from")
+    rows, columns = _whole_pixels(axes.plane, region, factor)
+    intensity = channel_intensity(high, plane)
+    pixels = high.read(plane, rows, columns)[0]
+    note = check_pixels(pixels, "high", intensity)
+    notes += [note] if note else []
+    model = ForwardModel(factor, _PSF_SIGMA if psf_sigma is None else psf_sigma)
+    gain, offset = _unit(high, plane, intensity, model)
+    truth = (gain * intensity.normalised(pixels) + offset).astype(np.float32)
+    known = None if sample is None else noise_of(channel_intensity(sample, None))
+    light, dark = photons, read_noise
+    if light is None:
+        light = 1 / max(known[0], 1e-6) if known else _PHOTONS
+    if dark is None:
+        dark = math.sqrt(known[1]) if known else _READ_NOISE
+    if known is None and photons is None:
+        notes.append(
+            f"nothing is known of the noise: {light:.4g} photons at full light are "
+            "assumed"
+        )
+    image = torch.from_numpy(truth)[None, None]
+    measured = model(image).clamp_max(0) + model.measure(  # 0 need not be dark
+        image,
+        photons=light,
+        read_noise=dark,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    spans = [(part.start // factor, part.stop // factor) for part in (rows, columns)]
+    return FieldPair(
+        name=name or high.spec.name,
+        measured=measured[0, 0].numpy(),
+        truth=truth,
+        factor=factor,
+        where=place_of((key, key), _coarse(axes, factor), plane, spans[0], spans[1]),
+        psf_sigma=model.psf_sigma,
+        noise=(1 / light, dark**2),
+        gain=gain,
+        offset=offset,
+        notes=tuple(notes),
+    )
+
+
+def _whole_pixels(
+    size: tuple[int, int], region: Region | None, factor: int
+) -> tuple[slice, slice]:
+    """Return the part of a region that whole measured pixels cover."""
+    wanted = region or (0, size[0], 0, size[1])
+    spans = []
+    for axis in (0, 1):
+        first, last = wanted[2 * axis : 2 * axis + 2]
+        start = -(-max(first, 0) // factor)
+        stop = min(last, size[axis]) // factor
+        spans.append((start, stop))
+    sides = [max(0, stop - start) for start, stop in spans]
+    if min(sides) < SMALLEST:
+        raise TrainingError(
+            f"the region has {sides[0] * factor} x {sides[1] * factor} pixels inside "
+            f"the image, and at least {SMALLEST * factor} x {SMALLEST * factor} are "
+            f"needed for the factor {factor}; draw a larger one"
+        )
+    rows, columns = (slice(start * factor, stop * factor) for start, stop in spans)
+    return rows, columns
+
+
+def _unit(
+    high: Source, plane: tuple[int, ...], intensity: Intensity, model: ForwardModel
+) -> tuple[float, float]:
+    """Return gain and offset that bring the *measured* image to 0..1."""
+    blocks = []
+    for block in finite_samples(high)[high.spec.axes.channel_of(plane)]:
+        rows, columns = (
+            size // model.factor * model.factor for size in block.shape[1:]
+        )
+        values = intensity.normalised(block[:1, :rows, :columns])
+        if values.size:
+            blocks.append(model(torch.from_numpy(values)[None])[0, 0].numpy())
+    if not blocks:
+        return 1.0, 0.0
+    found = fit_intensity(blocks)
+    return 1 / found.span, -found.low / found.span
+
+
+def _coarse(axes: Axes, factor: int) -> Axes:
+    """Return the axes of the image that is measured."""
+    return Axes(
+        tuple(
+            axis.resampled(axis.size // factor, 1 / factor)
+            if axis.name in "yx"
+            else axis
+            for axis in axes.items
+        )
+    )

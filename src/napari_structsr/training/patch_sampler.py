@@ -1,0 +1,264 @@
+"""Training pairs: true images held on the device, measured there at every draw.
+
+All planes lie in one flat tensor, and a batch of crops, each turned and mirrored at
+random, is gathered by one indexing operation. It owns what is drawn and how often:
+sources weigh by the square root of their number of planes, and places by their
+detail, since most of a microscope's image is dark.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from napari_structsr.errors import TrainingError
+from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.io.image_folders import find_images
+from napari_structsr.training.recipe import DataConfig
+
+__all__ = ["ImagePool", "Pairs", "Plane", "draw_pairs", "load_planes", "split"]
+
+logger = logging.getLogger(__name__)
+
+MARGIN = 3
+"""Measured pixels around a crop, so that its border is blurred with true pixels."""
+
+_PERCENTILES = (0.02, 99.98)
+_BLOCK = 32  # true pixels along the side of the places that are weighed
+_RICHEST = 4.0  # detail beyond this multiple of the mean weighs no more
+_HELD_OUT = 12  # every so many planes of a source, one is kept for validation
+_LEAST_TO_SPLIT = 8
+_SIGMAS = 9  # point-spread widths that are drawn from
+_TOP = 32767
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A true image.
+
+    Parameters
+    ----------
+    source
+        Name of the folder that it came from.
+    pixels
+        Shape (H, W), int16, where 32767 is full light.
+    image
+        Name of the file, which the planes of a stack share.
+    """
+
+    source: str
+    pixels: npt.NDArray[np.int16]
+    image: str = ""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A batch, and how it was measured.
+
+    Parameters
+    ----------
+    measured
+        Shape (N, 1, h, w).
+    truth
+        Shape (N, 1, factor h, factor w), range 0..1.
+    variance
+        Variance of the noise of `measured`, same shape.
+    forward_model
+        How `truth` was measured.
+    """
+
+    measured: Tensor
+    truth: Tensor
+    variance: Tensor
+    forward_model: ForwardModel
+
+
+def load_planes(folder: Path, *, smallest: int) -> list[Plane]:
+    """Read the planes of every PNG and TIFF in the folders of `folder`.
+
+    Colour becomes luminance; each plane is scaled by its own extremes, since grey
+    values of collected images mean nothing. Constant planes are left out, and those
+    with fewer than `smallest` pixels along a side.
+
+    Raises
+    ------
+    SourceError
+        If there are no images, or one cannot be read.
+    TrainingError
+        If nothing is left.
+    """
+    planes, small, other = [], 0, 0
+    for image in find_images(folder):
+        for _, values in image.planes(every=1):
+            plane = values.astype(np.float32)
+            finite = bool(np.isfinite(plane).all())
+            low, high = np.percentile(plane, _PERCENTILES) if finite else (0, 0)
+            if min(plane.shape) < smallest:
+                small += 1
+            elif not high > low:
+                other += 1
+            else:
+                scaled = np.clip((plane - low) / (high - low), 0, 1) * _TOP
+                pixels = scaled.round().astype(np.int16)
+                planes.append(Plane(image.source, pixels, image.name))
+    if small or other:
+        logger.info("left out %d small and %d constant or NaN planes", small, other)
+    if not planes:
+        raise TrainingError(
+            f"{folder} holds no image to train on: {small} planes are smaller than "
+            f"{smallest} pixels, {other} are constant or hold NaN; put larger images "
+            "into a folder for each source"
+        )
+    return planes
+
+
+def split(planes: list[Plane]) -> tuple[list[Plane], list[Plane]]:
+    """Keep every 12th plane of each source of 8 or more for validation."""
+    training: list[Plane] = []
+    held: list[Plane] = []
+    counts: dict[str, int] = {}
+    sizes: dict[str, int] = {}
+    for plane in planes:
+        sizes[plane.source] = sizes.get(plane.source, 0) + 1
+    for plane in planes:
+        number = counts.get(plane.source, 0)
+        counts[plane.source] = number + 1
+        keep = sizes[plane.source] >= _LEAST_TO_SPLIT and number % _HELD_OUT == 5
+        (held if keep else training).append(plane)
+    return training, held
+
+
+class ImagePool:
+    """True images on one device, from which crops are drawn.
+
+    Parameters
+    ----------
+    planes
+        Each at least as large as the crops that will be drawn.
+    device
+        Name for torch.
+    """
+
+    def __init__(self, planes: list[Plane], device: str) -> None:
+        self.device = device
+        self._flat = torch.from_numpy(
+            np.concatenate([plane.pixels.ravel() for plane in planes])
+        ).to(device)
+        sizes = [plane.pixels.size for plane in planes]
+        starts = np.cumsum([0, *sizes[:-1]])
+        rows, chances = [], []
+        sources = [plane.source for plane in planes]
+        share = {name: math.sqrt(sources.count(name)) for name in sources}
+        for source in share:
+            members = [n for n, name in enumerate(sources) if name == source]
+            places = [_places(planes[n].pixels) for n in members]
+            detail = np.concatenate([found for _, found in places])
+            richness = 0.5 + np.minimum(detail / max(detail.mean(), 1e-9), _RICHEST)
+            chances.append(share[source] * richness / richness.sum())
+            for n, (corners, _) in zip(members, places, strict=True):
+                height, width = planes[n].pixels.shape
+                about = np.broadcast_to((starts[n], height, width), (len(corners), 3))
+                rows.append(np.hstack([about, corners]))
+        self._places = torch.from_numpy(np.concatenate(rows)).to(device)
+        chance = np.cumsum(np.concatenate(chances))
+        self._chance = torch.from_numpy(chance / chance[-1]).float().to(device)
+
+    def draw(self, count: int, size: int, generator: torch.Generator) -> Tensor:
+        """Return `count` crops, shape (count, 1, size, size), float32 in 0..1."""
+        device = self.device
+        chance = torch.rand(count, generator=generator, device=device)
+        place = torch.searchsorted(self._chance, chance).clamp_max(
+            len(self._chance) - 1
+        )
+        start, height, width, top, left = self._places[place].unbind(1)
+        jitter = torch.randint(
+            -_BLOCK // 2, _BLOCK // 2, (2, count), generator=generator, device=device
+        )
+        shift = (_BLOCK - size) // 2
+        top = (top + shift + jitter[0]).clamp_min(0).minimum(height - size)
+        left = (left + shift + jitter[1]).clamp_min(0).minimum(width - size)
+        turn = torch.randint(0, 2, (3, count, 1, 1), generator=generator, device=device)
+        line = torch.arange(size, device=device)
+        down, right = line[None, :, None], line[None, None, :]
+        down = torch.where(turn[0] == 1, size - 1 - down, down)
+        right = torch.where(turn[1] == 1, size - 1 - right, right)
+        down, right = (
+            torch.where(turn[2] == 1, right, down),
+            torch.where(turn[2] == 1, down, right),
+        )
+        corner = (start + top * width + left)[:, None, None]
+        crops = self._flat[corner + down * width[:, None, None] + right]
+        return crops[:, None].float() / _TOP
+
+
+def draw_pairs(
+    pool: ImagePool,
+    config: DataConfig,
+    *,
+    factor: int,
+    patch: int,
+    count: int,
+    number: int,
+    generator: torch.Generator,
+) -> Pairs:
+    """Draw crops and measure them, each with its own brightness and noise.
+
+    The point-spread width is one for the batch; it walks through its range with the
+    `number` of the batch, so that the device need not be asked for it.
+    """
+
+    def uniform(low: float, high: float) -> Tensor:
+        shape = (count, 1, 1, 1)
+        values = torch.rand(shape, generator=generator, device=pool.device)
+        return low + (high - low) * values
+
+    def log_uniform(low: float, high: float) -> Tensor:
+        return uniform(math.log(low), math.log(high)).exp()
+
+    truth = pool.draw(count, (patch + 2 * MARGIN) * factor, generator)
+    truth = truth * uniform(*config.gain)
+    photons = log_uniform(*config.photons)
+    read_noise = log_uniform(*config.read_noise)
+    low, high = config.psf_sigma
+    sigma = low + (high - low) * (4 * number % _SIGMAS) / (_SIGMAS - 1)
+    forward_model = _forward_model(factor, sigma)
+    measured = forward_model.measure(
+        truth, photons=photons, read_noise=read_noise, generator=generator
+    )
+    inner = slice(MARGIN, -MARGIN)
+    outer = slice(MARGIN * factor, -MARGIN * factor)
+    measured = measured[..., inner, inner]
+    return Pairs(
+        measured=measured,
+        truth=truth[..., outer, outer].contiguous(),
+        variance=measured.clamp_min(0) / photons + read_noise**2,
+        forward_model=forward_model,
+    )
+
+
+@cache
+def _forward_model(factor: int, sigma: float) -> ForwardModel:
+    """Return the forward model of a width, with its kernels, once."""
+    return ForwardModel(factor, sigma)
+
+
+def _places(
+    pixels: npt.NDArray[np.int16],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return the corners of all blocks of a plane, shape (n, 2), and their detail."""
+    rows, columns = (max(1, size // _BLOCK) for size in pixels.shape)
+    values = pixels.astype(np.float32)
+    slopes = np.abs(np.diff(values, axis=0, append=values[-1:]))
+    slopes += np.abs(np.diff(values, axis=1, append=values[:, -1:]))
+    whole = slopes[: rows * _BLOCK, : columns * _BLOCK]
+    detail = whole.reshape(rows, -1, columns, whole.shape[1] // columns)
+    detail = detail.mean(axis=(1, 3), dtype=np.float64)
+    return np.argwhere(detail >= 0) * _BLOCK, detail.ravel()

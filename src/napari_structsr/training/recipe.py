@@ -1,0 +1,260 @@
+"""Recipes: everything that decides a training, as a small TOML file.
+
+A recipe together with the images and a seed gives the same weights on the same
+machine. What does not change the weights (device, time, folder) is not in it.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_structsr.errors import TrainingError
+
+__all__ = [
+    "AdversaryConfig",
+    "DataConfig",
+    "LossConfig",
+    "NetworkConfig",
+    "Recipe",
+    "list_recipes",
+    "read_recipe",
+]
+
+_RECIPES = Path(str(resources.files("napari_structsr"))) / "training" / "recipes"
+
+Range = Annotated[tuple[float, float], Field(strict=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Table(BaseModel):
+    """A table of the file: unknown entries are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class NetworkConfig(_Table):
+    """The generator.
+
+    Parameters
+    ----------
+    architecture
+        As on a model's card.
+    options
+        Arguments of the architecture.
+    """
+
+    architecture: Literal["residual-generator", "srresnet", "rrdb", "swinir"] = (
+        "residual-generator"
+    )
+    options: dict[str, int] = {}
+
+
+class DataConfig(_Table):
+    """How measured images are made from true ones; each pair draws its own values.
+
+    Parameters
+    ----------
+    psf_sigma
+        Range of the point-spread width, in measured pixels.
+    photons
+        Range of photons per measured pixel at value 1, drawn by their logarithm.
+    read_noise
+        Range of the camera noise as a share of the full range, by its logarithm.
+    gain
+        Range of the brightness.
+    """
+
+    psf_sigma: Range = (0.3, 0.5)
+    photons: Range = (300.0, 20000.0)
+    read_noise: Range = (0.001, 0.012)
+    gain: Range = (0.5, 1.0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DataConfig:
+        """Refuse ranges that run backwards or leave what is physical."""
+        for name, (low, high) in self.model_dump().items():
+            least = 0 if name == "psf_sigma" else 1e-9
+            if not least <= low <= high < math.inf:
+                raise ValueError(
+                    f"{name} runs from {low} to {high}; it must rise, from {least:g}"
+                )
+        return self
+
+
+class LossConfig(_Table):
+    """What each term weighs; 0 leaves it out.
+
+    Parameters
+    ----------
+    mse
+        Mean squared difference.
+    pixel, ssim, gradient, data
+        Terms of the convex functional, `napari_structsr.imaging.structure_loss`.
+    texture
+        Difference of Gabor magnitudes: how strong detail is, wherever its crests lie.
+    content
+        Distance of VGG19 features, if torchvision's weights lie in its cache; otherwise
+        the same as `texture`. The card of the model says which.
+    """
+
+    mse: Weight = 0.0
+    pixel: Weight = 1.0
+    ssim: Weight = 0.0
+    gradient: Weight = 0.0
+    data: Weight = 0.0
+    texture: Weight = 0.0
+    content: Weight = 0.0
+
+    @model_validator(mode="after")
+    def _something(self) -> LossConfig:
+        """Refuse a loss that asks for nothing."""
+        if not any(self.model_dump().values()):
+            raise ValueError("every term weighs 0; give one a weight")
+        return self
+
+
+class AdversaryConfig(_Table):
+    """The adversarial phase.
+
+    Parameters
+    ----------
+    kind
+        "patch" judges patches, "plain" is the one of SRGAN and ESRGAN.
+    conditional
+        Whether a "patch" discriminator sees the measured image.
+    relativistic
+        Relativistic average loss (Jolicoeur-Martineau 2018); otherwise that of
+        Goodfellow et al. 2014.
+    weight
+        Weight of the adversarial term at the end of its rise.
+    start
+        Share of the training after which it begins; before, the generator is alone.
+    rise
+        Share of the adversarial phase over which its weight rises from 0.
+    width
+        Channels of the first features of the discriminator.
+    rate
+        Learning rate of the generator in this phase.
+    discriminator_rate
+        Learning rate of the discriminator.
+    loss
+        The other terms in this phase; None keeps those of the recipe.
+    """
+
+    kind: Literal["patch", "plain"] = "patch"
+    conditional: bool = True
+    relativistic: bool = True
+    weight: Weight = 0.001
+    start: float = Field(default=0.75, ge=0, lt=1)
+    rise: float = Field(default=0.3, ge=0, le=1)
+    width: int = Field(default=32, ge=4)
+    rate: float = Field(default=2e-4, gt=0)
+    discriminator_rate: float = Field(default=2e-4, gt=0)
+    loss: LossConfig | None = None
+
+
+class Recipe(_Table):
+    """One training.
+
+    Parameters
+    ----------
+    name
+        Name of the model on its card.
+    description
+        One sentence for users.
+    factor
+        Upscaling factor.
+    purpose
+        "use", or "comparison" for methods that stand in benchmarks alone.
+    blend_with
+        Model of the same architecture towards which this one can be softened.
+    start
+        Model whose weights the generator begins with: a name, or the path of a
+        .safetensors file; None begins anew.
+    network, data, loss, adversary
+        See there; without an adversary the generator stays alone.
+    megapixels
+        Measured pixels to see, in millions.
+    patch
+        Measured pixels along the side of a training patch.
+    batch
+        Patches of a step.
+    rate
+        Learning rate, falling by a cosine to 1% of it.
+    decay
+        Weight of the past in the running average that is validated and kept.
+    seed
+        Seed of every random choice.
+    """
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    factor: Literal[2, 4] = 2
+    purpose: Literal["use", "comparison"] = "use"
+    blend_with: str | None = None
+    start: str | None = None
+    network: NetworkConfig = NetworkConfig()
+    data: DataConfig = DataConfig()
+    loss: LossConfig = LossConfig()
+    adversary: AdversaryConfig | None = None
+    megapixels: float = Field(default=300.0, gt=0)
+    patch: int = Field(default=48, ge=16)
+    batch: int = Field(default=16, ge=1)
+    rate: float = Field(default=8e-4, gt=0)
+    decay: float = Field(default=0.999, ge=0, lt=1)
+    seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        return math.ceil(self.megapixels * 1e6 / (self.batch * self.patch**2))
+
+
+def list_recipes() -> list[str]:
+    """Name the recipes that ship."""
+    return sorted(path.stem for path in _RECIPES.glob("*.toml"))
+
+
+def read_recipe(name: str, **changes: Any) -> Recipe:
+    """Read a recipe.
+
+    Parameters
+    ----------
+    name
+        Name of one that ships, or the path of a .toml file.
+    **changes
+        Entries that replace those of the file, if they are not None.
+
+    Raises
+    ------
+    TrainingError
+        If there is no such recipe, or naming the entries at fault.
+    """
+    path = Path(name) if name.endswith(".toml") else _RECIPES / f"{name}.toml"
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        known = ", ".join(list_recipes())
+        raise TrainingError(
+            f"there is no recipe {name!r}; give the path of a .toml file, or one of "
+            f"{known}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"the recipe {name} cannot be read ({error}); see `structsr train --help`"
+        ) from error
+    entries |= {key: value for key, value in changes.items() if value is not None}
+    try:
+        return Recipe.model_validate(entries)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise TrainingError(f"the recipe {name} is at fault ({faults})") from error

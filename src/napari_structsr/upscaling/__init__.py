@@ -1,0 +1,1 @@
+"""From a measured stack to an upscaled one, tile by tile."""

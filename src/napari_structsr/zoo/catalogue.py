@@ -1,0 +1,226 @@
+"""Which models there are, and loading one by name or path.
+
+Listing reads cards alone and imports no torch.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from napari_structsr.errors import ModelError
+from napari_structsr.io.foreign_weights import FOREIGN_ENDINGS, read_foreign
+from napari_structsr.io.weights import read_card, read_weights
+from napari_structsr.models.card import ModelCard
+from napari_structsr.zoo.foreign import foreign_card, foreign_model, is_foreign
+from napari_structsr.zoo.user_models import user_cards, user_folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_structsr.models.model import SRModel
+
+__all__ = ["find_card", "list_models", "load_model", "partner_of", "shipped_names"]
+
+_FACTORS = (2, 4)
+_WEIGHTS = Path(str(resources.files("napari_structsr"))) / "models" / "weights"
+
+
+def list_models(*, purpose: Literal["use", "comparison"] = "use") -> list[ModelCard]:
+    """Return the cards of the models, those that ship before the user's own.
+
+    Interpolation stands last.
+
+    Parameters
+    ----------
+    purpose
+        "use" for what is offered to users, "comparison" for the methods of others
+        that are there to compare with.
+    """
+    return [card for card in _known() if card.purpose == purpose]
+
+
+def shipped_names() -> set[str]:
+    """Return the names that no other model can take."""
+    return {card.name for card in _shipped()}
+
+
+def _known() -> list[ModelCard]:
+    """Return the cards of all models that have a name."""
+    shipped = _shipped()
+    networks = [card for card in shipped if card.sha256]
+    return networks + user_cards() + shipped[len(networks) :]
+
+
+@cache
+def _shipped() -> list[ModelCard]:
+    """Return the cards of all models that ship."""
+    cards = [_read(path) for path in sorted(_WEIGHTS.glob("*.json"))]
+    return cards + [
+        _interpolation(mode, factor)
+        for mode in ("bicubic", "bilinear")
+        for factor in _FACTORS
+    ]
+
+
+def find_card(name: str, *, factor: int | None, sharpness: float = 1.0) -> ModelCard:
+    """Return the card of a model.
+
+    Parameters
+    ----------
+    name
+        Name of a model, or path as for `load_model`.
+    factor
+        Upscaling factor; None takes the one of the file, or the first that is
+        offered.
+    sharpness
+        As for `load_model`.
+
+    Raises
+    ------
+    ModelError
+        If the model is unknown or does not offer the factor or the sharpness.
+    """
+    return _at_sharpness(_plain_card(name, factor), sharpness)
+
+
+def _plain_card(name: str, factor: int | None) -> ModelCard:
+    """Return the card of a model as it was trained."""
+    path = Path(name)
+    if _is_path(name):
+        foreign = is_foreign(path)
+        card = foreign_card(read_foreign(path), path) if foreign else _read(path)
+        return _offered(name, [card], factor)
+    cards = [card for card in _known() if card.name == name]
+    if not cards:
+        names = ", ".join(dict.fromkeys(card.name for card in list_models()))
+        raise ModelError(
+            f"there is no model named {name!r}; choose one of {names}, "
+            "or give the path of a .safetensors or .pth file"
+        )
+    return _offered(name, cards, factor)
+
+
+def load_model(
+    name: str = "faithful", *, factor: int | None = 2, sharpness: float = 1.0
+) -> SRModel:
+    """Load a model and check it against its card.
+
+    Parameters
+    ----------
+    name
+        Name of a model that ships or of the user; path of a .safetensors file with
+        its card beside it; or path of a .pth, .pt, .ckpt or .safetensors file of
+        somebody else, of any architecture that spandrel knows.
+    factor
+        Upscaling factor along y and x; None takes the one of the file, or the first
+        that is offered.
+    sharpness
+        For models whose card names another to blend with, as `sharp` does with
+        `faithful`: 0 is the other model, 1 the model itself, and between them are
+        the weights between theirs.
+
+    Raises
+    ------
+    ModelError
+        If the model is unknown, does not offer the factor or the sharpness, or is
+        damaged.
+    """
+    from napari_structsr.models.model import SRModel
+
+    path = Path(name)
+    if _is_path(name) and is_foreign(path):
+        found = read_foreign(path)
+        _at_sharpness(_offered(name, [foreign_card(found, path)], factor), sharpness)
+        return foreign_model(found, path)
+    plain = _plain_card(name, factor)
+    card = _at_sharpness(plain, sharpness)
+    if card.architecture in ("bicubic", "bilinear"):
+        return SRModel(card)
+    weights = read_weights(_weights_of(name, card), sha256=card.sha256)
+    if plain.blend_with and sharpness < 1:
+        weights = _blended(plain, plain.blend_with, weights, sharpness)
+    origin = str(path.absolute()) if _is_path(name) else name
+    return SRModel(card, weights, origin=origin)
+
+
+def partner_of(name: str) -> str | None:
+    """Return the name of the model with which another one can be blended."""
+    cards = (card for card in _known() if card.name == name)
+    return next((card.blend_with for card in cards), None)
+
+
+def _at_sharpness(card: ModelCard, sharpness: float) -> ModelCard:
+    """Return the card of a model at a sharpness."""
+    if not 0 <= sharpness <= 1:
+        raise ModelError(
+            f"the sharpness {sharpness} lies outside 0..1; 0 is the faithful end, "
+            "1 the sharp one"
+        )
+    if card.blend_with is None:
+        if sharpness == 1:
+            return card
+        able = dict.fromkeys(one.name for one in list_models() if one.blend_with)
+        raise ModelError(
+            f"model {card.name!r} has no sharpness to choose, {sharpness} was asked "
+            f"for; leave it out{', or choose ' + ' or '.join(able) if able else ''}"
+        )
+    if sharpness == 1:
+        return card.model_copy(update={"sharpness": 1.0})
+    from napari_structsr.models.interpolation import blended_card
+
+    return blended_card(card, _plain_card(card.blend_with, card.factor), sharpness)
+
+
+def _blended(
+    card: ModelCard, partner: str, weights: dict[str, Tensor], sharpness: float
+) -> dict[str, Tensor]:
+    """Return weights on the line between a model and its partner."""
+    from napari_structsr.models.interpolation import blended_weights
+
+    other = _plain_card(partner, card.factor)
+    read = read_weights(_weights_of(partner, other), sha256=other.sha256)
+    return blended_weights(weights, read, sharpness)
+
+
+def _offered(name: str, cards: list[ModelCard], factor: int | None) -> ModelCard:
+    """Return the card of a factor."""
+    for card in cards:
+        if factor is None or card.factor == factor:
+            return card
+    offered = ", ".join(str(card.factor) for card in cards)
+    raise ModelError(
+        f"model {name!r} does not offer the factor {factor}; it offers {offered}"
+    )
+
+
+def _weights_of(name: str, card: ModelCard) -> Path:
+    """Return where the weights of a model lie."""
+    if _is_path(name):
+        return Path(name)
+    folder = _WEIGHTS if name in shipped_names() else user_folder()
+    return folder / f"{name}-x{card.factor}.safetensors"
+
+
+def _is_path(name: str) -> bool:
+    """Tell the path of a file from the name of a model."""
+    endings = (".safetensors", ".json", *FOREIGN_ENDINGS)
+    return name.lower().endswith(endings) or "/" in name or "\\" in name
+
+
+def _read(path: Path) -> ModelCard:
+    """Read the card of one bundle."""
+    return ModelCard.parse(read_card(path), origin=path.stem)
+
+
+def _interpolation(mode: Literal["bicubic", "bilinear"], factor: int) -> ModelCard:
+    """Describe interpolation as a model."""
+    return ModelCard(
+        name=mode,
+        description=f"{mode.capitalize()} interpolation, the baseline.",
+        architecture=mode,
+        factor=factor,
+        psf_sigma=0.4,
+    )

@@ -1,0 +1,78 @@
+"""Models of others as models of ours: a card made from what their file tells.
+
+Such a file says nothing of blur, licence or training images, and nothing of how far
+its network sees, which is measured once for each file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_structsr.io.foreign_weights import FOREIGN_ENDINGS, ForeignModel
+from napari_structsr.models.card import ModelCard
+
+if TYPE_CHECKING:
+    from napari_structsr.models.model import SRModel
+    from napari_structsr.models.receptive_field import Influence
+
+__all__ = ["foreign_card", "foreign_model", "is_foreign"]
+
+_PSF_SIGMA = 0.4  # measured pixels; that of the models here, since none is named
+_measured: dict[str, Influence] = {}
+
+
+def is_foreign(path: Path) -> bool:
+    """Tell a file of somebody else's weights from a model that has a card."""
+    ending = path.suffix.lower()
+    bare = ending == ".safetensors" and not path.with_suffix(".json").exists()
+    return ending in FOREIGN_ENDINGS or (bare and path.exists())
+
+
+def foreign_card(found: ForeignModel, path: Path) -> ModelCard:
+    """Describe a model by what its file tells."""
+    colour = "RGB" if found.inputs == 3 else "grey"
+    return ModelCard(
+        name=path.name,
+        description=f"{found.architecture} for {colour} images, trained elsewhere.",
+        architecture="spandrel",
+        factor=found.factor,
+        psf_sigma=_PSF_SIGMA,
+        intensity_equivariant=False,
+        licence="unknown",
+        sha256=found.sha256,
+    )
+
+
+def foreign_model(found: ForeignModel, path: Path) -> SRModel:
+    """Make a model that the engine can run; takes some seconds for deep networks."""
+    import torch
+
+    from napari_structsr.models.baselines.foreign import ForeignNetwork
+    from napari_structsr.models.model import SRModel
+    from napari_structsr.models.receptive_field import measure_influence
+
+    network = ForeignNetwork(
+        found.module.requires_grad_(False).float(),
+        factor=found.factor,
+        inputs=found.inputs,
+        minimum=found.minimum,
+        multiple=found.multiple,
+        square=found.square,
+    )
+    network.eval().to(memory_format=torch.channels_last)
+    if found.sha256 not in _measured:
+        _measured[found.sha256] = measure_influence(
+            network, factor=found.factor, align=network.align
+        )
+    influence = _measured[found.sha256]
+    card = foreign_card(found, path).model_copy(
+        update={"radius": influence.radius, "seam": influence.seam}
+    )
+    return SRModel(
+        card,
+        network.state_dict(),
+        origin=str(path.absolute()),
+        network=network,
+        low_precision=found.low_precision,
+    )

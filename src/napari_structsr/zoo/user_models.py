@@ -1,0 +1,281 @@
+r"""The user's own models: a folder of bundles, as those that ship.
+
+A model lies there as ``NAME-xF.safetensors`` with its card. A fine-tuning changes
+nothing here until it is accepted, see `tuning_runs`.
+Listing reads cards alone and imports no torch.
+
+======= ================================================================
+system  folder, unless the variable STRUCTSR_MODELS names another one
+======= ================================================================
+Linux   ``$XDG_DATA_HOME`` or ``~/.local/share``, then ``structsr/models``
+macOS   ``~/Library/Application Support/structsr/models``
+Windows ``%LOCALAPPDATA%\structsr\models``
+======= ================================================================
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from napari_structsr.errors import ModelError, TrainingError
+from napari_structsr.finetuning.runs import read_run
+from napari_structsr.io.foreign_weights import FOREIGN_ENDINGS
+from napari_structsr.io.weights import read_card, read_weights
+from napari_structsr.models.card import ModelCard
+
+__all__ = [
+    "accept",
+    "check_name",
+    "export_model",
+    "import_model",
+    "remove_model",
+    "runs_folder",
+    "user_cards",
+    "user_folder",
+]
+
+logger = logging.getLogger(__name__)
+
+_ENDINGS = (".safetensors", ".json")
+_LARGEST = 4 * 2**30  # bytes; nothing larger is unpacked
+_LARGEST_CARD = 64 * 2**20
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
+
+
+def user_folder() -> Path:
+    """Return the folder of the user's models; it need not be there yet."""
+    if chosen := os.environ.get("STRUCTSR_MODELS"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "structsr" / "models"
+
+
+def runs_folder() -> Path:
+    """Return the folder where fine-tunings lie if nothing else is said."""
+    return user_folder() / "runs"
+
+
+def user_cards() -> list[ModelCard]:
+    """Return the cards of the user's models, by name; damaged ones go to the log."""
+    cards = []
+    for path in sorted(user_folder().glob("*.json")):
+        try:
+            card = ModelCard.parse(read_card(path), origin=path.stem)
+        except ModelError as error:
+            logger.warning("a model of the user is left out: %s", error)
+            continue
+        if _bundle(card.name, card.factor) == path.with_suffix(""):
+            cards.append(card)
+        else:
+            logger.warning("%s is left out: its card names %s", path, card.name)
+    return cards
+
+
+def check_name(name: str, factor: int, *, replace: bool = False) -> None:
+    """Refuse a name that a file cannot have, or that is taken.
+
+    Parameters
+    ----------
+    name, factor
+        Of the model to be.
+    replace
+        Whether it may take the place of a model of the user.
+
+    Raises
+    ------
+    ModelError
+        Saying which names can be taken.
+    """
+    from napari_structsr.zoo.catalogue import shipped_names
+
+    if not re.fullmatch(r"\w[\w .+-]{0,63}", name) or name[-1] in " .":
+        raise ModelError(
+            f"{name!r} cannot name a model; take up to 64 letters, digits, spaces, "
+            "dots, - or _, beginning with a letter or digit"
+        )
+    if _RESERVED.fullmatch(name.split(".")[0]) or name.lower().endswith(
+        (*_ENDINGS, *FOREIGN_ENDINGS)
+    ):
+        raise ModelError(
+            f"{name!r} cannot name a model, since files cannot be called so "
+            "everywhere; choose another name"
+        )
+    if name.lower() in {shipped.lower() for shipped in shipped_names()}:
+        raise ModelError(
+            f"{name!r} is the name of a model that ships; choose another one"
+        )
+    if (
+        not replace
+        and _bundle(name, factor).with_name(f"{name}-x{factor}.json").exists()
+    ):
+        raise ModelError(
+            f"you have a model {name!r} x{factor} already; choose another name, or "
+            "remove that model first"
+        )
+
+
+def accept(run: Path, *, replace: bool = False) -> ModelCard:
+    """Offer the model of a finished fine-tuning from now on.
+
+    Parameters
+    ----------
+    run
+        Folder of the fine-tuning.
+    replace
+        Whether it may take the place of a model of the same name.
+
+    Raises
+    ------
+    TrainingError
+        If the folder holds no finished fine-tuning.
+    ModelError
+        If the name is taken, or the model is damaged.
+    """
+    summary = read_run(run)
+    if summary.state != "finished" or summary.bundle is None:
+        raise TrainingError(
+            f"the fine-tuning in {run} is not finished; go on with it, or start anew"
+        )
+    return import_model(summary.bundle, replace=replace)
+
+
+def remove_model(name: str, factor: int) -> None:
+    """Remove a model of the user.
+
+    Raises
+    ------
+    ModelError
+        If there is none of that name.
+    """
+    bundle = _bundle(name, factor)
+    if not bundle.with_name(f"{bundle.name}.json").exists():
+        raise ModelError(
+            f"you have no model {name!r} x{factor}; models that ship cannot be removed"
+        )
+    for ending in reversed(_ENDINGS):  # the card first: without it there is no model
+        bundle.with_name(bundle.name + ending).unlink(missing_ok=True)
+
+
+def export_model(name: str, target: Path, *, factor: int) -> Path:
+    """Write a model of the user for another machine.
+
+    Parameters
+    ----------
+    name, factor
+        Which model.
+    target
+        A ``.zip``, or a folder that gets the two files.
+
+    Returns
+    -------
+    Path
+        The zip, or the weights in the folder.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or it cannot be written there.
+    """
+    bundle = _bundle(name, factor)
+    files = [bundle.with_name(bundle.name + ending) for ending in _ENDINGS]
+    if missing := [file for file in files if not file.exists()]:
+        raise ModelError(
+            f"you have no model {name!r} x{factor} to export: {missing[0]} is missing"
+        )
+    try:
+        if target.suffix.lower() != ".zip":
+            target.mkdir(parents=True, exist_ok=True)
+            for file in files:
+                shutil.copyfile(file, target / file.name)
+            return target / files[0].name
+        part = target.with_name(f"{target.name}.part")
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+            for file in files:
+                archive.write(file, file.name)
+        return part.replace(target)
+    except OSError as error:
+        raise ModelError(
+            f"the model cannot be written to {target} ({error.strerror}); choose "
+            "another place"
+        ) from error
+
+
+def import_model(path: Path, *, replace: bool = False) -> ModelCard:
+    """Take up a model that was exported, or trained elsewhere.
+
+    Parameters
+    ----------
+    path
+        A ``.zip`` of `export_model`, or a ``.safetensors`` or ``.json`` file with the
+        other one beside it.
+    replace
+        Whether it may take the place of a model of the same name.
+
+    Raises
+    ------
+    ModelError
+        If it is damaged, or its name is taken.
+    """
+    if path.suffix.lower() == ".zip":
+        with tempfile.TemporaryDirectory() as folder:
+            return import_model(_unpacked(path, Path(folder)), replace=replace)
+    from napari_structsr.models.model import SRModel
+
+    card = ModelCard.parse(read_card(path), origin=path.stem)
+    check_name(card.name, card.factor, replace=replace)
+    SRModel(card, read_weights(path, sha256=card.sha256))  # raises what is wrong
+    bundle = _bundle(card.name, card.factor)
+    bundle.parent.mkdir(parents=True, exist_ok=True)
+    for ending in _ENDINGS:
+        part = bundle.with_name(f"{bundle.name}{ending}.part")
+        shutil.copyfile(path.with_suffix(ending), part)
+        part.replace(bundle.with_name(bundle.name + ending))
+    return card
+
+
+def _bundle(name: str, factor: int) -> Path:
+    """Return where a model of the user lies, without the ending."""
+    return user_folder() / f"{name}-x{factor}"
+
+
+def _unpacked(archive: Path, folder: Path) -> Path:
+    """Unpack the two files of a zip; return the card."""
+    try:
+        with zipfile.ZipFile(archive) as file:
+            members = [entry for entry in file.infolist() if not entry.is_dir()]
+            names = [Path(entry.filename) for entry in members]
+            if (
+                sorted(name.suffix for name in names) != sorted(_ENDINGS)
+                or len({name.stem for name in names}) != 1
+            ):
+                raise ModelError(
+                    f"{archive} holds {len(members)} files; a model is one "
+                    ".safetensors and one .json file of the same name"
+                )
+            for entry, name in zip(members, names, strict=True):
+                limit = _LARGEST_CARD if name.suffix == ".json" else _LARGEST
+                if entry.file_size > limit:
+                    raise ModelError(
+                        f"{archive} holds {name} of {entry.file_size} bytes, which is "
+                        "too large for a model; ask for it to be exported again"
+                    )
+                # the last part of the name alone: nothing is written elsewhere
+                with file.open(entry) as source, (folder / name.name).open("wb") as to:
+                    shutil.copyfileobj(source, to)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"{archive} cannot be read as a zip ({error}); export the model again"
+        ) from error
+    return folder / names[0].with_suffix(".json").name

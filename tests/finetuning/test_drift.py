@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import napari_structsr as sr
+from napari_structsr.finetuning.config import FineTuneConfig
+from napari_structsr.finetuning.drift import furthest
+from napari_structsr.finetuning.recipe import parent_kind, tuning_recipe
+from napari_structsr.finetuning.replay import Drift
+from napari_structsr.finetuning.replay_images import kept_images
+from napari_structsr.imaging.forward import smooth
+
+
+@pytest.fixture(scope="module")
+def parent():
+    return sr.load_model("faithful", factor=2)
+
+
+@pytest.fixture(scope="module")
+def drift(parent):
+    recipe = tuning_recipe(
+        FineTuneConfig(name="mine"), parent.card, patch=48, psf_sigma=0.9
+    )
+    return Drift(parent.network, recipe, parent_kind(parent.card), device="cpu")
+
+
+def test_images_that_teach_are_not_those_that_judge():
+    teach, judge = (
+        {plane.pixels.tobytes() for plane in kept_images(part)}
+        for part in ("teach", "judge")
+    )
+    assert len(teach) == len(kept_images("teach"))
+    assert not teach & judge
+    for part in ("teach", "judge"):
+        spans = [np.ptp(plane.pixels) for plane in kept_images(part)]
+        assert min(spans) > 8000
+
+
+def test_the_parent_has_lost_nothing(parent, drift):
+    assert set(drift.losses(parent.network).values()) == {0.0}
+
+
+def test_what_one_kind_loses_is_not_made_up_for_by_others(parent, drift):
+    """Blur spoils what has detail, and is good for what has none."""
+
+    def blurred(image):
+        return smooth(parent.network(image), 0.5)
+
+    losses = drift.losses(blurred)
+    assert losses["drawn"] > 0.1 > losses["smooth"]
+    mean, worst = np.mean(list(losses.values())), max(losses.values())
+    assert drift(blurred) == pytest.approx(max(mean, worst / 2))
+    assert drift(blurred) > 0.05
+
+
+def test_the_way_ends_where_the_limit_is_reached(parent):
+    """The drift of this network is how far its weights are from those of the parent."""
+    start = {"weight": torch.zeros(1, 1)}
+    network = nn.Linear(1, 1, bias=False)
+
+    def far(network):
+        return network.weight.item()
+
+    end = {"weight": torch.ones(1, 1)}
+    for limit, share in [(None, 1.0), (2.0, 1.0), (0.4, 0.375), (0.01, 0.0625)]:
+        found = furthest(network, start, end, drift=far, limit=limit)
+        assert found.share == pytest.approx(share)
+        assert found.drift == pytest.approx(share)
+        assert found.trained == 1.0
+        assert torch.equal(network.weight, found.weights["weight"])
