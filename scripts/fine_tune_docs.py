@@ -41,7 +41,7 @@ from napari_structsr.imaging.structure import gradient_error
 from napari_structsr.io.arrays import ArraySource, image_spec
 from napari_structsr.io.image_folders import find_images
 from napari_structsr.io.source import Source
-from napari_structsr.pairs.register_pair import FieldPair, Region
+from napari_structsr.pairs.register_pair import ImagePair, Region
 
 SOURCES = ("bbbc038_dsb2018", "nasa_ebc", "neubias_training")
 GAMMA, PSF_SIGMA, PHOTONS, READ_NOISE = 1.6, 0.9, 1000, 0.01
@@ -182,7 +182,7 @@ def tuned(
 
 def taught_and_judged(
     plane: Plane, track: Track, guard: int, seed: int, high_only: bool
-) -> tuple[FieldPair, ...]:
+) -> tuple[ImagePair, ...]:
     """Make a pair that teaches and one that judges; none of a plane that is unfit."""
     factor = track.factor
     low = source_of(track.measure(plane, seed=seed), pixel=factor)

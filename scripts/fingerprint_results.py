@@ -35,17 +35,16 @@ def main() -> None:
         folder = Path(name)
         os.environ["STRUCTSR_MODELS"] = str(folder / "models")
         _write_images(folder)
-        for title, words, results in _commands():
+        for title, words, result in _commands():
             run = subprocess.run(
-                [sys.executable, "-m", "napari_structsr.cli", *words],
+                [sys.executable, "-m", "napari_structsr.cli", *words.split()],
                 cwd=folder,
                 capture_output=True,
                 text=True,
             )
             if run.returncode:
                 sys.exit(f"{title} failed:\n{run.stdout}{run.stderr}")
-            for result in results:
-                print(f"{_digest(folder / result)}  {title}: {result}", flush=True)
+            print(f"{_digest(folder / result)}  {title}: {result}", flush=True)
 
 
 def _write_images(folder: Path) -> None:
@@ -82,16 +81,15 @@ def _write_images(folder: Path) -> None:
     (folder / "mine.json").write_text(json.dumps(config))
 
 
-def _commands() -> list[tuple[str, list[str], list[str]]]:
-    """Return title, words and results of each command."""
-    exact = ["--device", "cpu", "--precision", "float32"]
-    steps = str(50 * 16 * 48**2 / 1e6)
-    return [
+def _commands() -> list[tuple[str, str, str]]:
+    """Return title, words and result of each command."""
+    exact = "--device cpu --precision float32"
+    megapixels = 50 * 16 * 48**2 / 1e6  # 50 steps of 16 patches
+    runs = [
         (
             f"upscale {model} x{factor}",
-            ["upscale", "stack.ome.tif", result, "--model", model, *exact]
-            + ["--factor", str(factor)],
-            [result],
+            f"upscale stack.ome.tif {result} --model {model} --factor {factor} {exact}",
+            result,
         )
         for model, factor, result in (
             ("faithful", 2, "faithful.ome.zarr"),
@@ -100,35 +98,33 @@ def _commands() -> list[tuple[str, list[str], list[str]]]:
             ("bicubic", 2, "bicubic.ome.zarr"),
             ("bicubic", 2, "bicubic.ome.tif"),
         )
-    ] + [
+    ]
+    return [
+        *runs,
         (
             "upscale within noise",
-            ["upscale", "stack.ome.tif", "agreed.ome.zarr", *exact]
-            + ["--agreement", "noise", "--tile", "96"],
-            ["agreed.ome.zarr"],
+            "upscale stack.ome.tif agreed.ome.zarr --agreement noise --tile 96 "
+            + exact,
+            "agreed.ome.zarr",
         ),
         (
             "inspect without a reference",
-            ["inspect", "faithful.ome.zarr", "--out", "maps", *exact[:2]],
-            ["maps"],
+            "inspect faithful.ome.zarr --out maps --device cpu",
+            "maps",
         ),
         (
             "inspect against a reference",
-            ["inspect", "sharp.ome.zarr", "--reference", "sharp.ome.zarr"]
-            + ["--source", "stack.ome.tif", "--out", "maps-x4", *exact[:2]],
-            ["maps-x4"],
+            "inspect sharp.ome.zarr --reference sharp.ome.zarr --source stack.ome.tif "
+            "--out maps-x4 --device cpu",
+            "maps-x4",
         ),
         (
             "train 50 steps",
-            ["train", "faithful-x2", "--data", "images", "--out", "trained", *exact]
-            + ["--megapixels", steps],
-            ["trained/faithful-x2.safetensors"],
+            f"train faithful-x2 --data images --out trained {exact} "
+            f"--megapixels {megapixels}",
+            "trained/faithful-x2.safetensors",
         ),
-        (
-            "finetune 50 steps",
-            ["finetune", "mine.json"],
-            ["tuned/mine-x2.safetensors"],
-        ),
+        ("finetune 50 steps", "finetune mine.json", "tuned/mine-x2.safetensors"),
     ]
 
 

@@ -46,7 +46,7 @@ from napari_structsr.models.build import build_network
 from napari_structsr.models.card import ModelCard
 from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
-from napari_structsr.pairs.image_pair import FieldPair, Place
+from napari_structsr.pairs.image_pair import ImagePair, Place
 from napari_structsr.zoo.user_models import accept
 
 GUARD = 8
@@ -80,7 +80,7 @@ def pair_of(truth, *, name="pair", sigma=0.9, seed=0):
     height, width = measured.shape
     place = Place((name, f"{name}, fine"), (), (0, height), (0, width), (0.0, 0.0))
     noise = (1 / 20000, 0.002**2)
-    return FieldPair(name, measured, truth, 2, place, psf_sigma=sigma, noise=noise)
+    return ImagePair(name, measured, truth, 2, place, psf_sigma=sigma, noise=noise)
 
 
 @pytest.fixture(scope="module")

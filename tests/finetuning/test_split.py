@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.split import Block, Split, check_split, split_pairs
-from napari_structsr.pairs.register_pair import FieldPair, Place
+from napari_structsr.pairs.register_pair import ImagePair, Place
 
 SIDE = 500  # of the world on which pixels are counted
 
@@ -21,7 +21,7 @@ def pair(shape=(100, 140), corner=(50, 60), sources=("low", "high"), name="a", s
     place = Place(
         sources, (0,), (0, shape[0]), (0, shape[1]), tuple(map(float, corner))
     )
-    return FieldPair(
+    return ImagePair(
         name,
         rng.normal(size=shape).astype(np.float32),
         rng.normal(size=(2 * shape[0], 2 * shape[1])).astype(np.float32),

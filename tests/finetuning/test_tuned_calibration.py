@@ -9,7 +9,7 @@ from napari_structsr.finetuning.split import Block, Split
 from napari_structsr.finetuning.tuned_calibration import tuned_calibration
 from napari_structsr.imaging.expected_error import TrustInputs, half_width
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.pairs.image_pair import FieldPair, Place
+from napari_structsr.pairs.image_pair import ImagePair, Place
 from napari_structsr.zoo.catalogue import load_model
 
 
@@ -24,7 +24,7 @@ def pair():
     )
     place = Place(("low", "high"), (), (0, 256), (0, 256), (0.0, 0.0))
     noise = (1 / 1000, 0.01**2)
-    return FieldPair("tissue", measured[0, 0].numpy(), truth, 2, place, noise=noise)
+    return ImagePair("tissue", measured[0, 0].numpy(), truth, 2, place, noise=noise)
 
 
 def split_at(column):

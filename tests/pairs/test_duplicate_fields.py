@@ -16,7 +16,7 @@ from napari_structsr.finetuning.split import (
 )
 from napari_structsr.pairs.collections import folder_pairs
 from napari_structsr.pairs.duplicate_fields import in_one_world, with_overlap_note
-from napari_structsr.pairs.register_pair import FieldPair, Place
+from napari_structsr.pairs.register_pair import ImagePair, Place
 
 GUARD = 12
 
@@ -38,7 +38,7 @@ def field(image, top, left, *, size=(200, 240), name="a", place=(7.0, -3.0), pix
         place,
         (pixel, pixel),
     )
-    return FieldPair(name, measured, truth, 2, where)
+    return ImagePair(name, measured, truth, 2, where)
 
 
 def corners(pairs, blocks, known):

@@ -23,7 +23,7 @@ from napari_structsr.finetuning.replay import Drift, Replay
 from napari_structsr.finetuning.split import Block
 from napari_structsr.models.interpolation import blended_weights
 from napari_structsr.models.model import SRModel
-from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.recipe import Recipe
 from napari_structsr.training.trainer import Kept
 
@@ -130,7 +130,7 @@ class ParentGuard:
         parent: SRModel,
         recipe: Recipe,
         *,
-        pairs: Sequence[FieldPair],
+        pairs: Sequence[ImagePair],
         blocks: Sequence[Block],
         limit: float | None,
         weight: float,

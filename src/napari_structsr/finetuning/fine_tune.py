@@ -38,7 +38,7 @@ from napari_structsr.finetuning.tuned_calibration import tuned_calibration
 from napari_structsr.finetuning.verdict import Verdict, judge
 from napari_structsr.io.weights import write_bundle
 from napari_structsr.models.model import SRModel
-from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.zoo.catalogue import load_model
 from napari_structsr.zoo.user_models import check_name, runs_folder
 
@@ -58,7 +58,7 @@ _TRAINABLE = ("residual-generator", "srresnet", "rrdb", "swinir")
 
 def fine_tune(
     config: FineTuneConfig,
-    pairs: Sequence[FieldPair],
+    pairs: Sequence[ImagePair],
     model: SRModel,
     cancel: Cancel | None = None,
     *,
@@ -124,7 +124,7 @@ def run_folder(config: FineTuneConfig) -> Path:
 
 def _run(
     config: FineTuneConfig,
-    pairs: Sequence[FieldPair],
+    pairs: Sequence[ImagePair],
     model: SRModel,
     cancel: Cancel,
     split: Split | None,
@@ -186,7 +186,7 @@ def _run(
     yield Finished(session.bundle, verdict)
 
 
-def _check(config: FineTuneConfig, pairs: Sequence[FieldPair], model: SRModel) -> None:
+def _check(config: FineTuneConfig, pairs: Sequence[ImagePair], model: SRModel) -> None:
     """Refuse what cannot work."""
     card = model.card
     if card.architecture not in _TRAINABLE:

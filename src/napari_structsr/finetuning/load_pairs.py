@@ -10,14 +10,14 @@ from napari_structsr.finetuning.config import FineTuneConfig
 from napari_structsr.io.source import Source, open_source
 from napari_structsr.pairs.checks import twin_of
 from napari_structsr.pairs.duplicate_fields import with_overlap_note
-from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.pairs.register_pair import field_pair
 from napari_structsr.pairs.simulate import high_only_pair
 
 __all__ = ["pairs_of"]
 
 
-def pairs_of(config: FineTuneConfig) -> list[FieldPair]:
+def pairs_of(config: FineTuneConfig) -> list[ImagePair]:
     """Make the pairs of a file.
 
     Parameters
@@ -40,7 +40,7 @@ def pairs_of(config: FineTuneConfig) -> list[FieldPair]:
         )
     opened = cache(_opened)
     about = config.microscope
-    pairs: list[FieldPair] = []
+    pairs: list[ImagePair] = []
     for number, files in enumerate(config.pairs):
         name = f"{number + 1}: {Path(files.low or files.high).name}"
         if files.low is not None:

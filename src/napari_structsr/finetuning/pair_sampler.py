@@ -17,7 +17,7 @@ from torch import Tensor
 from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.split import Block
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.patch_sampler import Pairs
 
 __all__ = ["FieldPool", "patch_side"]
@@ -71,7 +71,7 @@ class FieldPool:
 
     def __init__(
         self,
-        pairs: Sequence[FieldPair],
+        pairs: Sequence[ImagePair],
         blocks: Sequence[Block],
         *,
         patch: int,
@@ -159,7 +159,7 @@ def _flat(images: list[npt.NDArray[np.float32]], device: str) -> Tensor:
     )
 
 
-def _mean_width(pairs: Sequence[FieldPair], blocks: Sequence[Block]) -> float:
+def _mean_width(pairs: Sequence[ImagePair], blocks: Sequence[Block]) -> float:
     """Return the mean point-spread width, by the area that teaches."""
     areas = [block.shape[0] * block.shape[1] for block in blocks]
     widths = [pairs[block.pair].psf_sigma for block in blocks]

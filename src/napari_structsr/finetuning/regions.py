@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.image_pair import ImagePair
 
 __all__ = ["Block", "clusters", "gap", "inside", "rectangle", "slack", "whole_of"]
 
@@ -41,11 +41,11 @@ class Block:
         """Height and width in measured pixels."""
         return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
 
-    def measured(self, pair: FieldPair) -> Pixels:
+    def measured(self, pair: ImagePair) -> Pixels:
         """Cut the measured pixels out of its pair, a view."""
         return pair.measured[slice(*self.rows), slice(*self.columns)]
 
-    def truth(self, pair: FieldPair) -> Pixels:
+    def truth(self, pair: ImagePair) -> Pixels:
         """Cut the true pixels out of its pair, a view."""
         rows, columns = (
             slice(pair.factor * first, pair.factor * last)
@@ -72,7 +72,7 @@ class Rectangle:
         return y, x
 
 
-def rectangle(pair: FieldPair, block: Block, side: int) -> Rectangle:
+def rectangle(pair: ImagePair, block: Block, side: int) -> Rectangle:
     """Return where a block was measured (side 0), or where its truth was (side 1)."""
     where, moved = pair.where, pair.registration
     edges = []
@@ -87,7 +87,7 @@ def rectangle(pair: FieldPair, block: Block, side: int) -> Rectangle:
     return Rectangle((top, left), (bottom, right))
 
 
-def gap(pairs: Sequence[FieldPair], one: Block, other: Block) -> float:
+def gap(pairs: Sequence[ImagePair], one: Block, other: Block) -> float:
     """Return the measured pixels between two blocks; infinite for other images."""
     first, second = pairs[one.pair], pairs[other.pair]
     if one.pair == other.pair:
@@ -107,13 +107,13 @@ def gap(pairs: Sequence[FieldPair], one: Block, other: Block) -> float:
     return float(least)
 
 
-def whole_of(pairs: Sequence[FieldPair], index: int) -> Block:
+def whole_of(pairs: Sequence[ImagePair], index: int) -> Block:
     """Return the block that is a whole pair."""
     height, width = pairs[index].measured.shape
     return Block(index, (0, height), (0, width))
 
 
-def clusters(pairs: Sequence[FieldPair], guard: int) -> list[list[int]]:
+def clusters(pairs: Sequence[ImagePair], guard: int) -> list[list[int]]:
     """Group pairs that lie nearer to each other than the guard, by any way round."""
     groups: list[list[int]] = []
     for index in range(len(pairs)):
@@ -132,7 +132,7 @@ def clusters(pairs: Sequence[FieldPair], guard: int) -> list[list[int]]:
 
 
 def slack(
-    pairs: Sequence[FieldPair], whole: Sequence[Block], axis: int, guard: int
+    pairs: Sequence[ImagePair], whole: Sequence[Block], axis: int, guard: int
 ) -> float:
     """Return by how much more two grids of a cluster must be apart, in pixels."""
     if len(whole) == 1:
@@ -148,7 +148,7 @@ def slack(
     return 1 + 2 * moved + 2 * stretched * guard
 
 
-def inside(pairs: Sequence[FieldPair], block: Block) -> bool:
+def inside(pairs: Sequence[ImagePair], block: Block) -> bool:
     """Tell whether a block lies in its pair and holds pixels."""
     if not 0 <= block.pair < len(pairs):
         return False

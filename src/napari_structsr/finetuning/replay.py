@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from napari_structsr.engine.device import Device
 from napari_structsr.finetuning.replay_images import kept_images
 from napari_structsr.finetuning.split import Block
-from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.patch_sampler import MARGIN, ImagePool, Plane, draw_pairs
 from napari_structsr.training.recipe import DataConfig, Recipe
 from napari_structsr.training.trainer import LEAST_ERROR, Kept
@@ -54,7 +54,7 @@ class Replay:
         parent: nn.Module,
         kind: DataConfig,
         *,
-        pairs: Sequence[FieldPair],
+        pairs: Sequence[ImagePair],
         blocks: Sequence[Block],
         factor: int,
         patch: int,
@@ -149,7 +149,7 @@ def _height(part: Validation, network: Network) -> float:
     return -10 * float((part.errors(network) + LEAST_ERROR).log10().mean())
 
 
-def _own(pairs: Sequence[FieldPair], blocks: Sequence[Block]) -> list[Plane]:
+def _own(pairs: Sequence[ImagePair], blocks: Sequence[Block]) -> list[Plane]:
     """Return the true images of the regions that teach."""
     return [
         Plane(

@@ -47,7 +47,7 @@ from napari_structsr.finetuning.split import Split
 from napari_structsr.finetuning.store import write_pairs
 from napari_structsr.finetuning.validation import FieldValidation
 from napari_structsr.models.model import SRModel
-from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.best_weights import BestWeights
 from napari_structsr.training.checkpoint import read_checkpoint, write_checkpoint
 from napari_structsr.training.curves import Curves
@@ -98,7 +98,7 @@ class TuningSession:
     def __init__(
         self,
         config: FineTuneConfig,
-        pairs: Sequence[FieldPair],
+        pairs: Sequence[ImagePair],
         split: Split,
         model: SRModel,
         *,

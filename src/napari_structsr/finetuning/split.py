@@ -29,7 +29,7 @@ from napari_structsr.finetuning.regions import (
     whole_of,
 )
 from napari_structsr.pairs.duplicate_fields import in_one_world
-from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.image_pair import ImagePair
 
 __all__ = ["Block", "Split", "check_split", "split_pairs"]
 
@@ -55,7 +55,7 @@ class Split:
 
 
 def split_pairs(
-    pairs: Sequence[FieldPair],
+    pairs: Sequence[ImagePair],
     *,
     guard: int,
     share: float = 0.25,
@@ -118,7 +118,7 @@ def split_pairs(
     return Split(tuple(training), tuple(validation), guard)
 
 
-def check_split(pairs: Sequence[FieldPair], split: Split) -> tuple[str, ...]:
+def check_split(pairs: Sequence[ImagePair], split: Split) -> tuple[str, ...]:
     """Say what is wrong with a split that was edited.
 
     Returns
@@ -158,12 +158,12 @@ def check_split(pairs: Sequence[FieldPair], split: Split) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _blocks(pairs: Sequence[FieldPair], cluster: Sequence[int]) -> list[Block]:
+def _blocks(pairs: Sequence[ImagePair], cluster: Sequence[int]) -> list[Block]:
     """Return whole pairs."""
     return [whole_of(pairs, index) for index in cluster]
 
 
-def _detail(pair: FieldPair, block: Block) -> float:
+def _detail(pair: ImagePair, block: Block) -> float:
     """Return the mean slope of the truth in a block."""
     pixels = block.truth(pair).astype(np.float64)
     slopes = [np.abs(np.diff(pixels, axis=axis)).mean() for axis in (0, 1)]
@@ -175,7 +175,7 @@ def _area(blocks: Sequence[Block]) -> int:
     return sum(block.shape[0] * block.shape[1] for block in blocks)
 
 
-def _mean_detail(pairs: Sequence[FieldPair], blocks: Sequence[Block]) -> float:
+def _mean_detail(pairs: Sequence[ImagePair], blocks: Sequence[Block]) -> float:
     """Return the detail of blocks, each weighing by its area."""
     areas = [_area([block]) for block in blocks]
     details = [_detail(pairs[block.pair], block) for block in blocks]
@@ -183,7 +183,7 @@ def _mean_detail(pairs: Sequence[FieldPair], blocks: Sequence[Block]) -> float:
 
 
 def _whole(
-    pairs: Sequence[FieldPair],
+    pairs: Sequence[ImagePair],
     groups: Sequence[Sequence[int]],
     guard: int,
     share: float,
@@ -208,7 +208,7 @@ def _whole(
 
 
 def _cut(
-    pairs: Sequence[FieldPair],
+    pairs: Sequence[ImagePair],
     cluster: Sequence[int],
     guard: int,
     share: float,
@@ -238,7 +238,7 @@ def _cut(
 
 
 def _cuts(
-    pairs: Sequence[FieldPair],
+    pairs: Sequence[ImagePair],
     whole: Sequence[Block],
     axis: int,
     last: bool,
@@ -264,7 +264,7 @@ def _cuts(
 
 
 def _part(
-    pairs: Sequence[FieldPair],
+    pairs: Sequence[ImagePair],
     block: Block,
     axis: int,
     low: float,

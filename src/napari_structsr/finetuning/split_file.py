@@ -22,13 +22,13 @@ from napari_structsr.finetuning.config import (
 )
 from napari_structsr.finetuning.regions import Block
 from napari_structsr.finetuning.split import Split
-from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.image_pair import ImagePair
 
 __all__ = ["split_of", "with_split"]
 
 
 def with_split(
-    files: Sequence[PairFiles], pairs: Sequence[FieldPair], split: Split
+    files: Sequence[PairFiles], pairs: Sequence[ImagePair], split: Split
 ) -> tuple[PairFiles, ...]:
     """Return entries of a file that hold a split.
 
@@ -55,7 +55,7 @@ def with_split(
 
 
 def split_of(
-    config: FineTuneConfig, pairs: Sequence[FieldPair], *, guard: int
+    config: FineTuneConfig, pairs: Sequence[ImagePair], *, guard: int
 ) -> Split | None:
     """Return the split that a file holds; whether it leaks is said by `check_split`.
 
@@ -93,12 +93,12 @@ def split_of(
     return Split(tuple(blocks["teaches"]), tuple(blocks["judges"]), guard)
 
 
-def _step(files: PairFiles, pair: FieldPair) -> int:
+def _step(files: PairFiles, pair: ImagePair) -> int:
     """Return the pixels of the image along the side of a measured one."""
     return pair.factor if files.low is None else 1
 
 
-def _rectangle(block: Block, pair: FieldPair, step: int) -> Rectangle:
+def _rectangle(block: Block, pair: ImagePair, step: int) -> Rectangle:
     """Count from the first pixel of the image."""
     rows, columns = (
         (step * (first + start), step * (last + start))
@@ -111,7 +111,7 @@ def _rectangle(block: Block, pair: FieldPair, step: int) -> Rectangle:
     return Rectangle(rows=rows, columns=columns)
 
 
-def _block(rectangle: Rectangle, number: int, pair: FieldPair, step: int) -> Block:
+def _block(rectangle: Rectangle, number: int, pair: ImagePair, step: int) -> Block:
     """Return the whole measured pixels of a rectangle that the pair holds."""
     spans = []
     for (first, last), (start, stop) in zip(

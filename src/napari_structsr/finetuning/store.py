@@ -18,14 +18,14 @@ from safetensors import SafetensorError, safe_open
 from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.split import Split
 from napari_structsr.imaging.registration.register import Registration
-from napari_structsr.pairs.image_pair import FieldPair, Place
+from napari_structsr.pairs.image_pair import ImagePair, Place
 
 __all__ = ["read_pairs", "write_pairs"]
 
 _PIXELS = ("measured", "truth")
 
 
-def write_pairs(path: Path, pairs: Sequence[FieldPair], split: Split) -> None:
+def write_pairs(path: Path, pairs: Sequence[ImagePair], split: Split) -> None:
     """Write pairs and which of their regions teach, whole or not at all."""
     pixels = {
         f"{number}.{name}": getattr(pair, name)
@@ -41,7 +41,7 @@ def write_pairs(path: Path, pairs: Sequence[FieldPair], split: Split) -> None:
     part.replace(path)
 
 
-def read_pairs(path: Path) -> tuple[list[FieldPair], Split]:
+def read_pairs(path: Path) -> tuple[list[ImagePair], Split]:
     """Read what `write_pairs` wrote.
 
     Raises
@@ -55,7 +55,7 @@ def read_pairs(path: Path) -> tuple[list[FieldPair], Split]:
             facts = file.metadata()
         split = TypeAdapter(Split).validate_json(facts["split"])
         pairs = [
-            FieldPair(
+            ImagePair(
                 **_checked(entries),
                 measured=pixels[f"{number}.measured"],
                 truth=pixels[f"{number}.truth"],
@@ -76,7 +76,7 @@ def read_pairs(path: Path) -> tuple[list[FieldPair], Split]:
     return pairs, split
 
 
-def _entries(pair: FieldPair) -> dict[str, Any]:
+def _entries(pair: ImagePair) -> dict[str, Any]:
     """Return all of a pair but its pixels."""
     names = [field.name for field in fields(pair) if field.name not in _PIXELS]
     values = {name: getattr(pair, name) for name in names}

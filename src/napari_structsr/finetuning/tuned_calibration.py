@@ -16,14 +16,14 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.split import Split
 from napari_structsr.models.calibration import TrustCalibration
 from napari_structsr.models.model import SRModel
-from napari_structsr.pairs.register_pair import FieldPair
+from napari_structsr.pairs.register_pair import ImagePair
 
 __all__ = ["tuned_calibration"]
 
 
 def tuned_calibration(
     model: SRModel,
-    pairs: Sequence[FieldPair],
+    pairs: Sequence[ImagePair],
     split: Split,
     *,
     parent: TrustCalibration | None,

@@ -25,7 +25,7 @@ from napari_structsr.imaging.forward import ForwardModel, smooth
 from napari_structsr.imaging.ssim import ssim
 from napari_structsr.imaging.structure import gradient_difference_map
 from napari_structsr.models.generator import interpolate
-from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.image_pair import ImagePair
 
 __all__ = ["FieldValidation", "View"]
 
@@ -85,7 +85,7 @@ class FieldValidation:
 
     def __init__(
         self,
-        pairs: Sequence[FieldPair],
+        pairs: Sequence[ImagePair],
         split: Split,
         *,
         parent: Network,
@@ -162,7 +162,7 @@ class FieldValidation:
 
 
 def _tiles(
-    pairs: Sequence[FieldPair], split: Split, around: int, device: str
+    pairs: Sequence[ImagePair], split: Split, around: int, device: str
 ) -> Iterator[_Tile]:
     """Cut the regions that judge into tiles of about one size."""
     for block in split.validation:

@@ -21,7 +21,7 @@ from napari_structsr.engine.statistics import finite_samples
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.registration.scale import scale_hint
 from napari_structsr.io.source import Source
-from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.image_pair import ImagePair
 
 __all__ = [
     "check_common",
@@ -54,7 +54,7 @@ def content_key(source: Source) -> str:
     return digest.hexdigest()[:16]
 
 
-def twin_of(pair: FieldPair, others: Iterable[FieldPair]) -> str | None:
+def twin_of(pair: ImagePair, others: Iterable[ImagePair]) -> str | None:
     """Return the name of a pair with the same pixels."""
     return next(
         (other.name for other in others if other.fingerprint == pair.fingerprint), None

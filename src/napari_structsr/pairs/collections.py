@@ -15,7 +15,7 @@ from napari_structsr.io.source import Source, open_source
 from napari_structsr.pairs.checks import twin_of
 from napari_structsr.pairs.duplicate_fields import with_overlap_note
 from napari_structsr.pairs.files import file_stem, matched_files
-from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.pairs.register_pair import field_pair
 
 __all__ = ["Collected", "folder_pairs", "whole_pairs"]
@@ -35,7 +35,7 @@ class Collected:
         Name and reason of the others.
     """
 
-    pairs: tuple[FieldPair, ...]
+    pairs: tuple[ImagePair, ...]
     refused: tuple[tuple[str, str], ...]
 
 
@@ -58,7 +58,7 @@ def whole_pairs(
     """
     chosen = list(low.spec.axes.planes()) if planes is None else planes
 
-    def pair(plane: tuple[int, ...], name: str) -> FieldPair:
+    def pair(plane: tuple[int, ...], name: str) -> ImagePair:
         """Make one."""
         return field_pair(
             low, high, plane=plane, factor=factor, register=register, name=name
@@ -96,7 +96,7 @@ def folder_pairs(
         If files do not belong together.
     """
 
-    def pair(files: tuple[Path, Path], name: str) -> FieldPair:
+    def pair(files: tuple[Path, Path], name: str) -> ImagePair:
         """Make one."""
         sources = [open_source(file) for file in files]
         return field_pair(*sources, factor=factor, register=register, name=name)
@@ -106,10 +106,10 @@ def folder_pairs(
 
 
 def _collected(
-    make: Callable[[_Item, str], FieldPair], items: Iterable[tuple[_Item, str]]
+    make: Callable[[_Item, str], ImagePair], items: Iterable[tuple[_Item, str]]
 ) -> Collected:
     """Make pairs, keep what is refused, and refuse those that are there already."""
-    pairs: list[FieldPair] = []
+    pairs: list[ImagePair] = []
     refused = []
     for item, name in items:
         try:

@@ -17,7 +17,7 @@ import numpy as np
 from skimage.measure import block_reduce
 
 from napari_structsr.imaging.registration.overlap import Overlap, find_overlap
-from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.image_pair import ImagePair
 
 __all__ = ["in_one_world", "with_overlap_note"]
 
@@ -27,7 +27,7 @@ _KNOWN: dict[tuple[str, str], Overlap | None] = {}
 _MOST = 100_000
 
 
-def with_overlap_note(pair: FieldPair, others: Iterable[FieldPair]) -> FieldPair:
+def with_overlap_note(pair: ImagePair, others: Iterable[ImagePair]) -> ImagePair:
     """Let a pair say which field of another image it is a part of, if it is."""
     for other in others:
         if _related(pair, other):
@@ -42,7 +42,7 @@ def with_overlap_note(pair: FieldPair, others: Iterable[FieldPair]) -> FieldPair
     return pair
 
 
-def in_one_world(pairs: Sequence[FieldPair]) -> list[FieldPair]:
+def in_one_world(pairs: Sequence[ImagePair]) -> list[ImagePair]:
     """Return pairs with the places of overlapping fields in one world.
 
     Only `where` of the pairs changes: places, and keys of their images.
@@ -81,8 +81,8 @@ def in_one_world(pairs: Sequence[FieldPair]) -> list[FieldPair]:
 
 
 def _moved(
-    pair: FieldPair, old: FieldPair, anchor: FieldPair, found: Overlap
-) -> FieldPair:
+    pair: ImagePair, old: ImagePair, anchor: ImagePair, found: Overlap
+) -> ImagePair:
     """Bring a pair from the world of `old` to that of `anchor`."""
     places = []
     for axis in (0, 1):
@@ -95,7 +95,7 @@ def _moved(
     return replace(pair, where=where)
 
 
-def _groups(pairs: Sequence[FieldPair]) -> list[list[int]]:
+def _groups(pairs: Sequence[ImagePair]) -> list[list[int]]:
     """Group pairs whose images say how they lie to each other, by any way round."""
     groups: list[list[int]] = []
     for index, pair in enumerate(pairs):
@@ -107,12 +107,12 @@ def _groups(pairs: Sequence[FieldPair]) -> list[list[int]]:
     return sorted(groups)
 
 
-def _related(one: FieldPair, other: FieldPair) -> bool:
+def _related(one: ImagePair, other: ImagePair) -> bool:
     """Tell whether two pairs were taken from one image."""
     return not set(one.where.sources).isdisjoint(other.where.sources)
 
 
-def _between(one: FieldPair, other: FieldPair) -> Overlap | None:
+def _between(one: ImagePair, other: ImagePair) -> Overlap | None:
     """Compare the truths of two pairs on measured pixels."""
     key = one.fingerprint, other.fingerprint
     if key not in _KNOWN:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from napari_structsr.imaging.registration.register import UNMOVED, Registration
 
-__all__ = ["FieldPair", "Place"]
+__all__ = ["ImagePair", "Place"]
 
 Pixels = npt.NDArray[np.float32]
 
@@ -44,7 +44,7 @@ class Place:
 
 
 @dataclass(frozen=True, eq=False)
-class FieldPair:
+class ImagePair:
     """A measured image and its truth on matched grids, in one unit.
 
     0 and 1 are the robust extremes of the *whole* measured image, as at inference.

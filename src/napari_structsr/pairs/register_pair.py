@@ -36,12 +36,12 @@ from napari_structsr.pairs.checks import (
 )
 from napari_structsr.pairs.common_part import Region, covered, still_covered
 from napari_structsr.pairs.geometry import Grid, match_grids, match_plane
-from napari_structsr.pairs.image_pair import FieldPair, Place
+from napari_structsr.pairs.image_pair import ImagePair, Place
 from napari_structsr.pairs.simulate import high_only_pair
 from napari_structsr.pairs.units import channel_intensity, noise_of, place_of
 
 __all__ = [
-    "FieldPair",
+    "ImagePair",
     "Place",
     "Region",
     "field_pair",
@@ -62,7 +62,7 @@ def field_pair(
     factor: int | None = None,
     register: bool = True,
     name: str | None = None,
-) -> FieldPair:
+) -> ImagePair:
     """Make a pair of a coarse and a fine image of the same place.
 
     Parameters
@@ -140,7 +140,7 @@ def field_pair(
     if seen.gain < 0:
         notes.append("bright and dark are exchanged between the images; this is undone")
     rows, columns = ((part.start, part.stop) for part in area)
-    return FieldPair(
+    return ImagePair(
         name=name,
         measured=values,
         truth=(seen.gain * truth + seen.offset).astype(np.float32),

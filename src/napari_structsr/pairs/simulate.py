@@ -20,7 +20,7 @@ from napari_structsr.io.source import Source
 from napari_structsr.io.views import Luminance
 from napari_structsr.pairs.checks import check_pixels, content_key
 from napari_structsr.pairs.common_part import SMALLEST, Region
-from napari_structsr.pairs.image_pair import FieldPair
+from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.pairs.units import (
     channel_intensity,
     noise_of,
@@ -45,7 +45,7 @@ def high_only_pair(
     read_noise: float | None = None,
     seed: int = 0,
     name: str | None = None,
-) -> FieldPair:
+) -> ImagePair:
     """Make a pair of a fine image alone: the forward model measures it.
 
     Parameters
@@ -114,7 +114,7 @@ def high_only_pair(
         generator=torch.Generator().manual_seed(seed),
     )
     spans = [(part.start // factor, part.stop // factor) for part in (rows, columns)]
-    return FieldPair(
+    return ImagePair(
         name=name or high.spec.name,
         measured=measured[0, 0].numpy(),
         truth=truth,

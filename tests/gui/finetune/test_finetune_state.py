@@ -22,7 +22,7 @@ from napari_structsr.gui.finetune.train_state import (
     resolve_verdict,
 )
 from napari_structsr.imaging.registration.register import Registration
-from napari_structsr.pairs.register_pair import FieldPair, Place
+from napari_structsr.pairs.register_pair import ImagePair, Place
 
 LOW = TuneImage("a", "coarse", (100, 120), (0.2, 0.2), "micrometer")
 HIGH = TuneImage("b", "fine", (200, 240), (0.1, 0.1), "micrometer")
@@ -198,8 +198,8 @@ def test_a_model_that_is_not_recommended_needs_a_second_click():
     assert "no models yet" in resolve_verdict(finished=True, recommended=True).export
 
 
-def pair(**changes) -> FieldPair:
-    return FieldPair(
+def pair(**changes) -> ImagePair:
+    return ImagePair(
         name="p",
         measured=np.zeros((40, 50), np.float32),
         truth=np.zeros((80, 100), np.float32),

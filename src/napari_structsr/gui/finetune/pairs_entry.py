@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from napari_structsr.gui.finetune.pairs_requests import PairRequest
-    from napari_structsr.pairs.register_pair import FieldPair
+    from napari_structsr.pairs.register_pair import ImagePair
 
 __all__ = ["Frame", "PairEntry", "PairRow", "pair_row"]
 
@@ -109,7 +109,7 @@ class PairEntry:
     """
 
     name: str
-    pair: FieldPair | None = None
+    pair: ImagePair | None = None
     refused: str | None = None
     frame: Frame | None = None
     request: PairRequest | None = None

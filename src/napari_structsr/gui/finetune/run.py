@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_structsr.finetuning.config import FineTuneConfig
     from napari_structsr.finetuning.events import Pause
     from napari_structsr.finetuning.split import Split
-    from napari_structsr.pairs.register_pair import FieldPair
+    from napari_structsr.pairs.register_pair import ImagePair
 
 __all__ = [
     "TuningRun",
@@ -102,7 +102,7 @@ class TuningRun(QObject):
 
 
 def started_run(
-    config: FineTuneConfig, pairs: Sequence[FieldPair], split: Split
+    config: FineTuneConfig, pairs: Sequence[ImagePair], split: Split
 ) -> TuningRun:
     """Return a new fine-tuning; `start` it."""
     folder = runs_folder() / f"{config.name}-x{config.factor}"
@@ -143,7 +143,7 @@ def teachable() -> list[Parent]:
 
 
 def split_events(
-    pairs: Sequence[FieldPair], parent: Parent, *, share: float
+    pairs: Sequence[ImagePair], parent: Parent, *, share: float
 ) -> Iterator[Event]:
     """Choose which regions teach and which judge, as a job.
 
