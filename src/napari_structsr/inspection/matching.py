@@ -11,10 +11,17 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal, NoReturn
 
-from napari_structsr.core.axes import Axes, Axis
+from napari_structsr.core.axes import Axes
 from napari_structsr.errors import AxesError
+from napari_structsr.io.grid_matching import (
+    SAME_STEP,
+    compare_planes,
+    describe_extent,
+    find_covered,
+    match_fields,
+    match_world,
+)
 from napari_structsr.io.source import Source
-from napari_structsr.io.units import converted
 from napari_structsr.io.views import Cropped, Line, Luminance, Resampled
 
 __all__ = ["Match", "Matched", "match_images", "middle"]
@@ -22,7 +29,6 @@ __all__ = ["Match", "Matched", "match_images", "middle"]
 Match = Literal["auto", "world", "pixels"]
 
 _SMALLEST = 16  # pixels along y and x that must overlap
-_SAME_STEP = 0.01  # difference of pixel sizes that is taken for rounding
 _SAME_PLACE = 1.0  # pixels that origins may differ where fields are otherwise equal
 _UNLIKE = 32  # times as large or small a pixel of the reference may be
 _FACTORS = range(2, 9)
@@ -96,13 +102,17 @@ def match_images(
     source = source and _grey(source, notes, "source", colour=colour)
     factor = 1 if source is None else _factor(result, source)
     if source is not None:
-        _check_loops(result, source, "source")
+        _check_planes(result, source, "source")
         source = Resampled(source, _coarse(result, factor), Line(), Line())
     if reference is not None:
-        _check_loops(result, reference, "reference")
-        lines = _lines(result, reference, match, notes)
+        _check_planes(result, reference, "reference")
+        lines = _place(result, reference, match, notes)
+        # a pixel counts where the reference has its centre; a part is cut along
+        # whole source pixels, so that the source can be cut with it
         rows, columns = (
-            _overlap(line, mine, theirs, factor)
+            slice(
+                *find_covered(line, mine, theirs, outside=0.5 + 1e-6, multiple=factor)
+            )
             for line, mine, theirs in zip(
                 lines, result.spec.axes.plane, reference.spec.axes.plane, strict=True
             )
@@ -144,19 +154,17 @@ def _grey(image: Source, notes: list[str], name: str, *, colour: bool) -> Source
     return Luminance(image)
 
 
-def _check_loops(result: Source, other: Source, name: str) -> None:
+def _check_planes(result: Source, other: Source, name: str) -> None:
     """Refuse another number of planes or channels."""
     mine, theirs = result.spec.axes, other.spec.axes
-    for axis in "tcz":
-        sizes = [axes[axis].size if axis in axes else 1 for axes in (mine, theirs)]
-        if sizes[0] != sizes[1]:
-            what = "channels" if axis == "c" else f"planes along {axis}"
-            choose = "--channels" if axis == "c" else "slices of an array or layer"
-            raise AxesError(
-                f"the result has {sizes[0]} {what}, the {name} {sizes[1]} (axes "
-                f"{mine.names} of shape {mine.shape} against {theirs.names} of shape "
-                f"{theirs.shape}); give images of the same planes, by {choose}"
-            )
+    if difference := compare_planes(mine, theirs):
+        what, own, others = difference
+        remedy = "--channels" if what == "channels" else "slices of an array or layer"
+        raise AxesError(
+            f"the result has {own} {what}, the {name} {others} (axes "
+            f"{mine.names} of shape {mine.shape} against {theirs.names} of shape "
+            f"{theirs.shape}); give images of the same planes, by {remedy}"
+        )
 
 
 def _factor(result: Source, source: Source) -> int:
@@ -185,55 +193,50 @@ def _coarse(result: Source, factor: int) -> Axes:
     )
 
 
-def _lines(
+def _place(
     result: Source, reference: Source, match: Match, notes: list[str]
 ) -> tuple[Line, Line]:
     """Return where rows and columns of the result lie in the reference."""
     mine, theirs = result.spec.axes, reference.spec.axes
-    sizes = list(zip(mine.plane, theirs.plane, strict=True))
-    ratios = [other / own for own, other in sizes]
-    field = [Line((ratio - 1) / 2, ratio) for ratio in ratios]
-    alike = math.isclose(*ratios, rel_tol=_SAME_STEP)
+    field = match_fields(mine, theirs)
+    alike = math.isclose(field[0].step, field[1].step, rel_tol=SAME_STEP)
     if match == "pixels":
         if not alike:
             raise AxesError(
                 f"planes of {mine.plane} and {theirs.plane} pixels are no equal "
                 "fields of view; match them by world coordinates"
             )
-        return field[0], field[1]
-    world = [_world(mine[name], theirs[name]) for name in "yx"]
-    if match == "world" and None in world:
-        _refuse_units(mine, theirs)
-    known = [line for line in world if line is not None]
-    steps = all(
-        math.isclose(line.step, wanted.step, rel_tol=_SAME_STEP)
-        for line, wanted in zip(known, field, strict=False)
+        return field
+    world = match_world(mine, theirs)
+    same_steps = world is not None and all(
+        math.isclose(line.step, wanted.step, rel_tol=SAME_STEP)
+        for line, wanted in zip(world, field, strict=True)
     )
-    places = all(
-        abs(line.start - wanted.start) < _SAME_PLACE * max(1.0, wanted.step)
-        for line, wanted in zip(known, field, strict=False)
-    )
-    if len(known) == 2 and match == "auto" and alike and steps and places:
-        off = [
-            line.start - wanted.start for line, wanted in zip(known, field, strict=True)
-        ]
-        if max(map(abs, off)) > 1e-3 * field[0].step:
-            notes.append(
-                f"by its coordinates the reference lies {off[0]:+.2f}, {off[1]:+.2f} "
-                "of its pixels off (y, x); the fields of view are taken as equal "
-                '(match "world" takes the coordinates)'
-            )
-        return field[0], field[1]
-    uncalibrated = mine["y"].unit is None or theirs["y"].unit is None
-    if match == "auto" and uncalibrated and alike and not steps:
+    if match == "auto" and alike and world and same_steps:
+        off = [one.start - other.start for one, other in zip(world, field, strict=True)]
+        # an upscaled image begins a quarter of a pixel earlier than its source, and
+        # origins are often not written down: below a pixel the field of view decides
+        if all(
+            abs(shift) < _SAME_PLACE * max(1.0, line.step)
+            for shift, line in zip(off, field, strict=True)
+        ):
+            if max(map(abs, off)) > 1e-3 * field[0].step:
+                notes.append(
+                    f"by its coordinates the reference lies {off[0]:+.2f}, "
+                    f"{off[1]:+.2f} of its pixels off (y, x); the fields of view are "
+                    'taken as equal (match "world" takes the coordinates)'
+                )
+            return field
+    unknown = mine["y"].unit is None or theirs["y"].unit is None
+    if match == "auto" and unknown and alike and not same_steps:
         notes.append(
             "the pixel size of an image is not known; both are taken to show the same "
             'field of view (match "world" takes the coordinates)'
         )
-        return field[0], field[1]
-    if len(known) < 2:
+        return field
+    if world is None:
         _refuse_units(mine, theirs)
-    for line, name in zip(known, "yx", strict=True):
+    for line, name in zip(world, "yx", strict=True):
         if line.step <= 0:
             raise AxesError(
                 "the reference is mirrored against the result (a negative pixel size); "
@@ -248,19 +251,7 @@ def _lines(
                 f"a pixel of the reference is {pixels[0]} large along {name}, one of "
                 f"the result {pixels[1]}; correct the pixel size or its unit"
             )
-    return known[0], known[1]
-
-
-def _world(mine: Axis, other: Axis) -> Line | None:
-    """Match one axis by world coordinates; None where units do not compare."""
-    share: float | None = 1.0
-    if mine.unit != other.unit:
-        share = converted(1.0, other.unit, mine.unit)
-    if share is None:
-        return None
-    pixel = other.scale * share
-    start = (mine.translate - other.translate * share) / pixel
-    return Line(start, mine.scale / pixel)
+    return world
 
 
 def _refuse_units(mine: Axes, theirs: Axes) -> NoReturn:
@@ -272,14 +263,6 @@ def _refuse_units(mine: Axes, theirs: Axes) -> NoReturn:
         f"{theirs.plane} pixels are no equal fields of view; give both their pixel "
         "size in units of length"
     )
-
-
-def _overlap(line: Line, mine: int, theirs: int, factor: int) -> slice:
-    """Return the pixels of the result that the reference covers."""
-    first = math.ceil((-0.5 - line.start) / line.step - 1e-6)
-    last = math.floor((theirs - 0.5 - line.start) / line.step + 1e-6)
-    first, last = max(first, 0), min(last, mine - 1)
-    return slice(-(-first // factor) * factor, max(0, (last + 1) // factor * factor))
 
 
 def _check_overlap(
@@ -295,21 +278,10 @@ def _check_overlap(
         else f"overlap by {height} x {width} pixels alone, at least {_SMALLEST} are "
         "needed"
     )
-    places = [
-        " and ".join(_extent(image.spec.axes[name]) for name in "yx")
-        for image in (result, reference)
-    ]
+    places = [describe_extent(image.spec.axes) for image in (result, reference)]
     raise AxesError(
         f"result and reference {shared}: the result covers {places[0]}, the reference "
         f"{places[1]}; check pixel sizes and places, or match them by pixels"
-    )
-
-
-def _extent(axis: Axis) -> str:
-    """Say from where to where an axis reaches."""
-    last = axis.translate + axis.scale * (axis.size - 1)
-    return (
-        f"{axis.name} from {axis.translate:.4g} to {last:.4g} {axis.unit or 'pixels'}"
     )
 
 
