@@ -8,8 +8,7 @@ from napari.layers import Image
 from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
 
-from napari_structsr.gui.settings import preferred_choice
-from napari_structsr.gui.upscale.run import upscale_layer
+from napari_structsr.gui.upscale.run import preferred_choice, upscale_layer
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.layers import why_not
 

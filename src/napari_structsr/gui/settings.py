@@ -1,29 +1,52 @@
-"""Defaults of the user, kept by napari (Preferences > Plugins)."""
+"""Defaults that the user has set in napari, under Preferences > Plugins."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from napari.settings import get_plugin_settings
 
-from napari_structsr.gui.upscale.state import Choice
-
-__all__ = ["preferred_choice"]
+__all__ = ["Preferences", "read_preferences"]
 
 _SMALLEST_TILE = 16  # pixels; the engine takes no smaller one
 
 
-def preferred_choice(*, factor: int = 2) -> Choice:
-    """Return what the user wants where nothing else is said."""
+@dataclass(frozen=True)
+class Preferences:
+    """What the docks begin with; the fields are those of upscaling.
+
+    Parameters
+    ----------
+    model
+        Name of the model.
+    agreement
+        Agreement with the measurement.
+    device
+        "auto", "cpu", "cuda" or "mps"; for every dock.
+    sharpness
+        Share of the way to the model from the one it can be blended with, 0 to 1.
+    tile
+        Input pixels along the side of what is computed at once; None chooses.
+    """
+
+    model: str = "faithful"
+    agreement: Literal["off", "noise", "exact"] = "off"
+    device: str = "auto"
+    sharpness: float = 1.0
+    tile: int | None = None
+
+
+def read_preferences() -> Preferences:
+    """Return the defaults that the user has set."""
     try:
         wishes: Any = get_plugin_settings("napari-structsr").upscale
     except KeyError:  # the plugin is used without being installed
-        return Choice(factor=factor)
-    return Choice(
+        return Preferences()
+    return Preferences(
         model=wishes.model,
-        factor=factor,
         agreement=wishes.agreement,
         device=wishes.device,
-        sharpness=wishes.sharpness / 100,
+        sharpness=wishes.sharpness / 100,  # napari keeps it as percent
         tile=max(_SMALLEST_TILE, wishes.tile) if wishes.tile else None,
     )

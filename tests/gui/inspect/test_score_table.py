@@ -9,9 +9,10 @@ import pytest
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 
-from napari_structsr.gui.inspect.legend import ColorBar, number_text
+from napari_structsr.gui.inspect.legend import ColorBar
 from napari_structsr.gui.inspect.score_table import ScoreTableView
 from napari_structsr.gui.inspect.worst_list import WorstList
+from napari_structsr.gui.widgets.controls import format_number
 from napari_structsr.gui.widgets.line_plot import LinePlot, lines_of, plot_axes
 from napari_structsr.inspection.results import WHOLE, ScoreRow, ScoreTable, WorstRegion
 
@@ -188,7 +189,7 @@ def test_worst_list_shows_places_and_tells_the_chosen_one(qtbot):
     ],
 )
 def test_numbers_are_short(value, text):
-    assert number_text(value) == text
+    assert format_number(value) == text
 
 
 def test_legend_has_numbers_or_names(qtbot):

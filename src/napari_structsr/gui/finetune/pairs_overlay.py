@@ -15,8 +15,7 @@ from napari.utils.transforms import Affine
 from napari.viewer import Viewer
 
 from napari_structsr.gui.finetune.pairs_entry import Frame, PairEntry
-from napari_structsr.gui.inspect.run import key_of
-from napari_structsr.gui.viewer.layers import KEY
+from napari_structsr.gui.viewer.layers import KEY, key_of
 from napari_structsr.gui.viewer.navigation import go_to_plane, unit_shares
 
 __all__ = ["PairOverlays"]

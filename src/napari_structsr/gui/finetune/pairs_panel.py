@@ -38,10 +38,14 @@ from napari_structsr.gui.finetune.pairs_state import resolve_pairs
 from napari_structsr.gui.finetune.pairs_table import PairTable
 from napari_structsr.gui.finetune.split_panel import SplitPanel
 from napari_structsr.gui.finetune.train_state import Parent
-from napari_structsr.gui.inspect.run import key_of
-from napari_structsr.gui.upscale.run import names_of
 from napari_structsr.gui.viewer.jobs import Job
-from napari_structsr.gui.viewer.layers import KEY, free_name, list_events
+from napari_structsr.gui.viewer.layers import (
+    KEY,
+    free_name,
+    key_of,
+    list_events,
+    names_of,
+)
 from napari_structsr.gui.widgets.controls import enable, row
 from napari_structsr.gui.widgets.progress_row import ProgressRow
 

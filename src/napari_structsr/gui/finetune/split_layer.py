@@ -18,8 +18,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from superqt.utils import qdebounced
 
 from napari_structsr.gui.finetune.pairs_entry import PairEntry
-from napari_structsr.gui.inspect.run import key_of
-from napari_structsr.gui.viewer.layers import KEY
+from napari_structsr.gui.viewer.layers import KEY, key_of
 
 if TYPE_CHECKING:
     from napari_structsr.finetuning.split import Block, Split

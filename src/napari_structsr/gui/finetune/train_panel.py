@@ -45,7 +45,7 @@ from napari_structsr.gui.finetune.train_state import (
     free_model_name,
     resolve_training,
 )
-from napari_structsr.gui.settings import preferred_choice
+from napari_structsr.gui.settings import read_preferences
 from napari_structsr.gui.widgets.controls import enable, row
 from napari_structsr.gui.widgets.model_signals import models_offered
 from napari_structsr.zoo.user_models import check_name
@@ -212,7 +212,7 @@ class TrainPanel(QWidget):
         if self.state().start is not None or self._split is None or parent is None:
             return
         config = tuning_config(
-            self.form.choice(), parent, device=preferred_choice().device
+            self.form.choice(), parent, device=read_preferences().device
         )
         pairs = [entry.pair for entry in self._entries if entry.pair is not None]
         self._follow(started_run(config, pairs, self._split))

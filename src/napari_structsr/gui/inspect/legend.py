@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_structsr.core.error_map import MAPS, ErrorMap
 from napari_structsr.gui.inspect.map_colors import CLASS_COLORS, badness_colors
-from napari_structsr.gui.widgets.controls import sentence
+from napari_structsr.gui.widgets.controls import format_number, sentence
 from napari_structsr.models.calibration import TrustCalibration
 
-__all__ = ["ColorBar", "Legend", "number_text", "unit_text"]
+__all__ = ["ColorBar", "Legend", "format_unit"]
 
 _GUARANTEES = {
     "trust": (
@@ -30,19 +30,7 @@ _STEPS = 32  # of the gradient
 _LINE = 18  # pixels
 
 
-def number_text(value: float | None) -> str:
-    """Write a number with the digits that matter, or "" where there is none."""
-    if value is None or value != value:
-        return ""
-    if value == 0:
-        return "0"
-    if abs(value) >= 1e5 or abs(value) < 1e-3:
-        return f"{value:.2e}"
-    text = f"{value:.4g}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{float(text):.0f}" if "e" in text else text
-
-
-def unit_text(entry: ErrorMap) -> str:
+def format_unit(entry: ErrorMap) -> str:
     """Write the unit of a map for people."""
     return {"class": "", "degree": "°", "standard deviation": "σ of the noise"}.get(
         entry.unit, entry.unit
@@ -84,8 +72,8 @@ class ColorBar(QWidget):
         if self._entry.classes:
             return self._entry.classes
         best, worst = self._limits
-        middle = number_text((best + worst) / 2)
-        return number_text(best), middle, number_text(worst)
+        middle = format_number((best + worst) / 2)
+        return format_number(best), middle, format_number(worst)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
         """Draw."""
@@ -137,7 +125,7 @@ class ColorBar(QWidget):
         )
         painter.drawText(above, left, "good")
         painter.drawText(above, right, "bad")
-        painter.drawText(above, centre, unit_text(self._entry))
+        painter.drawText(above, centre, format_unit(self._entry))
         for align, text in zip((left, centre, right), self.texts, strict=True):
             painter.drawText(below, align, text)
 

@@ -22,8 +22,7 @@ from napari.viewer import Viewer
 from napari_structsr.core.axes import Axes
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.gui.inspect.map_colors import contrast_limits, paint
-from napari_structsr.gui.upscale.run import insert_above, names_of
-from napari_structsr.gui.viewer.layers import KEY, free_name
+from napari_structsr.gui.viewer.layers import KEY, free_name, insert_above, names_of
 
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import Inspection

@@ -19,13 +19,13 @@ from superqt.utils import signals_blocked
 
 from napari_structsr.core.error_map import MAPS, ErrorMap
 from napari_structsr.errors import StructsrError
-from napari_structsr.gui.inspect.legend import Legend, number_text, unit_text
+from napari_structsr.gui.inspect.legend import Legend, format_unit
 from napari_structsr.gui.inspect.map_colors import paint
 from napari_structsr.gui.inspect.map_layers import ShownInspection, show_alone
 from napari_structsr.gui.inspect.worst_list import WorstList
 from napari_structsr.gui.viewer.layers import KEY
 from napari_structsr.gui.viewer.navigation import go_to_place
-from napari_structsr.gui.widgets.controls import choice_combo, row
+from napari_structsr.gui.widgets.controls import choice_combo, format_number, row
 from napari_structsr.models.calibration import TrustCalibration, read_calibration
 from napari_structsr.zoo.catalogue import find_card
 
@@ -222,9 +222,9 @@ class MapPanel(QWidget):
         elif threshold == 0:
             self.level.setText("everything is drawn")
         else:
-            value = number_text(limits[0] + threshold * (limits[1] - limits[0]))
+            value = format_number(limits[0] + threshold * (limits[1] - limits[0]))
             side = "below" if entry.worse == "high" else "above"
-            self.level.setText(f"hidden {side} {value} {unit_text(entry)}".rstrip())
+            self.level.setText(f"hidden {side} {value} {format_unit(entry)}".rstrip())
 
 
 def _looks_of(layer: Image | None) -> tuple[Any, ...]:

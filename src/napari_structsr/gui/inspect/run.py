@@ -25,7 +25,7 @@ from napari_structsr.gui.inspect.roles import ImageFacts
 from napari_structsr.gui.inspect.state import ErrorDockState, InspectChoice
 from napari_structsr.gui.viewer.alignment import source_on
 from napari_structsr.gui.viewer.jobs import Job, submit
-from napari_structsr.gui.viewer.layers import KEY, why_not
+from napari_structsr.gui.viewer.layers import KEY, key_of, why_not
 from napari_structsr.inspection.matching import match_images
 from napari_structsr.io.source import Source, open_source
 from napari_structsr.zoo.catalogue import find_card
@@ -35,7 +35,6 @@ __all__ = [
     "image_facts",
     "inspect_layer",
     "inspection_events",
-    "key_of",
     "mismatch",
     "refusals",
     "region_layers",
@@ -75,11 +74,6 @@ class Asked:
     device: str
     calibration: Path | None
     out: Path | None
-
-
-def key_of(layer: Layer) -> str:
-    """Return what a layer is known by, whatever its name."""
-    return str(layer.unique_id)
 
 
 def image_facts(viewer: Viewer) -> list[ImageFacts]:

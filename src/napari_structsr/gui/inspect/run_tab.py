@@ -20,7 +20,6 @@ from napari_structsr.gui.inspect.roles import ImageFacts
 from napari_structsr.gui.inspect.run import (
     image_facts,
     inspect_layer,
-    key_of,
     mismatch,
     refusals,
     region_layers,
@@ -32,8 +31,8 @@ from napari_structsr.gui.inspect.state import (
     suggest,
     swapped,
 )
-from napari_structsr.gui.settings import preferred_choice
-from napari_structsr.gui.viewer.layers import list_events
+from napari_structsr.gui.settings import read_preferences
+from napari_structsr.gui.viewer.layers import key_of, list_events
 from napari_structsr.gui.widgets.controls import enable
 from napari_structsr.gui.widgets.progress_row import ProgressRow
 
@@ -56,7 +55,7 @@ class InspectPanel(QWidget):
         super().__init__()
         self._viewer = viewer
         self._by_hand = False
-        self._choice = InspectChoice(device=preferred_choice().device)
+        self._choice = InspectChoice(device=read_preferences().device)
         self._images: list[ImageFacts] = []
         self.rows: list[ProgressRow] = []
         self.form = ErrorForm()

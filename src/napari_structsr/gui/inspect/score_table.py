@@ -15,7 +15,8 @@ from qtpy.QtCore import (  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QAbstractItemView, QSizePolicy, QTableView
 
 from napari_structsr.core.error_map import MAPS
-from napari_structsr.gui.inspect.legend import number_text, unit_text
+from napari_structsr.gui.inspect.legend import format_unit
+from napari_structsr.gui.widgets.controls import format_number
 
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import ScoreTable
@@ -55,7 +56,7 @@ def score_tip(key: str) -> str:
     if key in SCORES:
         return SCORES[key]
     if key in MAPS:
-        unit = unit_text(MAPS[key])
+        unit = format_unit(MAPS[key])
         return f"mean of the map {MAPS[key].title}{f' in {unit}' if unit else ''}"
     return ""
 
@@ -102,7 +103,7 @@ class _Model(QAbstractTableModel):
         if role == _SORT:
             return value
         if role == Qt.ItemDataRole.DisplayRole:
-            return number_text(value) if isinstance(value, float) else _plain(value)
+            return format_number(value) if isinstance(value, float) else _plain(value)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = "AlignLeft" if isinstance(value, str) else "AlignRight"
             return getattr(Qt.AlignmentFlag, side) | Qt.AlignmentFlag.AlignVCenter

@@ -14,7 +14,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_structsr.core.error_map import MAPS
-from napari_structsr.gui.inspect.legend import number_text, unit_text
+from napari_structsr.gui.inspect.legend import format_unit
+from napari_structsr.gui.widgets.controls import format_number
 
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import WorstRegion
@@ -59,7 +60,7 @@ class WorstList(QTableWidget):
         self.blockSignals(True)
         self._key, self.places = key, tuple(places)
         axes = list(places[0].plane) if places else []
-        unit = unit_text(entry)
+        unit = format_unit(entry)
         value = "hallucination" if entry.classes else unit or entry.title
         titles = ["#", value, *axes, "row", "column"]
         self.clear()
@@ -67,7 +68,9 @@ class WorstList(QTableWidget):
         self.setColumnCount(len(titles))
         self.setHorizontalHeaderLabels(titles)
         for row, place in enumerate(places):
-            share = f"{place.value:.0%}" if entry.classes else number_text(place.value)
+            share = (
+                f"{place.value:.0%}" if entry.classes else format_number(place.value)
+            )
             middle = [
                 f"{(ends[0] + ends[1]) // 2}" for ends in (place.rows, place.columns)
             ]

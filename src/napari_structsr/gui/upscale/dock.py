@@ -26,12 +26,16 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_structsr.gui.settings import preferred_choice
 from napari_structsr.gui.upscale.commands import command_for
 from napari_structsr.gui.upscale.estimate import EstimateLabel, Part
 from napari_structsr.gui.upscale.form import UpscaleForm
 from napari_structsr.gui.upscale.preview import Preview, view_obstacle
-from napari_structsr.gui.upscale.run import fitting, sink_for, upscale_layer
+from napari_structsr.gui.upscale.run import (
+    fitting,
+    preferred_choice,
+    sink_for,
+    upscale_layer,
+)
 from napari_structsr.gui.upscale.state import DockState, LayerFacts, resolve
 from napari_structsr.gui.viewer.layers import why_not
 from napari_structsr.gui.widgets.model_signals import models_offered

@@ -14,10 +14,16 @@ from napari.layers import Image
 from napari.viewer import Viewer
 
 from napari_structsr.engine.events import Cancel, Event, Finished
-from napari_structsr.gui.upscale.run import insert_above, names_of, upscale_events
+from napari_structsr.gui.upscale.run import upscale_events
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job
-from napari_structsr.gui.viewer.layers import KEY, free_name, result_layer
+from napari_structsr.gui.viewer.layers import (
+    KEY,
+    free_name,
+    insert_above,
+    names_of,
+    result_layer,
+)
 from napari_structsr.io.sink import MemorySink
 from napari_structsr.io.source import Source, open_source
 

@@ -21,9 +21,17 @@ from napari_structsr.engine.events import (
     Progressed,
     Started,
 )
+from napari_structsr.gui.settings import read_preferences
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job, submit
-from napari_structsr.gui.viewer.layers import KEY, free_name, free_path, result_layer
+from napari_structsr.gui.viewer.layers import (
+    KEY,
+    free_name,
+    free_path,
+    insert_above,
+    names_of,
+    result_layer,
+)
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source, open_source
@@ -35,12 +43,16 @@ if TYPE_CHECKING:
 __all__ = [
     "engine_settings",
     "fitting",
-    "insert_above",
-    "names_of",
+    "preferred_choice",
     "sink_for",
     "upscale_events",
     "upscale_layer",
 ]
+
+
+def preferred_choice(*, factor: int = 2) -> Choice:
+    """Return what the user wants where nothing else is said."""
+    return Choice(factor=factor, **vars(read_preferences()))
 
 
 def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
@@ -103,32 +115,6 @@ def sink_for(layer: Layer, choice: Choice) -> MemorySink | OmeZarrSink:
     if choice.folder is None:
         return MemorySink()
     return OmeZarrSink(free_path(choice.folder, f"{layer.name} {choice.label}"))
-
-
-def insert_above(viewer: Viewer, source: Layer, *results: Layer) -> None:
-    """Add layers directly above another, and leave the selection as it is.
-
-    Parameters
-    ----------
-    source
-        What they stand above; without it in the list, they come to the top.
-    results
-        The new layers, the lowest first.
-    """
-    layers = viewer.layers
-    selected, active = set(layers.selection), layers.selection.active
-    place = layers.index(source) + 1 if source in layers else len(layers)
-    for number, result in enumerate(results):
-        layers.insert(place + number, result)
-    layers.selection = selected & set(layers)
-    if active in layers:
-        layers.selection.active = active
-        layers.selection.update(selected & set(layers))
-
-
-def names_of(viewer: Viewer) -> set[str]:
-    """Return the names of all layers."""
-    return {layer.name for layer in viewer.layers}
 
 
 def fitting(choice: Choice, layer: Image) -> Choice:

@@ -35,7 +35,10 @@ __all__ = [
     "KEY",
     "free_name",
     "free_path",
+    "insert_above",
+    "key_of",
     "list_events",
+    "names_of",
     "result_layer",
     "why_not",
 ]
@@ -82,6 +85,16 @@ def why_not(layer: Layer) -> str | None:
     if len(axes.names.replace("s", "")) != layer.ndim:
         return "there are more dimensions than t, c, z, y and x; remove those of size 1"
     return None
+
+
+def key_of(layer: Layer) -> str:
+    """Return what a layer is known by, whatever its name."""
+    return str(layer.unique_id)
+
+
+def names_of(viewer: Viewer) -> set[str]:
+    """Return the names of all layers."""
+    return {layer.name for layer in viewer.layers}
 
 
 def list_events(viewer: Viewer) -> tuple[Any, ...]:
@@ -185,6 +198,27 @@ def result_layer(
     layer.contrast_limits_range = source.contrast_limits_range
     layer.contrast_limits = source.contrast_limits
     return layer
+
+
+def insert_above(viewer: Viewer, source: Layer, *results: Layer) -> None:
+    """Add layers directly above another, and leave the selection as it is.
+
+    Parameters
+    ----------
+    source
+        What they stand above; without it in the list, they come to the top.
+    results
+        The new layers, the lowest first.
+    """
+    layers = viewer.layers
+    selected, active = set(layers.selection), layers.selection.active
+    place = layers.index(source) + 1 if source in layers else len(layers)
+    for number, result in enumerate(results):
+        layers.insert(place + number, result)
+    layers.selection = selected & set(layers)
+    if active in layers:
+        layers.selection.active = active
+        layers.selection.update(selected & set(layers))
 
 
 def _ordered(pixels: Any, axes: Axes, *, stored: bool = False) -> Any:

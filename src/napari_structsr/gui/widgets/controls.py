@@ -32,6 +32,7 @@ __all__ = [
     "choice_combo",
     "chosen",
     "enable",
+    "format_number",
     "layer_combo",
     "offer",
     "row",
@@ -136,6 +137,18 @@ def sentence(text: str = "") -> QLabel:
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     return label
+
+
+def format_number(value: float | None) -> str:
+    """Write a number with the digits that matter, or "" where there is none."""
+    if value is None or value != value:
+        return ""
+    if value == 0:
+        return "0"
+    if abs(value) >= 1e5 or abs(value) < 1e-3:
+        return f"{value:.2e}"
+    text = f"{value:.4g}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{float(text):.0f}" if "e" in text else text
 
 
 def row(*widgets: QWidget) -> QWidget:

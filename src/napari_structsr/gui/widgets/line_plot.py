@@ -14,7 +14,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal  # type: ignore[attr-
 from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_structsr.gui.inspect.legend import number_text
+from napari_structsr.gui.widgets.controls import format_number
 
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import ScoreTable
@@ -165,7 +165,7 @@ class LinePlot(QWidget):
             painter.setPen(ink)
             place = QRectF(0, height - 8, _LEFT - 5, 16)
             align = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(place, int(align), number_text(y))
+            painter.drawText(place, int(align), format_number(y))
         low, high = self._range(0)
         bottom = self._bottom
         for x in _ticks(low, high, most=6, whole=True):
