@@ -118,9 +118,9 @@ def figures(
     """Measure and upscale a plane, and compare expected errors with true ones."""
     pixels = track.measure(truth)
     intensity = fit_intensity([pixels])
-    measured = torch.from_numpy(intensity.normalised(pixels))[None, None]
+    measured = torch.from_numpy(intensity.normalise(pixels))[None, None]
     inputs = inputs_of(model, measured, noise_variance(measured, intensity))
-    true = torch.from_numpy(intensity.normalised(truth))[None, None]
+    true = torch.from_numpy(intensity.normalise(truth))[None, None]
     error = (inputs.result - true).abs()
     calibration = model.card.calibration
     assert calibration is not None

@@ -18,7 +18,7 @@ def test_unknown_names_are_attribute_errors():
         _ = napari_structsr.sharpen
 
 
-@pytest.mark.parametrize("module", ["napari_structsr", "napari_structsr.io.source"])
+@pytest.mark.parametrize("module", ["napari_structsr", "napari_structsr.io.open"])
 def test_importing_is_cheap(module):
     code = (
         f"import sys, {module}; "

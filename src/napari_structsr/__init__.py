@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from napari_structsr.inspection.error_maps import error_maps
     from napari_structsr.inspection.results import Inspection, InspectSettings
     from napari_structsr.io.ome_zarr.writer import OmeZarrSink
+    from napari_structsr.io.open import open_source
     from napari_structsr.io.sink import MemorySink
-    from napari_structsr.io.source import open_source
     from napari_structsr.io.tiff.writer import TiffSink
     from napari_structsr.models.calibration import read_calibration
     from napari_structsr.models.model import SRModel
@@ -63,7 +63,7 @@ _HOMES = {
     "high_only_pair": "pairs.register_pair",
     "list_models": "zoo.catalogue",
     "load_model": "zoo.catalogue",
-    "open_source": "io.source",
+    "open_source": "io.open",
     "plan": "upscaling.upscale",
     "read_calibration": "models.calibration",
     "read_recipe": "training.recipe",

@@ -13,7 +13,7 @@ position = st.floats(-1e4, 1e4)
 @given(st.integers(1, 50), pixel_size, position, st.sampled_from([2, 3, 4]))
 def test_edges_stay_where_they_were(size, scale, translate, factor):
     coarse = Axis("x", size, scale, translate)
-    fine = coarse.resampled(size * factor, factor)
+    fine = coarse.resample(size * factor, factor)
     for axis in (coarse, fine):
         left = axis.translate - axis.scale / 2
         right = axis.translate + (axis.size - 0.5) * axis.scale
@@ -26,7 +26,7 @@ def test_edges_stay_where_they_were(size, scale, translate, factor):
 @given(st.integers(2, 9), pixel_size, position, st.sampled_from([2, 4]))
 def test_fine_centres_average_to_the_coarse_centre(size, scale, translate, factor):
     axes = Axes((Axis("y", size, scale, translate), Axis("x", size, 1.0)))
-    fine = axes.upscaled(factor)["y"]
+    fine = axes.upscale(factor)["y"]
     centres = fine.translate + fine.scale * np.arange(fine.size)
     np.testing.assert_allclose(
         centres.reshape(size, factor).mean(axis=1),
@@ -38,7 +38,7 @@ def test_fine_centres_average_to_the_coarse_centre(size, scale, translate, facto
 
 def test_upscaling_leaves_other_axes_alone():
     axes = Axes((Axis("z", 5, 0.5, 3.0, "micrometer"), Axis("y", 4), Axis("x", 6)))
-    assert axes.upscaled(2)["z"] == axes["z"]
+    assert axes.upscale(2)["z"] == axes["z"]
 
 
 def test_canonical_order():
@@ -78,6 +78,6 @@ def test_impossible_pixel_size_is_refused(scale):
 
 def test_upscaled_spec_counts_bytes():
     spec = ImageSpec("a", Axes.of("xyz", (4, 5, 6)), np.dtype("uint16"))
-    fine = spec.upscaled(2)
+    fine = spec.upscale(2)
     assert fine.axes.names == "zyx"
     assert fine.nbytes == 4 * spec.nbytes == 4 * 4 * 5 * 6 * 2

@@ -18,6 +18,6 @@ def test_the_documentation_says_what_the_program_says(entry):
 def test_maps_are_offered_for_what_there_is():
     without = default_maps(frozenset({"source", "model", "calibration"}))
     assert {"residual", "squirrel", "artefact", "trust"} <= set(without)
-    assert not any(MAPS[key].with_reference for key in without)
+    assert not any(MAPS[key].needs_reference for key in without)
     assert "change" not in default_maps(frozenset({"reference"}))
     assert default_maps(frozenset()) == ()

@@ -16,7 +16,7 @@ from napari_structsr.errors import PixelError
 def test_normalisation_is_inverted(low, span, seed, data):
     intensity = Intensity(low, low + span)
     values = low + span * np.random.default_rng(seed).uniform(-1, 2, (5, 6))
-    back = intensity.restored(intensity.normalised(values))
+    back = intensity.restore(intensity.normalise(values))
     np.testing.assert_allclose(back, values, atol=1e-6 * intensity.span)
 
 

@@ -36,7 +36,7 @@ from napari_structsr.finetuning.fine_tune import (
 from napari_structsr.finetuning.low_rank import make_trainable, merged
 from napari_structsr.finetuning.pair_sampler import FieldPool, patch_side
 from napari_structsr.finetuning.replay import Replay
-from napari_structsr.finetuning.runs import list_runs, read_run, remove_run
+from napari_structsr.finetuning.runs import accept_run, list_runs, read_run, remove_run
 from napari_structsr.finetuning.split import Block, Split
 from napari_structsr.finetuning.store import read_pairs, write_pairs
 from napari_structsr.finetuning.validation import FieldValidation
@@ -47,7 +47,6 @@ from napari_structsr.models.card import ModelCard
 from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair, Place
-from napari_structsr.zoo.user_models import accept
 
 GUARD = 8
 FAST = {
@@ -162,7 +161,7 @@ def test_it_learns_another_microscope_and_says_how_well(undisturbed, parent):
     assert verdict.recommended, verdict.sentence
     gain = verdict.scores["adapted"]["psnr"] - verdict.scores["parent"]["psnr"]
     assert gain > 0.05
-    card = accept(out)
+    card = accept_run(out)
     assert card.psf_sigma == 0.9
     assert card.fine_tuning.sentence == verdict.sentence
     assert [pair.name for pair in card.fine_tuning.pairs] == ["coins", "cell"]

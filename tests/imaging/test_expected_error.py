@@ -43,11 +43,11 @@ def measured_camera(factor: int, *, photons: float) -> tuple[TrustInputs, torch.
         generator=torch.Generator().manual_seed(0),
     )
     intensity = fit_intensity([measured[0, 0].numpy()])
-    values = torch.from_numpy(intensity.normalised(measured.numpy()))
+    values = torch.from_numpy(intensity.normalise(measured.numpy()))
     noise = values.clamp_min(0) * (intensity.noise_gain / intensity.span)
     variance = noise + intensity.noise_floor / intensity.span**2
     result = load_model("sharp", factor=factor)(values)
-    true = torch.from_numpy(intensity.normalised(image.numpy()))
+    true = torch.from_numpy(intensity.normalise(image.numpy()))
     return TrustInputs(result, variance), (result - true).abs()
 
 
@@ -153,7 +153,7 @@ def test_a_gain_of_the_camera_changes_nothing_but_the_unit() -> None:
     for gain, offset in ((1.0, 0.0), (7.5, 100.0)):
         pixels = truth[::2, ::2] * gain + offset
         intensity = fit_intensity([pixels])
-        values = torch.from_numpy(intensity.normalised(pixels))[None, None]
+        values = torch.from_numpy(intensity.normalise(pixels))[None, None]
         variance = torch.full_like(values, intensity.noise_floor / intensity.span**2)
         variance += values.clamp_min(0) * (intensity.noise_gain / intensity.span)
         result = load_model("sharp", factor=2)(values)

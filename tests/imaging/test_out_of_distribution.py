@@ -21,7 +21,7 @@ NAMES = {"noise", "fine_detail", "spots", "headroom", "fill"}
 def described(pixels):
     """Normalise an image as a source is, and describe it."""
     intensity = fit_intensity([pixels])
-    measured = torch.from_numpy(intensity.normalised(pixels))[None, None]
+    measured = torch.from_numpy(intensity.normalise(pixels))[None, None]
     gain, floor = intensity.noise_gain, intensity.noise_floor
     variance = measured.clamp_min(0) * gain / intensity.span + floor / intensity.span**2
     return {k: float(v) for k, v in input_statistics(measured, variance).items()}

@@ -36,8 +36,8 @@ from napari_structsr.errors import (
 from napari_structsr.inspection.error_maps import error_maps
 from napari_structsr.inspection.results import WHOLE, InspectSettings
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
+from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
-from napari_structsr.io.source import open_source
 from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.upscale import upscale
 from napari_structsr.zoo.catalogue import load_model

@@ -9,7 +9,7 @@ from skimage.data import camera
 from napari_structsr.core.axes import Axes
 from napari_structsr.errors import AxesError
 from napari_structsr.inspection.matching import match_images
-from napari_structsr.io.source import open_source
+from napari_structsr.io.open import open_source
 
 IMAGE = camera()[:256, :256].astype(np.float32)
 

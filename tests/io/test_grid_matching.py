@@ -10,7 +10,7 @@ from napari_structsr.io.grid_matching import (
     match_fields,
     match_world,
 )
-from napari_structsr.io.views import Line
+from napari_structsr.io.views import AxisMapping
 
 
 def plane(size, *, scale=1.0, translate=0.0, unit=None):
@@ -29,7 +29,7 @@ def test_world_coordinates_are_compared_in_one_unit():
     assert (line.start, line.step) == pytest.approx((-2, 2))
     assert match_world(plane(4, unit="second"), fine) is None
     assert match_world(plane(4), fine) is None
-    assert match_world(plane(4), plane(8)) == (Line(), Line())
+    assert match_world(plane(4), plane(8)) == (AxisMapping(), AxisMapping())
 
 
 def test_planes_are_compared_by_their_numbers():
@@ -40,11 +40,11 @@ def test_planes_are_compared_by_their_numbers():
 
 
 def test_what_another_image_covers_is_whole_pixels_or_centres():
-    line = Line(-2.25, 1.0)  # pixel 2 lies a quarter beyond the border
+    line = AxisMapping(-2.25, 1.0)  # pixel 2 lies a quarter beyond the border
     assert find_covered(line, 10, 5) == (3, 7)
     assert find_covered(line, 10, 5, outside=0.5) == (2, 7)
     assert find_covered(line, 10, 5, outside=0.5, multiple=4) == (4, 4)
-    first, last = find_covered(Line(20.0), 10, 5)
+    first, last = find_covered(AxisMapping(20.0), 10, 5)
     assert last <= first
 
 

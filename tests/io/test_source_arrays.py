@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_structsr.errors import AxesError, PixelError, SettingsError, SourceError
-from napari_structsr.io.source import Source, open_source
+from napari_structsr.io.open import open_source
+from napari_structsr.io.source import Source
 
 SIZES = {"t": 2, "c": 3, "z": 4, "y": 5, "x": 6, "s": 3}
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from napari_structsr.io.units import converted, udunits
+from napari_structsr.io.units import convert_unit, find_unit_name
 
 
 @pytest.mark.parametrize(
@@ -34,21 +34,21 @@ from napari_structsr.io.units import converted, udunits
     ],
 )
 def test_units_become_udunits_names(word, name):
-    assert udunits(word) == name
+    assert find_unit_name(word) == name
 
 
 def test_lengths_and_times_convert_among_themselves():
-    assert converted(1.5, "millimeter", "micrometer") == pytest.approx(1500)
-    assert converted(2, "inch", "centimeter") == pytest.approx(5.08)
-    assert converted(2, "hour", "second") == pytest.approx(7200)
-    assert converted(2, "hour", "meter") is None
-    assert converted(2, None, "meter") is None
+    assert convert_unit(1.5, "millimeter", "micrometer") == pytest.approx(1500)
+    assert convert_unit(2, "inch", "centimeter") == pytest.approx(5.08)
+    assert convert_unit(2, "hour", "second") == pytest.approx(7200)
+    assert convert_unit(2, "hour", "meter") is None
+    assert convert_unit(2, None, "meter") is None
 
 
 def test_importing_the_readers_is_cheap_and_knows_no_napari():
     code = """if True:
         import sys
-        import napari_structsr.io.source
+        import napari_structsr.io.open
         heavy = {"zarr", "tifffile", "dask", "yaozarrs"} & sys.modules.keys()
         import napari_structsr.io.layer_source
         import napari_structsr.io.tiff.series

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from napari_structsr.errors import SourceError
-from napari_structsr.io.source import open_source
+from napari_structsr.io.open import open_source
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from napari_structsr.core.axes import Axis, Channel
 from napari_structsr.errors import SettingsError, SourceError
-from napari_structsr.io.source import open_source
+from napari_structsr.io.open import open_source
 
 layers = pytest.importorskip("napari.layers")
 

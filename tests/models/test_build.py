@@ -5,7 +5,11 @@ import torch
 
 from napari_structsr.errors import ModelError
 from napari_structsr.models.baselines.padding import mirrored
-from napari_structsr.models.build import build_network, operations, parameters
+from napari_structsr.models.build import (
+    build_network,
+    count_operations,
+    count_parameters,
+)
 
 SMALL = {
     "residual-generator": {"width": 4, "blocks": 1},
@@ -57,13 +61,13 @@ def test_any_size_is_taken(architecture, size):
 def test_operations_of_the_residual_generator_are_those_of_its_layers():
     network = build_network("residual-generator", factor=2, options={})
     layers = 9 * 32 + 17 * 9 * 32**2 + 9 * 32 * 4
-    assert operations(network) == layers == parameters(network)
+    assert count_operations(network) == layers == count_parameters(network)
 
 
 def test_counting_leaves_the_network_in_training():
     network = small("srresnet", 2).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    operations(network)
+    count_operations(network)
     assert network.training
     for name, value in network.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)

@@ -86,7 +86,7 @@ def test_statistics_are_those_of_the_whole_image(scene):
     pair = field_pair(low, high, region=(20, 70, 30, 90))
     rows, columns = (slice(*part) for part in (pair.where.rows, pair.where.columns))
     whole = measure_intensity(low)[0]
-    wanted = whole.normalised(low.read((), rows, columns)[0])
+    wanted = whole.normalise(low.read((), rows, columns)[0])
     np.testing.assert_array_equal(pair.measured, wanted)
     rise, floor = pair.noise
     assert floor + rise * 0.5 == pytest.approx((600 / whole.span) ** 2, rel=0.3)

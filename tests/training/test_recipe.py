@@ -1,7 +1,7 @@
 import pytest
 
 from napari_structsr.errors import TrainingError
-from napari_structsr.models.build import build_network, operations
+from napari_structsr.models.build import build_network, count_operations
 from napari_structsr.training.recipe import list_recipes, read_recipe
 
 MATCHED = ["faithful-matched-x2", "sharp-matched-x2"]
@@ -22,7 +22,7 @@ def test_matched_recipes_share_data_pixels_and_operations():
     assert len({recipe.data for recipe in recipes}) == 1
     assert len({recipe.megapixels for recipe in recipes}) == 1
     costs = [
-        operations(
+        count_operations(
             build_network(
                 recipe.network.architecture,
                 factor=2,

@@ -21,7 +21,7 @@ from napari_structsr.engine.events import Cancel, Failed, Progressed
 from napari_structsr.errors import ModelError
 from napari_structsr.io.records import read_record
 from napari_structsr.io.weights import read_card, read_weights, write_bundle
-from napari_structsr.zoo.catalogue import find_card, partner_of
+from napari_structsr.zoo.catalogue import find_card, find_partner
 
 pytestmark = pytest.mark.usefixtures("sharp")
 
@@ -52,8 +52,8 @@ def test_the_card_of_a_blend_says_what_it_is_and_of_what():
     assert card.description == "60% of the way from faithful to sharp."
     assert card == find_card("sharp", factor=2, sharpness=0.6)
     assert [c.sharpness for c in list_models() if c.name == "sharp"] == [None, None]
-    assert partner_of("sharp") == "faithful"
-    assert partner_of("faithful") is partner_of("gone") is None
+    assert find_partner("sharp") == "faithful"
+    assert find_partner("faithful") is find_partner("gone") is None
 
 
 @pytest.mark.parametrize("ask", [load_model, find_card])

@@ -13,6 +13,7 @@ import napari_structsr as sr
 from napari_structsr.errors import ModelError, TrainingError
 from napari_structsr.finetuning.runs import (
     RunSummary,
+    accept_run,
     list_runs,
     remove_run,
     write_run,
@@ -20,12 +21,11 @@ from napari_structsr.finetuning.runs import (
 from napari_structsr.io.weights import read_card
 from napari_structsr.zoo import catalogue
 from napari_structsr.zoo.user_models import (
-    accept,
     export_model,
+    find_user_folder,
     import_model,
+    read_user_cards,
     remove_model,
-    user_cards,
-    user_folder,
 )
 
 SHIPPED = catalogue._WEIGHTS / "faithful-x2.safetensors"
@@ -59,7 +59,7 @@ def names():
 
 def test_an_accepted_model_is_offered_at_once_and_upscales(run):
     assert "my lens" not in names()
-    assert accept(run).name == "my lens"
+    assert accept_run(run).name == "my lens"
     assert names().index("my lens") < names().index("bicubic")
     model = sr.load_model("my lens")
     image = np.random.default_rng(0).random((20, 24), np.float32)
@@ -75,7 +75,7 @@ def test_an_accepted_model_is_offered_at_once_and_upscales(run):
 
 
 def test_a_model_travels_to_another_machine(run, tmp_path, monkeypatch):
-    accept(run)
+    accept_run(run)
     archive = export_model("my lens", tmp_path / "my.zip", factor=2)
     weights = export_model("my lens", tmp_path / "two files", factor=2)
     for number, path in enumerate((archive, weights)):
@@ -89,7 +89,7 @@ def test_a_model_travels_to_another_machine(run, tmp_path, monkeypatch):
 
 
 def test_a_zip_with_anything_else_is_refused(run, folder, tmp_path):
-    accept(run)
+    accept_run(run)
     archive = export_model("my lens", tmp_path / "my.zip", factor=2)
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr("../../evil.pkl", b"?")
@@ -105,7 +105,7 @@ def test_damaged_weights_are_not_taken_up(run, folder):
     weights = run / "my lens-x2.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     with pytest.raises(ModelError, match="hash"):
-        accept(run)
+        accept_run(run)
     assert not folder.exists()
 
 
@@ -116,14 +116,14 @@ def test_names_that_cannot_be_taken_are_refused(name, run):
     card = run / "my lens-x2.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | {"name": name}))
     with pytest.raises(ModelError, match="name"):
-        accept(run)
+        accept_run(run)
 
 
 def test_a_damaged_card_does_not_hide_the_others(run, folder, caplog):
-    accept(run)
+    accept_run(run)
     (folder / "broken-x2.json").write_text("{")
     with caplog.at_level(logging.WARNING):
-        assert [card.name for card in user_cards()] == ["my lens"]
+        assert [card.name for card in read_user_cards()] == ["my lens"]
     assert "broken" in caplog.text
 
 
@@ -135,7 +135,7 @@ def test_runs_are_listed_and_removed_and_nothing_else_is(run, tmp_path):
         "other",
     }
     with pytest.raises(TrainingError, match="not finished"):
-        accept(tmp_path / "runs" / "two")
+        accept_run(tmp_path / "runs" / "two")
     with pytest.raises(TrainingError, match="holds no fine-tuning"):
         remove_run(tmp_path / "runs" / "photos")
     remove_run(tmp_path / "runs" / "two")
@@ -144,7 +144,7 @@ def test_runs_are_listed_and_removed_and_nothing_else_is(run, tmp_path):
 
 
 def test_listing_needs_no_torch(run):
-    accept(run)
+    accept_run(run)
     code = (
         "import sys; from napari_structsr.zoo.catalogue import list_models; "
         "assert 'my lens' in [card.name for card in list_models()]; "
@@ -159,6 +159,6 @@ def test_each_system_has_its_folder(system, monkeypatch, tmp_path):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setattr(sys, "platform", system)
-    found = user_folder()
+    found = find_user_folder()
     assert found.parts[-2:] == ("structsr", "models")
     assert found.is_relative_to(tmp_path)

@@ -23,7 +23,7 @@ from napari_structsr.inspection.results import InspectSettings
 from napari_structsr.io.arrays import ArraySource
 from napari_structsr.io.ome_zarr.image_writer import write_image
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
-from napari_structsr.io.source import open_source
+from napari_structsr.io.open import open_source
 from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.upscale import upscale
 from napari_structsr.zoo.catalogue import load_model
@@ -91,7 +91,7 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
         Axis(name, axes[name].size, scale=_PIXEL, unit="micrometer") for name in "yx"
     ]
     coarse = tuple(
-        axis if axis.name == "c" else axis.resampled(axis.size // factor, 1 / factor)
+        axis if axis.name == "c" else axis.resample(axis.size // factor, 1 / factor)
         for axis in scaled
     )
     spec = ImageSpec("tissue", Axes(coarse), pixels.dtype, channels)

@@ -239,5 +239,5 @@ def _with_unions(
 def _groups(keys: Iterable[str]) -> tuple[list[str], list[str], list[str]]:
     """Return all maps, those with a reference, and those without."""
     every = list(keys)
-    with_reference = [key for key in every if MAPS[key].with_reference]
-    return every, with_reference, [key for key in every if key not in with_reference]
+    needs_reference = [key for key in every if MAPS[key].needs_reference]
+    return every, needs_reference, [key for key in every if key not in needs_reference]

@@ -15,8 +15,8 @@ from napari_structsr.benchmark.tracks import Track
 from napari_structsr.engine.events import result_of
 from napari_structsr.inspection.error_maps import error_maps
 from napari_structsr.inspection.results import InspectSettings
+from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
-from napari_structsr.io.source import open_source
 from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.upscale import upscale
 from napari_structsr.zoo.catalogue import load_model

@@ -14,9 +14,9 @@ from napari_structsr.benchmark.settings import BenchmarkSettings
 from napari_structsr.benchmark.tracks import Track
 from napari_structsr.engine.events import result_of
 from napari_structsr.errors import ModelError
+from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
-from napari_structsr.io.source import open_source
-from napari_structsr.models.build import operations, parameters
+from napari_structsr.models.build import count_operations, count_parameters
 from napari_structsr.models.card import ModelCard
 from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.settings import UpscaleSettings
@@ -129,10 +129,10 @@ def _through_engine(
     label: str, model: SRModel, settings: BenchmarkSettings
 ) -> list[Method]:
     """Run a model as users do."""
-    count = parameters(model.network)
+    count = count_parameters(model.network)
     if not count:
         return [Method(label, _runner(label, model, settings, "off"))]
-    cost = operations(model.network)
+    cost = count_operations(model.network)
     return [
         Method(
             label if agreement == "off" else f"{label}, {agreement}",

@@ -101,7 +101,7 @@ def fitted_truth(
     low = float(image.min())
     span = max(float(image.max()) - low, 1e-30)
     again = forward_model((image - low) / span)[0, 0].double().numpy().ravel()
-    values = intensity.normalised(measured).astype(np.float64).ravel()
+    values = intensity.normalise(measured).astype(np.float64).ravel()
     if np.ptp(again) == 0 or np.ptp(values) == 0:
         raise TrainingError(
             "a source or its reference is constant; give images with structure"
@@ -114,7 +114,7 @@ def fitted_truth(
             "show the same place; check the order of the files, or register them first"
         )
     gain, offset = np.polyfit(again, values, 1)
-    fitted = intensity.restored((truth - low) / span * gain + offset)
+    fitted = intensity.restore((truth - low) / span * gain + offset)
     return fitted.astype(np.float32)
 
 

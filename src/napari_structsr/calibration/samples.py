@@ -213,8 +213,8 @@ def _normalised(
     intensity = pair.intensity or fit_intensity([pair.measured])
     if intensity.constant:
         raise TrainingError(f"{name} is constant; give an image with structure")
-    measured = torch.from_numpy(intensity.normalised(pair.measured))[None, None]
-    truth = torch.from_numpy(intensity.normalised(pair.truth))
+    measured = torch.from_numpy(intensity.normalise(pair.measured))[None, None]
+    truth = torch.from_numpy(intensity.normalise(pair.truth))
     return measured, noise_variance(measured, intensity), truth
 
 

@@ -48,7 +48,7 @@ def calibrate(
         from napari_structsr.calibration.image_pairs import read_pairs
         from napari_structsr.calibration.samples import sample_pairs
         from napari_structsr.engine.device import choose_device
-        from napari_structsr.io.source import open_source
+        from napari_structsr.io.open import open_source
 
         network = load_model(model, factor=factor, sharpness=sharpness)
         chosen, warning = choose_device(device, "auto", network)

@@ -61,7 +61,7 @@ def finetune(
             run_folder,
         )
         from napari_structsr.finetuning.load_pairs import pairs_of
-        from napari_structsr.zoo import user_models
+        from napari_structsr.finetuning.runs import accept_run
         from napari_structsr.zoo.catalogue import load_model
 
         chosen = _changed(
@@ -87,7 +87,7 @@ def finetune(
         _show(finished.record)
         out.print(f"wrote {finished.output}", soft_wrap=True)
         if accept:
-            card = user_models.accept(finished.output.parent, replace=replace)
+            card = accept_run(finished.output.parent, replace=replace)
             out.print(f"{card.name} x{card.factor} is offered from now on")
 
 

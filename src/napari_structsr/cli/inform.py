@@ -23,8 +23,8 @@ def info(
     ] = False,
 ) -> None:
     """Show what an image is, and how it was made if it was made here."""
+    from napari_structsr.io.open import open_source
     from napari_structsr.io.records import read_record
-    from napari_structsr.io.source import open_source
 
     with errors_in_words():
         status, record = read_record(path)

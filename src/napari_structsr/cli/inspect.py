@@ -118,7 +118,7 @@ def inspect(
         )
         from napari_structsr.engine.events import Cancel
         from napari_structsr.inspection.error_maps import error_maps
-        from napari_structsr.io.source import open_source
+        from napari_structsr.io.open import open_source
 
         opened = open_source(result, axes=axes)
         chosen = listed_channels(channels)
@@ -171,7 +171,7 @@ def _labels(path: str | None, result: Source) -> npt.NDArray[Any] | None:
         return None
     import numpy as np
 
-    from napari_structsr.io.source import open_source
+    from napari_structsr.io.open import open_source
 
     labels = open_source(path)
     rows, columns = (slice(0, size) for size in labels.spec.axes.plane)

@@ -80,7 +80,7 @@ def upscale(
 
         find_card(model, factor=factor, sharpness=sharpness)  # before anything slow
         from napari_structsr.engine.events import Cancel
-        from napari_structsr.io.source import open_source
+        from napari_structsr.io.open import open_source
         from napari_structsr.upscaling import upscale as engine
 
         source = open_source(

@@ -49,7 +49,7 @@ class Axis:
     translate: float = 0.0
     unit: str | None = None
 
-    def resampled(self, size: int, factor: float) -> Axis:
+    def resample(self, size: int, factor: float) -> Axis:
         """Return the axis with pixels `factor` times as fine, edges kept."""
         return replace(
             self,
@@ -153,13 +153,11 @@ class Axes:
         """Return the same axes in the order t, c, z, y, x, s."""
         return Axes(tuple(self[name] for name in _ORDER if name in self))
 
-    def upscaled(self, factor: int) -> Axes:
+    def upscale(self, factor: int) -> Axes:
         """Return the axes of an image with `factor` times the pixels along y and x."""
         return Axes(
             tuple(
-                axis.resampled(axis.size * factor, factor)
-                if axis.name in "yx"
-                else axis
+                axis.resample(axis.size * factor, factor) if axis.name in "yx" else axis
                 for axis in self.items
             )
         )
@@ -211,9 +209,9 @@ class ImageSpec:
         """Bytes of the pixels, uncompressed."""
         return math.prod(self.axes.shape) * self.dtype.itemsize
 
-    def upscaled(self, factor: int) -> ImageSpec:
+    def upscale(self, factor: int) -> ImageSpec:
         """Return the spec of the upscaled image, axes in canonical order."""
-        return replace(self, axes=self.axes.canonical().upscaled(factor))
+        return replace(self, axes=self.axes.canonical().upscale(factor))
 
 
 def check_plane(axes: Axes) -> None:

@@ -56,7 +56,7 @@ class ErrorMap:
     default: bool = True
 
     @property
-    def with_reference(self) -> bool:
+    def needs_reference(self) -> bool:
         """Whether it needs the truth."""
         return "reference" in self.needs
 

@@ -53,13 +53,13 @@ class Intensity:
         """``high - low``, or 1 for a constant image."""
         return 1.0 if self.constant else self.high - self.low
 
-    def normalised(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def normalise(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Map `low` to 0 and `high` to 1, exceeding values beyond."""
         values = (pixels.astype(np.float64) - self.low) / self.span
         return values.astype(np.float32)
 
-    def restored(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Invert `normalised`."""
+    def restore(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Invert `normalise`."""
         return values.astype(np.float64) * self.span + self.low
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from napari_structsr.core.intensity import Intensity
 from napari_structsr.errors import SourceError
 
-__all__ = ["Record"]
+__all__ = ["Record", "find_versions"]
+
+_ALWAYS = ("napari-structsr", "torch", "numpy")
 
 
 @dataclass(frozen=True)
@@ -118,3 +121,20 @@ class Record:
             elif value is not None and value is not False:
                 words += [f"--{key.replace('_', '-')}", str(value)]
         return shlex.join(words)
+
+
+def find_versions(*others: str) -> dict[str, str]:
+    """Return the versions of the packages that decide the numbers of a result.
+
+    Parameters
+    ----------
+    others
+        Packages that took part besides this one, torch and numpy.
+    """
+    found = {}
+    for name in (*_ALWAYS, *others):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # a source tree that was never installed
+            found[name] = "uninstalled"
+    return found

@@ -10,7 +10,7 @@ from napari_structsr.finetuning.session import TuningSession
 from napari_structsr.finetuning.split import Block
 from napari_structsr.finetuning.verdict import Verdict
 from napari_structsr.models.card import DataSource, ModelCard
-from napari_structsr.models.fine_tuning import FineTuning, JudgedBlock, TunedPair
+from napari_structsr.models.fine_tuning import FineTuning, PairRegion, TrainingPair
 
 __all__ = ["tuned_card"]
 
@@ -59,11 +59,11 @@ def tuned_card(session: TuningSession, verdict: Verdict) -> ModelCard:
 def _record(session: TuningSession, verdict: Verdict) -> FineTuning:
     """Say from which pairs the model was made, and how it was judged."""
 
-    def blocks(part: Sequence[Block]) -> list[JudgedBlock]:
-        return [JudgedBlock(**asdict(block)) for block in part]
+    def blocks(part: Sequence[Block]) -> list[PairRegion]:
+        return [PairRegion(**asdict(block)) for block in part]
 
     pairs = [
-        TunedPair(
+        TrainingPair(
             name=pair.name,
             sha256=pair.fingerprint,
             shape=(pair.measured.shape[0], pair.measured.shape[1]),

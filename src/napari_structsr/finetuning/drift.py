@@ -21,7 +21,7 @@ from napari_structsr.engine.device import Device
 from napari_structsr.finetuning.recipe import parent_kind
 from napari_structsr.finetuning.replay import Drift, Replay
 from napari_structsr.finetuning.split import Block
-from napari_structsr.models.interpolation import blended_weights
+from napari_structsr.models.interpolation import blend_weights
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.recipe import Recipe
@@ -79,7 +79,7 @@ def furthest(
     """
 
     def lost(share: float) -> float:
-        network.load_state_dict(blended_weights(weights, parent, share))
+        network.load_state_dict(blend_weights(weights, parent, share))
         return drift(network)
 
     trained = there = lost(1.0)
@@ -94,7 +94,7 @@ def furthest(
                 high = middle
         if share == 0:  # the smallest step there is, so that there is a model
             share, there = high, lost(high)
-    between = blended_weights(weights, parent, share)
+    between = blend_weights(weights, parent, share)
     network.load_state_dict(between)
     return Admitted(share, there, trained, between)
 

@@ -2,7 +2,7 @@
 
 It owns the order of things: draw, step, score, keep the best, save, judge. Like every
 long job it is a generator of events. The parent is not changed; the result lies in the
-folder of the fine-tuning until `zoo.user_models.accept` takes it up.
+folder of the fine-tuning until `finetuning.runs.accept_run` takes it up.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from napari_structsr.finetuning.events import (
     Scored,
     TuningPlan,
 )
+from napari_structsr.finetuning.runs import find_runs_folder
 from napari_structsr.finetuning.session import TuningSession
 from napari_structsr.finetuning.split import Split, check_split, split_pairs
 from napari_structsr.finetuning.split_file import split_of
@@ -40,7 +41,7 @@ from napari_structsr.io.weights import write_bundle
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.zoo.catalogue import load_model
-from napari_structsr.zoo.user_models import check_name, runs_folder
+from napari_structsr.zoo.user_models import check_name
 
 __all__ = [
     "Pause",
@@ -119,7 +120,7 @@ def run_folder(config: FineTuneConfig) -> Path:
     """Return the folder of a fine-tuning."""
     if config.out is not None:
         return Path(config.out)
-    return runs_folder() / f"{config.name}-x{config.factor}"
+    return find_runs_folder() / f"{config.name}-x{config.factor}"
 
 
 def _run(

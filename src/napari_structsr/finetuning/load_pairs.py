@@ -7,7 +7,8 @@ from pathlib import Path
 
 from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.config import FineTuneConfig
-from napari_structsr.io.source import Source, open_source
+from napari_structsr.io.open import open_source
+from napari_structsr.io.source import Source
 from napari_structsr.pairs.checks import twin_of
 from napari_structsr.pairs.duplicate_fields import with_overlap_note
 from napari_structsr.pairs.image_pair import ImagePair

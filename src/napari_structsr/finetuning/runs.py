@@ -1,4 +1,4 @@
-"""Fine-tunings on disk: which there are, how far each is, and removing one.
+"""Fine-tunings on disk: which there are, how far each is, accepting and removing one.
 
 Each lies in a folder of its own with a small JSON file that says how it stands, so
 that a program that was closed finds them again. It owns that file, not what else lies
@@ -15,8 +15,18 @@ from pathlib import Path
 from typing import Literal
 
 from napari_structsr.errors import TrainingError
+from napari_structsr.models.card import ModelCard
+from napari_structsr.zoo.user_models import find_user_folder, import_model
 
-__all__ = ["RunSummary", "list_runs", "read_run", "remove_run", "write_run"]
+__all__ = [
+    "RunSummary",
+    "accept_run",
+    "find_runs_folder",
+    "list_runs",
+    "read_run",
+    "remove_run",
+    "write_run",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +71,11 @@ class RunSummary:
         return path if path.exists() else None
 
 
+def find_runs_folder() -> Path:
+    """Return the folder where fine-tunings lie if nothing else is said."""
+    return find_user_folder() / "runs"
+
+
 def list_runs(folder: Path) -> list[RunSummary]:
     """Return the fine-tunings in the folders of a folder, the latest first."""
     found = []
@@ -96,6 +111,31 @@ def write_run(run: RunSummary) -> None:
     part = run.folder / f"{_FILE}.part"
     part.write_text(json.dumps(entries, indent=2, ensure_ascii=False), "utf-8")
     part.replace(run.folder / _FILE)
+
+
+def accept_run(folder: Path, *, replace: bool = False) -> ModelCard:
+    """Offer the model of a finished fine-tuning from now on.
+
+    Parameters
+    ----------
+    folder
+        Of the fine-tuning.
+    replace
+        Whether it may take the place of a model of the same name.
+
+    Raises
+    ------
+    TrainingError
+        If the folder holds no finished fine-tuning.
+    ModelError
+        If the name is taken, or the model is damaged.
+    """
+    summary = read_run(folder)
+    if summary.state != "finished" or summary.bundle is None:
+        raise TrainingError(
+            f"the fine-tuning in {folder} is not finished; go on with it, or start anew"
+        )
+    return import_model(summary.bundle, replace=replace)
 
 
 def remove_run(folder: Path) -> None:

@@ -51,12 +51,12 @@ def _upscale_selected(viewer: Viewer, *, factor: int) -> list[Job]:
 
 def inspect_against_reference(viewer: Viewer) -> None:
     """Map where the selected result differs from the selected reference."""
-    _error_dock(viewer).inspect_selection(with_reference=True)
+    _error_dock(viewer).inspect_selection(needs_reference=True)
 
 
 def inspect_result(viewer: Viewer) -> None:
     """Map where the selected result is not supported by its source."""
-    _error_dock(viewer).inspect_selection(with_reference=False)
+    _error_dock(viewer).inspect_selection(needs_reference=False)
 
 
 def compare_selected(viewer: Viewer) -> None:

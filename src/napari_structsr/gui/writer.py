@@ -8,7 +8,7 @@ from typing import Any
 from napari.layers import Image
 
 from napari_structsr.io.ome_zarr.image_writer import write_image
-from napari_structsr.io.source import open_source
+from napari_structsr.io.open import open_source
 
 __all__ = ["write_ome_zarr"]
 

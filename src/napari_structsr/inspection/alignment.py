@@ -11,7 +11,7 @@ from napari_structsr.errors import SettingsError
 from napari_structsr.imaging.registration.register import LARGEST, register
 from napari_structsr.inspection.matching import Matched, middle
 from napari_structsr.io.source import Source
-from napari_structsr.io.views import Cropped
+from napari_structsr.io.views import CroppedView
 
 __all__ = ["registered"]
 
@@ -63,7 +63,7 @@ def _inner(matched: Matched, down: int, right: int) -> Matched:
 
     def cut(image: Source | None, step: int) -> Source | None:
         """Cut one image."""
-        return image and Cropped(
+        return image and CroppedView(
             image,
             slice(down // step, (height - down) // step),
             slice(right // step, (width - right) // step),

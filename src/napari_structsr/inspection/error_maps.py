@@ -48,7 +48,7 @@ from napari_structsr.inspection.scores import PlaneScores, Scorer
 from napari_structsr.inspection.setup import Setup, prepare
 from napari_structsr.inspection.worst_places import worst_of
 from napari_structsr.io.ome_zarr.map_store import MapStores
-from napari_structsr.io.source import open_source
+from napari_structsr.io.open import open_source
 from napari_structsr.upscaling.provenance import find_record
 
 __all__ = ["error_maps"]

@@ -174,7 +174,7 @@ class MapBlock:
         """Return where an image that a map compares is no number; None if nowhere."""
         entry, holes = MAPS[key], self._holes
         names = ["result"]
-        names += ["reference"] if entry.with_reference else []
+        names += ["reference"] if entry.needs_reference else []
         names += ["source"] if "source" in entry.needs else []
         found = [holes[name] for name in names if name in holes]
         return np.logical_or.reduce(found) if found else None
@@ -197,7 +197,7 @@ class MapBlock:
         values: Tensor = getattr(self, f"_{key}")()
         if MAPS[key].unit.startswith("intensity"):
             scaling = self._scaling
-            reference = MAPS[key].with_reference
+            reference = MAPS[key].needs_reference
             values = values * (scaling.truth if reference else scaling.measured).span
         return values
 
@@ -254,7 +254,7 @@ class MapBlock:
         known = np.isfinite(pixels)
         whole = bool(known.all())
         values = pixels if whole else np.where(known, pixels, intensity.low)
-        image = torch.from_numpy(intensity.normalised(values))[:, None]
+        image = torch.from_numpy(intensity.normalise(values))[:, None]
         if not whole:
             image = filled(image, torch.from_numpy(known)[:, None])
         return image.to(self._where)

@@ -22,7 +22,12 @@ from napari_structsr.io.grid_matching import (
     match_world,
 )
 from napari_structsr.io.source import Source
-from napari_structsr.io.views import Cropped, Line, Luminance, Resampled
+from napari_structsr.io.views import (
+    AxisMapping,
+    CroppedView,
+    LuminanceView,
+    ResampledView,
+)
 
 __all__ = ["Match", "Matched", "match_images", "middle"]
 
@@ -63,8 +68,8 @@ class Matched:
         if self.reference is None:
             return self
         axes = self.result.spec.axes
-        lines = Line(-down), Line(-right)
-        return replace(self, reference=Resampled(self.reference, axes, *lines))
+        lines = AxisMapping(-down), AxisMapping(-right)
+        return replace(self, reference=ResampledView(self.reference, axes, *lines))
 
 
 def match_images(
@@ -103,7 +108,9 @@ def match_images(
     factor = 1 if source is None else _factor(result, source)
     if source is not None:
         _check_planes(result, source, "source")
-        source = Resampled(source, _coarse(result, factor), Line(), Line())
+        source = ResampledView(
+            source, _coarse(result, factor), AxisMapping(), AxisMapping()
+        )
     if reference is not None:
         _check_planes(result, reference, "reference")
         lines = _place(result, reference, match, notes)
@@ -119,17 +126,17 @@ def match_images(
         )
         _check_overlap(result, reference, rows, columns, factor)
         axes = result.spec.axes
-        reference = Resampled(reference, axes, *lines)
+        reference = ResampledView(reference, axes, *lines)
         if (rows.stop - rows.start, columns.stop - columns.start) != axes.plane:
             notes.append(
                 f"the reference covers rows {rows.start} to {rows.stop} and columns "
                 f"{columns.start} to {columns.stop} of the result; only these are "
                 "compared"
             )
-            result = Cropped(result, rows, columns)
-            reference = Cropped(reference, rows, columns)
+            result = CroppedView(result, rows, columns)
+            reference = CroppedView(reference, rows, columns)
             if source is not None:
-                source = Cropped(
+                source = CroppedView(
                     source, _coarser(rows, factor), _coarser(columns, factor)
                 )
     return Matched(result, reference, source, factor, tuple(notes))
@@ -151,7 +158,7 @@ def _grey(image: Source, notes: list[str], name: str, *, colour: bool) -> Source
     if axes.samples < 3 and not by_channel:
         return image
     notes.append(f"the {name} is in colour: its luminance is compared")
-    return Luminance(image)
+    return LuminanceView(image)
 
 
 def _check_planes(result: Source, other: Source, name: str) -> None:
@@ -185,7 +192,7 @@ def _coarse(result: Source, factor: int) -> Axes:
     """Return the axes of the result with `factor` times larger pixels."""
     return Axes(
         tuple(
-            axis.resampled(axis.size // factor, 1 / factor)
+            axis.resample(axis.size // factor, 1 / factor)
             if axis.name in "yx"
             else axis
             for axis in result.spec.axes.items
@@ -195,7 +202,7 @@ def _coarse(result: Source, factor: int) -> Axes:
 
 def _place(
     result: Source, reference: Source, match: Match, notes: list[str]
-) -> tuple[Line, Line]:
+) -> tuple[AxisMapping, AxisMapping]:
     """Return where rows and columns of the result lie in the reference."""
     mine, theirs = result.spec.axes, reference.spec.axes
     field = match_fields(mine, theirs)

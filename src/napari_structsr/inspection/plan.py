@@ -15,13 +15,12 @@ import numpy.typing as npt
 from napari_structsr.core.axes import Axes, Channel, ImageSpec
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.grid import Tile, TileGrid
-from napari_structsr.core.record import Record
+from napari_structsr.core.record import Record, find_versions
 from napari_structsr.engine.device import free_memory
 from napari_structsr.engine.events import Plan
 from napari_structsr.engine.failures import shortage
 from napari_structsr.engine.statistics import digest
 from napari_structsr.engine.tiles import AHEAD, laid_out
-from napari_structsr.engine.versions import versions
 from napari_structsr.errors import SettingsError
 from napari_structsr.inspection.map_block import Pixels
 from napari_structsr.inspection.map_tiles import map_dtype
@@ -86,7 +85,7 @@ def record_of(
         intensity=setup.ranges,
         least_shares=(),
         device=computer.device.label,
-        versions=versions(*(name for model in models for name in model.packages)),
+        versions=find_versions(*(name for model in models for name in model.packages)),
         task="inspect",
     )
 

@@ -127,7 +127,7 @@ def squirrel_fits(
         coarse = middle(source, _FITTED_SIDE // factor)
         fine = (slice(part.start * factor, part.stop * factor) for part in coarse)
         image, measured = (
-            torch.from_numpy(scaling.measured.normalised(mean_filled(pixels)))[None]
+            torch.from_numpy(scaling.measured.normalise(mean_filled(pixels)))[None]
             for pixels in (
                 matched.result.read(plane, *fine),
                 source.read(plane, *coarse),
@@ -199,7 +199,7 @@ def strange_statistics(
             continue
         statistics: dict[str, list[float]] = {}
         for block in blocks:
-            measured = torch.from_numpy(intensity.normalised(block))[:, None]
+            measured = torch.from_numpy(intensity.normalise(block))[:, None]
             variance = noise_variance(measured, intensity)
             for name, value in input_statistics(measured, variance).items():
                 statistics.setdefault(name, []).append(float(value))

@@ -216,7 +216,7 @@ class Scorer:
         known = np.isfinite(result) & np.isfinite(reference)
         x, z = (
             torch.from_numpy(
-                scaling.truth.normalised(np.where(known, image, scaling.truth.low))
+                scaling.truth.normalise(np.where(known, image, scaling.truth.low))
             )[None]
             for image in (result, reference)
         )

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from napari_structsr.core.axes import Axes, Channel, ImageSpec, check_plane
 from napari_structsr.core.intensity import check_dtype
 from napari_structsr.errors import SettingsError, SourceError
-from napari_structsr.io.units import axes_of, name_axes
+from napari_structsr.io.units import make_axes, name_axes
 
 __all__ = [
     "ArraySource",
@@ -133,7 +133,7 @@ def open_array(
         if axes
         else name_axes(array_labels(shape, array.dtype), shape, squeeze=True)
     )
-    spec = image_spec(name or "image", axes_of(names, shape, {}), array.dtype)
+    spec = image_spec(name or "image", make_axes(names, shape, {}), array.dtype)
     return ArraySource(array, spec, names=names, origin=origin)
 
 

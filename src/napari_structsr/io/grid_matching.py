@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 
 from napari_structsr.core.axes import Axes
-from napari_structsr.io.units import converted
-from napari_structsr.io.views import Line
+from napari_structsr.io.units import convert_unit
+from napari_structsr.io.views import AxisMapping
 
 __all__ = [
     "SAME_STEP",
@@ -26,7 +26,7 @@ SAME_STEP = 0.01
 """Relative difference of pixel sizes that is taken for rounding."""
 
 
-def match_fields(mine: Axes, other: Axes) -> tuple[Line, Line]:
+def match_fields(mine: Axes, other: Axes) -> tuple[AxisMapping, AxisMapping]:
     """Return where rows and columns lie in another image of the same field of view.
 
     Parameters
@@ -41,11 +41,11 @@ def match_fields(mine: Axes, other: Axes) -> tuple[Line, Line]:
     """
     ratios = (theirs / own for own, theirs in zip(mine.plane, other.plane, strict=True))
     # the outer edges of both images coincide, not the centres of their first pixels
-    rows, columns = (Line((ratio - 1) / 2, ratio) for ratio in ratios)
+    rows, columns = (AxisMapping((ratio - 1) / 2, ratio) for ratio in ratios)
     return rows, columns
 
 
-def match_world(mine: Axes, other: Axes) -> tuple[Line, Line] | None:
+def match_world(mine: Axes, other: Axes) -> tuple[AxisMapping, AxisMapping] | None:
     """Return where rows and columns lie in another image, by world coordinates.
 
     Parameters
@@ -64,12 +64,12 @@ def match_world(mine: Axes, other: Axes) -> tuple[Line, Line] | None:
         own, theirs = mine[name], other[name]
         # two images without units compare: both are then counted in pixels
         same = own.unit == theirs.unit
-        share = 1.0 if same else converted(1.0, theirs.unit, own.unit)
+        share = 1.0 if same else convert_unit(1.0, theirs.unit, own.unit)
         if share is None:
             return None
         pixel = theirs.scale * share
         start = (own.translate - theirs.translate * share) / pixel
-        lines.append(Line(start, own.scale / pixel))
+        lines.append(AxisMapping(start, own.scale / pixel))
     return lines[0], lines[1]
 
 
@@ -90,7 +90,12 @@ def compare_planes(mine: Axes, other: Axes) -> tuple[str, int, int] | None:
 
 
 def find_covered(
-    line: Line, size: int, other: int, *, outside: float = 1e-6, multiple: int = 1
+    line: AxisMapping,
+    size: int,
+    other: int,
+    *,
+    outside: float = 1e-6,
+    multiple: int = 1,
 ) -> tuple[int, int]:
     """Return which pixels along an axis another image shows.
 

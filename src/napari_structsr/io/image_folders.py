@@ -1,7 +1,7 @@
 """Collections of images: one folder a source, of PNG and TIFF files.
 
 What trainings and comparisons read; the stacks that users upscale are opened by
-`napari_structsr.io.source`.
+`napari_structsr.io.open`.
 """
 
 from __future__ import annotations

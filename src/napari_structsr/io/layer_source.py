@@ -11,13 +11,13 @@ from typing import Any
 from napari_structsr.core.axes import Channel
 from napari_structsr.errors import SourceError
 from napari_structsr.io.arrays import ArraySource, check_level, image_spec
-from napari_structsr.io.tiff.metadata import lut_color
+from napari_structsr.io.tiff.metadata import read_lut_color
 from napari_structsr.io.units import (
     Step,
-    axes_of,
-    level_axes,
+    find_unit_name,
+    make_axes,
     name_axes,
-    udunits,
+    scale_axes,
 )
 
 __all__ = ["open_layer"]
@@ -52,18 +52,18 @@ def open_layer(
         labels.append("s")
     names = tuple(axes.lower()) if axes else name_axes(labels, shape, squeeze=False)
     steps = {
-        dimension: Step(float(scale), float(translate), udunits(str(unit)))
+        dimension: Step(float(scale), float(translate), find_unit_name(str(unit)))
         for dimension, scale, translate, unit in zip(
             names, layer.scale, layer.translate, layer.units, strict=False
         )
         if dimension is not None
     }
-    full = axes_of(names, shape, steps)
+    full = make_axes(names, shape, steps)
     array = levels[level]
     kept = [n for n, dimension in zip(array.shape, names, strict=True) if dimension]
     spec = image_spec(
         name or str(layer.name),
-        level_axes(full, kept),
+        scale_axes(full, kept),
         array.dtype,
         [] if layer.rgb else _channels(layer, full["c"].size if "c" in full else None),
     )
@@ -74,6 +74,6 @@ def _channels(layer: Any, count: int | None) -> list[Channel]:
     """Return the channels of a layer; `count` is None without an axis c."""
     low, high = layer.contrast_limits
     colormap = getattr(layer, "colormap", None)
-    color = None if colormap is None else lut_color(colormap.colors[:, :3] * 255)
+    color = None if colormap is None else read_lut_color(colormap.colors[:, :3] * 255)
     title = str(layer.name) if count is None else ""
     return [Channel(title, color, (float(low), float(high)))] * (count or 1)

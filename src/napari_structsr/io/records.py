@@ -14,7 +14,7 @@ from napari_structsr.core.record import Record
 from napari_structsr.errors import SourceError
 from napari_structsr.io.ome_zarr.marks import is_zarr_group
 
-__all__ = ["KEY", "read_record", "zarr_record"]
+__all__ = ["KEY", "read_record", "read_zarr_record"]
 
 KEY = "structsr"  # of the attribute in zarr groups, and of the annotation in OME-XML
 
@@ -45,11 +45,11 @@ def read_record(path: str | os.PathLike[str]) -> _Found:
     if path.suffix.lower() in (".tif", ".tiff") and path.is_file():
         return _tiff_record(path)
     if is_zarr_group(path):
-        return zarr_record(path)
+        return read_zarr_record(path)
     return None, None
 
 
-def zarr_record(path: Path) -> _Found:
+def read_zarr_record(path: Path) -> _Found:
     """Return the state and the record of a zarr group; see `read_record`.
 
     Raises

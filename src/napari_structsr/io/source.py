@@ -1,32 +1,19 @@
-"""Opening images: one protocol for whatever holds planes.
+"""What can be upscaled: one protocol for whatever holds planes.
 
-A `Source` gives rectangles of planes, lazily, and says what the image is. This module
-decides which kind of thing it was given; the translation of a kind's axes and metadata
-to `ImageSpec` lives beside it, one module for each kind. It knows nothing of models,
-tiles or devices, and imports no reader before there is something to read.
+A `Source` gives rectangles of planes, lazily, and says what the image is. It knows
+nothing of models, tiles or devices.
 """
 
 from __future__ import annotations
 
-import glob
-import os
-import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
 from napari_structsr.core.axes import ImageSpec
-from napari_structsr.errors import SourceError
 
-__all__ = ["Source", "open_source"]
-
-_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_READ = (
-    "TIFF (also ImageJ and OME-TIFF), OME-Zarr 0.4 and 0.5, and zarr arrays are read"
-)
+__all__ = ["Source"]
 
 
 @runtime_checkable
@@ -69,153 +56,3 @@ class Source(Protocol):
             Shape (samples, rows, columns), the source's own dtype.
         """
         ...
-
-
-def open_source(
-    image: Any,
-    *,
-    axes: str | None = None,
-    level: int = 0,
-    channels: Sequence[int | str] | None = None,
-    name: str | None = None,
-) -> Source:
-    """Open an image without reading its pixels.
-
-    Parameters
-    ----------
-    image
-        Path of a TIFF, an OME-Zarr, one of its levels or a zarr array; a pattern such
-        as "scan/*.tif" whose files become the axis z; a numpy, dask or zarr array, a
-        zarr group; a napari image layer; or a source, which is returned as it is.
-    axes
-        Names of the dimensions, such as "tzyx"; for a pattern the first names the
-        files. Pixel sizes that the image gives for these names are kept. By default
-        the image's own names, and where it has none yx, zyx, tzyx or tczyx; a last
-        dimension of 3 or 4 in uint8 or uint16 is the colour axis s.
-    level
-        Level of a pyramid, 0 the finest.
-    channels
-        Indices or names of the channels to keep, in this order; all by default.
-    name
-        Short name; by default taken from the path or layer.
-
-    Returns
-    -------
-    Source
-        Readable from several threads. A TIFF stays open until ``close()`` is called
-        or the source is dropped.
-
-    Raises
-    ------
-    SourceError
-        If the image is missing, damaged, unfinished or of a kind that is not read.
-    AxesError
-        If the axes do not fit.
-    PixelError
-        If the pixels are no real numbers or a plane is one pixel wide.
-    SettingsError
-        If there is no such level or channel.
-    """
-    if isinstance(image, Source):
-        return image
-    source = _opened(image, axes=axes, level=level, name=name)
-    if channels is not None:
-        from napari_structsr.io.channel_subset import ChannelSubset
-
-        source = ChannelSubset(source, channels)
-    given = {
-        "axes": axes,
-        "level": level or None,
-        "channels": None if channels is None else list(channels),
-    }
-    source.options = {key: value for key, value in given.items() if value is not None}
-    return source
-
-
-def _opened(image: Any, *, axes: str | None, level: int, name: str | None) -> Source:
-    """Open whatever it is, all channels."""
-    if isinstance(image, (str, os.PathLike)):
-        return _from_path(os.fspath(image), axes=axes, level=level, name=name)
-    if type(image).__module__.partition(".")[0] == "zarr":
-        from napari_structsr.io.ome_zarr.reader import open_zarr
-
-        return open_zarr(image, axes=axes, level=level, name=name)
-    if all(hasattr(image, part) for part in ("scale", "translate", "name", "data")):
-        from napari_structsr.io.layer_source import open_layer
-
-        return open_layer(image, axes=axes, level=level, name=name)
-    if all(hasattr(image, part) for part in ("shape", "dtype", "__getitem__")):
-        from napari_structsr.io.arrays import open_array
-
-        return open_array(image, axes=axes, level=level, name=name)
-    raise SourceError(
-        f"a {type(image).__name__} is no image; give a path, a numpy, dask or zarr "
-        "array, a zarr group, or a napari image layer"
-    )
-
-
-def _from_path(
-    text: str | bytes, *, axes: str | None, level: int, name: str | None
-) -> Source:
-    """Open a path or pattern."""
-    path = os.fsdecode(text)
-    if _URL.match(path):
-        raise SourceError(
-            f"{path} is a remote address; only local paths are read: copy the image "
-            "to a local folder first"
-        )
-    if not path:
-        raise SourceError("the path is empty; give the path of an image")
-    given = Path(path).expanduser()
-    absolute = given.absolute()
-    try:
-        if absolute.is_dir():
-            from napari_structsr.io.ome_zarr.reader import open_zarr
-
-            return open_zarr(absolute, axes=axes, level=level, name=name)
-        if absolute.exists():
-            _check_tiff(absolute)
-            from napari_structsr.io.tiff.reader import TiffSource
-
-            return TiffSource(absolute, axes=axes, level=level, name=name)
-    except OSError as error:
-        raise SourceError(
-            f"{absolute} cannot be opened ({error.strerror or error}); check that it "
-            "exists and that you may read it"
-        ) from error
-    if not glob.has_magic(path):
-        raise SourceError(f"{absolute} does not exist; check the path{_near(absolute)}")
-    pattern = str(given.relative_to(given.anchor))
-    files = [file for file in Path(given.anchor).glob(pattern) if file.is_file()]
-    if not files:
-        raise SourceError(f"no file matches {absolute}; check the pattern")
-    from napari_structsr.io.tiff.series import TiffFiles
-
-    for file in files:
-        _check_tiff(file)
-    return TiffFiles(absolute, files, axes=axes, level=level, name=name)
-
-
-def _check_tiff(path: Path) -> None:
-    """Raise SourceError unless a file begins as a TIFF does."""
-    with path.open("rb") as file:
-        head = file.read(4)
-    if not head:
-        raise SourceError(
-            f"{path} is empty (0 bytes); copy it again from where it came from"
-        )
-    if head not in _TIFF:
-        raise SourceError(
-            f"{path} is not an image of a kind that is read; {_READ}: convert it first"
-        )
-
-
-def _near(path: Path) -> str:
-    """Suggest a file of the same folder with a similar name."""
-    import difflib
-
-    if not path.parent.is_dir():
-        return f" (there is no folder {path.parent})"
-    there = [entry.name for entry in path.parent.iterdir()]
-    close = difflib.get_close_matches(path.name, there, n=1, cutoff=0.8)
-    return f"; did you mean {close[0]}?" if close else ""

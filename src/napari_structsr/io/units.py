@@ -15,12 +15,12 @@ from napari_structsr.errors import AxesError
 
 __all__ = [
     "Step",
-    "axes_of",
-    "converted",
-    "level_axes",
+    "convert_unit",
+    "find_unit_name",
+    "is_pixel_size",
+    "make_axes",
     "name_axes",
-    "udunits",
-    "usable",
+    "scale_axes",
 ]
 
 _NAMES = {name: name for name in "tczyxs"} | {
@@ -95,7 +95,7 @@ class Step:
     unit: str | None = None
 
 
-def udunits(unit: str | None) -> str | None:
+def find_unit_name(unit: str | None) -> str | None:
     """Return the UDUNITS name of a unit, such as "micrometer" for "µm".
 
     Parameters
@@ -120,7 +120,7 @@ def udunits(unit: str | None) -> str | None:
     return None
 
 
-def converted(value: float, unit: str | None, target: str | None) -> float | None:
+def convert_unit(value: float, unit: str | None, target: str | None) -> float | None:
     """Convert a length or time between units; None where they do not compare."""
     if unit is None or target is None or _UNITS[unit][0] != _UNITS[target][0]:
         return None
@@ -180,7 +180,7 @@ def name_axes(
     return tuple(names)
 
 
-def axes_of(
+def make_axes(
     names: Sequence[str | None], shape: Sequence[int], steps: Mapping[str, Step]
 ) -> Axes:
     """Return the axes of an array; dimensions named None are left out.
@@ -200,17 +200,17 @@ def axes_of(
     return Axes(tuple(items))
 
 
-def level_axes(full: Axes, shape: Sequence[int]) -> Axes:
+def scale_axes(full: Axes, shape: Sequence[int]) -> Axes:
     """Return the axes of a coarser level from those of level 0, edges kept."""
     pairs = zip(full.items, shape, strict=True)
     return Axes(
         tuple(
-            axis if axis.size == size else axis.resampled(int(size), size / axis.size)
+            axis if axis.size == size else axis.resample(int(size), size / axis.size)
             for axis, size in pairs
         )
     )
 
 
-def usable(value: float) -> bool:
+def is_pixel_size(value: float) -> bool:
     """Say whether a number can be a pixel size."""
     return math.isfinite(value) and value != 0

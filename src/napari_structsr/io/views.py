@@ -18,7 +18,14 @@ from scipy import ndimage
 from napari_structsr.core.axes import Axes, ImageSpec
 from napari_structsr.io.source import Source
 
-__all__ = ["LUMINANCE", "Cropped", "Line", "Luminance", "Placed", "Resampled"]
+__all__ = [
+    "LUMINANCE",
+    "AxisMapping",
+    "CroppedView",
+    "LuminanceView",
+    "PlacedView",
+    "ResampledView",
+]
 
 LUMINANCE = (0.2125, 0.7154, 0.0721)
 """Weights of red, green and blue: ITU-R BT.709, as scikit-image."""
@@ -27,7 +34,7 @@ _MARGIN = 16  # pixels around a read beyond which a cubic spline has decayed to 
 
 
 @dataclass(frozen=True)
-class Line:
+class AxisMapping:
     """Where the pixels of one axis lie in another image: ``start + step * index``.
 
     Parameters
@@ -42,7 +49,7 @@ class Line:
     step: float = 1.0
 
     @property
-    def trivial(self) -> bool:
+    def is_identity(self) -> bool:
         """Whether both grids are the same."""
         return self.start == 0 and self.step == 1
 
@@ -76,7 +83,7 @@ class _View:
         return self._source.origin
 
 
-class Cropped(_View):
+class CroppedView(_View):
     """A rectangle of every plane.
 
     Parameters
@@ -111,7 +118,7 @@ class Cropped(_View):
         )
 
 
-class Placed(_View):
+class PlacedView(_View):
     """The same pixels at another place of the world, or of another size.
 
     Parameters
@@ -132,7 +139,7 @@ class Placed(_View):
         return self._source.read(plane, rows, columns)
 
 
-class Luminance(_View):
+class LuminanceView(_View):
     """The luminance of a colour image, float32; transparency is left out.
 
     Parameters
@@ -172,7 +179,7 @@ class Luminance(_View):
         )
 
 
-class Resampled(_View):
+class ResampledView(_View):
     """A source on the grid of another image, by cubic splines.
 
     Where its pixels are the finer ones it is blurred first, as
@@ -189,7 +196,9 @@ class Resampled(_View):
         Where the pixels of the other image lie in `source`.
     """
 
-    def __init__(self, source: Source, axes: Axes, rows: Line, columns: Line) -> None:
+    def __init__(
+        self, source: Source, axes: Axes, rows: AxisMapping, columns: AxisMapping
+    ) -> None:
         kept = source.spec.dtype
         dtype = kept if kept.kind == "f" else np.dtype(np.float32)
         super().__init__(source, replace(source.spec, axes=axes, dtype=dtype))
@@ -205,7 +214,7 @@ class Resampled(_View):
     ) -> npt.NDArray[Any]:
         """Read a rectangle of the other image's grid as (samples, rows, columns)."""
         where = tuple(0 if n is None else plane[n] for n in self._order)
-        if all(line.trivial for line in self._lines):
+        if all(line.is_identity for line in self._lines):
             return self._source.read(where, rows, columns)
         parts, starts = [], []
         sizes = self._source.spec.axes.plane
@@ -243,6 +252,6 @@ class Resampled(_View):
         return out
 
 
-def _blur(line: Line) -> float:
+def _blur(line: AxisMapping) -> float:
     """Return the blur before taking fewer pixels, in pixels of the finer image."""
     return max(0.0, (line.step - 1) / 2)

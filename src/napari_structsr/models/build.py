@@ -15,7 +15,7 @@ from napari_structsr.models.baselines.srresnet import SRResNet
 from napari_structsr.models.baselines.swinir import SwinIRNet
 from napari_structsr.models.generator import ResidualGenerator, interpolate
 
-__all__ = ["activations", "build_network", "operations", "parameters"]
+__all__ = ["build_network", "count_activations", "count_operations", "count_parameters"]
 
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "residual-generator": ResidualGenerator,
@@ -73,7 +73,7 @@ def build_network(
         ) from error
 
 
-def operations(network: nn.Module, *, side: int = _SIDE) -> float:
+def count_operations(network: nn.Module, *, side: int = _SIDE) -> float:
     """Count the multiply-adds for each input pixel, on an image of `side` pixels."""
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -87,7 +87,7 @@ def operations(network: nn.Module, *, side: int = _SIDE) -> float:
     return float(counter.get_total_flops()) / 2 / side**2
 
 
-def activations(network: nn.Module) -> int:
+def count_activations(network: nn.Module) -> int:
     """Estimate the numbers held at once for each input pixel, on a small image.
 
     The largest layer with what it reads and writes, and as much again for features
@@ -113,7 +113,7 @@ def activations(network: nn.Module) -> int:
     return 2 * largest // _SIDE**2
 
 
-def parameters(network: nn.Module) -> int:
+def count_parameters(network: nn.Module) -> int:
     """Count the numbers that are learned."""
     return sum(value.numel() for value in network.parameters())
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["FineTuning", "JudgedBlock", "TunedPair"]
+__all__ = ["FineTuning", "PairRegion", "TrainingPair"]
 
 _Span = Annotated[tuple[int, int], Field(strict=False)]
 
@@ -21,7 +21,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class TunedPair(_Entry):
+class TrainingPair(_Entry):
     """One pair of the user.
 
     Parameters
@@ -45,7 +45,7 @@ class TunedPair(_Entry):
     noise: Annotated[tuple[float, float], Field(strict=False)] = (0.0, 0.0)
 
 
-class JudgedBlock(_Entry):
+class PairRegion(_Entry):
     """A rectangle of a pair: its index, and first and last + 1 measured pixel."""
 
     pair: int
@@ -81,9 +81,9 @@ class FineTuning(_Entry):
     """
 
     parent: str
-    pairs: list[TunedPair]
-    training: list[JudgedBlock]
-    validation: list[JudgedBlock]
+    pairs: list[TrainingPair]
+    training: list[PairRegion]
+    validation: list[PairRegion]
     guard: int
     scores: dict[str, dict[str, float]] = {}
     drift: float | None = None

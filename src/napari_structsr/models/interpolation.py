@@ -14,10 +14,10 @@ from torch import Tensor
 from napari_structsr.errors import ModelError
 from napari_structsr.models.card import ModelCard
 
-__all__ = ["blended_card", "blended_weights"]
+__all__ = ["blend_cards", "blend_weights"]
 
 
-def blended_card(card: ModelCard, partner: ModelCard, sharpness: float) -> ModelCard:
+def blend_cards(card: ModelCard, partner: ModelCard, sharpness: float) -> ModelCard:
     """Describe the model at `sharpness` on the line from `partner` to a model.
 
     Its calibration is that of the nearer end: what is predicted follows the contrast of
@@ -46,7 +46,7 @@ def blended_card(card: ModelCard, partner: ModelCard, sharpness: float) -> Model
     )
 
 
-def blended_weights(
+def blend_weights(
     weights: Mapping[str, Tensor], partner: Mapping[str, Tensor], sharpness: float
 ) -> dict[str, Tensor]:
     """Return the weights on the line: those of the partner at 0, exactly.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from napari_structsr.errors import ModelError
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.models.build import activations, build_network
+from napari_structsr.models.build import build_network, count_activations
 from napari_structsr.models.card import ModelCard
 
 __all__ = ["SRModel"]
@@ -135,7 +135,7 @@ class SRModel:
     @cached_property
     def values_per_pixel(self) -> int:
         """Numbers held at once for each input pixel, for estimates of memory."""
-        return activations(self.network) + 4 * self.factor**2
+        return count_activations(self.network) + 4 * self.factor**2
 
     def to(self, device: str) -> SRModel:
         """Move the network; returns the model itself."""

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_structsr.models.build import operations
+from napari_structsr.models.build import count_operations
 
-__all__ = ["Influence", "measure_influence"]
+__all__ = ["ReceptiveField", "measure_receptive_field"]
 
 _AFFORDABLE = 64  # pixels; an exact distance up to this is taken
 _REST = 1e-3  # share of the influence that may lie beyond the effective distance
@@ -38,7 +38,7 @@ _SIDES = (64, 160)  # pixels of the test image
 
 
 @dataclass(frozen=True)
-class Influence:
+class ReceptiveField:
     """What a tile must read around itself.
 
     Parameters
@@ -54,9 +54,9 @@ class Influence:
     seam: float
 
 
-def measure_influence(
+def measure_receptive_field(
     network: nn.Module, *, factor: int, align: int = 1, affordable: int = _AFFORDABLE
-) -> Influence:
+) -> ReceptiveField:
     """Measure how far a network sees.
 
     Parameters
@@ -76,7 +76,7 @@ def measure_influence(
     Influence
         The same for the same network, to the pixel.
     """
-    cost = operations(network, side=-(-_SMALL // align) * align)
+    cost = count_operations(network, side=-(-_SMALL // align) * align)
     side = math.isqrt(int(_WORK / max(cost, 1)))
     side = max(min(max(side, _SIDES[0]), _SIDES[1]) // align, 3) * align
     probe = _Probe(network, factor, align, side)
@@ -87,7 +87,7 @@ def measure_influence(
     if reach is not None and reach <= radius:
         radius, beyond = reach, 0.0
     cut = probe.cut(radius)
-    return Influence(radius, max(beyond, cut if cut > _ROUNDING else 0.0))
+    return ReceptiveField(radius, max(beyond, cut if cut > _ROUNDING else 0.0))
 
 
 class _Probe:

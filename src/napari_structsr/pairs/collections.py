@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from napari_structsr.errors import StructsrError
-from napari_structsr.io.source import Source, open_source
+from napari_structsr.io.open import open_source
+from napari_structsr.io.source import Source
 from napari_structsr.pairs.checks import twin_of
 from napari_structsr.pairs.duplicate_fields import with_overlap_note
 from napari_structsr.pairs.files import file_stem, matched_files

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from napari_structsr.errors import TrainingError
 from napari_structsr.io.source import Source
-from napari_structsr.io.views import Line
+from napari_structsr.io.views import AxisMapping
 from napari_structsr.pairs.geometry import SPACE, Grid
 
 __all__ = ["SMALLEST", "Region", "covered", "still_covered"]
@@ -74,7 +74,10 @@ def covered(
 
 
 def still_covered(
-    lines: tuple[Line, Line], area: tuple[slice, slice], high: Source, factor: int
+    lines: tuple[AxisMapping, AxisMapping],
+    area: tuple[slice, slice],
+    high: Source,
+    factor: int,
 ) -> tuple[slice, slice]:
     """Return the measured pixels of a region whose truth is known after it was moved.
 
@@ -116,7 +119,7 @@ def _refuse_overlap(left: list[int], asked: list[int]) -> NoReturn:
 
 
 def _covered(
-    line: Line, mine: int, theirs: int, *, slack: float = 1e-6
+    line: AxisMapping, mine: int, theirs: int, *, slack: float = 1e-6
 ) -> tuple[int, int]:
     """Return the first and last + 1 pixel that the other image shows.
 

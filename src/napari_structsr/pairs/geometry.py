@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from napari_structsr.core.axes import Axes, Axis
 from napari_structsr.errors import TrainingError
 from napari_structsr.io.source import Source
-from napari_structsr.io.units import converted
-from napari_structsr.io.views import Line
+from napari_structsr.io.units import convert_unit
+from napari_structsr.io.views import AxisMapping
 
 __all__ = [
     "FACTORS",
@@ -51,7 +51,7 @@ class Grid:
         What was decided, in sentences.
     """
 
-    lines: tuple[Line, Line]
+    lines: tuple[AxisMapping, AxisMapping]
     factor: int
     notes: tuple[str, ...] = ()
 
@@ -62,7 +62,7 @@ class Grid:
         *,
         shift: tuple[float, float] = (0.0, 0.0),
         scale: float = 1.0,
-    ) -> tuple[Line, Line]:
+    ) -> tuple[AxisMapping, AxisMapping]:
         """Return where pixels `factor` times as fine as a region's lie.
 
         Parameters
@@ -81,14 +81,14 @@ class Grid:
         return rows, columns
 
     def _fine(
-        self, line: Line, corner: int, count: int, shift: float, scale: float
-    ) -> Line:
+        self, line: AxisMapping, corner: int, count: int, shift: float, scale: float
+    ) -> AxisMapping:
         """Return one axis; what was moved is looked up where it came from."""
         middle = (count * self.factor - 1) / 2
         step = line.step / self.factor
         start = line.at(corner) + line.step * (1 / self.factor - 1) / 2
         first = middle + (0 - middle - shift) / scale
-        return Line(start + step * first, step / scale)
+        return AxisMapping(start + step * first, step / scale)
 
 
 def match_plane(low: Source, high: Source, plane: tuple[int, ...]) -> tuple[int, ...]:
@@ -195,10 +195,10 @@ def step_fault(step: float, factor: int) -> str | None:
     return None
 
 
-def _lines(low: Axes, high: Axes) -> tuple[tuple[Line, Line], list[str]]:
+def _lines(low: Axes, high: Axes) -> tuple[tuple[AxisMapping, AxisMapping], list[str]]:
     """Return where rows and columns of the measured image lie in the true one."""
     ratios = [theirs / mine for mine, theirs in zip(low.plane, high.plane, strict=True)]
-    field = [Line((ratio - 1) / 2, ratio) for ratio in ratios]
+    field = [AxisMapping((ratio - 1) / 2, ratio) for ratio in ratios]
     world = [_world(low[name], high[name]) for name in "yx"]
     known = [line for line in world if line is not None]
     unnamed = any(axes[name].unit is None for axes in (low, high) for name in "yx")
@@ -225,12 +225,14 @@ def _lines(low: Axes, high: Axes) -> tuple[tuple[Line, Line], list[str]]:
     return (known[0], known[1]), []
 
 
-def _world(mine: Axis, other: Axis) -> Line | None:
+def _world(mine: Axis, other: Axis) -> AxisMapping | None:
     """Match one axis by world coordinates; None where units do not compare."""
     share: float | None = 1.0
     if mine.unit != other.unit:
-        share = converted(1.0, other.unit, mine.unit)
+        share = convert_unit(1.0, other.unit, mine.unit)
     if share is None:
         return None
     pixel = other.scale * share
-    return Line((mine.translate - other.translate * share) / pixel, mine.scale / pixel)
+    return AxisMapping(
+        (mine.translate - other.translate * share) / pixel, mine.scale / pixel
+    )

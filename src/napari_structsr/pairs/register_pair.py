@@ -26,7 +26,7 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.psf_fit import enlarged, observe
 from napari_structsr.imaging.registration.register import LARGEST, UNMOVED, Registration
 from napari_structsr.io.source import Source
-from napari_structsr.io.views import Line, Luminance, Resampled
+from napari_structsr.io.views import AxisMapping, LuminanceView, ResampledView
 from napari_structsr.pairs.checks import (
     check_common,
     check_detail,
@@ -103,7 +103,7 @@ def field_pair(
     name = name or low.spec.name
     if low.spec.axes.samples > 1:
         notes.append("both images are in colour; their luminance is learnt from")
-        low, high = Luminance(low), Luminance(high)
+        low, high = LuminanceView(low), LuminanceView(high)
     area, cut = covered(grid, low, high, region)
     notes += [cut] if cut else []
     unit = channel_intensity(low, plane)
@@ -115,7 +115,7 @@ def field_pair(
     ):
         note = check_pixels(pixels, which, own)
         notes += [note] if note else []
-    values = unit.normalised(measured)
+    values = unit.normalise(measured)
     truth = fine.read(area, UNMOVED)
     if register:
         moved = observe(truth, values, factor=grid.factor).registration
@@ -167,7 +167,9 @@ class _Fine:
     plane: tuple[int, ...]
     intensity: Intensity
 
-    def lines(self, area: _Area, moved: Registration) -> tuple[Line, Line]:
+    def lines(
+        self, area: _Area, moved: Registration
+    ) -> tuple[AxisMapping, AxisMapping]:
         """Return where the fine pixels of a region lie in the true image."""
         first = area[0].start, area[1].start
         return self.grid.fine(first, _size(area), shift=moved.shift, scale=moved.scale)
@@ -176,14 +178,14 @@ class _Fine:
         """Return the pixels of a region, normalised, moved by a registration."""
         height, width = (size * self.grid.factor for size in _size(area))
         axes = Axes((*self.source.spec.axes.loops, Axis("y", height), Axis("x", width)))
-        found = Resampled(self.source, axes, *self.lines(area, moved))
+        found = ResampledView(self.source, axes, *self.lines(area, moved))
         pixels = found.read(self.plane, slice(0, height), slice(0, width))[0]
         if not np.isfinite(pixels).all():
             raise TrainingError(
                 "pixels around the region are NaN or infinite in the high-resolution "
                 "image; draw the region where every pixel holds a number"
             )
-        return self.intensity.normalised(pixels)
+        return self.intensity.normalise(pixels)
 
     def raw(self, area: _Area) -> npt.NDArray[Any]:
         """Return the pixels under a region as they are stored."""
@@ -219,7 +221,7 @@ def _from_around(
         truth = fine.read(wide, UNMOVED)
     except TrainingError:  # pixels without a number, which the region need not hold
         return None
-    found = observe(truth, unit.normalised(measured), factor=grid.factor).registration
+    found = observe(truth, unit.normalise(measured), factor=grid.factor).registration
     if found.refused:
         return None
     y, x = (

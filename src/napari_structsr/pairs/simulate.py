@@ -17,7 +17,7 @@ from napari_structsr.engine.statistics import finite_samples
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.source import Source
-from napari_structsr.io.views import Luminance
+from napari_structsr.io.views import LuminanceView
 from napari_structsr.pairs.checks import check_pixels, content_key
 from napari_structsr.pairs.common_part import SMALLEST, Region
 from napari_structsr.pairs.image_pair import ImagePair
@@ -85,7 +85,7 @@ def high_only_pair(
     key = content_key(high)
     notes = ["the measured image was computed from the true one"]
     if axes.samples > 1:
-        high = Luminance(high)
+        high = LuminanceView(high)
         notes.append("the image is in colour; its luminance is learnt from")
     rows, columns = _whole_pixels(axes.plane, region, factor)
     intensity = channel_intensity(high, plane)
@@ -94,7 +94,7 @@ def high_only_pair(
     notes += [note] if note else []
     model = ForwardModel(factor, _PSF_SIGMA if psf_sigma is None else psf_sigma)
     gain, offset = _unit(high, plane, intensity, model)
-    truth = (gain * intensity.normalised(pixels) + offset).astype(np.float32)
+    truth = (gain * intensity.normalise(pixels) + offset).astype(np.float32)
     known = None if sample is None else noise_of(channel_intensity(sample, None))
     light, dark = photons, read_noise
     if light is None:
@@ -159,7 +159,7 @@ def _unit(
         rows, columns = (
             size // model.factor * model.factor for size in block.shape[1:]
         )
-        values = intensity.normalised(block[:1, :rows, :columns])
+        values = intensity.normalise(block[:1, :rows, :columns])
         if values.size:
             blocks.append(model(torch.from_numpy(values)[None])[0, 0].numpy())
     if not blocks:
@@ -172,7 +172,7 @@ def _coarse(axes: Axes, factor: int) -> Axes:
     """Return the axes of the image that is measured."""
     return Axes(
         tuple(
-            axis.resampled(axis.size // factor, 1 / factor)
+            axis.resample(axis.size // factor, 1 / factor)
             if axis.name in "yx"
             else axis
             for axis in axes.items

@@ -13,12 +13,11 @@ from typing import Any
 from napari_structsr.core.axes import Channel, ImageSpec, check_plane
 from napari_structsr.core.grid import TileGrid
 from napari_structsr.core.intensity import Intensity, check_dtype
-from napari_structsr.core.record import Record
+from napari_structsr.core.record import Record, find_versions
 from napari_structsr.engine.device import free_memory
 from napari_structsr.engine.events import Plan
 from napari_structsr.engine.failures import shortage
 from napari_structsr.engine.tiles import AHEAD, laid_out
-from napari_structsr.engine.versions import versions
 from napari_structsr.errors import SettingsError, SinkError
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
@@ -52,7 +51,7 @@ def checked_spec(source: Source, computer: TileComputer, sink: Sink) -> ImageSpe
             f"the result {sink.path} would lie over the input {source.origin}; "
             "choose another name"
         )
-    result = replace(spec.upscaled(computer.model.factor), dtype=computer.dtype)
+    result = replace(spec.upscale(computer.model.factor), dtype=computer.dtype)
     sink.check(result)
     free = free_memory()
     if isinstance(sink, MemorySink) and free and result.nbytes > _MARGIN * free:
@@ -144,7 +143,7 @@ def record_of(source: Source, computer: TileComputer) -> Record:
         intensity=computer.intensities,
         least_shares=computer.least_shares,
         device=device.label,
-        versions=versions(*model.packages),
+        versions=find_versions(*model.packages),
     )
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from napari_structsr.core.record import Record
 from napari_structsr.errors import StructsrError
+from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_record
-from napari_structsr.io.source import Source, open_source
+from napari_structsr.io.source import Source
 
 __all__ = ["find_record", "find_source"]
 

@@ -151,7 +151,7 @@ class TileComputer:
         for block in blocks:
             if cancel:
                 break
-            measured = torch.from_numpy(intensity.normalised(block))[:, None]
+            measured = torch.from_numpy(intensity.normalise(block))[:, None]
             measured = measured.to(self.device.kind)
             image = agree(
                 self._upscaled(measured),
@@ -177,7 +177,7 @@ class TileComputer:
         finite = np.isfinite(pixels)
         whole = bool(finite.all())
         values = pixels if whole else np.where(finite, pixels, intensity.low)
-        measured = torch.from_numpy(intensity.normalised(values))[:, None]
+        measured = torch.from_numpy(intensity.normalise(values))[:, None]
         if not whole:
             measured = filled(measured, torch.from_numpy(finite)[:, None])
         measured = measured.to(self.device.kind)
@@ -190,7 +190,7 @@ class TileComputer:
             least=self.least_shares[channel] if self.least_shares else 0.0,
         )
         kept = image[:, 0, *window.keep].cpu().numpy()
-        restored = intensity.restored(kept)
+        restored = intensity.restore(kept)
         if not whole:
             restored = np.where(
                 self._repeat(finite, window), restored, self._repeat(pixels, window)

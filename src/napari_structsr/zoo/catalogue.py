@@ -14,15 +14,25 @@ from napari_structsr.errors import ModelError
 from napari_structsr.io.foreign_weights import FOREIGN_ENDINGS, read_foreign
 from napari_structsr.io.weights import read_card, read_weights
 from napari_structsr.models.card import ModelCard
-from napari_structsr.zoo.foreign import foreign_card, foreign_model, is_foreign
-from napari_structsr.zoo.user_models import user_cards, user_folder
+from napari_structsr.zoo.foreign import (
+    is_foreign,
+    load_foreign_model,
+    make_foreign_card,
+)
+from napari_structsr.zoo.user_models import find_user_folder, read_user_cards
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_structsr.models.model import SRModel
 
-__all__ = ["find_card", "list_models", "load_model", "partner_of", "shipped_names"]
+__all__ = [
+    "find_card",
+    "find_partner",
+    "list_models",
+    "list_shipped_names",
+    "load_model",
+]
 
 _FACTORS = (2, 4)
 _WEIGHTS = Path(str(resources.files("napari_structsr"))) / "models" / "weights"
@@ -42,7 +52,7 @@ def list_models(*, purpose: Literal["use", "comparison"] = "use") -> list[ModelC
     return [card for card in _known() if card.purpose == purpose]
 
 
-def shipped_names() -> set[str]:
+def list_shipped_names() -> set[str]:
     """Return the names that no other model can take."""
     return {card.name for card in _shipped()}
 
@@ -51,7 +61,7 @@ def _known() -> list[ModelCard]:
     """Return the cards of all models that have a name."""
     shipped = _shipped()
     networks = [card for card in shipped if card.sha256]
-    return networks + user_cards() + shipped[len(networks) :]
+    return networks + read_user_cards() + shipped[len(networks) :]
 
 
 @cache
@@ -91,7 +101,7 @@ def _plain_card(name: str, factor: int | None) -> ModelCard:
     path = Path(name)
     if _is_path(name):
         foreign = is_foreign(path)
-        card = foreign_card(read_foreign(path), path) if foreign else _read(path)
+        card = make_foreign_card(read_foreign(path), path) if foreign else _read(path)
         return _offered(name, [card], factor)
     cards = [card for card in _known() if card.name == name]
     if not cards:
@@ -133,8 +143,10 @@ def load_model(
     path = Path(name)
     if _is_path(name) and is_foreign(path):
         found = read_foreign(path)
-        _at_sharpness(_offered(name, [foreign_card(found, path)], factor), sharpness)
-        return foreign_model(found, path)
+        _at_sharpness(
+            _offered(name, [make_foreign_card(found, path)], factor), sharpness
+        )
+        return load_foreign_model(found, path)
     plain = _plain_card(name, factor)
     card = _at_sharpness(plain, sharpness)
     if card.architecture in ("bicubic", "bilinear"):
@@ -146,7 +158,7 @@ def load_model(
     return SRModel(card, weights, origin=origin)
 
 
-def partner_of(name: str) -> str | None:
+def find_partner(name: str) -> str | None:
     """Return the name of the model with which another one can be blended."""
     cards = (card for card in _known() if card.name == name)
     return next((card.blend_with for card in cards), None)
@@ -169,20 +181,20 @@ def _at_sharpness(card: ModelCard, sharpness: float) -> ModelCard:
         )
     if sharpness == 1:
         return card.model_copy(update={"sharpness": 1.0})
-    from napari_structsr.models.interpolation import blended_card
+    from napari_structsr.models.interpolation import blend_cards
 
-    return blended_card(card, _plain_card(card.blend_with, card.factor), sharpness)
+    return blend_cards(card, _plain_card(card.blend_with, card.factor), sharpness)
 
 
 def _blended(
     card: ModelCard, partner: str, weights: dict[str, Tensor], sharpness: float
 ) -> dict[str, Tensor]:
     """Return weights on the line between a model and its partner."""
-    from napari_structsr.models.interpolation import blended_weights
+    from napari_structsr.models.interpolation import blend_weights
 
     other = _plain_card(partner, card.factor)
     read = read_weights(_weights_of(partner, other), sha256=other.sha256)
-    return blended_weights(weights, read, sharpness)
+    return blend_weights(weights, read, sharpness)
 
 
 def _offered(name: str, cards: list[ModelCard], factor: int | None) -> ModelCard:
@@ -200,7 +212,7 @@ def _weights_of(name: str, card: ModelCard) -> Path:
     """Return where the weights of a model lie."""
     if _is_path(name):
         return Path(name)
-    folder = _WEIGHTS if name in shipped_names() else user_folder()
+    folder = _WEIGHTS if name in list_shipped_names() else find_user_folder()
     return folder / f"{name}-x{card.factor}.safetensors"
 
 

@@ -14,12 +14,12 @@ from napari_structsr.models.card import ModelCard
 
 if TYPE_CHECKING:
     from napari_structsr.models.model import SRModel
-    from napari_structsr.models.receptive_field import Influence
+    from napari_structsr.models.receptive_field import ReceptiveField
 
-__all__ = ["foreign_card", "foreign_model", "is_foreign"]
+__all__ = ["is_foreign", "load_foreign_model", "make_foreign_card"]
 
 _PSF_SIGMA = 0.4  # measured pixels; that of the models here, since none is named
-_measured: dict[str, Influence] = {}
+_measured: dict[str, ReceptiveField] = {}
 
 
 def is_foreign(path: Path) -> bool:
@@ -29,7 +29,7 @@ def is_foreign(path: Path) -> bool:
     return ending in FOREIGN_ENDINGS or (bare and path.exists())
 
 
-def foreign_card(found: ForeignModel, path: Path) -> ModelCard:
+def make_foreign_card(found: ForeignModel, path: Path) -> ModelCard:
     """Describe a model by what its file tells."""
     colour = "RGB" if found.inputs == 3 else "grey"
     return ModelCard(
@@ -44,13 +44,13 @@ def foreign_card(found: ForeignModel, path: Path) -> ModelCard:
     )
 
 
-def foreign_model(found: ForeignModel, path: Path) -> SRModel:
+def load_foreign_model(found: ForeignModel, path: Path) -> SRModel:
     """Make a model that the engine can run; takes some seconds for deep networks."""
     import torch
 
     from napari_structsr.models.baselines.foreign import ForeignNetwork
     from napari_structsr.models.model import SRModel
-    from napari_structsr.models.receptive_field import measure_influence
+    from napari_structsr.models.receptive_field import measure_receptive_field
 
     network = ForeignNetwork(
         found.module.requires_grad_(False).float(),
@@ -62,11 +62,11 @@ def foreign_model(found: ForeignModel, path: Path) -> SRModel:
     )
     network.eval().to(memory_format=torch.channels_last)
     if found.sha256 not in _measured:
-        _measured[found.sha256] = measure_influence(
+        _measured[found.sha256] = measure_receptive_field(
             network, factor=found.factor, align=network.align
         )
     influence = _measured[found.sha256]
-    card = foreign_card(found, path).model_copy(
+    card = make_foreign_card(found, path).model_copy(
         update={"radius": influence.radius, "seam": influence.seam}
     )
     return SRModel(

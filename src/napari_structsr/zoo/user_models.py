@@ -1,8 +1,8 @@
 r"""The user's own models: a folder of bundles, as those that ship.
 
 A model lies there as ``NAME-xF.safetensors`` with its card. A fine-tuning changes
-nothing here until it is accepted, see `tuning_runs`.
-Listing reads cards alone and imports no torch.
+nothing here until it is accepted, see `finetuning.runs`. Listing reads cards alone and
+imports no torch.
 
 ======= ================================================================
 system  folder, unless the variable STRUCTSR_MODELS names another one
@@ -24,21 +24,18 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from napari_structsr.errors import ModelError, TrainingError
-from napari_structsr.finetuning.runs import read_run
+from napari_structsr.errors import ModelError
 from napari_structsr.io.foreign_weights import FOREIGN_ENDINGS
 from napari_structsr.io.weights import read_card, read_weights
 from napari_structsr.models.card import ModelCard
 
 __all__ = [
-    "accept",
     "check_name",
     "export_model",
+    "find_user_folder",
     "import_model",
+    "read_user_cards",
     "remove_model",
-    "runs_folder",
-    "user_cards",
-    "user_folder",
 ]
 
 logger = logging.getLogger(__name__)
@@ -49,7 +46,7 @@ _LARGEST_CARD = 64 * 2**20
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 
 
-def user_folder() -> Path:
+def find_user_folder() -> Path:
     """Return the folder of the user's models; it need not be there yet."""
     if chosen := os.environ.get("STRUCTSR_MODELS"):
         return Path(chosen).expanduser()
@@ -62,15 +59,10 @@ def user_folder() -> Path:
     return Path(base) / "structsr" / "models"
 
 
-def runs_folder() -> Path:
-    """Return the folder where fine-tunings lie if nothing else is said."""
-    return user_folder() / "runs"
-
-
-def user_cards() -> list[ModelCard]:
+def read_user_cards() -> list[ModelCard]:
     """Return the cards of the user's models, by name; damaged ones go to the log."""
     cards = []
-    for path in sorted(user_folder().glob("*.json")):
+    for path in sorted(find_user_folder().glob("*.json")):
         try:
             card = ModelCard.parse(read_card(path), origin=path.stem)
         except ModelError as error:
@@ -98,7 +90,7 @@ def check_name(name: str, factor: int, *, replace: bool = False) -> None:
     ModelError
         Saying which names can be taken.
     """
-    from napari_structsr.zoo.catalogue import shipped_names
+    from napari_structsr.zoo.catalogue import list_shipped_names
 
     if not re.fullmatch(r"\w[\w .+-]{0,63}", name) or name[-1] in " .":
         raise ModelError(
@@ -112,7 +104,7 @@ def check_name(name: str, factor: int, *, replace: bool = False) -> None:
             f"{name!r} cannot name a model, since files cannot be called so "
             "everywhere; choose another name"
         )
-    if name.lower() in {shipped.lower() for shipped in shipped_names()}:
+    if name.lower() in {shipped.lower() for shipped in list_shipped_names()}:
         raise ModelError(
             f"{name!r} is the name of a model that ships; choose another one"
         )
@@ -124,31 +116,6 @@ def check_name(name: str, factor: int, *, replace: bool = False) -> None:
             f"you have a model {name!r} x{factor} already; choose another name, or "
             "remove that model first"
         )
-
-
-def accept(run: Path, *, replace: bool = False) -> ModelCard:
-    """Offer the model of a finished fine-tuning from now on.
-
-    Parameters
-    ----------
-    run
-        Folder of the fine-tuning.
-    replace
-        Whether it may take the place of a model of the same name.
-
-    Raises
-    ------
-    TrainingError
-        If the folder holds no finished fine-tuning.
-    ModelError
-        If the name is taken, or the model is damaged.
-    """
-    summary = read_run(run)
-    if summary.state != "finished" or summary.bundle is None:
-        raise TrainingError(
-            f"the fine-tuning in {run} is not finished; go on with it, or start anew"
-        )
-    return import_model(summary.bundle, replace=replace)
 
 
 def remove_model(name: str, factor: int) -> None:
@@ -247,7 +214,7 @@ def import_model(path: Path, *, replace: bool = False) -> ModelCard:
 
 def _bundle(name: str, factor: int) -> Path:
     """Return where a model of the user lies, without the ending."""
-    return user_folder() / f"{name}-x{factor}"
+    return find_user_folder() / f"{name}-x{factor}"
 
 
 def _unpacked(archive: Path, folder: Path) -> Path:

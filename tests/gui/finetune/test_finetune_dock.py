@@ -411,7 +411,7 @@ def test_saved_config_is_what_the_command_reads(viewer, tuning, qtbot, tmp_path)
     rows = [edge for one in (*files.teaches, *files.judges) for edge in one.rows]
     assert min(rows) >= 10  # in pixels of the layer, not of the region
     assert max(rows) <= 90
-    from napari_structsr.io.source import open_source
+    from napari_structsr.io.open import open_source
 
     stored = open_source(files.low)
     pixels = stored.read((), slice(0, 256), slice(0, 256))[0]

@@ -7,7 +7,7 @@ import pytest
 from napari.layers import Image, Labels, Shapes
 
 from napari_structsr.gui.inspect.regions import regions_of
-from napari_structsr.io.source import open_source
+from napari_structsr.io.open import open_source
 
 SIZES = {"t": 2, "z": 3, "y": 30, "x": 40}
 BOX = {"y": (4, 12), "x": (20, 33)}  # pixels of the region

@@ -14,7 +14,7 @@ import yaozarrs
 from qtpy.QtGui import QGuiApplication
 from scenes import beads, centroid, choose, noise
 
-from napari_structsr.io.records import zarr_record
+from napari_structsr.io.records import read_zarr_record
 from napari_structsr.models.model import SRModel
 
 TIMEOUT = 30_000
@@ -251,7 +251,7 @@ def test_cancel_stops_within_a_tile_and_leaves_a_store_to_go_on_with(
     assert len(slow_model) <= computed + 1
     assert dock.rows[0].text == "cancelled"
     assert names(viewer) == ["cells"]
-    assert zarr_record(store)[0] == "partial"
+    assert read_zarr_record(store)[0] == "partial"
     assert dock.run_button.isEnabled()
 
     plans = []
@@ -260,7 +260,7 @@ def test_cancel_stops_within_a_tile_and_leaves_a_store_to_go_on_with(
     qtbot.waitUntil(lambda: ended(dock), timeout=TIMEOUT)
 
     assert plans[0].done >= 2
-    assert zarr_record(store)[0] == "finished"
+    assert read_zarr_record(store)[0] == "finished"
     assert names(viewer) == ["cells", "cells ×2 bicubic"]
     assert [path.name for path in tmp_path.iterdir()] == [store.name]
 
@@ -422,7 +422,7 @@ def test_copy_gives_a_script_for_pixels_in_memory(
     dock.copy_button.click()
     exec(QGuiApplication.clipboard().text(), {})
 
-    assert zarr_record(tmp_path / "cells_x2_bicubic.ome.zarr")[0] == "finished"
+    assert read_zarr_record(tmp_path / "cells_x2_bicubic.ome.zarr")[0] == "finished"
 
 
 def test_settings_of_the_user_fill_the_form(viewer, plugin):

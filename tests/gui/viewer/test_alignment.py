@@ -8,7 +8,7 @@ from napari.layers import Image
 
 from napari_structsr.errors import SettingsError
 from napari_structsr.gui.viewer.alignment import source_on
-from napari_structsr.io.source import open_source
+from napari_structsr.io.open import open_source
 from napari_structsr.pairs.geometry import match_grids
 
 ANGLE = np.deg2rad(20)

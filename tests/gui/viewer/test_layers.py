@@ -17,7 +17,7 @@ from napari_structsr.gui.viewer.layers import (
     result_layer,
     why_not,
 )
-from napari_structsr.io.source import open_source
+from napari_structsr.io.open import open_source
 
 TURN = np.array(
     [[1, 0, 0], [0, np.cos(0.3), -np.sin(0.3)], [0, np.sin(0.3), np.cos(0.3)]]

@@ -10,7 +10,7 @@ from zarr.storage import MemoryStore, WrapperStore
 
 from napari_structsr.core.axes import Axis, Channel
 from napari_structsr.errors import AxesError, PixelError, SettingsError, SourceError
-from napari_structsr.io.source import open_source
+from napari_structsr.io.open import open_source
 
 
 @pytest.fixture

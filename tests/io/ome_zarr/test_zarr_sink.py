@@ -22,7 +22,7 @@ from napari_structsr import (
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.errors import SinkError, SourceError
 from napari_structsr.io.arrays import ArraySource
-from napari_structsr.io.ome_zarr.pyramid import halved, level_axes
+from napari_structsr.io.ome_zarr.pyramid import halve, pyramid_axes
 from napari_structsr.io.records import read_record
 
 BICUBIC = load_model("bicubic", factor=2)
@@ -95,7 +95,7 @@ def test_our_own_reader_gets_everything_back(stack, tmp_path):
     source = calibrated(stack, "czyx", channels)
     path = write(source, tmp_path / "a.ome.zarr")
     again = open_source(path).spec
-    expected = source.spec.upscaled(2)
+    expected = source.spec.upscale(2)
     assert again.channels == expected.channels
     for found, wanted in zip(again.axes.items, expected.axes.items, strict=True):
         assert found.scale == pytest.approx(wanted.scale)
@@ -143,7 +143,7 @@ def test_shards_save_files_and_hold_the_same_pixels(stack, tmp_path):
 
 @pytest.mark.parametrize("shape", [(600, 401), (257, 1), (5, 7)])
 def test_pyramid_keeps_edges_and_rounds_up(shape):
-    levels = level_axes(Axes((Axis("y", shape[0], 0.2, 3.0), Axis("x", shape[1]))))
+    levels = pyramid_axes(Axes((Axis("y", shape[0], 0.2, 3.0), Axis("x", shape[1]))))
     for fine, coarse in pairwise(levels):
         for name in "yx":
             assert coarse[name].size == -(-fine[name].size // 2)
@@ -157,8 +157,8 @@ def test_pyramid_keeps_edges_and_rounds_up(shape):
 
 def test_halving_ignores_holes_and_keeps_the_type():
     pixels = np.array([[1, np.nan, 4], [3, np.nan, 4], [7, 7, np.nan]])
-    np.testing.assert_array_equal(halved(pixels), [[2, 4], [7, np.nan]])
-    assert halved(np.full((3, 3), 255, np.uint8)).dtype == np.uint8
+    np.testing.assert_array_equal(halve(pixels), [[2, 4], [7, np.nan]])
+    assert halve(np.full((3, 3), 255, np.uint8)).dtype == np.uint8
 
 
 def test_record_repeats_the_run(stack, tmp_path):

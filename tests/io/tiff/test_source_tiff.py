@@ -7,7 +7,7 @@ import tifffile
 
 from napari_structsr.core.axes import Axis
 from napari_structsr.errors import AxesError, PixelError, SettingsError, SourceError
-from napari_structsr.io.source import open_source
+from napari_structsr.io.open import open_source
 
 RAMP = np.arange(256)
 

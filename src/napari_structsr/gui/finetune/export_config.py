@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from napari_structsr.errors import StructsrError, TrainingError
 from napari_structsr.gui.finetune.pairs_entry import PairEntry
 from napari_structsr.gui.finetune.train_state import Parent, TrainChoice
-from napari_structsr.io.source import Source, open_source
+from napari_structsr.io.open import open_source
+from napari_structsr.io.source import Source
 
 if TYPE_CHECKING:
     from napari_structsr.finetuning.config import FineTuneConfig

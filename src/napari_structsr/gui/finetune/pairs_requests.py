@@ -22,7 +22,8 @@ from napari_structsr.gui.finetune.pairs_entry import Frame
 from napari_structsr.gui.viewer.alignment import source_on
 from napari_structsr.gui.viewer.layers import KEY, key_of, why_not
 from napari_structsr.gui.viewer.navigation import unit_shares
-from napari_structsr.io.source import Source, open_source
+from napari_structsr.io.open import open_source
+from napari_structsr.io.source import Source
 from napari_structsr.pairs.files import file_stem, matched_files
 
 __all__ = [

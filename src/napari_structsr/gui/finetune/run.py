@@ -19,12 +19,11 @@ from napari_structsr.engine.events import (
     Event,
     Finished,
 )
-from napari_structsr.finetuning.runs import RunSummary, list_runs
+from napari_structsr.finetuning.runs import RunSummary, find_runs_folder, list_runs
 from napari_structsr.gui.finetune.train_state import Parent
 from napari_structsr.gui.viewer.jobs import Events, Job
 from napari_structsr.gui.viewer.llvm_clash import keep_triton_out
 from napari_structsr.zoo.catalogue import list_models
-from napari_structsr.zoo.user_models import runs_folder
 
 if TYPE_CHECKING:
     from napari_structsr.finetuning.config import FineTuneConfig
@@ -105,7 +104,7 @@ def started_run(
     config: FineTuneConfig, pairs: Sequence[ImagePair], split: Split
 ) -> TuningRun:
     """Return a new fine-tuning; `start` it."""
-    folder = runs_folder() / f"{config.name}-x{config.factor}"
+    folder = find_runs_folder() / f"{config.name}-x{config.factor}"
 
     def make(cancel: Cancel, pause: Pause) -> Iterator[Event]:
         from napari_structsr.finetuning.fine_tune import fine_tune
@@ -130,7 +129,7 @@ def resumed_run(summary: RunSummary) -> TuningRun:
 
 def tuning_runs() -> list[RunSummary]:
     """Return the fine-tunings that lie there, the latest first."""
-    return list_runs(runs_folder())
+    return list_runs(find_runs_folder())
 
 
 def teachable() -> list[Parent]:

@@ -26,7 +26,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_structsr.errors import StructsrError
-from napari_structsr.finetuning.runs import RunSummary, read_run, remove_run
+from napari_structsr.finetuning.runs import RunSummary, accept_run, read_run, remove_run
 from napari_structsr.gui.finetune.curve_panel import MEASURE_TITLES
 from napari_structsr.gui.finetune.run import quick_job
 from napari_structsr.gui.finetune.train_state import VerdictState, resolve_verdict
@@ -34,11 +34,10 @@ from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.widgets.controls import choice_combo, enable, row, sentence
 from napari_structsr.gui.widgets.model_signals import models_offered
 from napari_structsr.zoo.user_models import (
-    accept,
     export_model,
     import_model,
+    read_user_cards,
     remove_model,
-    user_cards,
 )
 
 __all__ = ["VerdictPanel"]
@@ -160,7 +159,7 @@ class VerdictPanel(QWidget):
         """Write the state into the widgets."""
         before = self.models.currentData()
         self.models.clear()
-        for card in user_cards():
+        for card in read_user_cards():
             self.models.addItem(f"{card.name} ×{card.factor}", (card.name, card.factor))
             last = self.models.count() - 1
             self.models.setItemData(last, card.description, Qt.ItemDataRole.ToolTipRole)
@@ -217,7 +216,7 @@ class VerdictPanel(QWidget):
             return
 
         def work() -> Any:
-            card = accept(folder)
+            card = accept_run(folder)
             remove_run(folder)  # the model holds all that is worth keeping
             return card
 

@@ -200,7 +200,7 @@ class ErrorDock(QWidget):
 
     # -- for the menu ------------------------------------------------------------------
 
-    def inspect_selection(self, *, with_reference: bool) -> None:
+    def inspect_selection(self, *, needs_reference: bool) -> None:
         """Inspect the selected layers, or say what is missing.
 
         Parameters
@@ -209,9 +209,9 @@ class ErrorDock(QWidget):
             Whether one of the selected layers is the truth.
         """
         self.open_tab("Inspect")
-        self.inspect.take_selection(with_reference=with_reference)
+        self.inspect.take_selection(needs_reference=needs_reference)
         state = self.inspect.state()
-        if with_reference and state.choice.reference is None:
+        if needs_reference and state.choice.reference is None:
             show_warning("Select two image layers: the result and its reference.")
         elif state.run:
             show_warning(state.run)

@@ -25,7 +25,7 @@ class MapList(QListWidget):
     def __init__(self) -> None:
         super().__init__()
         self._items: dict[str, QListWidgetItem] = {}
-        for with_reference, heading in (
+        for needs_reference, heading in (
             (True, "Against the reference: what is wrong"),
             (False, "Source alone: what is unsupported"),
         ):
@@ -36,7 +36,7 @@ class MapList(QListWidget):
             title.setFont(font)
             self.addItem(title)
             for key, entry in MAPS.items():
-                if entry.with_reference == with_reference:
+                if entry.needs_reference == needs_reference:
                     item = QListWidgetItem(entry.title)
                     item.setData(_KEY, key)
                     item.setCheckState(Qt.CheckState.Unchecked)

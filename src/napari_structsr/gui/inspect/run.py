@@ -27,7 +27,8 @@ from napari_structsr.gui.viewer.alignment import source_on
 from napari_structsr.gui.viewer.jobs import Job, submit
 from napari_structsr.gui.viewer.layers import KEY, key_of, why_not
 from napari_structsr.inspection.matching import match_images
-from napari_structsr.io.source import Source, open_source
+from napari_structsr.io.open import open_source
+from napari_structsr.io.source import Source
 from napari_structsr.zoo.catalogue import find_card
 
 __all__ = [

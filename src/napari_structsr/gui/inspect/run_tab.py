@@ -107,7 +107,7 @@ class InspectPanel(QWidget):
         layers = self._viewer.layers
         return [key_of(layer) for layer in layers if layer in layers.selection]
 
-    def take_selection(self, *, with_reference: bool = True) -> None:
+    def take_selection(self, *, needs_reference: bool = True) -> None:
         """Fill in the selected layers, whatever the user chose before.
 
         Parameters
@@ -117,7 +117,7 @@ class InspectPanel(QWidget):
         """
         self._by_hand = False
         self._follow()
-        if not with_reference:
+        if not needs_reference:
             self._choice = replace(self._choice, reference=None)
             self._show()
 

@@ -40,7 +40,7 @@ from napari_structsr.gui.upscale.state import DockState, LayerFacts, resolve
 from napari_structsr.gui.viewer.layers import why_not
 from napari_structsr.gui.widgets.model_signals import models_offered
 from napari_structsr.gui.widgets.progress_row import ProgressRow
-from napari_structsr.io.source import open_source
+from napari_structsr.io.open import open_source
 from napari_structsr.zoo.catalogue import list_models
 
 __all__ = ["UpscaleDock"]

@@ -63,8 +63,7 @@ class EstimateLabel(QLabel):
             self.clear()
         elif cheaply:
             size = sum(
-                source.spec.upscaled(choice.factor).nbytes
-                for source, choice, _ in parts
+                source.spec.upscale(choice.factor).nbytes for source, choice, _ in parts
             )
             self.setText(f"{size_text(size)} of output")
         else:

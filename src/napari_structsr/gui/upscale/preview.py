@@ -24,8 +24,9 @@ from napari_structsr.gui.viewer.layers import (
     names_of,
     result_layer,
 )
+from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
-from napari_structsr.io.source import Source, open_source
+from napari_structsr.io.source import Source
 
 __all__ = ["Preview", "Region", "view_obstacle", "visible_region"]
 

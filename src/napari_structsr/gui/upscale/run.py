@@ -33,9 +33,10 @@ from napari_structsr.gui.viewer.layers import (
     result_layer,
 )
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
+from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink, Sink
-from napari_structsr.io.source import Source, open_source
-from napari_structsr.zoo.catalogue import partner_of
+from napari_structsr.io.source import Source
+from napari_structsr.zoo.catalogue import find_partner
 
 if TYPE_CHECKING:
     from napari_structsr.upscaling.settings import UpscaleSettings
@@ -121,7 +122,7 @@ def fitting(choice: Choice, layer: Image) -> Choice:
     """Drop wishes that have no meaning for the layer or the model."""
     if not layer.rgb:
         choice = replace(choice, color="channels")
-    if partner_of(choice.model) is None:
+    if find_partner(choice.model) is None:
         choice = replace(choice, sharpness=1.0)
     return choice
 

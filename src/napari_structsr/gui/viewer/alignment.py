@@ -18,8 +18,9 @@ from napari.layers import Image
 from napari_structsr.core.axes import Axes
 from napari_structsr.errors import SettingsError
 from napari_structsr.gui.viewer.navigation import unit_shares
-from napari_structsr.io.source import Source, open_source
-from napari_structsr.io.views import Placed
+from napari_structsr.io.open import open_source
+from napari_structsr.io.source import Source
+from napari_structsr.io.views import PlacedView
 
 __all__ = ["source_on"]
 
@@ -72,7 +73,7 @@ def source_on(low: Image, high: Image) -> Source:
             translate=mine[name].translate - offset[row] * scale,
             unit=mine[name].unit,
         )
-    return Placed(source, Axes(tuple(items.values())))
+    return PlacedView(source, Axes(tuple(items.values())))
 
 
 def _is_placed(layer: Image) -> bool:

@@ -28,8 +28,8 @@ from napari.viewer import Viewer
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.errors import StructsrError
-from napari_structsr.io.records import zarr_record
-from napari_structsr.io.source import open_source
+from napari_structsr.io.open import open_source
+from napari_structsr.io.records import read_zarr_record
 
 __all__ = [
     "KEY",
@@ -123,7 +123,7 @@ def free_path(folder: Path, name: str) -> Path:
     number, path = 1, folder / f"{stem}.ome.zarr"
     while path.exists():
         try:
-            if zarr_record(path)[0] == "partial":
+            if read_zarr_record(path)[0] == "partial":
                 break
         except StructsrError:
             pass  # no store at all, and therefore in the way

@@ -24,7 +24,7 @@ from zarr.codecs import BloscCodec
 from napari_structsr.core.axes import Axes
 from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.io.ome_zarr.journal import Journal
-from napari_structsr.io.ome_zarr.pyramid import halved, level_axes
+from napari_structsr.io.ome_zarr.pyramid import halve, pyramid_axes
 
 __all__ = ["ChunkStore", "Layout", "create_arrays"]
 
@@ -61,7 +61,7 @@ class Layout:
     @property
     def levels(self) -> list[Axes]:
         """Axes of every level, the finest first."""
-        return level_axes(self.axes)
+        return pyramid_axes(self.axes)
 
     def chunk_of(self, axes: Axes) -> tuple[int, int]:
         """Return rows and columns of a chunk of a level."""
@@ -168,7 +168,7 @@ class ChunkStore:
         for part in grid.split(tile.window, self.layout.chunk):
             finer = [slice(2 * span.start, 2 * span.stop) for span in part.write]
             place = (..., *part.relative_to(tile.window).write)
-            pixels[place] = halved(self.arrays[level - 1][(*plane, *finer)])
+            pixels[place] = halve(self.arrays[level - 1][(*plane, *finer)])
         self._store(level, tile.index, (*plane, *tile.window.write), pixels)
 
     def _store(

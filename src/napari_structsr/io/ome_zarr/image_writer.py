@@ -17,7 +17,7 @@ from napari_structsr.core.grid import TileGrid
 from napari_structsr.errors import SinkError
 from napari_structsr.io.ome_zarr.chunk_store import ChunkStore, create_arrays
 from napari_structsr.io.ome_zarr.metadata import image_attributes
-from napari_structsr.io.ome_zarr.writer import OmeZarrSink, explained
+from napari_structsr.io.ome_zarr.writer import OmeZarrSink, translate_os_errors
 from napari_structsr.io.source import Source
 
 __all__ = ["write_image"]
@@ -49,7 +49,7 @@ def write_image(
         If something is in the way, or space or permission is short.
     """
     sink = OmeZarrSink(path, overwrite=overwrite, version=version)
-    spec = source.spec.upscaled(1)
+    spec = source.spec.upscale(1)
     sink.check(spec)
     if sink.path.exists() and not overwrite:  # an unfinished run, which is not ours
         raise SinkError(
@@ -57,7 +57,7 @@ def write_image(
         )
     layout = sink.layout(spec)
     new = sink.path.with_name(f".{sink.path.name}.{uuid.uuid4().hex[:8]}.new")
-    with explained(sink.path):
+    with translate_os_errors(sink.path):
         try:
             create_arrays(new, layout, {})
             store = ChunkStore(new, layout)

@@ -20,7 +20,7 @@ from napari_structsr.core.record import Record
 from napari_structsr.errors import SinkError
 from napari_structsr.io.ome_zarr.marks import is_zarr
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink, check_folder
-from napari_structsr.io.records import zarr_record
+from napari_structsr.io.records import read_zarr_record
 from napari_structsr.io.sink import MemorySink, Sink, Writer
 
 __all__ = ["MapStores"]
@@ -143,7 +143,7 @@ class MapStores:
         """Tell whether a store is the finished result of the same inspection."""
         if not path.exists():
             return False
-        status, record = zarr_record(path)
+        status, record = read_zarr_record(path)
         return (
             status == "finished"
             and record is not None

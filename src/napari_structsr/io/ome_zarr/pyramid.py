@@ -15,19 +15,19 @@ import numpy.typing as npt
 from napari_structsr.core.axes import Axes
 from napari_structsr.core.intensity import to_dtype
 
-__all__ = ["halved", "level_axes"]
+__all__ = ["halve", "pyramid_axes"]
 
 _SMALLEST = 256  # pixels along the longer side of the coarsest level
 
 
-def level_axes(axes: Axes) -> list[Axes]:
+def pyramid_axes(axes: Axes) -> list[Axes]:
     """Return the axes of every level, the finest first."""
     levels = [axes]
     while max(levels[-1].plane) > _SMALLEST:
         levels.append(
             Axes(
                 tuple(
-                    axis.resampled(-(-axis.size // 2), 0.5)
+                    axis.resample(-(-axis.size // 2), 0.5)
                     if axis.name in "yx"
                     else axis
                     for axis in levels[-1].items
@@ -37,7 +37,7 @@ def level_axes(axes: Axes) -> list[Axes]:
     return levels
 
 
-def halved(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def halve(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Halve the last two axes; an odd last row or column stands for itself."""
     rows, columns = pixels.shape[-2:]
     edges = [(0, 0)] * (pixels.ndim - 2) + [(0, rows % 2), (0, columns % 2)]

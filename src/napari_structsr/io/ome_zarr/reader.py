@@ -25,7 +25,7 @@ from napari_structsr.io.arrays import (
     image_spec,
 )
 from napari_structsr.io.ome_zarr.marks import MARKS, is_zarr, is_zarr_group
-from napari_structsr.io.units import Step, axes_of, name_axes, udunits
+from napari_structsr.io.units import Step, find_unit_name, make_axes, name_axes
 
 if TYPE_CHECKING:
     Array = zarr.Array[Any]
@@ -71,7 +71,7 @@ def open_zarr(
         tuple(axes.lower()) if axes else name_axes(_labels(node), shape, squeeze=True)
     )
     title = name or (_title(path) if path else node.basename) or "image"
-    spec = image_spec(title, axes_of(names, shape, {}), node.dtype)
+    spec = image_spec(title, make_axes(names, shape, {}), node.dtype)
     return ArraySource(node, spec, names=names, origin=origin)
 
 
@@ -121,7 +121,7 @@ def _open_level(
     local = _local_path(group)
     title = name or (_title(local) if local else multiscale.name) or "image"
     spec = image_spec(
-        title, axes_of(names, shape, steps), array.dtype, _channels(omero)
+        title, make_axes(names, shape, steps), array.dtype, _channels(omero)
     )
     return ArraySource(array, spec, names=names, origin=origin)
 
@@ -224,7 +224,7 @@ def _steps(multiscale: Multiscale, level: int) -> list[Step]:
         else:
             shifts = [a + b for a, b in zip(shifts, transform.translation, strict=True)]
     return [
-        Step(scale, shift, udunits(axis.unit))
+        Step(scale, shift, find_unit_name(axis.unit))
         for scale, shift, axis in zip(scales, shifts, multiscale.axes, strict=True)
     ]
 

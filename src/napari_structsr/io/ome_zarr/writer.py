@@ -25,9 +25,9 @@ from napari_structsr.errors import SinkError, SourceError
 from napari_structsr.io.ome_zarr.chunk_store import ChunkStore, Layout, create_arrays
 from napari_structsr.io.ome_zarr.marks import is_zarr_group
 from napari_structsr.io.ome_zarr.metadata import image_attributes
-from napari_structsr.io.records import KEY, zarr_record
+from napari_structsr.io.records import KEY, read_zarr_record
 
-__all__ = ["OmeZarrSink", "check_folder", "explained"]
+__all__ = ["OmeZarrSink", "check_folder", "translate_os_errors"]
 
 
 class OmeZarrSink:
@@ -86,7 +86,7 @@ class OmeZarrSink:
     def open(self, spec: ImageSpec, record: Record) -> _OmeZarrWriter:
         """Create the store, or continue the one of the same run; see `Sink.open`."""
         layout = self.layout(spec)
-        with explained(self.path):
+        with translate_os_errors(self.path):
             if self.path.exists() and self.overwrite:
                 shutil.rmtree(self.path)
             if self.path.exists():
@@ -126,7 +126,7 @@ class OmeZarrSink:
     def _partial_record(self) -> Record:
         """Return the record of an unfinished result; refuse everything else."""
         try:
-            status, record = zarr_record(self.path)
+            status, record = read_zarr_record(self.path)
         except SourceError as error:
             raise SinkError(
                 f"{self.path} exists and is no OME-Zarr store; choose another name"
@@ -188,7 +188,7 @@ class _OmeZarrWriter:
 
     def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
         """Write one tile, and note it once it is on disk."""
-        with explained(self._store.root):
+        with translate_os_errors(self._store.root):
             self._store.write(tile, pixels)
 
     def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
@@ -197,7 +197,7 @@ class _OmeZarrWriter:
 
     def finish(self) -> Path:
         """Write the image metadata; from now on the store is an image."""
-        with explained(self._store.root):
+        with translate_os_errors(self._store.root):
             status: Any = {"status": "finished", "record": self._record.to_json()}
             attributes = image_attributes(
                 self._spec, self._store.layout.levels, version=self._version
@@ -247,7 +247,7 @@ def check_folder(folder: Path, needed: int) -> None:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def translate_os_errors(path: Path) -> Iterator[None]:
     """Turn errors of the system into sentences."""
     try:
         yield

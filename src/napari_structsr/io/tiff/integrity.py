@@ -13,7 +13,7 @@ import tifffile
 
 from napari_structsr.errors import SourceError
 
-__all__ = ["check_directories", "check_pixels", "refuse"]
+__all__ = ["check_directories", "check_pixels", "raise_damaged"]
 
 # bytes of one value of each TIFF data type
 _WIDTHS = (
@@ -24,7 +24,9 @@ _WIDTHS = (
 )
 
 
-def refuse(origin: str, reason: str, error: BaseException | None = None) -> NoReturn:
+def raise_damaged(
+    origin: str, reason: str, error: BaseException | None = None
+) -> NoReturn:
     """Raise SourceError for a damaged file."""
     raise SourceError(
         f"{origin} is damaged or no image: {reason}; copy the file again from where it "
@@ -49,7 +51,7 @@ def check_directories(file: tifffile.TiffFile, *, origin: str) -> None:
         file.filehandle.seek(where)
         link = file.filehandle.read(file.tiff.offsetsize)
         if link != bytes(file.tiff.offsetsize):
-            refuse(
+            raise_damaged(
                 origin,
                 f"it is truncated: page {len(file.pages) + 1} is announced but is not "
                 "there",
@@ -59,7 +61,7 @@ def check_directories(file: tifffile.TiffFile, *, origin: str) -> None:
     for page in (file.pages.first, file.pages[len(file.pages) - 1]):
         for offset in (page.offset, *(page.subifds or ())):
             if _values_end(file, offset) > file.filehandle.size:
-                refuse(origin, "it is truncated: its metadata end early")
+                raise_damaged(origin, "it is truncated: its metadata end early")
 
 
 def check_pixels(
@@ -73,7 +75,7 @@ def check_pixels(
         If planes are missing, or pixels end beyond the end of the file.
     """
     if file.is_imagej and series.kind in ("generic", "uniform"):
-        refuse(
+        raise_damaged(
             origin,
             f"it is truncated or its ImageJ description is wrong: {len(file.pages)} "
             f"pages of shape {series.keyframe.shape} are less than it announces",
@@ -81,7 +83,7 @@ def check_pixels(
     if series.dataoffset is not None:
         there = max(series.keyframe.parent.filehandle.size - series.dataoffset, 0)
         if series.nbytes > there:
-            refuse(
+            raise_damaged(
                 origin,
                 f"it is truncated: {series.nbytes} bytes of pixels are announced, "
                 f"{there} are there",
@@ -94,7 +96,7 @@ def check_pixels(
         pages = list(file.pages)
     found = [page for page in pages if page is not None]
     if len(found) < expected:
-        refuse(
+        raise_damaged(
             origin,
             f"it is truncated or parts of it are missing: {expected} planes are "
             f"announced, {len(found)} are there",
@@ -103,7 +105,7 @@ def check_pixels(
         parts = zip(page.dataoffsets, page.databytecounts, strict=False)
         size = page.parent.filehandle.size
         if not page.dataoffsets or max(map(sum, parts)) > size:
-            refuse(
+            raise_damaged(
                 origin, f"it is truncated: the pixels of plane {number + 1} end early"
             )
 

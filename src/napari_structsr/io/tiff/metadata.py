@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from napari_structsr.core.axes import Channel
 from napari_structsr.errors import SourceError
-from napari_structsr.io.units import Step, converted, udunits, usable
+from napari_structsr.io.units import Step, convert_unit, find_unit_name, is_pixel_size
 
 if TYPE_CHECKING:
     import tifffile
 
-__all__ = ["lut_color", "tiff_metadata"]
+__all__ = ["read_lut_color", "tiff_metadata"]
 
 _LOGGER = logging.getLogger(__name__)
 _RESOLUTION_UNITS = {3: "centimeter", 4: "millimeter", 5: "micrometer"}
@@ -45,7 +45,7 @@ def tiff_metadata(file: tifffile.TiffFile, *, origin: str) -> Metadata:
     return _plain(file.pages.first.tags), ()
 
 
-def lut_color(lut: npt.ArrayLike) -> str | None:
+def read_lut_color(lut: npt.ArrayLike) -> str | None:
     """Return the colour of a look-up table that runs evenly from black to it.
 
     Parameters
@@ -70,7 +70,7 @@ def _plain(tags: Any) -> dict[str, Step]:
     unit = _RESOLUTION_UNITS.get(int(tags.valueof("ResolutionUnit", 2)))
     steps = {}
     for name, size in _resolutions(tags).items():
-        scale = converted(size, unit, "micrometer")
+        scale = convert_unit(size, unit, "micrometer")
         if scale is not None:
             steps[name] = Step(scale, unit="micrometer")
     return steps
@@ -88,23 +88,23 @@ def _resolutions(tags: Any) -> dict[str, float]:
 
 def _imagej(meta: dict[str, Any], tags: Any) -> Metadata:
     """Read the description of ImageJ."""
-    unit = udunits(meta.get("unit"))
+    unit = find_unit_name(meta.get("unit"))
     steps = {}
     for name, size in _resolutions(tags).items():
-        own = udunits(meta.get(f"{name}unit")) or unit
+        own = find_unit_name(meta.get(f"{name}unit")) or unit
         if own or size != 1:
             steps[name] = Step(size, unit=own)
     spacing = float(meta.get("spacing", 0))
-    if usable(spacing):
-        steps["z"] = Step(spacing, unit=udunits(meta.get("zunit")) or unit)
+    if is_pixel_size(spacing):
+        steps["z"] = Step(spacing, unit=find_unit_name(meta.get("zunit")) or unit)
     interval = float(meta.get("finterval", 0))
-    if usable(interval):
-        steps["t"] = Step(interval, unit=udunits(meta.get("tunit", "sec")))
+    if is_pixel_size(interval):
+        steps["t"] = Step(interval, unit=find_unit_name(meta.get("tunit", "sec")))
     count = int(meta.get("channels", 1))
     names = _imagej_names(meta.get("Labels") or (), count)
     windows = _imagej_windows(meta, count)
     tables = list(meta.get("LUTs") or ())
-    colors = [lut_color(np.asarray(table).T) for table in tables[:count]]
+    colors = [read_lut_color(np.asarray(table).T) for table in tables[:count]]
     colors += [None] * (count - len(colors))
     return steps, tuple(map(Channel, names, colors, windows))
 
@@ -156,8 +156,8 @@ def _ome(xml: str, *, origin: str) -> Metadata:
         ("t", "TimeIncrement", "s"),
     ):
         scale = float(pixels.get(key, 0))
-        if usable(scale):
-            unit = udunits(pixels.get(f"{key}Unit", default))
+        if is_pixel_size(scale):
+            unit = find_unit_name(pixels.get(f"{key}Unit", default))
             steps[name] = Step(scale, _position(pixels, name, unit), unit)
     return steps, tuple(map(_ome_channel, pixels.findall("{*}Channel")))
 
@@ -174,7 +174,7 @@ def _position(pixels: ElementTree.Element, name: str, unit: str | None) -> float
     value, own = found.pop()
     if value is None:
         return 0.0
-    return converted(float(value), udunits(own), unit) or 0.0
+    return convert_unit(float(value), find_unit_name(own), unit) or 0.0
 
 
 def _ome_channel(channel: ElementTree.Element) -> Channel:

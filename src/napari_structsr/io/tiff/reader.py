@@ -21,9 +21,13 @@ import tifffile
 import zarr
 
 from napari_structsr.io.arrays import ArraySource, check_level, image_spec
-from napari_structsr.io.tiff.integrity import check_directories, check_pixels, refuse
+from napari_structsr.io.tiff.integrity import (
+    check_directories,
+    check_pixels,
+    raise_damaged,
+)
 from napari_structsr.io.tiff.metadata import tiff_metadata
-from napari_structsr.io.units import axes_of, level_axes, name_axes
+from napari_structsr.io.units import make_axes, name_axes, scale_axes
 
 __all__ = ["TiffSource", "short_name"]
 
@@ -72,7 +76,9 @@ class TiffSource(ArraySource):
             try:
                 file = stack.enter_context(tifffile.TiffFile(path))
                 found = file.series
-                series = found[0] if found else refuse(origin, "it holds no image")
+                series = (
+                    found[0] if found else raise_damaged(origin, "it holds no image")
+                )
                 check_directories(file, origin=origin)
                 check_level(level, len(series.levels), origin=origin)
                 chosen = series.levels[level]
@@ -90,11 +96,11 @@ class TiffSource(ArraySource):
                 RuntimeError,
                 AssertionError,
             ) as error:
-                refuse(origin, f"it cannot be read as TIFF ({error})", error)
+                raise_damaged(origin, f"it cannot be read as TIFF ({error})", error)
             if len(found) > 1:
                 _LOGGER.info("%s holds %d images, the first is read", path, len(found))
             names = _names(series, axes)
-            full = axes_of(names, series.shape, steps)
+            full = make_axes(names, series.shape, steps)
             shape = [
                 size
                 for axis, size in zip(names, chosen.shape, strict=True)
@@ -102,7 +108,7 @@ class TiffSource(ArraySource):
             ]
             spec = image_spec(
                 name or short_name(path),
-                level_axes(full, shape),
+                scale_axes(full, shape),
                 chosen.dtype,
                 channels,
             )

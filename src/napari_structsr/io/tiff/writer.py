@@ -21,7 +21,11 @@ from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
 from napari_structsr.errors import SinkError
-from napari_structsr.io.ome_zarr.writer import OmeZarrSink, check_folder, explained
+from napari_structsr.io.ome_zarr.writer import (
+    OmeZarrSink,
+    check_folder,
+    translate_os_errors,
+)
 
 __all__ = ["TiffSink"]
 
@@ -94,7 +98,7 @@ class _TiffWriter:
 
     def finish(self) -> Path:
         """Put the file in its place and delete the store."""
-        with explained(self._path):
+        with translate_os_errors(self._path):
             self._part.replace(self._path)
             shutil.rmtree(self._store.finish())
         return self._path
@@ -127,7 +131,7 @@ class _TiffWriter:
             "photometric": "rgb" if coloured else "minisblack",
         }
         with (
-            explained(self._path),
+            translate_os_errors(self._path),
             tifffile.TiffWriter(self._part, bigtiff=True, ome=True) as file,
         ):
             for number, array in enumerate(levels):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from napari_structsr.errors import ModelError
 from napari_structsr.models.baselines.padding import mirrored, padding_to
 
-__all__ = ["SwinIRNet", "window_reach"]
+__all__ = ["SwinIRNet", "measure_window_reach"]
 
 
 class SwinIRNet(nn.Module):
@@ -87,7 +87,7 @@ class SwinIRNet(nn.Module):
     @property
     def receptive_radius(self) -> int:
         """LR pixels that one output pixel sees to each side."""
-        return window_reach(self._depths, self.align, before=2)
+        return measure_window_reach(self._depths, self.align, before=2)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (N, 1, h, w) to (N, 1, factor h, factor w); values near 0..1."""
@@ -101,7 +101,7 @@ class SwinIRNet(nn.Module):
         return result[..., : height * self.factor, : width * self.factor]
 
 
-def window_reach(depths: list[int], window: int, *, before: int) -> int:
+def measure_window_reach(depths: list[int], window: int, *, before: int) -> int:
     """Return how far an output pixel of SwinIR sees, in input pixels.
 
     Parameters
