@@ -18,7 +18,8 @@ from skimage.data import camera
 from skimage.metrics import structural_similarity
 
 from napari_structsr.imaging.decorrelation import decorrelation_resolution
-from napari_structsr.imaging.forward import ForwardModel, smooth
+from napari_structsr.imaging.filters import smooth
+from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.local_resolution import resolution_map
 from napari_structsr.imaging.orientation import (
     coherence_difference_map,

@@ -31,7 +31,7 @@ from napari_structsr.imaging.expected_error import (
     expected_error,
     half_width,
 )
-from napari_structsr.imaging.noise import noise_variance
+from napari_structsr.imaging.forward import noise_variance
 from napari_structsr.imaging.squirrel import fit_squirrel, squirrel_map
 from napari_structsr.imaging.trust import (
     artefact_map,

@@ -7,13 +7,13 @@ from napari_structsr.benchmark.richardson_lucy import (
     interpolate_and_deconvolve,
 )
 from napari_structsr.benchmark.tracks import TRACKS
-from napari_structsr.imaging.filters import windowed
+from napari_structsr.imaging.filters import separable_filter
 
 BLUR = [0.05, 0.2, 0.5, 0.2, 0.05]
 
 
 def test_iterations_equal_those_of_scikit_image(truth):
-    image = windowed(torch.from_numpy(truth)[None, None].double(), BLUR)
+    image = separable_filter(torch.from_numpy(truth)[None, None].double(), BLUR)
     for iterations in (1, 7):
         found = deconvolve(image, BLUR, noise=0, iterations=iterations)[0, 0].numpy()
         expected = richardson_lucy(
@@ -28,12 +28,12 @@ def test_iterations_equal_those_of_scikit_image(truth):
 
 def test_it_undoes_blur_and_stops_at_the_noise(truth):
     exact = torch.from_numpy(truth)[None, None]
-    image = windowed(exact, BLUR)
+    image = separable_filter(exact, BLUR)
     sharp = deconvolve(image, BLUR, noise=0)
     assert (sharp - exact).square().mean() < 0.3 * (image - exact).square().mean()
     early = deconvolve(image, BLUR, noise=0.001)
     missed = [
-        float((windowed(found, BLUR) - image).square().mean().sqrt())
+        float((separable_filter(found, BLUR) - image).square().mean().sqrt())
         for found in (early, sharp)
     ]
     assert missed[1] < 0.0001 < missed[0] <= 0.001

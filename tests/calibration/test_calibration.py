@@ -39,7 +39,7 @@ def blobs(seed: int, side: int = 384) -> np.ndarray:
     """Draw a smooth random texture, range 0..1."""
     random = np.random.default_rng(seed)
     image = torch.from_numpy(random.normal(size=(1, 1, side, side)).astype("f4"))
-    from napari_structsr.imaging.forward import smooth
+    from napari_structsr.imaging.filters import smooth
 
     image = smooth(image, 1.5) + 4 * smooth(image, 8.0)
     pixels = image[0, 0].numpy()

@@ -9,7 +9,7 @@ from napari_structsr.finetuning.drift import furthest
 from napari_structsr.finetuning.recipe import parent_kind, tuning_recipe
 from napari_structsr.finetuning.replay import Drift
 from napari_structsr.finetuning.replay_images import kept_images
-from napari_structsr.imaging.forward import smooth
+from napari_structsr.imaging.filters import smooth
 
 
 @pytest.fixture(scope="module")

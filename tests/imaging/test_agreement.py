@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_structsr.imaging.agreement import agree, agreement_radius, least_share
+from napari_structsr.imaging.agreement import agree, agreement_radius, minimum_share
 from napari_structsr.imaging.forward import ForwardModel
 
 FORWARD = ForwardModel(2, 0.4)
@@ -77,7 +77,7 @@ def test_least_share_brings_both_slopes_within_one_percent(level, seed):
     signal = rng.standard_normal(20000)
     measured = torch.from_numpy(signal + level * rng.standard_normal(20000))
     again = torch.from_numpy(signal) / (1 + level**2)  # a denoiser that shrinks
-    share = least_share(measured, again)
+    share = minimum_share(measured, again)
     again = again + share * (measured - again)
     slope, _ = np.polyfit(measured, again, 1)
     reverse, _ = np.polyfit(again, measured, 1)
@@ -87,5 +87,5 @@ def test_least_share_brings_both_slopes_within_one_percent(level, seed):
 
 def test_least_share_is_nothing_where_slopes_are_right():
     _, measured = scene()
-    assert least_share(measured, measured) == 0
-    assert least_share(torch.ones(9), torch.ones(9)) == 0
+    assert minimum_share(measured, measured) == 0
+    assert minimum_share(torch.ones(9), torch.ones(9)) == 0

@@ -6,7 +6,7 @@ import torch
 from skimage.data import camera, coins
 
 from napari_structsr.imaging.decorrelation import decorrelation_resolution
-from napari_structsr.imaging.forward import smooth
+from napari_structsr.imaging.filters import smooth
 from napari_structsr.imaging.spectrum import radial_frequency
 
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from skimage.measure import block_reduce
 
-from napari_structsr.imaging.forward import ForwardModel, smooth
+from napari_structsr.imaging.filters import smooth
+from napari_structsr.imaging.forward import ForwardModel
 
 models = st.builds(
     ForwardModel,

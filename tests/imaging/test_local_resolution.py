@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_structsr.imaging.forward import smooth
+from napari_structsr.imaging.filters import smooth
 from napari_structsr.imaging.local_resolution import resolution_map, resolution_radius
 from napari_structsr.imaging.spectrum import radial_frequency
 

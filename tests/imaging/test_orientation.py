@@ -7,7 +7,7 @@ from skimage.feature import structure_tensor_eigenvalues
 from skimage.filters import scharr
 from skimage.transform import rotate
 
-from napari_structsr.imaging.forward import smooth
+from napari_structsr.imaging.filters import smooth
 from napari_structsr.imaging.orientation import (
     coherence_difference_map,
     orientation_difference_map,

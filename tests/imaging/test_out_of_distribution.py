@@ -8,11 +8,12 @@ from skimage.data import cell
 
 from napari_structsr.benchmark.tracks import truth_of
 from napari_structsr.core.intensity import fit_intensity
-from napari_structsr.imaging.forward import ForwardModel, smooth
+from napari_structsr.imaging.filters import smooth
+from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.out_of_distribution import (
+    describe_outliers,
     input_ranges,
     input_statistics,
-    unfamiliar,
 )
 
 NAMES = {"noise", "fine_detail", "spots", "headroom", "fill"}
@@ -93,7 +94,9 @@ def ranges(fields):
 
 def test_images_made_as_in_training_are_familiar(fields, ranges):
     rng = np.random.default_rng(2)
-    fired = [unfamiliar(described(drawn(field, rng)), ranges) for field in fields]
+    fired = [
+        describe_outliers(described(drawn(field, rng)), ranges) for field in fields
+    ]
     assert np.mean([bool(sentences) for sentences in fired]) < 0.08
 
 
@@ -125,7 +128,7 @@ def test_strange_images_are_told_by_what_is_strange(name, fields, ranges):
     for pixels in images:
         found = described(pixels)
         alone = {name: ranges[name]}
-        told.append(bool(unfamiliar(found, alone)))
+        told.append(bool(describe_outliers(found, alone)))
         assert set(found) == NAMES
     assert np.mean(told) > 0.9
 
@@ -189,7 +192,7 @@ def test_what_cannot_be_told_is_nan_and_passed_over(ranges):
         found = input_statistics(values, torch.full_like(values, 1e-4))
         for name in ("fine_detail", "spots", "headroom"):
             assert found[name].isnan().all()
-            assert not unfamiliar({name: float(found[name])}, ranges)
+            assert not describe_outliers({name: float(found[name])}, ranges)
 
 
 # -- ranges and sentences --------------------------------------------------------------
@@ -200,7 +203,7 @@ def test_ranges_hold_the_share_of_samples_and_leave_out_the_farthest():
     samples = [{"noise": n, "fill": f} for n, f in rng.standard_normal((98, 2))]
     samples += [{"noise": 50.0, "fill": 0.0}, {"noise": 0.0, "fill": -60.0}]
     ranges = input_ranges(samples)
-    inside = [not unfamiliar(sample, ranges) for sample in samples]
+    inside = [not describe_outliers(sample, ranges) for sample in samples]
     assert inside == [True] * 98 + [False] * 2
     whole = input_ranges(samples, share=1.0)
     assert whole["noise"][1] == 50
@@ -218,10 +221,10 @@ def test_ranges_pass_over_nan_and_need_a_sample():
 def test_sentences_say_what_was_found_and_what_was_seen():
     ranges = {"noise": (0.001, 0.05), "headroom": (0.05, 0.8), "other": (0.0, 1.0)}
     found = {"noise": 0.12, "headroom": 0.0, "other": 2.0}
-    assert unfamiliar(found, ranges) == [
+    assert describe_outliers(found, ranges) == [
         "noise is 0.12 of the range, training saw 0.001 to 0.05",
         "the spread of the brightest pixels is 0 of the range (saturated?), training "
         "saw 0.05 to 0.8",
         "other is 2, training saw 0 to 1",
     ]
-    assert unfamiliar({"noise": 0.001, "headroom": 0.8}, ranges) == []
+    assert describe_outliers({"noise": 0.001, "headroom": 0.8}, ranges) == []

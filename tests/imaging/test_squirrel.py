@@ -3,9 +3,10 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_structsr.imaging.forward import ForwardModel, smooth
+from napari_structsr.imaging.filters import smooth
+from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.squirrel import (
-    WIDEST_BLUR,
+    MAX_SIGMA,
     SquirrelFit,
     fit_squirrel,
     squirrel_map,
@@ -54,7 +55,7 @@ def test_fit_equals_a_dense_search(pair):
     assert found.offset == pytest.approx(expected.offset, abs=1e-3)
     assert found.rse == pytest.approx(expected.rse, rel=1e-4)
     assert found.rsp == pytest.approx(expected.rsp, abs=1e-5)
-    coarse = dense(*pair, widths=np.arange(0.1, WIDEST_BLUR, 0.1))
+    coarse = dense(*pair, widths=np.arange(0.1, MAX_SIGMA, 0.1))
     assert coarse.rse >= found.rse * (1 - 1e-4)
 
 
@@ -106,7 +107,7 @@ def test_detail_finer_than_the_blur_is_not_seen(pair):
 def test_the_width_stays_within_its_bound(pair):
     image, _ = pair
     base = smooth(image, 5)
-    found = fit_squirrel(image, base, widest=2.0)
+    found = fit_squirrel(image, base, max_sigma=2.0)
     assert found.sigma == pytest.approx(2.0, abs=1e-3)
     assert fit_squirrel(image, image).sigma == pytest.approx(0, abs=0.2)
 
@@ -135,12 +136,12 @@ def test_blocks_share_one_fit(pair):
     assert twice.sigma == pytest.approx(whole.sigma, abs=1e-3)
 
 
-@pytest.mark.parametrize("sigma", [0.0, 0.8, WIDEST_BLUR])
+@pytest.mark.parametrize("sigma", [0.0, 0.8, MAX_SIGMA])
 def test_tiles_equal_the_whole(pair, sigma):
     image, base = pair
     fit = SquirrelFit(sigma, 0.8, 0.1, 0.0, 0.0)
     whole = squirrel_map(image, base, fit)
-    for radius in (squirrel_radius(), squirrel_radius(widest=sigma)):
+    for radius in (squirrel_radius(), squirrel_radius(max_sigma=sigma)):
         for top, left in ((0, 0), (64, 96), (128, 160)):
             up, to_left = min(radius, top), min(radius, left)
             place = (

@@ -8,7 +8,7 @@ from torchmetrics.functional.image import (
     multiscale_structural_similarity_index_measure,
 )
 
-from napari_structsr.imaging.forward import smooth
+from napari_structsr.imaging.filters import smooth
 from napari_structsr.imaging.ssim import (
     SSIM_RADIUS,
     micro_ssim,

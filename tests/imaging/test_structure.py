@@ -4,7 +4,7 @@ import torch
 from scipy.ndimage import prewitt
 from skimage.transform import rotate
 
-from napari_structsr.imaging.forward import smooth
+from napari_structsr.imaging.filters import smooth
 from napari_structsr.imaging.structure import (
     GRADIENT_RADIUS,
     Change,

@@ -4,13 +4,14 @@ import torch
 from scipy.ndimage import generic_filter, uniform_filter
 from torch.nn import functional as F
 
-from napari_structsr.imaging.forward import ForwardModel, smooth
+from napari_structsr.imaging.filters import smooth
+from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.trust import (
     ARTEFACT_RADIUS,
-    LEAST_NOISE,
+    MIN_NOISE,
     artefact_map,
+    flips_and_rotations,
     null_space_map,
-    orientations,
     residual_map,
     spread_map,
 )
@@ -62,7 +63,7 @@ def test_residual_is_the_distance_in_deviations_repeated(factor, image):
 def test_without_noise_a_residual_is_divided_by_the_least_noise(image):
     measured = FORWARD(image) + 0.05
     found = residual_map(image, measured, FORWARD, torch.zeros_like(measured))
-    np.testing.assert_allclose(found, 0.05 / LEAST_NOISE, rtol=1e-3)
+    np.testing.assert_allclose(found, 0.05 / MIN_NOISE, rtol=1e-3)
 
 
 def test_a_vanished_structure_leaves_a_residual_where_it_was(image):
@@ -198,11 +199,11 @@ def test_spread_of_what_treats_all_orientations_alike_is_nothing(image):
 def test_orientations_are_eight_and_the_way_back_leads_back(image):
     corner = image[..., :5, :7]
     seen = set()
-    for turn, back in orientations():
+    for turn, back in flips_and_rotations():
         assert torch.equal(back(turn(corner)), corner)
         seen.add(turn(corner).numpy().tobytes())
     assert len(seen) == 8
-    turn, _ = next(orientations())
+    turn, _ = next(flips_and_rotations())
     assert torch.equal(turn(corner), corner)
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from napari_structsr.imaging.forward import ForwardModel, smooth
+from napari_structsr.imaging.filters import smooth
+from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.models.discriminator import PatchDiscriminator, PlainDiscriminator
 from napari_structsr.training.feature_losses import GaborTexture
 from napari_structsr.training.losses import (

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from napari_structsr.benchmark.tracks import Track
-from napari_structsr.imaging.filters import windowed
+from napari_structsr.imaging.filters import gaussian_kernel, separable_filter
 from napari_structsr.models.generator import interpolate
 
 __all__ = ["deconvolve", "interpolate_and_deconvolve"]
@@ -62,22 +62,20 @@ def deconvolve(
     image = image.clamp_min(_FLOOR)
     result = torch.full_like(image, 0.5)
     for _ in range(iterations):
-        again = windowed(result, blur)
+        again = separable_filter(result, blur)
         if float(((again - image) ** 2).mean().sqrt()) <= noise:
             break
-        result = result * windowed(image / again.clamp_min(1e-12), blur)
+        result = result * separable_filter(image / again.clamp_min(1e-12), blur)
     return result
 
 
 def _blur(track: Track) -> list[float]:
     """Return the Gaussian and the area of a measured pixel, in result pixels."""
     sigma = track.psf_sigma * track.factor
-    radius = math.ceil(4 * sigma)
-    bell = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     area = np.ones(track.factor + 1 - track.factor % 2)
     if track.factor % 2 == 0:
         area[[0, -1]] = 0.5  # half of an even side lies on either side of the centre
-    kernel = np.convolve(bell / bell.sum(), area / area.sum())
+    kernel = np.convolve(gaussian_kernel(sigma), area / area.sum())
     return [float(weight) for weight in kernel]
 
 

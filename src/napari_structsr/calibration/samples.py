@@ -19,7 +19,7 @@ from torch import Tensor
 from napari_structsr.core.intensity import Intensity, fit_intensity
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.expected_error import TrustInputs, pixel_features
-from napari_structsr.imaging.noise import noise_variance
+from napari_structsr.imaging.forward import noise_variance
 from napari_structsr.imaging.out_of_distribution import input_statistics
 from napari_structsr.models.model import SRModel
 

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.split import Split
-from napari_structsr.imaging.registration.register import Registration
+from napari_structsr.imaging.registration import Registration
 from napari_structsr.pairs.image_pair import ImagePair, Place
 
 __all__ = ["read_pairs", "write_pairs"]

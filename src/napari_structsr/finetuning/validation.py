@@ -21,7 +21,8 @@ from torch import Tensor
 from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.split import Split
 from napari_structsr.finetuning.verdict import MEASURES
-from napari_structsr.imaging.forward import ForwardModel, smooth
+from napari_structsr.imaging.filters import smooth
+from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.ssim import ssim
 from napari_structsr.imaging.structure import gradient_difference_map
 from napari_structsr.models.generator import interpolate

@@ -127,7 +127,8 @@ def _measured(
     """Return what a camera with half as many pixels sees of an image in 0..1."""
     import torch
 
-    from napari_structsr.imaging.forward import ForwardModel, smooth
+    from napari_structsr.imaging.filters import smooth
+    from napari_structsr.imaging.forward import ForwardModel
 
     image = torch.from_numpy(fine.astype(np.float32))[None, None]
     if blur:

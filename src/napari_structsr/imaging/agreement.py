@@ -7,7 +7,7 @@ in y that copies the noise, so that "noise" corrects only what noise cannot expl
 * what is left is corrected by the share 1 - 1/m, where m is its local root mean
   square in units of the noise: the discrepancy principle (Morozov 1966), applied
   pixel by pixel, so that tiles agree. Where m <= 1 nothing is changed.
-* that share is at least `least_share`, one number for a channel. In an image whose
+* that share is at least `minimum_share`, one number for a channel. In an image whose
   contrast is hardly larger than its noise, what is left would bend the line between
   input and result measured again; this keeps its slope at 1 within 1% and its offset
   small.
@@ -21,9 +21,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from napari_structsr.imaging.forward import ForwardModel, smooth
+from napari_structsr.imaging.filters import smooth
+from napari_structsr.imaging.forward import ForwardModel
 
-__all__ = ["Agreement", "agree", "agreement_radius", "least_share"]
+__all__ = ["Agreement", "agree", "agreement_radius", "minimum_share"]
 
 Agreement = Literal["off", "noise", "exact"]
 
@@ -39,7 +40,7 @@ def agree(
     *,
     agreement: Agreement,
     variance: Tensor | None = None,
-    least: float = 0.0,
+    minimum_share: float = 0.0,
 ) -> Tensor:
     """Correct `image` so that it agrees with `measured`.
 
@@ -55,8 +56,8 @@ def agree(
         "off", "noise" or "exact".
     variance
         Variance of the noise, shape (N, 1, h, w); needed for "noise".
-    least
-        Least share of the residual that "noise" corrects, see `least_share`.
+    minimum_share
+        Least share of the residual that "noise" corrects, see `minimum_share`.
 
     Returns
     -------
@@ -73,12 +74,12 @@ def agree(
         detail = residual - mean
         smallest = torch.finfo(detail.dtype).tiny ** 0.5
         power = smooth(detail**2 / variance.clamp_min(smallest), _WINDOW_SIGMA)
-        share = (1 - power.clamp_min(1).rsqrt()).clamp_min(least)
+        share = (1 - power.clamp_min(1).rsqrt()).clamp_min(minimum_share)
         residual = mean + share * detail
     return image + forward_model.pseudo_inverse(residual)
 
 
-def least_share(measured: Tensor, again: Tensor) -> float:
+def minimum_share(measured: Tensor, again: Tensor) -> float:
     """Return the least share of the residual to correct, so that slopes stay at 1.
 
     The least-squares lines through (measured, again) and through (again, measured)

@@ -23,18 +23,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_structsr.imaging.filters import in_slabs, windowed
+from napari_structsr.imaging.filters import map_row_chunks, separable_filter
 
 __all__ = [
     "EXPECTED_ERROR_RADIUS",
     "FEATURES",
-    "Calibrated",
+    "ErrorCalibration",
     "ErrorPredictor",
     "TrustInputs",
     "expected_error",
     "half_width",
     "pixel_features",
-    "predicted_error",
+    "predict_error",
 ]
 
 EXPECTED_ERROR_RADIUS = 2
@@ -118,7 +118,7 @@ class ErrorPredictor:
         )
 
 
-class Calibrated(Protocol):
+class ErrorCalibration(Protocol):
     """A predictor with factors that were checked on pairs, `TrustCalibration`."""
 
     @property
@@ -133,7 +133,7 @@ class Calibrated(Protocol):
         """Return the factor on the predicted bound for a share of pixels."""
 
 
-def expected_error(inputs: TrustInputs, calibration: Calibrated) -> Tensor:
+def expected_error(inputs: TrustInputs, calibration: ErrorCalibration) -> Tensor:
     """Predict the mean absolute error of each pixel.
 
     Parameters
@@ -148,12 +148,12 @@ def expected_error(inputs: TrustInputs, calibration: Calibrated) -> Tensor:
     Tensor
         Shape and unit of the result, positive.
     """
-    mean, _ = predicted_error(inputs, calibration.predictor)
+    mean, _ = predict_error(inputs, calibration.predictor)
     return mean * calibration.scale
 
 
 def half_width(
-    inputs: TrustInputs, calibration: Calibrated, *, level: float = 0.9
+    inputs: TrustInputs, calibration: ErrorCalibration, *, level: float = 0.9
 ) -> Tensor:
     """Return half the width of the interval that holds a share of true values.
 
@@ -178,11 +178,11 @@ def half_width(
     .. [1] A. Angelopoulos, S. Bates, A. Fisch, L. Lei, T. Schuster, "Conformal risk
        control", ICLR 2024 (arXiv 2022).
     """
-    _, bound = predicted_error(inputs, calibration.predictor)
+    _, bound = predict_error(inputs, calibration.predictor)
     return bound * calibration.quantile(level)
 
 
-def predicted_error(
+def predict_error(
     inputs: TrustInputs, predictor: ErrorPredictor
 ) -> tuple[Tensor, Tensor]:
     """Predict the mean absolute error and the bound of 90%, before any check.
@@ -201,7 +201,7 @@ def predicted_error(
 
     variance = _spread_out(inputs.variance, factor)
     radius = EXPECTED_ERROR_RADIUS * factor
-    logarithms = in_slabs(predict, inputs.result, variance, radius=radius)
+    logarithms = map_row_chunks(predict, inputs.result, variance, radius=radius)
     mean, bound = logarithms.exp()
     return mean, bound
 
@@ -238,7 +238,7 @@ def _spread_out(variance: Tensor, factor: int) -> Tensor:
 
 def _mean(image: Tensor, radius: int) -> Tensor:
     """Average the pixels of a square window."""
-    return windowed(image, [1 / (2 * radius + 1)] * (2 * radius + 1))
+    return separable_filter(image, [1 / (2 * radius + 1)] * (2 * radius + 1))
 
 
 def _root_mean_square(image: Tensor, radius: int) -> Tensor:

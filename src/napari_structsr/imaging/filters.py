@@ -1,9 +1,7 @@
-"""Sums over the neighbourhood of each pixel, for torch tensors of shape (N, C, H, W).
+"""Filters of torch images of shape (N, C, H, W): sums over the neighbours of a pixel.
 
-Every image continues beyond its border as its mirror image, the border pixel once.
-Shifted images are added up; on a CPU that is ten times as fast as a convolution of
-one channel. It is faster still while an image fits into the cache: `in_slabs` applies
-what looks at neighbourhoods to a few rows at a time, which also bounds the memory.
+Images continue beyond their border as their mirror image, in one of the two ways that
+numpy names: "reflect" shows the border pixel once, "symmetric" twice.
 """
 
 from __future__ import annotations
@@ -11,17 +9,36 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["bell", "in_slabs", "mirrored", "separable", "windowed"]
+__all__ = [
+    "FILL_RADIUS",
+    "convolve_axis",
+    "correlate_separable",
+    "fill_missing",
+    "forward_differences",
+    "gaussian_kernel",
+    "map_row_chunks",
+    "reflect_pad",
+    "separable_filter",
+    "smooth",
+    "symmetric_pad",
+]
 
-_SLAB = {"cpu": 1 << 18}  # pixels that stay in the cache with their temporaries
-_SLAB_ELSEWHERE = 1 << 23  # a GPU wants much work at once
+FILL_RADIUS = 4
+"""Pixels to each side from which `fill_missing` fills a hole."""
+
+_FILL_SIGMA = 1.0
+# Pixels of a chunk: on a CPU as many as stay in the cache with their temporaries,
+# elsewhere many more, since a GPU is idle between small pieces of work.
+_CPU_CHUNK, _GPU_CHUNK = 1 << 18, 1 << 23
 
 
-def windowed(image: Tensor, weights: Sequence[float]) -> Tensor:
+def separable_filter(image: Tensor, weights: Sequence[float]) -> Tensor:
     """Sum each neighbourhood with the same separable weights along both axes.
 
     Parameters
@@ -37,10 +54,12 @@ def windowed(image: Tensor, weights: Sequence[float]) -> Tensor:
         Shape (N, C, H, W).
     """
     pad = (len(weights) // 2,) * 2
-    return separable(mirrored(image, pad, pad), weights, weights)
+    return correlate_separable(reflect_pad(image, pad, pad), weights, weights)
 
 
-def separable(image: Tensor, down: Sequence[float], across: Sequence[float]) -> Tensor:
+def correlate_separable(
+    image: Tensor, down: Sequence[float], across: Sequence[float]
+) -> Tensor:
     """Correlate with separable weights where they fit into the image.
 
     Parameters
@@ -55,6 +74,7 @@ def separable(image: Tensor, down: Sequence[float], across: Sequence[float]) -> 
     Tensor
         Shape (..., H - len(down) + 1, W - len(across) + 1).
     """
+    # Adding shifted images up is ten times as fast on a CPU as conv2d of one channel.
     for dim, weights in ((-2, down), (-1, across)):
         size = image.shape[dim] - len(weights) + 1
         (start, weight), *rest = ((k, w) for k, w in enumerate(weights) if w)
@@ -65,8 +85,10 @@ def separable(image: Tensor, down: Sequence[float], across: Sequence[float]) -> 
     return image
 
 
-def mirrored(image: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
-    """Continue an image beyond its border, the border pixel once.
+def reflect_pad(
+    image: Tensor, rows: tuple[int, int], columns: tuple[int, int]
+) -> Tensor:
+    """Continue an image beyond its border as ``numpy.pad(mode="reflect")`` does.
 
     Parameters
     ----------
@@ -76,6 +98,7 @@ def mirrored(image: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> 
         Pixels to add before and after; they may exceed the size of the image.
     """
     height, width = image.shape[-2:]
+    # torch reflects by less than the size alone, tiles at a border may need more
     if max(rows) < height and max(columns) < width:
         return F.pad(image, (*columns, *rows), mode="reflect")
     for dim, (before, after) in ((-2, rows), (-1, columns)):
@@ -87,13 +110,122 @@ def mirrored(image: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> 
     return image
 
 
-def bell(sigma: float, radius: int) -> list[float]:
-    """Return the weights of a Gaussian of the sum 1, cut at `radius` pixels."""
-    values = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(-radius, radius + 1)]
-    return [value / sum(values) for value in values]
+def symmetric_pad(image: Tensor, dim: int, pad: int) -> Tensor:
+    """Continue one axis by `pad` on both sides as ``numpy.pad(mode="symmetric")``."""
+    size = image.shape[dim]
+    index = torch.arange(-pad, size + pad, device=image.device) % (2 * size)
+    return image.index_select(
+        dim, torch.where(index < size, index, 2 * size - 1 - index)
+    )
 
 
-def in_slabs(function: Callable[..., Tensor], *images: Tensor, radius: int) -> Tensor:
+def gaussian_kernel(sigma: float, radius: int | None = None) -> npt.NDArray[np.float64]:
+    """Return a sampled Gaussian of the sum 1 and the length ``2 * radius + 1``.
+
+    `radius` is ``ceil(4 * sigma)`` by default. A width of 0 gives a single 1.
+    """
+    if sigma == 0:
+        return np.ones(1)
+    radius = math.ceil(4 * sigma) if radius is None else radius
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    return np.asarray(kernel / kernel.sum())
+
+
+def convolve_axis(
+    image: Tensor,
+    dim: int,
+    kernel: npt.NDArray[np.float64],
+    *,
+    stride: int,
+    transposed: bool = False,
+) -> Tensor:
+    """Correlate along one axis where the kernel fits, or apply the transpose of that.
+
+    Parameters
+    ----------
+    image
+        Shape (N, C, H, W).
+    dim
+        -2 or -1.
+    kernel
+        Weights along that axis.
+    stride
+        Pixels from one position of the kernel to the next.
+    transposed
+        Spread each pixel by the kernel instead, `stride` pixels apart.
+    """
+    weight = torch.as_tensor(kernel, dtype=image.dtype, device=image.device)
+    down = dim == -2
+    weight = weight.reshape(1, 1, -1, 1) if down else weight.reshape(1, 1, 1, -1)
+    n, c, h, w = image.shape
+    apply = F.conv_transpose2d if transposed else F.conv2d
+    # channels are taken as images, since each is blurred by itself
+    out = apply(
+        image.reshape(n * c, 1, h, w),
+        weight,
+        stride=(stride, 1) if down else (1, stride),
+    )
+    return out.reshape(n, c, *out.shape[-2:])
+
+
+def smooth(image: Tensor, sigma: float, *, radius: int | None = None) -> Tensor:
+    """Blur by a Gaussian of `sigma` pixels, the border continued symmetrically.
+
+    It reaches `radius` pixels, by default ``ceil(4 * sigma)``.
+    """
+    kernel = gaussian_kernel(sigma, radius)
+    for dim in (-2, -1):
+        image = symmetric_pad(image, dim, len(kernel) // 2)
+        image = convolve_axis(image, dim, kernel, stride=1)
+    return image
+
+
+def fill_missing(values: Tensor, known: Tensor) -> Tensor:
+    """Replace unknown pixels by a Gaussian-weighted mean of the known ones around.
+
+    Parameters
+    ----------
+    values
+        Shape (N, C, H, W), finite everywhere.
+    known
+        Which of them are measured, same shape, bool.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, C, H, W). Where nothing is known within reach the value stays.
+    """
+    # a normalised convolution: known pixels alone are averaged
+    weight = smooth(known.float(), _FILL_SIGMA)
+    mean = smooth(values * known, _FILL_SIGMA) / weight.clamp_min(1e-6)
+    return torch.where(known | (weight < 1e-6), values, mean)
+
+
+def forward_differences(image: Tensor) -> list[Tensor]:
+    """Return the differences to the next pixel along each spatial axis.
+
+    The finest detail counts in full; the last pixel has none across the border.
+
+    Parameters
+    ----------
+    image
+        Shape (N, C, H, W), or with more spatial axes.
+
+    Returns
+    -------
+    list of Tensor
+        One of the shape of `image` for each spatial axis, 0 at its last pixel.
+    """
+    slopes = []
+    for dim in range(2, image.ndim):
+        last = image.narrow(dim, image.shape[dim] - 1, 1)
+        slopes.append(image.diff(dim=dim, append=last))
+    return slopes
+
+
+def map_row_chunks(
+    function: Callable[..., Tensor], *images: Tensor, radius: int
+) -> Tensor:
     """Apply a function of neighbourhoods to a few rows at a time.
 
     Parameters
@@ -105,7 +237,7 @@ def in_slabs(function: Callable[..., Tensor], *images: Tensor, radius: int) -> T
     images
         Shape (N, C, H, W) each.
     radius
-        Rows that a slab reads beyond what it gives.
+        Rows that a chunk reads beyond what it gives.
 
     Returns
     -------
@@ -113,7 +245,8 @@ def in_slabs(function: Callable[..., Tensor], *images: Tensor, radius: int) -> T
         ``function(*images)``, shape (..., H, W).
     """
     height = images[0].shape[-2]
-    pixels = _SLAB.get(images[0].device.type, _SLAB_ELSEWHERE)
+    # never chunks of fewer rows than are read around them, or most work is done twice
+    pixels = _CPU_CHUNK if images[0].device.type == "cpu" else _GPU_CHUNK
     rows = max(pixels // images[0][..., 0, :].numel(), 2 * radius, 1)
     if height <= rows:
         return function(*images)

@@ -20,7 +20,6 @@ values as the whole image.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,9 +27,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-__all__ = ["ForwardModel", "smooth"]
+from napari_structsr.core.intensity import Intensity
+from napari_structsr.imaging.filters import (
+    convolve_axis,
+    gaussian_kernel,
+    symmetric_pad,
+)
+
+__all__ = ["ForwardModel", "noise_variance"]
 
 _INVERSE_TOLERANCE = 1e-7
 _SMALLEST_GAIN = 1e-3  # of A Aᵀ; below it the inverse would amplify noise 1000-fold
@@ -73,8 +78,8 @@ class ForwardModel:
         """
         pad = (len(self.kernel) - self.factor) // 2
         for dim in (-2, -1):
-            image = _mirror(image, dim, pad)
-            image = _convolve(image, dim, self.kernel, stride=self.factor)
+            image = symmetric_pad(image, dim, pad)
+            image = convolve_axis(image, dim, self.kernel, stride=self.factor)
         return image
 
     def adjoint(self, residual: Tensor) -> Tensor:
@@ -83,8 +88,8 @@ class ForwardModel:
         margin = -(-pad // self.factor)
         for dim in (-2, -1):
             size = residual.shape[dim] * self.factor
-            wide = _mirror(residual, dim, margin)
-            wide = _convolve(
+            wide = symmetric_pad(residual, dim, margin)
+            wide = convolve_axis(
                 wide, dim, self.kernel, stride=self.factor, transposed=True
             )
             residual = wide.narrow(dim, margin * self.factor + pad, size)
@@ -99,8 +104,8 @@ class ForwardModel:
         """
         radius = len(self.inverse_kernel) // 2
         for dim in (-2, -1):
-            residual = _mirror(residual, dim, radius)
-            residual = _convolve(residual, dim, self.inverse_kernel, stride=1)
+            residual = symmetric_pad(residual, dim, radius)
+            residual = convolve_axis(residual, dim, self.inverse_kernel, stride=1)
         return self.adjoint(residual)
 
     def measure(
@@ -150,7 +155,7 @@ class ForwardModel:
     def kernel(self) -> npt.NDArray[np.float64]:
         """A along one axis, in HR pixels: the blur, convolved with the pixel."""
         pixel = np.full(self.factor, 1 / self.factor)
-        return np.convolve(_gaussian(self.psf_sigma * self.factor), pixel)
+        return np.convolve(gaussian_kernel(self.psf_sigma * self.factor), pixel)
 
     @cached_property
     def inverse_kernel(self) -> npt.NDArray[np.float64]:
@@ -169,57 +174,20 @@ class ForwardModel:
         return inverse[np.arange(-radius, radius + 1)]
 
 
-def smooth(image: Tensor, sigma: float, *, radius: int | None = None) -> Tensor:
-    """Blur images of shape (N, C, H, W) by a Gaussian of `sigma` pixels, mirrored.
+def noise_variance(measured: Tensor, intensity: Intensity) -> Tensor:
+    """Return the variance of the noise of each pixel, in normalised units.
 
-    It reaches `radius` pixels, by default ``ceil(4 * sigma)``.
+    Parameters
+    ----------
+    measured
+        Normalised by `intensity`, any shape.
+    intensity
+        Range and noise of the channel.
+
+    Returns
+    -------
+    Tensor
+        Shape of `measured`: shot noise that grows with the signal, above the floor.
     """
-    kernel = _gaussian(sigma, radius)
-    for dim in (-2, -1):
-        image = _mirror(image, dim, len(kernel) // 2)
-        image = _convolve(image, dim, kernel, stride=1)
-    return image
-
-
-def _gaussian(sigma: float, radius: int | None = None) -> npt.NDArray[np.float64]:
-    """Return a sampled Gaussian of unit sum that reaches ``ceil(4 * sigma)``."""
-    if sigma == 0:
-        return np.ones(1)
-    radius = math.ceil(4 * sigma) if radius is None else radius
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    return np.asarray(kernel / kernel.sum())
-
-
-def _mirror(image: Tensor, dim: int, pad: int) -> Tensor:
-    """Extend `dim` by `pad` on both sides, half-sample symmetric, any `pad`."""
-    size = image.shape[dim]
-    index = torch.arange(-pad, size + pad, device=image.device) % (2 * size)
-    return image.index_select(
-        dim, torch.where(index < size, index, 2 * size - 1 - index)
-    )
-
-
-def _convolve(
-    image: Tensor,
-    dim: int,
-    kernel: npt.NDArray[np.float64],
-    *,
-    stride: int,
-    transposed: bool = False,
-) -> Tensor:
-    """Correlate along one axis, keeping full overlaps; or apply the transpose."""
-    weight, strides = _weight(image, dim, kernel, stride)
-    n, c, h, w = image.shape
-    apply = F.conv_transpose2d if transposed else F.conv2d
-    out = apply(image.reshape(n * c, 1, h, w), weight, stride=strides)
-    return out.reshape(n, c, *out.shape[-2:])
-
-
-def _weight(
-    image: Tensor, dim: int, kernel: npt.NDArray[np.float64], stride: int
-) -> tuple[Tensor, tuple[int, int]]:
-    """Shape a one-dimensional kernel for a 2-D convolution along `dim`."""
-    weight = torch.as_tensor(kernel, dtype=image.dtype, device=image.device)
-    if dim == -2:
-        return weight.reshape(1, 1, -1, 1), (stride, 1)
-    return weight.reshape(1, 1, 1, -1), (1, stride)
+    signal = measured.clamp_min(0) * (intensity.noise_gain / intensity.span)
+    return signal + intensity.noise_floor / intensity.span**2

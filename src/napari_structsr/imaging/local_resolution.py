@@ -31,7 +31,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from napari_structsr.imaging.filters import mirrored
+from napari_structsr.imaging.filters import reflect_pad
 from napari_structsr.imaging.spectrum import radial_frequency
 
 __all__ = ["resolution_map", "resolution_radius"]
@@ -94,7 +94,7 @@ def resolution_map(
         (margin + e, margin + count * step - size - e)
         for size, e, count in zip(sizes, early, blocks, strict=True)
     ]
-    planes = [mirrored(i.flatten(0, 1), *pads) for i in (result, truth)]
+    planes = [reflect_pad(i.flatten(0, 1), *pads) for i in (result, truth)]
     rings = _rings(window, truth.device)
     periods = truth.new_empty(len(planes[0]), *blocks)
     for plane in range(len(periods)):

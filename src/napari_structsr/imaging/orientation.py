@@ -26,7 +26,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from napari_structsr.imaging.filters import bell, in_slabs, mirrored, separable
+from napari_structsr.imaging.filters import (
+    correlate_separable,
+    gaussian_kernel,
+    map_row_chunks,
+    reflect_pad,
+)
 
 __all__ = [
     "coherence_difference_map",
@@ -79,7 +84,7 @@ def coherence_difference_map(
 
     noise = _like(truth, noise)
     radius = orientation_radius(sigma)
-    return in_slabs(difference, result, truth, noise, radius=radius)
+    return map_row_chunks(difference, result, truth, noise, radius=radius)
 
 
 def orientation_difference_map(
@@ -117,7 +122,7 @@ def orientation_difference_map(
 
     noise = _like(truth, noise)
     radius = orientation_radius(sigma)
-    return in_slabs(difference, result, truth, noise, radius=radius)
+    return map_row_chunks(difference, result, truth, noise, radius=radius)
 
 
 def orientation_radius(sigma: float = _SIGMA) -> int:
@@ -136,11 +141,14 @@ class _Directions(NamedTuple):
 def _directions(image: Tensor, sigma: float, noise: Tensor) -> _Directions:
     """Measure one image in the window."""
     radius = orientation_radius(sigma)
-    image = mirrored(image, (radius, radius), (radius, radius))
-    down, across = separable(image, _STEP, _MEAN), separable(image, _MEAN, _STEP)
-    window = bell(sigma, radius - 1)
+    image = reflect_pad(image, (radius, radius), (radius, radius))
+    down, across = (
+        correlate_separable(image, _STEP, _MEAN),
+        correlate_separable(image, _MEAN, _STEP),
+    )
+    window = gaussian_kernel(sigma, radius - 1).tolist()
     power_down, power_across, product = (
-        separable(image, window, window)
+        correlate_separable(image, window, window)
         for image in (down * down, across * across, down.mul_(across))
     )
     cosine, sine = power_across - power_down, 2 * product

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["input_ranges", "input_statistics", "unfamiliar"]
+__all__ = ["describe_outliers", "input_ranges", "input_statistics"]
 
 Array = npt.NDArray[np.float64]
 
@@ -147,7 +147,7 @@ def input_ranges(
     }
 
 
-def unfamiliar(
+def describe_outliers(
     found: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]
 ) -> list[str]:
     """Say what leaves the ranges of the training.

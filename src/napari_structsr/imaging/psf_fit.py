@@ -17,14 +17,14 @@ from scipy import ndimage
 from scipy.optimize import minimize_scalar
 
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.imaging.registration.register import (
-    UNMOVED,
+from napari_structsr.imaging.registration import (
+    IDENTITY,
     Registration,
     apply,
     register,
 )
 
-__all__ = ["Observation", "enlarged", "observe"]
+__all__ = ["ForwardFit", "fit_forward_model", "upsample"]
 
 Image = npt.NDArray[np.float64]
 
@@ -32,7 +32,7 @@ _WIDEST = 1.6  # measured pixels; wider blur is no point-spread function of a pa
 
 
 @dataclass(frozen=True)
-class Observation:
+class ForwardFit:
     """How a truth turns into a measurement.
 
     Parameters
@@ -54,14 +54,14 @@ class Observation:
     correlation: float
 
 
-def observe(
+def fit_forward_model(
     truth: npt.NDArray[np.floating[Any]],
     measured: npt.NDArray[np.floating[Any]],
     *,
     factor: int,
     move: bool = True,
     limit: float | None = None,
-) -> Observation:
+) -> ForwardFit:
     """Find how `truth` was measured.
 
     Parameters
@@ -76,9 +76,9 @@ def observe(
     limit
         Longest shift, in true pixels; see `register`.
     """
-    found = UNMOVED
+    found = IDENTITY
     if move:
-        target = enlarged(measured, factor)
+        target = upsample(measured, factor)
         found = register(truth, target, coarseness=factor, limit=limit)
         if found.refused:
             scaled = register(
@@ -86,10 +86,10 @@ def observe(
             )
             found = found if scaled.refused else scaled
     seen = _regression(apply(found, truth), measured, factor)
-    return Observation(found, seen.psf_sigma, seen.gain, seen.offset, seen.correlation)
+    return ForwardFit(found, seen.psf_sigma, seen.gain, seen.offset, seen.correlation)
 
 
-def enlarged(image: npt.NDArray[np.floating[Any]], factor: int) -> Image:
+def upsample(image: npt.NDArray[np.floating[Any]], factor: int) -> Image:
     """Interpolate by cubic splines to `factor` times as many pixels, edges kept."""
     shape = [size * factor for size in image.shape]
     large: Image = ndimage.affine_transform(

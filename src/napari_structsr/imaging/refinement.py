@@ -11,11 +11,11 @@ from torch import Tensor
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.structure_loss import StructureWeights, structure_terms
 
-__all__ = ["Refined", "refine"]
+__all__ = ["Refinement", "refine"]
 
 
 @dataclass(frozen=True)
-class Refined:
+class Refinement:
     """A refined image.
 
     Parameters
@@ -38,7 +38,7 @@ def refine(
     variance: Tensor,
     weights: StructureWeights | None = None,
     iterations: int = 20,
-) -> Refined:
+) -> Refinement:
     """Move a result to where structure and measurement agree best.
 
     Minimises the convex functional in which the given image stands for the truth:
@@ -63,7 +63,7 @@ def refine(
 
     Returns
     -------
-    Refined
+    Refinement
         The image, and the falling values of the functional.
     """
     weights = weights or StructureWeights(data=0.05)
@@ -102,7 +102,7 @@ def refine(
         step = float((change**2).sum()) / curvature if curvature > 0 else 2 * step
         best, slope = trial, new_slope
         values.append(float(value))
-    return Refined(best, tuple(values))
+    return Refinement(best, tuple(values))
 
 
 def _descent(

@@ -23,17 +23,17 @@ from scipy.fft import dctn
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from napari_structsr.imaging.forward import smooth
+from napari_structsr.imaging.filters import smooth
 
 __all__ = [
-    "WIDEST_BLUR",
+    "MAX_SIGMA",
     "SquirrelFit",
     "fit_squirrel",
     "squirrel_map",
     "squirrel_radius",
 ]
 
-WIDEST_BLUR = 8.0
+MAX_SIGMA = 8.0
 """Widest Gaussian that is tried when nothing is said, in pixels of the result: two
 measured pixels at the factor 4, and about three times what a true result needs."""
 
@@ -69,7 +69,7 @@ class SquirrelFit:
 
 
 def fit_squirrel(
-    image: Tensor, base: Tensor, *, widest: float | None = None
+    image: Tensor, base: Tensor, *, max_sigma: float | None = None
 ) -> SquirrelFit:
     """Fit blur, gain and offset so that a result matches its measurement.
 
@@ -82,8 +82,8 @@ def fit_squirrel(
         Result, shape (N, 1, H, W): one image, or N blocks of it that share one fit.
     base
         The measurement, interpolated to the same shape and in the same unit.
-    widest
-        Widest Gaussian to try, in pixels of the result; by default `WIDEST_BLUR`.
+    max_sigma
+        Widest Gaussian to try, in pixels of the result; by default `MAX_SIGMA`.
 
     Returns
     -------
@@ -96,12 +96,12 @@ def fit_squirrel(
     .. [1] S. Culley et al., "Quantitative mapping and minimization of super-resolution
        optical imaging artifacts", Nature Methods 15, 2018.
     """
-    widest = WIDEST_BLUR if widest is None else widest
+    max_sigma = MAX_SIGMA if max_sigma is None else max_sigma
     x, b = (part.double().cpu().numpy() for part in (image, base))
     if np.ptp(x) == 0 or np.ptp(b) == 0:
         return SquirrelFit(0.0, 0.0, float(b.mean()), float(b.std()), 0.0)
     regression = _Regression(x, b)
-    widths = np.linspace(0, widest, _STEPS + 1)
+    widths = np.linspace(0, max_sigma, _STEPS + 1)
     errors = [regression.error(width) for width in widths]
     best = int(np.argmin(errors))
     found = minimize_scalar(
@@ -135,15 +135,15 @@ def squirrel_map(image: Tensor, base: Tensor, fit: SquirrelFit) -> Tensor:
     return (fit.gain * smooth(image, fit.sigma) + fit.offset - base).abs()
 
 
-def squirrel_radius(*, widest: float = WIDEST_BLUR) -> int:
+def squirrel_radius(*, max_sigma: float = MAX_SIGMA) -> int:
     """Pixels of the result beyond which `squirrel_map` does not look.
 
     Parameters
     ----------
-    widest
+    max_sigma
         As given to `fit_squirrel`, or the ``sigma`` of a fit for that fit alone.
     """
-    return math.ceil(4 * widest)
+    return math.ceil(4 * max_sigma)
 
 
 class _Regression:

@@ -23,11 +23,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_structsr.imaging.filters import (
-    bell,
-    in_slabs,
-    mirrored,
-    separable,
-    windowed,
+    correlate_separable,
+    gaussian_kernel,
+    map_row_chunks,
+    reflect_pad,
+    separable_filter,
 )
 
 __all__ = ["SSIM_RADIUS", "micro_ssim", "ms_ssim", "ssim", "ssim_map"]
@@ -35,7 +35,7 @@ __all__ = ["SSIM_RADIUS", "micro_ssim", "ms_ssim", "ssim", "ssim_map"]
 SSIM_RADIUS = 5
 """Pixels beyond which the map does not look."""
 
-_WINDOW = bell(1.5, SSIM_RADIUS)
+_WINDOW = gaussian_kernel(1.5, SSIM_RADIUS).tolist()
 _K1, _K2 = 0.01, 0.03
 _SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _BACKGROUND = 3  # percentile
@@ -167,10 +167,10 @@ def _compared(
     def compared(x: Tensor, z: Tensor) -> Tensor:
         """Compare a few rows."""
         pad = (SSIM_RADIUS, SSIM_RADIUS)
-        x, z = (mirrored(image.double(), pad, pad) for image in (x, z))
+        x, z = (reflect_pad(image.double(), pad, pad) for image in (x, z))
         mean_x, mean_z, product, power = (
             # one by one, so that what is summed stays in the cache
-            separable(image, _WINDOW, _WINDOW)
+            correlate_separable(image, _WINDOW, _WINDOW)
             for image in (x, z, x * z, x.square().add_(z.square()))
         )
         means = mean_x * mean_z
@@ -182,7 +182,7 @@ def _compared(
             found.mul_(means.mul_(2).add_(c1).div_(squares.add_(c1)))
         return found.to(truth.dtype)
 
-    return in_slabs(compared, result, truth, radius=SSIM_RADIUS)
+    return map_row_chunks(compared, result, truth, radius=SSIM_RADIUS)
 
 
 def _best_gain(result: Tensor, truth: Tensor, data_range: float) -> float:
@@ -235,13 +235,13 @@ def _flat_moments(result: Tensor, truth: Tensor) -> _Moments:
         """Measure a few rows."""
         x, z = x.double(), z.double()
         mean_x, mean_z, square_x, square_z, product = (
-            windowed(image, _FLAT) for image in (x, z, x**2, z**2, x * z)
+            separable_filter(image, _FLAT) for image in (x, z, x**2, z**2, x * z)
         )
         variances = square_x - mean_x**2, square_z - mean_z**2
         covariance = product - mean_x * mean_z
         return torch.stack([mean_x, mean_z, *variances, covariance]).to(truth.dtype)
 
-    moments = in_slabs(measured, result, truth, radius=reach)
+    moments = map_row_chunks(measured, result, truth, radius=reach)
     moments = _inside(moments, reach)[..., ::step, ::step].double()
     pixels = len(_FLAT) ** 2
     moments[2:] *= pixels / (pixels - 1)  # those of a sample

@@ -12,8 +12,12 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
-from napari_structsr.imaging.filters import in_slabs, mirrored, separable
-from napari_structsr.imaging.gradients import forward_differences
+from napari_structsr.imaging.filters import (
+    correlate_separable,
+    forward_differences,
+    map_row_chunks,
+    reflect_pad,
+)
 
 __all__ = [
     "GRADIENT_RADIUS",
@@ -100,7 +104,7 @@ def gradient_similarity_map(
         unlike = (length_x - length_z) ** 2
         return 1 - unlike / (length_x**2 + length_z**2 + steady)
 
-    return in_slabs(similarity, result, truth, radius=GRADIENT_RADIUS)
+    return map_row_chunks(similarity, result, truth, radius=GRADIENT_RADIUS)
 
 
 def gradient_error(result: Tensor, truth: Tensor) -> Tensor:
@@ -174,7 +178,9 @@ def change_map(
         return torch.where(largest <= noise, within, classes).to(torch.uint8)
 
     noise = torch.as_tensor(noise, dtype=truth.dtype, device=truth.device)
-    return in_slabs(classed, result, truth, base, noise.expand_as(truth), radius=0)
+    return map_row_chunks(
+        classed, result, truth, base, noise.expand_as(truth), radius=0
+    )
 
 
 def change_shares(changes: Tensor) -> dict[Change, Tensor]:
@@ -218,8 +224,10 @@ def intensity_slope(result: Tensor, truth: Tensor) -> Tensor:
 def _prewitt(image: Tensor) -> Tensor:
     """Return the length of the gradient over 3 x 3 pixels."""
     step, mean = (-1.0, 0.0, 1.0), (1 / 3, 1 / 3, 1 / 3)
-    image = mirrored(image, (1, 1), (1, 1))
-    return _length(separable(image, step, mean), separable(image, mean, step))
+    image = reflect_pad(image, (1, 1), (1, 1))
+    return _length(
+        correlate_separable(image, step, mean), correlate_separable(image, mean, step)
+    )
 
 
 def _length(down: Tensor, across: Tensor) -> Tensor:

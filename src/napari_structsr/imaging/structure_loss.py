@@ -40,8 +40,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_structsr.imaging.forward import ForwardModel, smooth
-from napari_structsr.imaging.gradients import forward_differences
+from napari_structsr.imaging.filters import forward_differences, smooth
+from napari_structsr.imaging.forward import ForwardModel
 
 __all__ = [
     "StructureWeights",

@@ -22,15 +22,15 @@ from napari_structsr.imaging.forward import ForwardModel
 
 __all__ = [
     "ARTEFACT_RADIUS",
-    "LEAST_NOISE",
+    "MIN_NOISE",
     "artefact_map",
+    "flips_and_rotations",
     "null_space_map",
-    "orientations",
     "residual_map",
     "spread_map",
 ]
 
-LEAST_NOISE = 1e-3
+MIN_NOISE = 1e-3
 """Least standard deviation of noise that a residual is divided by, as a share of the
 range: that of rounding to 8 bits, and the least that models are trained with."""
 
@@ -60,7 +60,7 @@ def residual_map(
         How `image` is measured.
     variance
         Variance of the noise of `measured`, same shape. It counts as at least
-        ``LEAST_NOISE ** 2``.
+        ``MIN_NOISE ** 2``.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def residual_map(
         ``|A image - measured| / sqrt(variance)`` in the shape of `image`: each
         measured pixel is repeated factor x factor times.
     """
-    deviation = variance.clamp_min(LEAST_NOISE**2).sqrt()
+    deviation = variance.clamp_min(MIN_NOISE**2).sqrt()
     residual = (forward_model(image) - measured).abs() / deviation
     factor = forward_model.factor
     return residual.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
@@ -129,7 +129,7 @@ def spread_map(upscale: Callable[[Tensor], Tensor], measured: Tensor) -> Tensor:
         shape (N, 1, factor h, factor w), float32.
     """
     mean, squares = torch.zeros(()), torch.zeros(())
-    for count, (turn, back) in enumerate(orientations(), start=1):
+    for count, (turn, back) in enumerate(flips_and_rotations(), start=1):
         result = back(upscale(turn(measured).contiguous())).float()
         if count == 1:
             mean, squares = result.clone(), torch.zeros_like(result)
@@ -160,7 +160,7 @@ def null_space_map(image: Tensor, forward_model: ForwardModel) -> Tensor:
     return (image - forward_model.pseudo_inverse(forward_model(image))).abs()
 
 
-def orientations() -> Iterator[tuple[Turn, Turn]]:
+def flips_and_rotations() -> Iterator[tuple[Turn, Turn]]:
     """Yield the eight flips and rotations of images, each with the way back.
 
     Four of them exchange height and width. The first leaves images as they are.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_structsr.errors import SettingsError
-from napari_structsr.imaging.registration.register import LARGEST, register
+from napari_structsr.imaging.registration import MAX_SIDE, register
 from napari_structsr.inspection.matching import Matched, middle
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import CroppedView
@@ -25,7 +25,7 @@ def registered(
     if matched.reference is None:
         raise SettingsError("there is no reference to register; leave it out")
     planes = list(matched.result.spec.axes.planes())
-    plane, part = planes[len(planes) // 2], middle(matched.result, LARGEST)
+    plane, part = planes[len(planes) // 2], middle(matched.result, MAX_SIDE)
     moving, fixed = (
         image.read(plane, *part)[0].astype(np.float64)
         for image in (matched.reference, matched.result)

@@ -26,10 +26,9 @@ from napari_structsr.imaging.expected_error import (
     expected_error,
     half_width,
 )
-from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.imaging.holes import filled
+from napari_structsr.imaging.filters import fill_missing
+from napari_structsr.imaging.forward import ForwardModel, noise_variance
 from napari_structsr.imaging.local_resolution import resolution_map
-from napari_structsr.imaging.noise import noise_variance
 from napari_structsr.imaging.orientation import (
     coherence_difference_map,
     orientation_difference_map,
@@ -256,7 +255,7 @@ class MapBlock:
         values = pixels if whole else np.where(known, pixels, intensity.low)
         image = torch.from_numpy(intensity.normalise(values))[:, None]
         if not whole:
-            image = filled(image, torch.from_numpy(known)[:, None])
+            image = fill_missing(image, torch.from_numpy(known)[:, None])
         return image.to(self._where)
 
     # -- maps with a reference ----------------------------------------------------

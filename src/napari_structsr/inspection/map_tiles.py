@@ -19,8 +19,8 @@ from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.grid import TileGrid, Window
 from napari_structsr.engine.device import Device
 from napari_structsr.imaging.expected_error import EXPECTED_ERROR_RADIUS
+from napari_structsr.imaging.filters import FILL_RADIUS
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.imaging.holes import REACH
 from napari_structsr.imaging.local_resolution import resolution_radius
 from napari_structsr.imaging.orientation import orientation_radius
 from napari_structsr.imaging.squirrel import SquirrelFit, squirrel_radius
@@ -87,7 +87,7 @@ class MapComputer:
         for key in self.keys:
             one, other = self._reach(key)
             fine, coarse = max(fine, one), max(coarse, other)
-        return REACH + coarse + -(-fine // self.factor)
+        return FILL_RADIUS + coarse + -(-fine // self.factor)
 
     @property
     def align(self) -> int:

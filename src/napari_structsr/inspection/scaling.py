@@ -17,8 +17,11 @@ import torch
 
 from napari_structsr.engine.statistics import finite_samples, measure_intensity
 from napari_structsr.errors import PixelError
-from napari_structsr.imaging.noise import noise_variance
-from napari_structsr.imaging.out_of_distribution import input_statistics, unfamiliar
+from napari_structsr.imaging.forward import noise_variance
+from napari_structsr.imaging.out_of_distribution import (
+    describe_outliers,
+    input_statistics,
+)
 from napari_structsr.imaging.squirrel import SquirrelFit, fit_squirrel
 from napari_structsr.inspection.map_block import Scaling
 from napari_structsr.inspection.matching import Matched, middle
@@ -208,6 +211,6 @@ def strange_statistics(
         found += [
             f"{which}the source is unlike what the model was trained on: {sentence}; "
             "the expected error may be wrong"
-            for sentence in unfamiliar(medians, calibration.input_ranges)
+            for sentence in describe_outliers(medians, calibration.input_ranges)
         ]
     return found

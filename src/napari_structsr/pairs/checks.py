@@ -19,7 +19,7 @@ from scipy import ndimage
 from napari_structsr.core.intensity import Intensity
 from napari_structsr.engine.statistics import finite_samples
 from napari_structsr.errors import TrainingError
-from napari_structsr.imaging.registration.scale import scale_hint
+from napari_structsr.imaging.registration import scale_hint
 from napari_structsr.io.source import Source
 from napari_structsr.pairs.image_pair import ImagePair
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 from skimage.measure import block_reduce
 
-from napari_structsr.imaging.registration.overlap import Overlap, find_overlap
+from napari_structsr.imaging.registration import Overlap, find_overlap
 from napari_structsr.pairs.image_pair import ImagePair
 
 __all__ = ["in_one_world", "with_overlap_note"]

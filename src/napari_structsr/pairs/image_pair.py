@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from napari_structsr.imaging.registration.register import UNMOVED, Registration
+from napari_structsr.imaging.registration import IDENTITY, Registration
 
 __all__ = ["ImagePair", "Place"]
 
@@ -83,7 +83,7 @@ class ImagePair:
     where: Place
     psf_sigma: float = 0.4
     noise: tuple[float, float] = (0.0, 0.0)
-    registration: Registration = UNMOVED
+    registration: Registration = IDENTITY
     gain: float = 1.0
     offset: float = 0.0
     notes: tuple[str, ...] = ()

@@ -23,8 +23,8 @@ import numpy.typing as npt
 from napari_structsr.core.axes import Axes, Axis
 from napari_structsr.core.intensity import Intensity
 from napari_structsr.errors import TrainingError
-from napari_structsr.imaging.psf_fit import enlarged, observe
-from napari_structsr.imaging.registration.register import LARGEST, UNMOVED, Registration
+from napari_structsr.imaging.psf_fit import fit_forward_model, upsample
+from napari_structsr.imaging.registration import IDENTITY, MAX_SIDE, Registration
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import AxisMapping, LuminanceView, ResampledView
 from napari_structsr.pairs.checks import (
@@ -116,23 +116,23 @@ def field_pair(
         note = check_pixels(pixels, which, own)
         notes += [note] if note else []
     values = unit.normalise(measured)
-    truth = fine.read(area, UNMOVED)
+    truth = fine.read(area, IDENTITY)
     if register:
-        moved = observe(truth, values, factor=grid.factor).registration
+        moved = fit_forward_model(truth, values, factor=grid.factor).registration
         around = _from_around(area, low, plane, unit, fine) if moved.refused else None
         if around is not None:
             moved = around
             notes.append("its place was found by what lies around the region")
         if moved.refused:
-            large = enlarged(values, grid.factor)
+            large = upsample(values, grid.factor)
             raise refuse_registration(truth, large, grid.factor, moved.refused)
         notes += _moves(moved)
         truth = fine.read(area, moved)
         kept = still_covered(fine.lines(area, moved), area, high, grid.factor)
         values, truth, area = _cropped(values, truth, area, kept, grid.factor)
     else:
-        moved, around = UNMOVED, None
-    seen = observe(truth, values, factor=grid.factor, move=False)
+        moved, around = IDENTITY, None
+    seen = fit_forward_model(truth, values, factor=grid.factor, move=False)
     again = _binned(truth, grid.factor)
     if not register or around is not None:
         check_common(values, again)
@@ -209,7 +209,7 @@ def _from_around(
     parts = []
     for part, whole in zip(area, common, strict=True):
         size = part.stop - part.start
-        size = min(whole.stop - whole.start, max(size, LARGEST // grid.factor))
+        size = min(whole.stop - whole.start, max(size, MAX_SIDE // grid.factor))
         start = (part.start + part.stop - size) // 2
         start = min(max(start, whole.start), whole.stop - size)
         parts.append(slice(start, start + size))
@@ -218,10 +218,12 @@ def _from_around(
     if wide == area or not np.isfinite(measured).all():
         return None
     try:
-        truth = fine.read(wide, UNMOVED)
+        truth = fine.read(wide, IDENTITY)
     except TrainingError:  # pixels without a number, which the region need not hold
         return None
-    found = observe(truth, unit.normalise(measured), factor=grid.factor).registration
+    found = fit_forward_model(
+        truth, unit.normalise(measured), factor=grid.factor
+    ).registration
     if found.refused:
         return None
     y, x = (

@@ -21,9 +21,9 @@ from napari_structsr.core.grid import Tile, TileGrid, Window
 from napari_structsr.core.intensity import Intensity, to_dtype
 from napari_structsr.engine.device import Device
 from napari_structsr.engine.events import Cancel
-from napari_structsr.imaging.agreement import agree, agreement_radius, least_share
-from napari_structsr.imaging.holes import REACH, filled
-from napari_structsr.imaging.noise import noise_variance
+from napari_structsr.imaging.agreement import agree, agreement_radius, minimum_share
+from napari_structsr.imaging.filters import FILL_RADIUS, fill_missing
+from napari_structsr.imaging.forward import noise_variance
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import LUMINANCE
 from napari_structsr.models.generator import interpolate
@@ -71,7 +71,7 @@ class TileComputer:
     def halo(self) -> int:
         """Input pixels that decide an output pixel, to each side."""
         reach = agreement_radius(self.model.forward_model, self.settings.agreement)
-        return self.model.radius + reach + (REACH if self._holes else 0)
+        return self.model.radius + reach + (FILL_RADIUS if self._holes else 0)
 
     @property
     def block_bytes(self) -> int:
@@ -165,7 +165,7 @@ class TileComputer:
         if not pairs:
             return 0.0
         measured, again = torch.cat(pairs, dim=1)
-        return least_share(measured, again)
+        return minimum_share(measured, again)
 
     def _block(
         self, pixels: npt.NDArray[Any], window: Window, channel: int
@@ -179,7 +179,7 @@ class TileComputer:
         values = pixels if whole else np.where(finite, pixels, intensity.low)
         measured = torch.from_numpy(intensity.normalise(values))[:, None]
         if not whole:
-            measured = filled(measured, torch.from_numpy(finite)[:, None])
+            measured = fill_missing(measured, torch.from_numpy(finite)[:, None])
         measured = measured.to(self.device.kind)
         image = agree(
             self._upscaled(measured),
@@ -187,7 +187,7 @@ class TileComputer:
             self.model.forward_model,
             agreement=self.settings.agreement,
             variance=self._variance(measured, intensity),
-            least=self.least_shares[channel] if self.least_shares else 0.0,
+            minimum_share=self.least_shares[channel] if self.least_shares else 0.0,
         )
         kept = image[:, 0, *window.keep].cpu().numpy()
         restored = intensity.restore(kept)

@@ -21,7 +21,7 @@ from napari_structsr.gui.finetune.train_state import (
     resolve_training,
     resolve_verdict,
 )
-from napari_structsr.imaging.registration.register import Registration
+from napari_structsr.imaging.registration import Registration
 from napari_structsr.pairs.register_pair import ImagePair, Place
 
 LOW = TuneImage("a", "coarse", (100, 120), (0.2, 0.2), "micrometer")

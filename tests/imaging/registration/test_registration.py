@@ -5,9 +5,8 @@ from skimage import data
 from skimage.color import rgb2gray
 from skimage.registration import phase_cross_correlation
 
-from napari_structsr.imaging.psf_fit import enlarged, observe
-from napari_structsr.imaging.registration.register import apply, register
-from napari_structsr.imaging.registration.scale import scale_hint
+from napari_structsr.imaging.psf_fit import fit_forward_model, upsample
+from napari_structsr.imaging.registration import apply, register, scale_hint
 
 IMAGES = {
     "camera": lambda: data.camera().astype(float),
@@ -139,7 +138,7 @@ def test_a_fine_image_is_laid_on_a_coarse_one(name, factor):
     blurred = ndimage.gaussian_filter(placed(image, size), 0.5 * factor)
     coarse = blurred.reshape(size // factor, factor, -1, factor).mean(axis=(1, 3))
     truth = placed(image, size, shift=shift)
-    seen = observe(truth, noisy(0.2 * coarse + 7, 0.01, 3), factor=factor)
+    seen = fit_forward_model(truth, noisy(0.2 * coarse + 7, 0.01, 3), factor=factor)
     assert seen.registration.refused is None
     assert misplaced(seen.registration, shift) < 0.1 * factor
     assert seen.gain == pytest.approx(0.2, rel=0.05)
@@ -149,10 +148,10 @@ def test_a_fine_image_is_laid_on_a_coarse_one(name, factor):
 
 def test_enlarging_keeps_edges_and_means():
     image = IMAGES["cell"]()[:60, :80]
-    large = enlarged(image, 4)
+    large = upsample(image, 4)
     assert large.shape == (240, 320)
     assert large.mean() == pytest.approx(image.mean(), rel=1e-3)
-    ramp = enlarged(np.add.outer(np.arange(20.0), np.zeros(20)), 2)
+    ramp = upsample(np.add.outer(np.arange(20.0), np.zeros(20)), 2)
     np.testing.assert_allclose(ramp[16:24, 0], np.arange(16, 24) / 2 - 0.25, atol=1e-3)
 
 

@@ -17,13 +17,13 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.feature import match_template
 
-from napari_structsr.imaging.registration.pose import Pose, View, warped
+from napari_structsr.imaging.registration.pose import BandImage, Pose, warp
 
-__all__ = ["LARGEST", "Candidate", "richest_window", "rivalry", "search"]
+__all__ = ["MAX_SIDE", "Candidate", "richest_window", "search", "second_peak_ratio"]
 
 Image = npt.NDArray[np.float64]
 
-LARGEST = 768
+MAX_SIDE = 768
 """Pixels along a side that are looked at; more add no precision."""
 
 _LEAST_TEMPLATE = 16  # pixels along a side
@@ -49,7 +49,12 @@ class Candidate:
 
 
 def search(
-    moving: View, fixed: View, *, fine: float, limit: float, scales: float = 0.0
+    moving: BandImage,
+    fixed: BandImage,
+    *,
+    fine: float,
+    limit: float,
+    scales: float = 0.0,
 ) -> Candidate:
     """Find the best whole-pixel place.
 
@@ -71,7 +76,7 @@ def search(
     )
     best = (-1.0, Candidate(Pose(), fine, 1.0))
     for scale in _scales(scales, 1.5 * fine / (max(shape) / 2)):
-        scaled = warped(one, Pose(scale=scale)) if scale != 1 else one
+        scaled = warp(one, Pose(scale=scale)) if scale != 1 else one
         heights, middle = _heights(scaled, other, limit / thin)
         place = np.unravel_index(int(heights.argmax()), heights.shape)
         if heights[place] <= best[0]:
@@ -85,8 +90,8 @@ def search(
     return best[1]
 
 
-def rivalry(
-    moving: View, fixed: View, pose: Pose, *, fine: float, limit: float
+def second_peak_ratio(
+    moving: BandImage, fixed: BandImage, pose: Pose, *, fine: float, limit: float
 ) -> tuple[float, Pose]:
     """Compare a pose with all other shifts, in the band that it was refined in.
 
@@ -98,7 +103,7 @@ def rivalry(
         The pose of that rival.
     """
     (image, known), (other, weight) = moving.band(fine), fixed.band(fine)
-    scaled = warped(image * known, Pose(scale=pose.scale))
+    scaled = warp(image * known, Pose(scale=pose.scale))
     heights, middle = _heights(scaled, other * weight, limit + 2)
     here = [
         int(np.clip(round(by) + zero, 0, size - 1))
@@ -160,10 +165,10 @@ def richest_window(
 ) -> tuple[tuple[slice, slice], tuple[float, float]]:
     """Choose the part of a large image with most detail, and say where it lies."""
     shape = fixed.shape
-    sizes = [min(size, LARGEST) for size in shape]
+    sizes = [min(size, MAX_SIDE) for size in shape]
     starts = [0, 0]
     if sizes != list(shape):
-        step = LARGEST // 4
+        step = MAX_SIDE // 4
         detail = _detail(moving, step) + _detail(fixed, step)
         best = -1.0
         for row in range(0, max(1, detail.shape[0] - 3)):

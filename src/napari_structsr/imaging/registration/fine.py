@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg, ndimage
 
-from napari_structsr.imaging.registration.pose import Pose, View, warped
+from napari_structsr.imaging.registration.pose import BandImage, Pose, warp
 
 __all__ = ["Fit", "fit", "match_blur"]
 
@@ -63,7 +63,9 @@ class Fit:
     bend: tuple[float, float, float, float]
 
 
-def match_blur(moving: View, fixed: View, pose: Pose, fine: float) -> tuple[View, View]:
+def match_blur(
+    moving: BandImage, fixed: BandImage, pose: Pose, fine: float
+) -> tuple[BandImage, BandImage]:
     """Blur the sharper of two views until they correlate best."""
     views = {0.0: (moving, fixed)}
     scores = {0.0: _correlation(moving, fixed, pose, fine)}
@@ -90,12 +92,12 @@ def match_blur(moving: View, fixed: View, pose: Pose, fine: float) -> tuple[View
     return views[best]
 
 
-def _correlation(moving: View, fixed: View, pose: Pose, fine: float) -> float:
+def _correlation(moving: BandImage, fixed: BandImage, pose: Pose, fine: float) -> float:
     """Correlate two views at a pose, regardless of the sign."""
     image, weight = moving.band(fine)
     other, known = fixed.band(fine)
-    weight = np.clip(warped(weight, pose), 0, 1) * known
-    return abs(_weighted(warped(image, pose), other, weight)[0])
+    weight = np.clip(warp(weight, pose), 0, 1) * known
+    return abs(_weighted(warp(image, pose), other, weight)[0])
 
 
 def _weighted(one: Image, other: Image, weight: Image) -> tuple[float, float]:
@@ -113,7 +115,7 @@ def _weighted(one: Image, other: Image, weight: Image) -> tuple[float, float]:
 
 
 def fit(
-    moving: View, fixed: View, start: Pose, *, fine: float, with_scale: bool
+    moving: BandImage, fixed: BandImage, start: Pose, *, fine: float, with_scale: bool
 ) -> Fit | None:
     """Refine a pose in one band; None where too little of the images overlaps.
 
@@ -132,8 +134,8 @@ def fit(
     reach = max(image.shape) / 2
     pose, free = start, 3 if with_scale else 2
     for _ in range(_ROUNDS):
-        moved = warped(coefficients, pose, spline=True)
-        weight = np.clip(warped(known, pose), 0, 1) * weight_fixed
+        moved = warp(coefficients, pose, spline=True)
+        weight = np.clip(warp(known, pose), 0, 1) * weight_fixed
         correlation, gain = _weighted(moved, other, weight)
         if gain == 0:
             return None

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-__all__ = ["Pose", "View", "warped"]
+__all__ = ["BandImage", "Pose", "warp"]
 
 Image = npt.NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class Pose:
 
 
 @dataclass(frozen=True)
-class View:
+class BandImage:
     """An image whose unknown pixels are 0.
 
     Parameters
@@ -60,7 +60,7 @@ class View:
     blur: float = 0.0
 
     @classmethod
-    def of(cls, image: npt.NDArray[Any]) -> View:
+    def of(cls, image: npt.NDArray[Any]) -> BandImage:
         """Bring the finite pixels of an image to the mean 0 and the deviation 1."""
         finite = np.isfinite(image)
         values = image[finite].astype(np.float64)
@@ -99,7 +99,7 @@ class View:
         return values / np.maximum(share, 1e-6), share
 
 
-def warped(image: Image, pose: Pose, *, spline: bool = False, order: int = 3) -> Image:
+def warp(image: Image, pose: Pose, *, spline: bool = False, order: int = 3) -> Image:
     """Resample an image so that a pose is done to it, by cubic splines, mirrored.
 
     Parameters

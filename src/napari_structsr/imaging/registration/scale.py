@@ -9,8 +9,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_structsr.imaging.registration.coarse import search
-from napari_structsr.imaging.registration.pose import View
-from napari_structsr.imaging.registration.register import register
+from napari_structsr.imaging.registration.estimate import register
+from napari_structsr.imaging.registration.pose import BandImage
 from napari_structsr.imaging.registration.task import SCALES
 
 __all__ = ["scale_hint"]
@@ -24,7 +24,7 @@ _CLEAR = 0.8  # rivalry below which a scale is looked at closely
 _TRIES = 3
 _SURE = 0.5  # pixels; images of different things are at 1 and beyond
 _SMALLEST = 48  # pixels along a side
-_LARGEST = 400
+_MAX_SIDE = 400
 
 
 def scale_hint(moving: Image, fixed: Image, *, coarseness: float = 1.0) -> float | None:
@@ -48,7 +48,7 @@ def scale_hint(moving: Image, fixed: Image, *, coarseness: float = 1.0) -> float
         parts = _scaled(moving, fixed, float(scale))
         if parts is None:
             continue
-        views = [View.of(part) for part in parts]
+        views = [BandImage.of(part) for part in parts]
         place = search(
             views[0],
             views[1],
@@ -70,7 +70,7 @@ def scale_hint(moving: Image, fixed: Image, *, coarseness: float = 1.0) -> float
 def _middle(image: Image) -> Image:
     """Cut the middle out of a large image."""
     rows, columns = (
-        slice((size - min(size, _LARGEST)) // 2, (size + min(size, _LARGEST)) // 2)
+        slice((size - min(size, _MAX_SIDE)) // 2, (size + min(size, _MAX_SIDE)) // 2)
         for size in image.shape
     )
     return image[rows, columns]

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from napari_structsr.imaging.registration.coarse import Candidate, rivalry, search
+from napari_structsr.imaging.registration.coarse import (
+    Candidate,
+    search,
+    second_peak_ratio,
+)
 from napari_structsr.imaging.registration.fine import Fit, fit, match_blur
-from napari_structsr.imaging.registration.pose import View
+from napari_structsr.imaging.registration.pose import BandImage
 
 __all__ = ["SCALES", "Answer", "Task"]
 
@@ -44,8 +48,8 @@ class Task:
         Longest shift along an axis, in pixels.
     """
 
-    moving: View
-    fixed: View
+    moving: BandImage
+    fixed: BandImage
     with_scale: bool
     fine: float
     limit: float
@@ -59,7 +63,9 @@ class Task:
             if refined is None:
                 break
             found, views, fine = refined
-            rival, elsewhere = rivalry(*views, found.pose, fine=fine, limit=self.limit)
+            rival, elsewhere = second_peak_ratio(
+                *views, found.pose, fine=fine, limit=self.limit
+            )
             if best is None or rival < best.rival:
                 best = Answer(found, rival)
             if rival < 1:
@@ -83,7 +89,9 @@ class Task:
             found.append(candidate)
         return min(found, key=lambda candidate: candidate.rival)
 
-    def _refined(self, start: Candidate) -> tuple[Fit, tuple[View, View], float] | None:
+    def _refined(
+        self, start: Candidate
+    ) -> tuple[Fit, tuple[BandImage, BandImage], float] | None:
         """Fit from coarse to fine, match the blur, and fit at the best width."""
         pose, fine = start.pose, start.fine
         views, shape = (self.moving, self.fixed), self.with_scale
@@ -106,8 +114,8 @@ class Task:
 
 
 def _surest(
-    finals: list[tuple[Fit, tuple[View, View], float]],
-) -> tuple[Fit, tuple[View, View], float] | None:
+    finals: list[tuple[Fit, tuple[BandImage, BandImage], float]],
+) -> tuple[Fit, tuple[BandImage, BandImage], float] | None:
     """Return the surest of some fits; what the next one says differently is error."""
     ranked = sorted(finals, key=lambda final: final[0].errors[0])
     if len(ranked) < 2:

@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_structsr.imaging.registration.coarse import LARGEST, richest_window
-from napari_structsr.imaging.registration.pose import Pose, View, warped
+from napari_structsr.imaging.registration.coarse import MAX_SIDE, richest_window
+from napari_structsr.imaging.registration.pose import BandImage, Pose, warp
 from napari_structsr.imaging.registration.task import SCALES, Answer, Task
 
-__all__ = ["LARGEST", "UNMOVED", "Registration", "apply", "register"]
+__all__ = ["IDENTITY", "MAX_SIDE", "Registration", "apply", "register"]
 
 Image = npt.NDArray[np.floating[Any]]
 
@@ -74,7 +74,7 @@ class Registration:
     refused: str | None = None
 
 
-UNMOVED = Registration()
+IDENTITY = Registration()
 """Of an image that lies on itself."""
 
 
@@ -124,7 +124,7 @@ def register(
             f"images on each other; at least {least} x {least} are needed"
         )
     window, offset = richest_window(moving, fixed)
-    one, other = View.of(moving[window]), View.of(fixed[window])
+    one, other = BandImage.of(moving[window]), BandImage.of(fixed[window])
     for view, name in ((one, "first"), (other, "second")):
         if not view.pixels.any():
             return _refusal(f"the {name} image is flat; take a region with structure")
@@ -159,13 +159,13 @@ def apply(registration: Registration, image: Image) -> npt.NDArray[np.float64]:
         return values
     finite = np.isfinite(values)
     if finite.all():
-        return warped(values, pose)
+        return warp(values, pose)
     nearest = ndimage.distance_transform_edt(
         ~finite, return_distances=False, return_indices=True
     )
-    moved = warped(values[tuple(nearest)], pose)
+    moved = warp(values[tuple(nearest)], pose)
     return np.where(
-        warped(finite.astype(np.float64), pose, order=1) > 0.99, moved, np.nan
+        warp(finite.astype(np.float64), pose, order=1) > 0.99, moved, np.nan
     )
 
 
