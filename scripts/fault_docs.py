@@ -1,7 +1,7 @@
 """Put the section on planted faults into docs/structure-error.md.
 
-    structsr faults --data DIR --out OUT
-    structsr faults --data DIR --track x4-mild --out OUT4
+    python -m benchmarks.faults --data DIR --out OUT
+    python -m benchmarks.faults --data DIR --track x4-mild --out OUT4
     python scripts/fault_docs.py OUT OUT4 [SOURCE]
 
 The section is scripts/planted-faults.template.md. There, a line ``[[title]]`` becomes

@@ -9,7 +9,6 @@ import typer
 
 from napari_structsr.cli.benchmark import benchmark
 from napari_structsr.cli.calibrate import calibrate
-from napari_structsr.cli.faults import faults
 from napari_structsr.cli.finetune import finetune
 from napari_structsr.cli.inform import demo, info, models
 from napari_structsr.cli.inspect import inspect
@@ -35,7 +34,6 @@ for command in (
     finetune,
     calibrate,
     benchmark,
-    faults,
 ):
     app.command()(command)
 

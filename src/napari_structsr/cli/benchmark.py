@@ -57,7 +57,7 @@ def benchmark(
 
         settings = settings_from_words(
             BenchmarkSettings,
-            "benchmark",
+            "structsr benchmark",
             data=data,
             methods=_words(methods),
             tracks=_words(tracks),

@@ -102,7 +102,7 @@ def inspect(
 
         settings = settings_from_words(
             InspectSettings,
-            "inspect",
+            "structsr inspect",
             maps=tuple(maps.replace(" ", "").split(",")) if maps else None,
             registration=register,
             fit_intensity=fit_intensity,

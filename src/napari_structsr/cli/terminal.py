@@ -103,7 +103,7 @@ def settings_from_words(
             )
             for fault in error.errors()
         )
-        raise SettingsError(f"{faults}; see structsr {command} --help") from error
+        raise SettingsError(f"{faults}; see {command} --help") from error
 
 
 @contextmanager

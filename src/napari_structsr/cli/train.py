@@ -53,7 +53,7 @@ def train(
         )
         settings = settings_from_words(
             TrainingSettings,
-            "train",
+            "structsr train",
             device=device,
             precision=precision,
             minutes=minutes,

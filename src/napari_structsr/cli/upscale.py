@@ -66,7 +66,7 @@ def upscale(
 
         settings = settings_from_words(
             UpscaleSettings,
-            "upscale",
+            "structsr upscale",
             agreement=agreement,
             device=device,
             precision=precision,

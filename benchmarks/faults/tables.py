@@ -1,4 +1,4 @@
-"""Writing which map finds which fault: tables for people, numbers, and figures."""
+"""Tables, numbers and figures that say which map finds which fault."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_structsr.benchmark.detection import UNIONS, Detections
+from benchmarks.faults.detection import UNIONS, Detections
 from napari_structsr.core.error_map import MAPS
 
 __all__ = ["FaultExample", "draw_faults", "fault_tables", "write_detections"]

@@ -1,4 +1,4 @@
-"""One plane on which faults are planted and looked for, as often as is wanted."""
+"""One plane with its result and maps, in which faults are planted and searched."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_structsr.benchmark.detection import badness, detect
-from napari_structsr.benchmark.fault_tables import FaultExample
-from napari_structsr.benchmark.faults import Planted, plant
+from benchmarks.faults.detection import detect, orient_and_smooth
+from benchmarks.faults.planting import Planted, plant
+from benchmarks.faults.tables import FaultExample
 from napari_structsr.benchmark.tracks import Track
 from napari_structsr.engine.events import result_of
 from napari_structsr.inspection.error_maps import error_maps
@@ -21,7 +21,7 @@ from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.upscale import upscale
 from napari_structsr.zoo.catalogue import load_model
 
-__all__ = ["Bench", "Search"]
+__all__ = ["InspectedPlane", "Search"]
 
 _EXAMPLE_SIDE = 96
 
@@ -47,7 +47,7 @@ class Search:
     pairs: dict[str, tuple[float, float]]
 
 
-class Bench:
+class InspectedPlane:
     """One plane: its measurement, its result, and the maps without a fault.
 
     Parameters
@@ -73,8 +73,10 @@ class Bench:
         self._result = result_of(
             upscale(open_source(self._measured), made_by, MemorySink(), settings=wanted)
         )
-        self._spread = self._inspect(self._result, ("spread",))
-        self._before = self._badness(self._inspect(self._result) | self._spread)
+        self._spread_evenly = self._inspect(self._result, ("spread",))
+        self._before = self._orient_all(
+            self._inspect(self._result) | self._spread_evenly
+        )
 
     def search(self, fault: str, *, visible: bool, seed: int) -> Search:
         """Plant faults, as `plant` does, and look for them."""
@@ -87,9 +89,9 @@ class Bench:
             seed=seed,
         )
         # the spread over orientations is that of the source, whatever the result
-        maps = self._inspect(planted.image) | self._spread
+        maps = self._inspect(planted.image) | self._spread_evenly
         pairs = detect(
-            self._badness(maps),
+            self._orient_all(maps),
             self._before,
             mask=planted.mask,
             touched=planted.touched,
@@ -114,7 +116,6 @@ class Bench:
     def _inspect(
         self, image: Plane, keys: tuple[str, ...] | None = None
     ) -> dict[str, Plane]:
-        """Return the maps of a result."""
         settings = InspectSettings(
             maps=keys, model=self._model, device=self._device, worst=0
         )
@@ -124,6 +125,5 @@ class Bench:
         return dict(result_of(events).maps)
 
     @staticmethod
-    def _badness(maps: dict[str, Plane]) -> dict[str, Plane]:
-        """Turn and smooth every map."""
-        return {key: badness(key, values) for key, values in maps.items()}
+    def _orient_all(maps: dict[str, Plane]) -> dict[str, Plane]:
+        return {key: orient_and_smooth(key, values) for key, values in maps.items()}

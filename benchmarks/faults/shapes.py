@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-__all__ = ["HALF", "MAKERS", "Spot", "detail", "gaps"]
+__all__ = ["HALF", "MAKERS", "Spot", "find_detail", "find_gaps"]
 
 Plane = npt.NDArray[Any]
 Change = tuple[Plane, Plane]
@@ -72,7 +72,7 @@ class Spot:
     @property
     def contrast(self) -> float:
         """Standard deviation of the truth under a patch."""
-        return float(self.truth[_disc(_FEATHER) > 0].std())
+        return float(self.truth[_weigh_disc(_FEATHER) > 0].std())
 
     @property
     def sign(self) -> int:
@@ -82,26 +82,26 @@ class Spot:
     @property
     def strength(self) -> float:
         """Root mean square of a texture: what is less would drown in other errors."""
-        error = (self.image - self.truth)[_disc(_FEATHER) > 0]
+        error = (self.image - self.truth)[_weigh_disc(_FEATHER) > 0]
         return max(
             _STRENGTH * self.contrast, _LEAST * float(np.sqrt((error**2).mean()))
         )
 
 
-def detail(image: Plane, factor: int) -> Plane:
+def find_detail(image: Plane, factor: int) -> Plane:
     """Return what a blur by a measured pixel takes from an image."""
     fine: Plane = image - ndimage.gaussian_filter(image, _BLUR * factor)
     return fine
 
 
-def gaps(image: Plane, factor: int) -> Plane:
+def find_gaps(image: Plane, factor: int) -> Plane:
     """Return how dark what is narrower than two measured pixels is between the rest."""
     wide = (2 * factor + 1,) * 2
     filled: Plane = ndimage.grey_closing(image, wide, mode="mirror") - image
     return filled
 
 
-def _drawn_filament(spot: Spot) -> Change:
+def _draw_filament(spot: Spot) -> Change:
     """Draw an arc as wide as the point-spread function."""
     random, width = spot.random, max(1.0, spot.width)
     along = np.arange(-_LENGTH / 2, _LENGTH / 2, 0.25)
@@ -116,18 +116,19 @@ def _drawn_filament(spot: Spot) -> Change:
     return peak * np.exp(-0.5 * (distance / width) ** 2) * where, where
 
 
-def _erased_filament(spot: Spot) -> Change:
+def _erase_filament(spot: Spot) -> Change:
     """Replace a piece of a ridge by its surroundings, with their noise."""
-    _, known, fade, filled = _piece(spot)
-    grain = _fine(spot.random.standard_normal(fade.shape))
-    deviation = 1.4826 * np.median(np.abs(_fine(spot.image)[known]))
+    _, known, fade, filled = _cut_ridge(spot)
+    grain = _high_pass(spot.random.standard_normal(fade.shape))
+    # 1.4826 turns a median of absolute values into a standard deviation
+    deviation = 1.4826 * np.median(np.abs(_high_pass(spot.image)[known]))
     filled += grain / grain.std() * deviation
     return fade * (filled - spot.image), fade > 0
 
 
-def _duplicated_filament(spot: Spot) -> Change:
+def _duplicate_filament(spot: Spot) -> Change:
     """Lay a piece of a ridge beside itself a second time."""
-    piece, _, fade, filled = _piece(spot)
+    piece, _, fade, filled = _cut_ridge(spot)
     places = np.argwhere(piece).astype(np.float64)
     spread = (places - places.mean(axis=0)).T @ (places - places.mean(axis=0))
     across = np.linalg.eigh(spread)[1][:, 0]  # along which the piece is thinnest
@@ -139,14 +140,14 @@ def _duplicated_filament(spot: Spot) -> Change:
     return copy * (fade > 0), fade > 0
 
 
-def _piece(spot: Spot) -> tuple[Plane, Plane, Plane, Plane]:
+def _cut_ridge(spot: Spot) -> tuple[Plane, Plane, Plane, Plane]:
     """Return a piece of the ridge in the middle, and what is around it.
 
     These are where it is, where no ridge is, the weight of the piece and its margin,
     and the window without it.
     """
     ridge = spot.ridges > _RIDGE * spot.ridges[HALF, HALF]
-    pieces, _ = ndimage.label(ridge & (_disc(1) > 0), np.ones((3, 3)))
+    pieces, _ = ndimage.label(ridge & (_weigh_disc(1) > 0), np.ones((3, 3)))
     piece = pieces == pieces[HALF, HALF]
     where = ndimage.binary_dilation(piece, iterations=_MARGIN)
     known = ~ndimage.binary_dilation(ridge, iterations=_MARGIN)
@@ -158,14 +159,13 @@ def _piece(spot: Spot) -> tuple[Plane, Plane, Plane, Plane]:
     return piece, known, fade, filled
 
 
-def _fine(image: Plane) -> Plane:
+def _high_pass(image: Plane) -> Plane:
     """Return the finest part of an image, which noise is measured in."""
     part: Plane = image - ndimage.gaussian_filter(image, 1.0)
     return part
 
 
-def _rotated_patch(spot: Spot) -> Change:
-    """Turn a disc."""
+def _rotate_patch(spot: Spot) -> Change:
     angle = spot.random.choice((-1, 1)) * spot.random.uniform(*_ANGLES)
     cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     turn = np.array([[cosine, -sine], [sine, cosine]])
@@ -173,32 +173,32 @@ def _rotated_patch(spot: Spot) -> Change:
     turned = ndimage.affine_transform(
         spot.image, turn, middle - turn @ middle, order=3, mode="mirror"
     )
-    return _patch(turned - spot.image)
+    return _feather_change(turned - spot.image)
 
 
-def _local_gain(spot: Spot) -> Change:
-    """Brighten a disc."""
-    return _patch((spot.random.uniform(*_GAINS) - 1) * spot.image, feather=_SOFT)
+def _brighten_patch(spot: Spot) -> Change:
+    return _feather_change(
+        (spot.random.uniform(*_GAINS) - 1) * spot.image, feather=_SOFT
+    )
 
 
-def _smoothed_patch(spot: Spot) -> Change:
-    """Blur a disc."""
-    return _patch(-detail(spot.image, spot.factor))
+def _smooth_patch(spot: Spot) -> Change:
+    return _feather_change(-find_detail(spot.image, spot.factor))
 
 
-def _shifted_patch(spot: Spot) -> Change:
+def _shift_patch(spot: Spot) -> Change:
     """Move a disc by a few pixels."""
     angle = spot.random.uniform(0, 2 * np.pi)
     step = spot.random.uniform(*_STEPS) * np.array([np.sin(angle), np.cos(angle)])
-    return _patch(ndimage.shift(spot.image, step, mode="mirror") - spot.image)
+    return _feather_change(ndimage.shift(spot.image, step, mode="mirror") - spot.image)
 
 
-def _closed_gap(spot: Spot) -> Change:
+def _close_gap(spot: Spot) -> Change:
     """Fill what is dark between bright structures."""
-    return _patch(gaps(spot.image, spot.factor))
+    return _feather_change(find_gaps(spot.image, spot.factor))
 
 
-def _added_spot(spot: Spot) -> Change:
+def _add_spot(spot: Spot) -> Change:
     """Add a spot as wide as the point-spread function."""
     width = max(1.0, spot.width)
     distance = np.hypot(*(np.indices(spot.image.shape) - HALF))
@@ -208,30 +208,30 @@ def _added_spot(spot: Spot) -> Change:
     return peak * np.exp(-0.5 * (distance / width) ** 2) * where, where
 
 
-def _grid_texture(spot: Spot) -> Change:
+def _add_grid(spot: Spot) -> Change:
     """Add the pattern of measured pixels that learned upsampling can leave."""
     waves = np.cos(2 * np.pi / spot.factor * np.arange(2 * HALF))
     grid = np.outer(waves, waves)
-    return _patch(grid / grid.std() * spot.strength)
+    return _feather_change(grid / grid.std() * spot.strength)
 
 
-def _textured_patch(spot: Spot) -> Change:
+def _add_texture(spot: Spot) -> Change:
     """Add fine texture to a disc."""
     shape = spot.image.shape
     waves = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, shape), indexing="ij"))
     short, long = (period * spot.factor for period in _PERIODS)
     band = (waves > 1 / long) & (waves < 1 / short)
     texture = np.fft.ifft2(band * np.fft.fft2(spot.random.standard_normal(shape))).real
-    return _patch(texture / texture.std() * spot.strength)
+    return _feather_change(texture / texture.std() * spot.strength)
 
 
-def _patch(change: Plane, *, feather: float = _FEATHER) -> Change:
+def _feather_change(change: Plane, *, feather: float = _FEATHER) -> Change:
     """Let a change fade out at the edge of a disc."""
-    weight = _disc(feather)
+    weight = _weigh_disc(feather)
     return weight * change, weight > 0
 
 
-def _disc(feather: float) -> Plane:
+def _weigh_disc(feather: float) -> Plane:
     """Return the weight of a patch in its window: 1 inside, 0 outside."""
     rows, columns = np.indices((2 * HALF, 2 * HALF)) - HALF
     inside = np.clip((_RADIUS - np.hypot(rows, columns)) / feather, 0, 1)
@@ -240,16 +240,16 @@ def _disc(feather: float) -> Plane:
 
 
 MAKERS: dict[str, Callable[[Spot], Change]] = {
-    "drawn filament": _drawn_filament,
-    "erased filament": _erased_filament,
-    "duplicated filament": _duplicated_filament,
-    "closed gap": _closed_gap,
-    "added spot": _added_spot,
-    "rotated patch": _rotated_patch,
-    "shifted patch": _shifted_patch,
-    "local gain": _local_gain,
-    "smoothed patch": _smoothed_patch,
-    "textured patch": _textured_patch,
-    "grid texture": _grid_texture,
+    "drawn filament": _draw_filament,
+    "erased filament": _erase_filament,
+    "duplicated filament": _duplicate_filament,
+    "closed gap": _close_gap,
+    "added spot": _add_spot,
+    "rotated patch": _rotate_patch,
+    "shifted patch": _shift_patch,
+    "local gain": _brighten_patch,
+    "smoothed patch": _smooth_patch,
+    "textured patch": _add_texture,
+    "grid texture": _add_grid,
 }
 """Kinds of faults."""

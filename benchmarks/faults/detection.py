@@ -29,9 +29,9 @@ __all__ = [
     "Detections",
     "Found",
     "auroc",
-    "badness",
+    "combine_maps",
     "detect",
-    "union",
+    "orient_and_smooth",
 ]
 
 Plane = npt.NDArray[Any]
@@ -47,7 +47,7 @@ UNIONS = {
     "union with reference": "the maps that need a reference",
     "union without": "the maps that need none",
 }
-"""Unions of maps: at each pixel the largest of their standardised badness."""
+"""Unions of maps: at each pixel the worst of their standardised values."""
 
 _STEP = 3  # pixels between those of the rest that are ranked: maps are smooth
 _BAD = 95  # percentile of a map that counts as 1
@@ -146,8 +146,8 @@ def auroc(positive: Plane, negative: Plane) -> float:
     return float(above / (count * others))
 
 
-def badness(key: str, values: Plane) -> Plane:
-    """Turn a map so that high is bad, and smooth it.
+def orient_and_smooth(key: str, values: Plane) -> Plane:
+    """Flip the sign of a map where low is bad, and smooth it.
 
     Parameters
     ----------
@@ -169,10 +169,10 @@ def badness(key: str, values: Plane) -> Plane:
     return bad
 
 
-def union(
+def combine_maps(
     maps: Mapping[str, Plane], *, like: Mapping[str, Plane] | None = None
 ) -> Plane:
-    """Return at each pixel the largest of the standardised badness of some maps.
+    """Return at each pixel the worst of the standardised values of some maps.
 
     A map is standardised over its plane: 0 is its median, 1 its 95th percentile. So a
     map that is a bit worse in many places does not hide one that is far worse in few.
@@ -180,7 +180,7 @@ def union(
     Parameters
     ----------
     maps
-        Results of `badness`, by key.
+        Results of `orient_and_smooth`, by key.
     like
         Maps whose median and percentile are taken; by default `maps` themselves.
     """
@@ -204,7 +204,7 @@ def detect(
     Parameters
     ----------
     after, before
-        Results of `badness` with the faults and without, by key.
+        Results of `orient_and_smooth` with the faults and without, by key.
     mask, touched
         As in `Planted`.
 
@@ -216,28 +216,27 @@ def detect(
     rest = np.zeros(touched.shape, bool)
     near = ndimage.binary_dilation(touched, iterations=GUARD)
     rest[::_STEP, ::_STEP] = ~near[::_STEP, ::_STEP]
-    after, before = _with_unions(after, before)
+    after, before = _add_unions(after, before)
     return {
         key: (auroc(bad[mask], bad[rest]), auroc(bad[mask], before[key][mask]))
         for key, bad in after.items()
     }
 
 
-def _with_unions(
+def _add_unions(
     after: Mapping[str, Plane], before: Mapping[str, Plane]
 ) -> tuple[dict[str, Plane], dict[str, Plane]]:
-    """Add the unions of all maps, and of those with and without a reference."""
     found = dict(after), dict(before)
-    for name, keys in zip(UNIONS, _groups(after), strict=True):
+    for name, keys in zip(UNIONS, _group_maps(after), strict=True):
         if keys:
             chosen = {key: after[key] for key in keys}
-            found[0][name] = union(chosen)
-            found[1][name] = union({k: before[k] for k in keys}, like=chosen)
+            found[0][name] = combine_maps(chosen)
+            # one standard for both, or the fault would move its own yardstick
+            found[1][name] = combine_maps({k: before[k] for k in keys}, like=chosen)
     return found
 
 
-def _groups(keys: Iterable[str]) -> tuple[list[str], list[str], list[str]]:
-    """Return all maps, those with a reference, and those without."""
+def _group_maps(keys: Iterable[str]) -> tuple[list[str], list[str], list[str]]:
     every = list(keys)
     needs_reference = [key for key in every if MAPS[key].needs_reference]
     return every, needs_reference, [key for key in every if key not in needs_reference]

@@ -4,7 +4,7 @@ import torch
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 
-from napari_structsr.benchmark.faults import FAULTS, plant, structure
+from benchmarks.faults.planting import FAULTS, local_deviation, plant
 from napari_structsr.benchmark.phantoms import filaments
 from napari_structsr.errors import PixelError
 from napari_structsr.imaging.forward import ForwardModel
@@ -142,8 +142,8 @@ def test_places_hold_structure():
     empty = np.zeros((320, 320), np.float32)
     empty[:160] = filaments(side=320)[:160]
     found = plant("textured patch", empty, empty, forward_model=FORWARD[2])
-    least = 0.5 * np.percentile(structure(empty)[40:281, 40:281], 99)
-    assert all(structure(empty)[place] >= least for place in found.places)
+    least = 0.5 * np.percentile(local_deviation(empty)[40:281, 40:281], 99)
+    assert all(local_deviation(empty)[place] >= least for place in found.places)
     assert all(row < 200 for row, _ in found.places)
 
 

@@ -1,8 +1,8 @@
-"""Planting faults into results of a model, and looking for them in every map.
+"""A run: faults are planted into results of a model, and searched in every map.
 
-A generator of events, as every long job. Planes are spread over the images of each
-source and cut to the part that holds most structure; each is measured, upscaled, and
-inspected once as it is and once with each fault.
+The run is a generator of events, as every long job. Planes are spread over the images
+of each source and cut to the part that holds most structure; each is measured,
+upscaled, and inspected once as it is and once with each fault.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_structsr.benchmark.detection import Detections, Found
-from napari_structsr.benchmark.fault_bench import Bench
-from napari_structsr.benchmark.fault_tables import FaultExample, write_detections
-from napari_structsr.benchmark.faults import FAULTS
+from benchmarks.faults.detection import Detections, Found
+from benchmarks.faults.planting import FAULTS
+from benchmarks.faults.search import InspectedPlane
+from benchmarks.faults.tables import FaultExample, write_detections
 from napari_structsr.benchmark.figures import require_matplotlib
 from napari_structsr.benchmark.images import built_in_images
 from napari_structsr.benchmark.measures import busiest
@@ -83,19 +83,18 @@ class FaultSettings(BaseModel):
 
 @dataclass(frozen=True)
 class _Plan:
-    """What a run is going to do."""
-
     images: int
     settings: FaultSettings
 
     @property
     def done(self) -> int:
-        """Nothing: a run starts anew."""
+        # a run cannot be resumed: it starts anew
         return 0
 
     def __str__(self) -> str:
+        faults = 2 * len(_check_kinds(self.settings))  # visible and invisible
         return (
-            f"{self.images} planes, {2 * len(_kinds(self.settings))} faults each, "
+            f"{self.images} planes, {faults} faults each, "
             f"results of {self.settings.model}, {self.settings.track}"
         )
 
@@ -126,16 +125,15 @@ def find_faults(
 
 
 def _run(out: Path, settings: FaultSettings, cancel: Cancel) -> Iterator[Event]:
-    """Plant and search; errors are raised."""
     require_matplotlib()
     if settings.track not in TRACKS:
         raise SettingsError(
             f"there is no track named {settings.track!r}; choose among "
             f"{', '.join(TRACKS)}"
         )
-    track, kinds = TRACKS[settings.track], _kinds(settings)
+    track, kinds = TRACKS[settings.track], _check_kinds(settings)
     every = built_in_images() if settings.data is None else find_images(settings.data)
-    images = _spread(every, settings.planes)
+    images = _spread_evenly(every, settings.planes)
     load_model(settings.model, factor=track.factor)  # or say why not, at once
     out.mkdir(parents=True, exist_ok=True)
     yield Started(len(images), _Plan(len(images), settings))
@@ -143,27 +141,29 @@ def _run(out: Path, settings: FaultSettings, cancel: Cancel) -> Iterator[Event]:
     examples: dict[str, list[FaultExample]] = {}
     for number, image in enumerate(images):
         try:
-            name, plane = _middle_plane(image)
-            truth = _cut(plane, track)
+            name, pixels = _read_middle_plane(image)
+            truth = _cut_truth(pixels, track)
         except SourceError as error:
             outcome.left_out.append(f"{image.source}/{image.name}: {error}")
             yield Warned(f"{image.source}/{image.name} is left out: {error}")
             continue
-        bench = Bench(truth, track, model=settings.model, device=settings.device)
+        plane = InspectedPlane(
+            truth, track, model=settings.model, device=settings.device
+        )
         drawn: list[FaultExample] = []
         for fault in kinds:
             for visible in (True, False):
                 if cancel:
                     yield Cancelled(number)
                     return
-                found = bench.search(fault, visible=visible, seed=number)
+                found = plane.search(fault, visible=visible, seed=number)
                 outcome.rows += [
                     Found(image.source, name, fault, visible, key, *pair)
                     for key, pair in found.pairs.items()
                 ]
                 if (fault, visible) in _EXAMPLES:
                     title = fault if visible else f"{fault},\ninvisible"
-                    drawn.append(bench.example(title, found))
+                    drawn.append(plane.example(title, found))
         if drawn:
             examples.setdefault(image.source, drawn)
         yield Progressed(number + 1, len(images), image.source)
@@ -174,8 +174,7 @@ def _run(out: Path, settings: FaultSettings, cancel: Cancel) -> Iterator[Event]:
     yield Finished(out, outcome)
 
 
-def _kinds(settings: FaultSettings) -> tuple[str, ...]:
-    """Return the kinds of faults to plant."""
+def _check_kinds(settings: FaultSettings) -> tuple[str, ...]:
     unknown = [fault for fault in settings.kinds or () if fault not in FAULTS]
     if unknown:
         raise SettingsError(
@@ -184,7 +183,7 @@ def _kinds(settings: FaultSettings) -> tuple[str, ...]:
     return settings.kinds or FAULTS
 
 
-def _spread(images: list[ImageFile], planes: int) -> list[ImageFile]:
+def _spread_evenly(images: list[ImageFile], planes: int) -> list[ImageFile]:
     """Choose so many images of each source, evenly among those there are."""
     sources: dict[str, list[ImageFile]] = {}
     for image in images:
@@ -196,13 +195,13 @@ def _spread(images: list[ImageFile], planes: int) -> list[ImageFile]:
     return found
 
 
-def _middle_plane(image: ImageFile) -> tuple[str, Plane]:
+def _read_middle_plane(image: ImageFile) -> tuple[str, Plane]:
     """Return the plane in the middle of an image, which may be a stack."""
     planes = list(image.planes(1))
     return planes[len(planes) // 2]
 
 
-def _cut(plane: Plane, track: Track) -> npt.NDArray[np.float32]:
+def _cut_truth(plane: Plane, track: Track) -> npt.NDArray[np.float32]:
     """Cut a plane to the part that holds most structure, as truth."""
     if min(plane.shape) < _LEAST_SIDE or not np.isfinite(plane).all():
         raise SourceError(

@@ -1,4 +1,9 @@
-"""`structsr faults`: which maps find faults that were planted into a result."""
+"""Plant faults into results of a model, and write which maps find them.
+
+Run it from the root of the repository::
+
+    python -m benchmarks.faults --data DIR --out OUT
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.faults.run import FaultSettings, find_faults
 from napari_structsr.cli.terminal import (
     cancelled_by_ctrl_c,
     errors_in_words,
@@ -14,11 +20,13 @@ from napari_structsr.cli.terminal import (
     out,
     settings_from_words,
 )
+from napari_structsr.engine.events import Cancel
 
-__all__ = ["faults"]
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-def faults(
+@app.command()
+def plant_and_find(
     folder: Annotated[Path, typer.Option("--out", help="Where tables and figures go.")],
     data: Annotated[
         Path | None,
@@ -42,12 +50,9 @@ def faults(
 ) -> None:
     """Plant faults into results, and write which maps find them."""
     with errors_in_words():
-        from napari_structsr.benchmark.fault_run import FaultSettings, find_faults
-        from napari_structsr.engine.events import Cancel
-
         settings = settings_from_words(
             FaultSettings,
-            "faults",
+            "python -m benchmarks.faults",
             data=data,
             model=model,
             track=track,
@@ -60,3 +65,7 @@ def faults(
             events = find_faults(folder, settings=settings, cancel=cancel)
             finished = follow(events, unit="planes", again="nothing was written")
         out.print(f"wrote {finished.output}/faults.md", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    app()

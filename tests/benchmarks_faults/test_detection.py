@@ -7,18 +7,18 @@ import pytest
 from scipy.stats import mannwhitneyu
 from typer.testing import CliRunner
 
-from napari_structsr.benchmark.detection import (
+from benchmarks.faults.__main__ import app
+from benchmarks.faults.detection import (
     UNIONS,
     Detections,
     Found,
     auroc,
-    badness,
+    combine_maps,
     detect,
-    union,
+    orient_and_smooth,
 )
-from napari_structsr.benchmark.fault_tables import fault_tables
-from napari_structsr.benchmark.faults import FAULTS
-from napari_structsr.cli import app
+from benchmarks.faults.planting import FAULTS
+from benchmarks.faults.tables import fault_tables
 from napari_structsr.core.error_map import MAPS
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "fault_docs.py"
@@ -46,7 +46,7 @@ def test_bad_is_high_for_every_map(key):
         values = values.astype(np.uint8)
     else:
         values[50, 50] = np.nan
-    bad = badness(key, values)
+    bad = orient_and_smooth(key, values)
     assert np.isfinite(bad).all()
     assert bad[30, 30] > bad[5, 5]
 
@@ -54,11 +54,11 @@ def test_bad_is_high_for_every_map(key):
 def test_an_improvement_is_not_bad():
     classes = np.zeros((64, 64), np.uint8)
     classes[:, 32:] = 1
-    assert not badness("change", classes).any()
+    assert not orient_and_smooth("change", classes).any()
 
 
 def maps(**worse):
-    """Return badness of noise, worse by so much in a square for some maps."""
+    """Return maps of noise, worse by so much in a square for some maps."""
     random = np.random.default_rng(1)
     found = {}
     for key in ("ssim", "gradient", "residual", "null_space"):
@@ -99,7 +99,7 @@ def test_the_rest_keeps_away_from_what_was_touched():
 def test_no_unit_decides_the_union():
     plain = maps(residual=9)
     scaled = {key: 1000 * v + 5 if key == "ssim" else v for key, v in plain.items()}
-    np.testing.assert_allclose(union(scaled), union(plain))
+    np.testing.assert_allclose(combine_maps(scaled), combine_maps(plain))
 
 
 def test_tables_average_planes_before_sources():
@@ -132,7 +132,7 @@ def test_the_command_writes_tables_and_figures(tmp_path):
     imageio.v3.imwrite(folder / "a.png", plane)
     imageio.v3.imwrite(folder / "b.png", plane[:60, :60])
     out = tmp_path / "out"
-    words = ["faults", "--data", str(folder.parent), "--out", str(out), "--device"]
+    words = ["--data", str(folder.parent), "--out", str(out), "--device"]
     few = ["--planes", "2", "--kinds", "textured patch"]
     done = CliRunner().invoke(app, [*words, "cpu", *few])
     assert done.exit_code == 0, done.output

@@ -21,11 +21,11 @@ from scipy import ndimage
 from scipy.linalg import solve
 from skimage.filters import sato
 
-from napari_structsr.benchmark.fault_shapes import HALF, MAKERS, Spot, detail, gaps
+from benchmarks.faults.shapes import HALF, MAKERS, Spot, find_detail, find_gaps
 from napari_structsr.errors import PixelError
 from napari_structsr.imaging.forward import ForwardModel
 
-__all__ = ["FAULTS", "Planted", "plant", "structure"]
+__all__ = ["FAULTS", "Planted", "local_deviation", "plant"]
 
 Plane = npt.NDArray[Any]
 
@@ -33,7 +33,7 @@ FAULTS = tuple(MAKERS)
 """Kinds of faults."""
 
 _NEAR = 8  # pixels, sigma of the window in which structure is measured
-_BUSY = 0.5  # of the structure of the busiest percent: enough for a fault
+_ENOUGH = 0.5  # of the structure of the busiest percent: enough for a fault
 _GRAIN = 2.0  # pixels, sigma of the window in which a change is measured
 _COUNTING = 0.5  # of the root mean square of the fault
 _LINES = (1.5, 2.5)  # pixels, sigma of lines
@@ -106,16 +106,20 @@ def plant(
             f"pixels along a side; these have {image.shape} and {truth.shape}"
         )
     random = np.random.default_rng(seed)
-    ridges = _ridges(truth)
-    worth = {
+    ridges = _find_ridges(truth)
+    suitability = {
         "erased filament": ridges,
         "duplicated filament": ridges,
-        "closed gap": structure(gaps(image.astype(np.float64), forward_model.factor)),
-        "smoothed patch": structure(
-            detail(image.astype(np.float64), forward_model.factor)
+        "closed gap": local_deviation(
+            find_gaps(image.astype(np.float64), forward_model.factor)
         ),
-    }.get(fault, structure(truth))
-    places = _places(worth, count=count, step=forward_model.factor, random=random)
+        "smoothed patch": local_deviation(
+            find_detail(image.astype(np.float64), forward_model.factor)
+        ),
+    }.get(fault, local_deviation(truth))
+    places = _choose_places(
+        suitability, count=count, step=forward_model.factor, random=random
+    )
     faulty = image.astype(np.float64)
     touched, mask = np.zeros((2, *image.shape), bool)
     for row, column in places:
@@ -130,14 +134,16 @@ def plant(
         )
         change, where = MAKERS[fault](spot)
         if not visible:
-            change = _unseen(change, where, forward_model, strength=spot.strength)
+            change = _project_to_null_space(
+                change, where, forward_model, strength=spot.strength
+            )
         faulty[window] += change
         touched[window] |= where
-        mask[window] |= _counting(change, where)
+        mask[window] |= _find_strong_change(change, where)
     return Planted(faulty.astype(np.float32), touched, mask, tuple(places))
 
 
-def structure(image: Plane) -> Plane:
+def local_deviation(image: Plane) -> Plane:
     """Return how much there is to see around each pixel: the local deviation.
 
     Standard deviation in a Gaussian window of sigma 8, shape and unit of the image.
@@ -149,7 +155,7 @@ def structure(image: Plane) -> Plane:
     return deviation
 
 
-def _ridges(truth: Plane) -> Plane:
+def _find_ridges(truth: Plane) -> Plane:
     """Return how much each pixel is part of a line, bright or dark."""
     found: list[Plane] = [
         sato(truth, sigmas=_LINES, black_ridges=dark) for dark in (False, True)
@@ -157,15 +163,16 @@ def _ridges(truth: Plane) -> Plane:
     return max(found, key=lambda ridge: float(np.percentile(ridge, 99)))
 
 
-def _places(
-    worth: Plane, *, count: int, step: int, random: np.random.Generator
+def _choose_places(
+    suitability: Plane, *, count: int, step: int, random: np.random.Generator
 ) -> list[tuple[int, int]]:
-    """Draw places of enough worth whose windows do not overlap."""
-    height, width = worth.shape
-    inner = worth[HALF : height - HALF + 1, HALF : width - HALF + 1]
-    rows, columns = np.nonzero(inner >= _BUSY * np.percentile(inner, 99))
+    """Draw suitable places whose windows do not overlap."""
+    height, width = suitability.shape
+    inner = suitability[HALF : height - HALF + 1, HALF : width - HALF + 1]
+    rows, columns = np.nonzero(inner >= _ENOUGH * np.percentile(inner, 99))
     found: list[tuple[int, int]] = []
     for number in random.permutation(len(rows)):
+        # on the grid of measured pixels, so that A acts on every fault alike
         row, column = (int(at[number] + HALF) // step * step for at in (rows, columns))
         if all(max(abs(row - y), abs(column - x)) >= 2 * HALF for y, x in found):
             found.append((row, column))
@@ -174,7 +181,7 @@ def _places(
     return found
 
 
-def _unseen(
+def _project_to_null_space(
     change: Plane, where: Plane, forward_model: ForwardModel, *, strength: float
 ) -> Plane:
     """Return the part of a change that measures as nothing, of that strength."""
@@ -188,20 +195,22 @@ def _unseen(
     seen = seen[:, seen.any(axis=0)]
     wanted = change[where]
     square = seen.T @ seen
+    # rows of A that barely touch the fault make the system singular: damp it
     square[np.diag_indices_from(square)] += _DAMPING * square.diagonal().max()
     unseen = wanted - seen @ solve(square, seen.T @ wanted, assume_a="pos")
     found = np.zeros(where.shape)
-    found[where] = strength / max(_rms(unseen), 1e-12) * unseen
+    found[where] = strength / max(_root_mean_square(unseen), 1e-12) * unseen
     return found
 
 
-def _counting(change: Plane, where: Plane) -> Plane:
+def _find_strong_change(change: Plane, where: Plane) -> Plane:
     """Return where a change is strong, for that fault."""
     power = ndimage.gaussian_filter(change**2, _GRAIN)
-    counting: Plane = where & (power >= (_COUNTING * _rms(change[where])) ** 2)
+    counting: Plane = where & (
+        power >= (_COUNTING * _root_mean_square(change[where])) ** 2
+    )
     return counting
 
 
-def _rms(values: Plane) -> float:
-    """Return the root mean square."""
+def _root_mean_square(values: Plane) -> float:
     return float(np.sqrt(np.mean(values**2)))
