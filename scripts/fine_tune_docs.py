@@ -181,7 +181,7 @@ def tuned(
 
 
 def taught_and_judged(
-    plane: Plane, track: Track, guard: int, seed: int, high_only: bool
+    plane: Plane, track: Track, gap: int, seed: int, high_only: bool
 ) -> tuple[ImagePair, ...]:
     """Make a pair that teaches and one that judges; none of a plane that is unfit."""
     factor = track.factor
@@ -190,12 +190,12 @@ def taught_and_judged(
     try:
         pairs = [
             sr.field_pair(low, high, region=region, register=False)
-            for region in regions(plane, factor, guard)
+            for region in regions(plane, factor, gap)
         ]
     except sr.StructsrError:  # too small, or nothing but noise in the dark
         return ()
     if high_only and pairs:
-        top, bottom, left, right = regions(plane, factor, guard)[0]
+        top, bottom, left, right = regions(plane, factor, gap)[0]
         pairs[0] = sr.high_only_pair(
             high,
             factor=factor,
@@ -219,13 +219,13 @@ def source_of(plane: Plane, *, pixel: int) -> Source:
     return ArraySource(plane, spec, names="yx", origin="numpy array")
 
 
-def regions(plane: Plane, factor: int, guard: int) -> list[Region]:
+def regions(plane: Plane, factor: int, gap: int) -> list[Region]:
     """Return where a plane teaches and where it judges, in measured pixels.
 
     Each is the busiest place of a half; there are none if the plane is too small.
     """
     height, width = plane.shape
-    gap = factor * (guard + 1)
+    gap = factor * (gap + 1)
     half = max(SIDE, (width - gap) // 2 // factor * factor)
     if height < SIDE or width < half + gap + LEAST:
         return []

@@ -5,10 +5,10 @@ from torch import nn
 
 import napari_structsr as sr
 from napari_structsr.finetuning.config import FineTuneConfig
-from napari_structsr.finetuning.drift import furthest
-from napari_structsr.finetuning.recipe import parent_kind, tuning_recipe
+from napari_structsr.finetuning.drift import find_furthest
+from napari_structsr.finetuning.recipe import make_tuning_recipe, read_data_config
 from napari_structsr.finetuning.replay import Drift
-from napari_structsr.finetuning.replay_images import kept_images
+from napari_structsr.finetuning.replay_images import replay_images
 from napari_structsr.imaging.filters import smooth
 
 
@@ -19,21 +19,21 @@ def parent():
 
 @pytest.fixture(scope="module")
 def drift(parent):
-    recipe = tuning_recipe(
+    recipe = make_tuning_recipe(
         FineTuneConfig(name="mine"), parent.card, patch=48, psf_sigma=0.9
     )
-    return Drift(parent.network, recipe, parent_kind(parent.card), device="cpu")
+    return Drift(parent.network, recipe, read_data_config(parent.card), device="cpu")
 
 
 def test_images_that_teach_are_not_those_that_judge():
-    teach, judge = (
-        {plane.pixels.tobytes() for plane in kept_images(part)}
-        for part in ("teach", "judge")
+    teach, reach_verdict = (
+        {plane.pixels.tobytes() for plane in replay_images(part)}
+        for part in ("training", "validation")
     )
-    assert len(teach) == len(kept_images("teach"))
-    assert not teach & judge
-    for part in ("teach", "judge"):
-        spans = [np.ptp(plane.pixels) for plane in kept_images(part)]
+    assert len(teach) == len(replay_images("training"))
+    assert not teach & reach_verdict
+    for part in ("training", "validation"):
+        spans = [np.ptp(plane.pixels) for plane in replay_images(part)]
         assert min(spans) > 8000
 
 
@@ -64,7 +64,7 @@ def test_the_way_ends_where_the_limit_is_reached(parent):
 
     end = {"weight": torch.ones(1, 1)}
     for limit, share in [(None, 1.0), (2.0, 1.0), (0.4, 0.375), (0.01, 0.0625)]:
-        found = furthest(network, start, end, drift=far, limit=limit)
+        found = find_furthest(network, start, end, drift=far, limit=limit)
         assert found.share == pytest.approx(share)
         assert found.drift == pytest.approx(share)
         assert found.trained == 1.0

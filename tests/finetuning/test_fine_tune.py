@@ -33,13 +33,13 @@ from napari_structsr.finetuning.fine_tune import (
     fine_tune,
     resume_fine_tuning,
 )
-from napari_structsr.finetuning.low_rank import make_trainable, merged
-from napari_structsr.finetuning.pair_sampler import FieldPool, patch_side
+from napari_structsr.finetuning.low_rank import make_trainable, merge_weights
+from napari_structsr.finetuning.pair_sampler import PairSampler, choose_patch_side
 from napari_structsr.finetuning.replay import Replay
 from napari_structsr.finetuning.runs import accept_run, list_runs, read_run, remove_run
 from napari_structsr.finetuning.split import Block, Split
 from napari_structsr.finetuning.store import read_pairs, write_pairs
-from napari_structsr.finetuning.validation import FieldValidation
+from napari_structsr.finetuning.validation import PairValidation
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.structure import gradient_error
 from napari_structsr.models.build import build_network
@@ -96,7 +96,7 @@ def split():
     return Split(
         training=(Block(0, (0, 96), (0, 72)), Block(1, (0, 80), (0, 48))),
         validation=(Block(0, (0, 96), (80, 128)), Block(1, (0, 80), (56, 96))),
-        guard=GUARD,
+        gap=GUARD,
     )
 
 
@@ -188,10 +188,10 @@ def test_empty_tiles_do_not_judge(pairs, parent):
     truth[:, 512:] = 0.02
     pair = pair_of(truth.astype(np.float32), name="coins, pale coins and the dark")
     split = Split((), (Block(0, (0, 96), (0, 384)),), GUARD)
-    validation = FieldValidation(
+    validation = PairValidation(
         [pair], split, parent=parent.network, radius=GUARD, device="cpu"
     )
-    assert len(validation.belonging) == 12  # of 16, of which 4 are dark
+    assert len(validation.pair_correlation) == 12  # of 16, of which 4 are dark
     image, whole = (
         torch.from_numpy(side[:, : side.shape[1] * 2 // 3])[None, None]
         for side in (pair.measured, pair.truth)
@@ -321,7 +321,7 @@ def test_what_judges_is_never_drawn(pairs, split, parent):
                 truth[fine] = block.truth(pair)
         hidden.append(replace(pair, measured=measured, truth=truth))
     random = torch.Generator().manual_seed(0)
-    pool = FieldPool(hidden, split.training, patch=16, device="cpu")
+    pool = PairSampler(hidden, split.training, patch=16, device="cpu")
     drawn = pool.draw(4000, random)
     assert torch.isfinite(drawn.measured).all()
     assert torch.isfinite(drawn.truth).all()
@@ -340,7 +340,7 @@ def test_what_judges_is_never_drawn(pairs, split, parent):
 
 def test_patches_are_cut_from_both_images_alike(pairs, split):
     """Whatever way they are turned: the truth, measured again, is what was measured."""
-    pool = FieldPool(pairs, split.training, patch=24, device="cpu")
+    pool = PairSampler(pairs, split.training, patch=24, device="cpu")
     drawn = pool.draw(64, torch.Generator().manual_seed(0))
     again = pool.forward_model(drawn.truth)[..., 6:-6, 6:-6]
     apart = (again - drawn.measured[..., 6:-6, 6:-6]).pow(2).mean()
@@ -350,14 +350,14 @@ def test_patches_are_cut_from_both_images_alike(pairs, split):
 def test_a_batch_that_does_not_fit_is_halved(
     pairs, parent, split, tmp_path, monkeypatch
 ):
-    draw = FieldPool.draw
+    draw = PairSampler.draw
 
     def short(self, count, generator):
         if count > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return draw(self, count, generator)
 
-    monkeypatch.setattr(FieldPool, "draw", short)
+    monkeypatch.setattr(PairSampler, "draw", short)
     events = run(tmp_path, pairs, parent, split, batch=8, steps=3)
     assert [e.message for e in of_kind(events, Warned)][-1].startswith(
         "memory was short"
@@ -393,7 +393,7 @@ def test_each_way_ends_with_a_model(changes, pairs, parent, split, tmp_path):
 def test_the_efficient_mode_begins_at_the_parent_and_changes_little(parent):
     network = SRModel(parent.card, parent.network.state_dict()).network
     trained = make_trainable(network, "efficient")
-    for name, value in merged(network).items():
+    for name, value in merge_weights(network).items():
         assert torch.equal(value, parent.network.state_dict()[name])
     count = sum(value.numel() for value in parent.network.parameters())
     assert 0 < sum(value.numel() for value in trained) < count
@@ -445,7 +445,7 @@ def test_regions_are_split_by_themselves_or_refused(pairs, parent, split, tmp_pa
     events = list(fine_tune(config(tmp_path / "own", steps=2), pairs, parent))
     assert isinstance(events[-1], Finished), events[-1].error
     assert events[-1].record.tiles > 0
-    near = replace(split, guard=GUARD + 1)
+    near = replace(split, gap=GUARD + 1)
     (failed,) = run(tmp_path / "near", pairs, parent, near, steps=2)
     assert "move them at least 9 pixels apart" in str(failed.error)
 
@@ -467,7 +467,7 @@ def test_what_cannot_be_taught_is_said(pairs, parent, split, tmp_path):
     (failed,) = run(tmp_path / "photos", pairs, parent, split)
     assert "holds other files" in str(failed.error)
     with pytest.raises(TrainingError, match="too small"):
-        patch_side([Block(0, (0, 12), (0, 90))], 48)
+        choose_patch_side([Block(0, (0, 12), (0, 90))], 48)
 
 
 def sr_kind():

@@ -74,23 +74,23 @@ PAIRS = st.lists(
 
 @settings(max_examples=25, deadline=None)
 @given(PAIRS, st.integers(0, 40))
-def test_what_judges_is_never_within_the_guard_of_what_teaches(pairs, guard):
+def test_what_judges_is_never_within_the_guard_of_what_teaches(pairs, gap):
     try:
-        split = split_pairs(pairs, guard=guard)
+        split = split_pairs(pairs, gap=gap)
     except TrainingError:
         assume(False)
     assert split.training
     assert split.validation
-    assert nearest(pairs, split) > guard
+    assert nearest(pairs, split) > gap
     assert check_split(pairs, split) == ()
-    assert split == split_pairs(pairs, guard=guard)
-    assert split.guard == guard
+    assert split == split_pairs(pairs, gap=gap)
+    assert split.gap == gap
 
 
 @pytest.mark.parametrize("share", [0.15, 0.25, 0.4])
 def test_a_share_judges(share):
     pairs = [pair((220, 180)), pair((150, 260), (200, 200), sources=("x", "y"))]
-    split = split_pairs(pairs, guard=12, share=share)
+    split = split_pairs(pairs, gap=12, share=share)
     judged = area(split.validation)
     assert judged / (judged + area(split.training)) == pytest.approx(share, abs=0.05)
     assert judged + area(split.training) > 0.8 * (220 * 180 + 150 * 260)
@@ -98,7 +98,7 @@ def test_a_share_judges(share):
 
 def test_many_regions_apart_are_not_cut():
     pairs = [pair((60, 60), (100 * n, 0), name=str(n)) for n in range(4)]
-    split = split_pairs(pairs, guard=30)
+    split = split_pairs(pairs, gap=30)
     assert all(block.shape == (60, 60) for block in split.training + split.validation)
     assert len(split.validation) == 1
 
@@ -106,7 +106,7 @@ def test_many_regions_apart_are_not_cut():
 def test_planes_of_a_stack_are_cut_alike():
     one = pair((150, 150))
     other = replace(one, where=replace(one.where, plane=(7,)))
-    split = split_pairs([one, other], guard=20)
+    split = split_pairs([one, other], gap=20)
     assert nearest([one, other], split) > 20
     assert {block.pair for block in split.validation} == {0, 1}
 
@@ -121,18 +121,18 @@ def test_blocks_are_the_same_place_in_both_images():
 
 def test_one_tiny_region_is_refused():
     with pytest.raises(TrainingError, match=r"40 x 44 .* draw one"):
-        split_pairs([pair((40, 44))], guard=35)
+        split_pairs([pair((40, 44))], gap=35)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_all_or_nothing_judging_is_refused(share):
     with pytest.raises(TrainingError, match="share"):
-        split_pairs([pair()], guard=3, share=share)
+        split_pairs([pair()], gap=3, share=share)
 
 
 def test_no_pairs_are_refused():
     with pytest.raises(TrainingError, match="no pairs"):
-        split_pairs([], guard=3)
+        split_pairs([], gap=3)
 
 
 def test_an_edited_split_is_checked():
@@ -141,8 +141,8 @@ def test_an_edited_split_is_checked():
         Block(n, (0, one.measured.shape[0]), (0, 30)) for n, one in enumerate(pairs)
     ]
 
-    def words(training, validation, guard=10):
-        return " ".join(check_split(pairs, Split(training, validation, guard)))
+    def words(training, validation, gap=10):
+        return " ".join(check_split(pairs, Split(training, validation, gap)))
 
     assert "every region judges" in words((), tuple(whole))
     assert "no region judges" in words(tuple(whole), ())

@@ -32,7 +32,7 @@ def split_at(column):
     return Split(
         training=(Block(0, (0, 256), (0, 40)),),
         validation=(Block(0, (0, 256), (column, 256)),),
-        guard=8,
+        gap=8,
     )
 
 

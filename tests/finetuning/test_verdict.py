@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_structsr.finetuning.verdict import judge
+from napari_structsr.finetuning.verdict import reach_verdict
 
 TILES = 12
 
@@ -20,7 +20,9 @@ def verdict(adapted, *, together=0.9, drift=0.01, **others):
         "parent": others.get("parent", table(30.0, tiles=len(adapted))),
         "adapted": adapted,
     }
-    return judge(scores, belonging=np.full(len(adapted), together), drift=drift)
+    return reach_verdict(
+        scores, pair_correlation=np.full(len(adapted), together), drift=drift
+    )
 
 
 def test_a_clear_gain_is_recommended_with_its_size():

@@ -68,7 +68,7 @@ def test_what_judges_was_not_seen_in_another_file(places):
         field(image, *at, name=name, place=(9.0 * n, 4.0), pixel=0.5 + n)
         for n, (name, at) in enumerate(known.items())
     ]
-    split = split_pairs(pairs, guard=GUARD)
+    split = split_pairs(pairs, gap=GUARD)
     assert check_split(pairs, split) == ()
     rooms = [
         room(one, other)
@@ -111,7 +111,7 @@ def test_fields_that_only_look_alike_stay_apart():
     ]
     assert in_one_world(pairs) == pairs
     assert with_overlap_note(pairs[1], [pairs[0]]).notes == pairs[1].notes
-    split = split_pairs(pairs, guard=GUARD)
+    split = split_pairs(pairs, gap=GUARD)
     assert len(split.training) == 3  # whole fields
 
 

@@ -13,7 +13,7 @@ from napari_structsr.training.losses import (
     discriminator_loss,
     generator_terms,
 )
-from napari_structsr.training.patch_sampler import Pairs
+from napari_structsr.training.patch_sampler import PatchBatch
 from napari_structsr.training.recipe import LossConfig
 
 
@@ -56,7 +56,7 @@ def test_terms_are_weighted_and_named():
     model = ForwardModel(2, 0.4)
     truth = torch.rand(2, 1, 32, 32)
     measured = model(truth)
-    pairs = Pairs(measured, truth, torch.full_like(measured, 1e-4), model)
+    pairs = PatchBatch(measured, truth, torch.full_like(measured, 1e-4), model)
     candidate = truth + 0.1
     config = LossConfig(mse=2.0, pixel=1.0, ssim=0.1, gradient=0.2, data=0.3, texture=2)
     texture = GaborTexture()

@@ -5,9 +5,9 @@ import torch
 
 from napari_structsr.errors import SourceError, TrainingError
 from napari_structsr.training.patch_sampler import (
-    ImagePool,
+    ImageSampler,
     Plane,
-    draw_pairs,
+    draw_batch,
     load_planes,
     split,
 )
@@ -23,7 +23,7 @@ def test_crops_are_whole_regions_turned_and_mirrored():
     height, width = 150, 200
     values = np.arange(height * width).reshape(height, width).astype(np.int16)
     other = np.full((97, 300), -1, np.int16)
-    pool = ImagePool([Plane("a", other), Plane("a", values)], "cpu")
+    pool = ImageSampler([Plane("a", other), Plane("a", values)], "cpu")
     crops = (pool.draw(300, 40, random()) * 32767).round().int()[:, 0]
     crops = crops[crops[:, 0, 0] >= 0]
     assert len(crops) > 50
@@ -41,7 +41,7 @@ def test_crops_are_whole_regions_turned_and_mirrored():
 
 def test_all_of_a_plane_is_reached():
     values = np.arange(100 * 130).reshape(100, 130).astype(np.int16)
-    pool = ImagePool([Plane("a", values)], "cpu")
+    pool = ImageSampler([Plane("a", values)], "cpu")
     crops = (pool.draw(2000, 40, random()) * 32767).round().int()
     assert set(crops.unique().tolist()) == set(range(100 * 130))
 
@@ -49,7 +49,7 @@ def test_all_of_a_plane_is_reached():
 def test_sources_weigh_by_the_square_root_of_their_planes():
     planes = [Plane("many", np.full((64, 64), 100, np.int16))] * 9
     planes += [Plane("one", np.full((64, 64), 200, np.int16))]
-    crops = ImagePool(planes, "cpu").draw(8000, 32, random())
+    crops = ImageSampler(planes, "cpu").draw(8000, 32, random())
     share = float(((crops[:, 0, 0, 0] * 32767).round() == 100).float().mean())
     assert share == pytest.approx(3 / 4, abs=0.02)
 
@@ -58,15 +58,15 @@ def test_detail_is_drawn_more_often_than_background():
     pixels = np.zeros((64, 640), np.int16)
     rng = np.random.default_rng(0)
     pixels[:, :64] = rng.integers(0, 30000, (64, 64))
-    crops = ImagePool([Plane("a", pixels)], "cpu").draw(2000, 32, random())
+    crops = ImageSampler([Plane("a", pixels)], "cpu").draw(2000, 32, random())
     share = float((crops.amax(dim=(1, 2, 3)) > 0).float().mean())
     assert share > 0.3  # of a tenth of the area
 
 
 def test_measured_and_true_pixels_belong_together(images):
-    pool = ImagePool(load_planes(images, smallest=88), "cpu")
+    pool = ImageSampler(load_planes(images, smallest=88), "cpu")
     quiet = DataConfig(photons=(1e9, 1e9), read_noise=(1e-7, 1e-7))
-    pairs = draw_pairs(
+    pairs = draw_batch(
         pool, quiet, factor=2, patch=32, count=4, number=3, generator=random()
     )
     assert pairs.measured.shape == (4, 1, 32, 32)
@@ -80,8 +80,8 @@ def test_measured_and_true_pixels_belong_together(images):
 def test_the_stated_variance_is_that_of_the_noise():
     flat = [Plane("a", np.full((200, 200), 16384, np.int16))]
     config = DataConfig(photons=(500, 500), read_noise=(0.01, 0.01), gain=(1, 1))
-    pairs = draw_pairs(
-        ImagePool(flat, "cpu"),
+    pairs = draw_batch(
+        ImageSampler(flat, "cpu"),
         config,
         factor=2,
         patch=64,

@@ -60,7 +60,7 @@ def finetune(
             resume_fine_tuning,
             run_folder,
         )
-        from napari_structsr.finetuning.load_pairs import pairs_of
+        from napari_structsr.finetuning.load_pairs import load_pairs
         from napari_structsr.finetuning.runs import accept_run
         from napari_structsr.zoo.catalogue import load_model
 
@@ -76,7 +76,7 @@ def finetune(
             events = resume_fine_tuning(run_folder(chosen), cancel)
         else:
             model = load_model(chosen.parent, factor=chosen.factor)
-            pairs = pairs_of(chosen)
+            pairs = load_pairs(chosen)
             for pair in pairs:
                 for note in pair.notes:
                     line = f"{pair.name}: {note}"

@@ -12,10 +12,10 @@ from napari_structsr.finetuning.verdict import Verdict
 from napari_structsr.models.card import DataSource, ModelCard
 from napari_structsr.models.fine_tuning import FineTuning, PairRegion, TrainingPair
 
-__all__ = ["tuned_card"]
+__all__ = ["make_tuned_card"]
 
 
-def tuned_card(session: TuningSession, verdict: Verdict) -> ModelCard:
+def make_tuned_card(session: TuningSession, verdict: Verdict) -> ModelCard:
     """Describe the model that was made."""
     config, parent = session.config, session.parent.card
     psf_sigma = session.pool.forward_model.psf_sigma
@@ -78,7 +78,7 @@ def _record(session: TuningSession, verdict: Verdict) -> FineTuning:
         pairs=pairs,
         training=blocks(session.split.training),
         validation=blocks(session.split.validation),
-        guard=session.split.guard,
+        guard=session.split.gap,
         scores={name: dict(values) for name, values in verdict.scores.items()},
         drift=verdict.drift,
         recommended=verdict.recommended,

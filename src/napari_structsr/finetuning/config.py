@@ -1,7 +1,7 @@
 """What a fine-tuning is asked to do, as a small JSON or TOML file.
 
 The dock saves it, `structsr finetune` runs it. It owns the choices and their limits;
-what a choice left open becomes is decided from the parent, see `tuning_recipe`.
+what a choice left open becomes is decided from the parent, see `make_tuning_recipe`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from napari_structsr.engine.device import Precision
 from napari_structsr.errors import TrainingError
@@ -63,17 +70,25 @@ class PairFiles(_Table):
         all.
     plane
         Index of the plane along the axes before y and x; None takes the first.
-    teaches, judges
-        What trains and what judges, in the same pixels as `region`, whatever region is
-        given. Where no pair of the file has any, they are chosen by `validation`.
+    training, validation
+        Parts to train on and to validate on, in the same pixels as `region`, whatever
+        region is given. Where no pair of the file has any, they are chosen by the
+        share `FineTuneConfig.validation`.
     """
 
     high: str
     low: str | None = None
     region: Annotated[tuple[int, int, int, int] | None, Field(strict=False)] = None
     plane: Annotated[tuple[int, ...] | None, Field(strict=False)] = None
-    teaches: Annotated[tuple[Rectangle, ...], Field(strict=False)] = ()
-    judges: Annotated[tuple[Rectangle, ...], Field(strict=False)] = ()
+    # The old names of these entries are still read, never written.
+    training: Annotated[
+        tuple[Rectangle, ...],
+        Field(strict=False, validation_alias=AliasChoices("training", "teaches")),
+    ] = ()
+    validation: Annotated[
+        tuple[Rectangle, ...],
+        Field(strict=False, validation_alias=AliasChoices("validation", "judges")),
+    ] = ()
 
 
 class MicroscopeConfig(_Table):
@@ -134,10 +149,10 @@ class FineTuneConfig(_Table):
         weights to the trained ones where that is reached; None lets it go all the way.
         The images are picked to be lost easily: micrographs lose about a third of it.
     validation
-        Share of the regions that judges.
-    guard
-        Measured pixels between regions that teach and that judge; None takes the
-        receptive field.
+        Share of the regions that is kept for validation.
+    gap
+        Measured pixels between regions for training and for validation; None takes
+        the receptive field.
     patience
         End after so many scores without a better one; 0 goes on to the end.
     batch
@@ -167,7 +182,9 @@ class FineTuneConfig(_Table):
     replay_weight: float = Field(default=0.1, ge=0, le=1000)
     largest_loss: float | None = Field(default=0.2, ge=0)
     validation: float = Field(default=0.25, gt=0, lt=1)
-    guard: int | None = Field(default=None, ge=0)
+    gap: int | None = Field(
+        default=None, ge=0, validation_alias=AliasChoices("gap", "guard")
+    )
     patience: int = Field(default=8, ge=0)
     batch: int = Field(default=16, ge=1)
     patch: int = Field(default=48, ge=16)

@@ -18,16 +18,16 @@ import torch
 from torch import Tensor, nn
 
 from napari_structsr.engine.device import Device
-from napari_structsr.finetuning.recipe import parent_kind
+from napari_structsr.finetuning.recipe import read_data_config
 from napari_structsr.finetuning.replay import Drift, Replay
 from napari_structsr.finetuning.split import Block
 from napari_structsr.models.interpolation import blend_weights
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.recipe import Recipe
-from napari_structsr.training.trainer import Kept
+from napari_structsr.training.trainer import ReplayBatch
 
-__all__ = ["Admitted", "ParentGuard", "furthest"]
+__all__ = ["DriftLimiter", "LimitedModel", "find_furthest"]
 
 _HALVINGS = 4  # of the way: its sixteenths
 _AIM = 0.8  # of the limit: the drift that the weight of replay is set for
@@ -35,7 +35,7 @@ _FACTOR, _FURTHEST = 2.0, 16.0  # by which that weight changes at most, and in a
 
 
 @dataclass(frozen=True)
-class Admitted:
+class LimitedModel:
     """A model that does not lose too much of what its parent did.
 
     Parameters
@@ -56,14 +56,14 @@ class Admitted:
     weights: dict[str, Tensor]
 
 
-def furthest(
+def find_furthest(
     network: nn.Module,
     parent: Mapping[str, Tensor],
     weights: Mapping[str, Tensor],
     *,
     drift: Drift,
     limit: float | None,
-) -> Admitted:
+) -> LimitedModel:
     """Find the furthest point on the way whose drift stays below a limit.
 
     Parameters
@@ -96,10 +96,10 @@ def furthest(
             share, there = high, lost(high)
     between = blend_weights(weights, parent, share)
     network.load_state_dict(between)
-    return Admitted(share, there, trained, between)
+    return LimitedModel(share, there, trained, between)
 
 
-class ParentGuard:
+class DriftLimiter:
     """Replay, drift and the way back.
 
     Parameters
@@ -136,7 +136,7 @@ class ParentGuard:
         weight: float,
         device: Device,
     ) -> None:
-        kind = parent_kind(parent.card)
+        kind = read_data_config(parent.card)
         self._replay = Replay(
             parent.network,
             kind,
@@ -156,7 +156,7 @@ class ParentGuard:
 
     def draw(
         self, count: int, *, number: int, generator: torch.Generator
-    ) -> Kept | None:
+    ) -> ReplayBatch | None:
         """Draw patches of the parent's kind for step `number`."""
         if not count or not self._replay:
             return None
@@ -164,9 +164,9 @@ class ParentGuard:
             count, number=number, weight=self.weight, generator=generator
         )
 
-    def admit(self, weights: Mapping[str, Tensor]) -> Admitted:
+    def admit(self, weights: Mapping[str, Tensor]) -> LimitedModel:
         """Return the model nearest to trained weights that does not lose too much."""
-        return furthest(
+        return find_furthest(
             self.network,
             self._parent,
             {name: value.to(self._device) for name, value in weights.items()},
@@ -174,7 +174,7 @@ class ParentGuard:
             limit=self._limit,
         )
 
-    def balance(self, admitted: Admitted) -> None:
+    def balance(self, admitted: LimitedModel) -> None:
         """Let replay weigh as much as the drift asks for."""
         if self._limit:
             much = max(admitted.trained, 0.0) / (_AIM * self._limit)

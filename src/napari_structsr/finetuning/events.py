@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from napari_structsr.engine.events import Cancel, Event
-from napari_structsr.finetuning.validation import View
+from napari_structsr.finetuning.validation import TilePreview
 
 __all__ = ["Pause", "Previewed", "Scored", "TuningPlan"]
 
@@ -45,7 +45,7 @@ class Previewed(Event):
     """A region that judges, as it is upscaled now."""
 
     step: int
-    view: View
+    view: TilePreview
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.engine.failures import guarded
 from napari_structsr.errors import ModelError, TrainingError
-from napari_structsr.finetuning.cards import tuned_card
+from napari_structsr.finetuning.cards import make_tuned_card
 from napari_structsr.finetuning.config import FineTuneConfig, read_fine_tuning
 from napari_structsr.finetuning.events import (
     Pause,
@@ -33,11 +33,12 @@ from napari_structsr.finetuning.events import (
 from napari_structsr.finetuning.runs import find_runs_folder
 from napari_structsr.finetuning.session import TuningSession
 from napari_structsr.finetuning.split import Split, check_split, split_pairs
-from napari_structsr.finetuning.split_file import split_of
+from napari_structsr.finetuning.split_file import read_split
 from napari_structsr.finetuning.store import read_pairs
 from napari_structsr.finetuning.tuned_calibration import tuned_calibration
-from napari_structsr.finetuning.verdict import Verdict, judge
+from napari_structsr.finetuning.verdict import Verdict, reach_verdict
 from napari_structsr.io.weights import write_bundle
+from napari_structsr.models.fine_tuning import TRAINABLE
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.zoo.catalogue import load_model
@@ -53,8 +54,7 @@ __all__ = [
     "run_folder",
 ]
 
-_LOOK = 10  # steps between looks at the loss
-_TRAINABLE = ("residual-generator", "srresnet", "rrdb", "swinir")
+_CHECK_EVERY = 10  # steps
 
 
 def fine_tune(
@@ -138,26 +138,26 @@ def _run(
     if not resume:
         _check_folder(folder)
     if split is None:
-        guard = model.radius if config.guard is None else config.guard
-        split = split_of(config, pairs, guard=guard) or split_pairs(
-            pairs, guard=guard, share=config.validation
+        gap = model.radius if config.gap is None else config.gap
+        split = read_split(config, pairs, gap=gap) or split_pairs(
+            pairs, gap=gap, share=config.validation
         )
     if faults := check_split(pairs, split):
         raise TrainingError("; ".join(faults))
     session = TuningSession(config, pairs, split, model, folder=folder)
     if resume:
-        session.go_on()
+        session.resume()
         session.note("begun")
     else:
         session.begin()
-    yield Started(session.counted[1], session.plan())
+    yield Started(session.count_done[1], session.plan())
     if session.warning:
         yield Warned(session.warning)
     if not resume:
         yield from session.score()
         session.save()
 
-    while session.progress < 1 and not session.tired and not cancel:
+    while session.progress < 1 and not session.out_of_patience and not cancel:
         if pause:
             session.save()
             yield Noted(f"holding on at step {session.step}; what was reached is saved")
@@ -165,10 +165,12 @@ def _run(
             continue
         if said := session.make_step():
             yield Warned(said)
-        if session.step % _LOOK == 0:
-            yield Progressed(*session.counted, f"training, loss {session.look():.3g}")
+        if session.step % _CHECK_EVERY == 0:
+            yield Progressed(
+                *session.count_done, f"training, loss {session.check_loss():.3g}"
+            )
         if session.due:
-            session.look()
+            session.check_loss()
             yield from session.score()
             session.save()
 
@@ -177,7 +179,7 @@ def _run(
         session.note("stopped")
         yield Cancelled(session.step)
         return
-    if session.tired and session.progress < 1:
+    if session.out_of_patience and session.progress < 1:
         yield Noted(f"ended at step {session.step}: scores have ceased to rise")
     if not session.best.weights:
         yield from session.score()
@@ -190,7 +192,7 @@ def _run(
 def _check(config: FineTuneConfig, pairs: Sequence[ImagePair], model: SRModel) -> None:
     """Refuse what cannot work."""
     card = model.card
-    if card.architecture not in _TRAINABLE:
+    if card.architecture not in TRAINABLE:
         raise ModelError(
             f"{card.name} is of the kind {card.architecture}, which cannot be "
             "fine-tuned; choose a network of this program, such as faithful"
@@ -223,7 +225,7 @@ def _check_folder(folder: Path) -> None:
 
 def _finish(session: TuningSession) -> tuple[Verdict, str]:
     """Judge the best weights and write them down; say what became of the trust map."""
-    network = session.guard.network
+    network = session.limiter.network
     network.load_state_dict(session.best.weights)
     network.half().float()  # what is judged is what the file holds
     validation = session.validation
@@ -232,9 +234,11 @@ def _finish(session: TuningSession) -> tuple[Verdict, str]:
         "parent": validation.parent,
         "adapted": validation.score(network),
     }
-    drift = session.guard.drift(network)
-    verdict = judge(scores, belonging=validation.belonging, drift=drift)
-    card = tuned_card(session, verdict)
+    drift = session.limiter.drift(network)
+    verdict = reach_verdict(
+        scores, pair_correlation=validation.pair_correlation, drift=drift
+    )
+    card = make_tuned_card(session, verdict)
     weights = {name: value.cpu() for name, value in network.state_dict().items()}
     calibration, note = tuned_calibration(
         SRModel(card, weights),

@@ -45,7 +45,7 @@ class TuningLength:
         """Return the share that is over."""
         return (seconds if self.timed else step) / self.end
 
-    def counted(self, step: int, seconds: float) -> tuple[int, int]:
+    def count_done(self, step: int, seconds: float) -> tuple[int, int]:
         """Return what is done and what there is to do, in whole steps or seconds."""
         total = math.ceil(self.end)
         return min(int(seconds if self.timed else step), total), total

@@ -15,10 +15,10 @@ from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.pairs.register_pair import field_pair
 from napari_structsr.pairs.simulate import high_only_pair
 
-__all__ = ["pairs_of"]
+__all__ = ["load_pairs"]
 
 
-def pairs_of(config: FineTuneConfig) -> list[ImagePair]:
+def load_pairs(config: FineTuneConfig) -> list[ImagePair]:
     """Make the pairs of a file.
 
     Parameters

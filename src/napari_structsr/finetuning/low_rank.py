@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-__all__ = ["choose_mode", "make_trainable", "merged", "trained_share"]
+__all__ = ["choose_mode", "make_trainable", "measure_trained_share", "merge_weights"]
 
 _RANK = 4
 _LARGE = 1_000_000  # weights
@@ -49,7 +49,7 @@ def make_trainable(
     return [value for value in network.parameters() if value.requires_grad]
 
 
-def merged(network: nn.Module) -> dict[str, Tensor]:
+def merge_weights(network: nn.Module) -> dict[str, Tensor]:
     """Return the weights under the names and in the shapes of the parent."""
     whole = {
         name: value
@@ -64,7 +64,7 @@ def merged(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().float().cpu().clone() for name, value in whole.items()}
 
 
-def trained_share(network: nn.Module) -> float:
+def measure_trained_share(network: nn.Module) -> float:
     """Return the share of the weights that is trained."""
     numbers = [(value.numel(), value.requires_grad) for value in network.parameters()]
     trained = sum(number for number, wanted in numbers if wanted)

@@ -1,6 +1,6 @@
 """Training patches of the user's pairs, drawn on the device.
 
-As `pairs.ImagePool` does for true images: all pixels lie in flat tensors, and a batch
+As `ImageSampler` does for true images: all pixels lie in flat tensors, and a batch
 of patches, each turned and mirrored at random, is gathered by one indexing operation.
 Patches lie within the blocks that teach, whole: what lies outside is never read.
 """
@@ -18,9 +18,9 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.split import Block
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.pairs.image_pair import ImagePair
-from napari_structsr.training.patch_sampler import Pairs
+from napari_structsr.training.patch_sampler import PatchBatch
 
-__all__ = ["FieldPool", "patch_side"]
+__all__ = ["PairSampler", "choose_patch_side"]
 
 _STEP = 8  # measured pixels between the places that are weighed
 _RICHEST = 4.0  # detail beyond this multiple of the mean weighs no more
@@ -29,7 +29,7 @@ _ENOUGH = 0.8  # of the area must lie in blocks that hold a patch
 _LEAST_VARIANCE = 1e-6
 
 
-def patch_side(blocks: Sequence[Block], wish: int) -> int:
+def choose_patch_side(blocks: Sequence[Block], wish: int) -> int:
     """Return the side of patches that fit into most of the area of the blocks.
 
     Raises
@@ -54,7 +54,7 @@ def patch_side(blocks: Sequence[Block], wish: int) -> int:
     )
 
 
-class FieldPool:
+class PairSampler:
     """Pairs on one device, from which patches are drawn.
 
     Parameters
@@ -104,7 +104,7 @@ class FieldPool:
         self._chance = torch.from_numpy(chance / chance[-1]).float().to(device)
         self._places = torch.from_numpy(np.concatenate(rows)).to(device)
 
-    def draw(self, count: int, generator: torch.Generator) -> Pairs:
+    def draw(self, count: int, generator: torch.Generator) -> PatchBatch:
         """Return `count` patches, turned and mirrored at random."""
 
         def random(high: int, *shape: int) -> Tensor:
@@ -129,7 +129,7 @@ class FieldPool:
         truth = self._truth[start[:, None, None] * s**2 + fine][:, None]
         gain, floor = self._noise[pair].T[..., None, None, None]
         variance = floor + gain * measured.clamp_min(0)
-        return Pairs(
+        return PatchBatch(
             measured=measured,
             truth=truth,
             variance=variance.clamp_min(_LEAST_VARIANCE),

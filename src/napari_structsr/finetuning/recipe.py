@@ -14,7 +14,7 @@ from napari_structsr.training.recipe import (
     Recipe,
 )
 
-__all__ = ["parent_kind", "tuning_recipe"]
+__all__ = ["make_tuning_recipe", "read_data_config"]
 
 _STRUCTURE_LOSS = LossConfig(ssim=0.01, gradient=0.3, data=0.0002)
 _DECAY = 0.99  # of the running average: a fine-tuning has few hundred steps
@@ -24,7 +24,7 @@ _ENOUGH_MINUTES, _ENOUGH_STEPS = 10.0, 3000  # for an adversary that starts anew
 _ADVERSARY_START = 0.6  # share of the fine-tuning
 
 
-def parent_kind(card: ModelCard) -> DataConfig:
+def read_data_config(card: ModelCard) -> DataConfig:
     """Return how the images were measured that a model was trained on."""
     if recipe := _recipe_of(card):
         return recipe.data
@@ -32,7 +32,7 @@ def parent_kind(card: ModelCard) -> DataConfig:
     return DataConfig(psf_sigma=width)
 
 
-def tuning_recipe(
+def make_tuning_recipe(
     config: FineTuneConfig, card: ModelCard, *, patch: int, psf_sigma: float
 ) -> Recipe:
     """Settle what the choices left open.

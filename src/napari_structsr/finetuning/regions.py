@@ -15,7 +15,15 @@ import numpy.typing as npt
 
 from napari_structsr.pairs.image_pair import ImagePair
 
-__all__ = ["Block", "clusters", "gap", "inside", "rectangle", "slack", "whole_of"]
+__all__ = [
+    "Block",
+    "find_clusters",
+    "find_slack",
+    "is_inside",
+    "locate_block",
+    "make_whole_block",
+    "measure_gap",
+]
 
 Pixels = npt.NDArray[np.float32]
 
@@ -55,13 +63,13 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Rectangle:
+class WorldRectangle:
     """A rectangle of the world: (top, left), (bottom, right)."""
 
     first: tuple[float, float]
     last: tuple[float, float]
 
-    def gap(self, other: Rectangle) -> tuple[float, float]:
+    def measure_gap(self, other: WorldRectangle) -> tuple[float, float]:
         """Return the room between two along y and x, negative where they overlap."""
         y, x = (
             max(
@@ -72,7 +80,7 @@ class Rectangle:
         return y, x
 
 
-def rectangle(pair: ImagePair, block: Block, side: int) -> Rectangle:
+def locate_block(pair: ImagePair, block: Block, side: int) -> WorldRectangle:
     """Return where a block was measured (side 0), or where its truth was (side 1)."""
     where, moved = pair.where, pair.registration
     edges = []
@@ -84,10 +92,10 @@ def rectangle(pair: ImagePair, block: Block, side: int) -> Rectangle:
             at = (at - middle - shift) / moved.scale + middle
         edges.append(sorted(where.origin[axis] + where.pixel[axis] * at))
     (top, bottom), (left, right) = edges
-    return Rectangle((top, left), (bottom, right))
+    return WorldRectangle((top, left), (bottom, right))
 
 
-def gap(pairs: Sequence[ImagePair], one: Block, other: Block) -> float:
+def measure_gap(pairs: Sequence[ImagePair], one: Block, other: Block) -> float:
     """Return the measured pixels between two blocks; infinite for other images."""
     first, second = pairs[one.pair], pairs[other.pair]
     if one.pair == other.pair:
@@ -98,7 +106,9 @@ def gap(pairs: Sequence[ImagePair], one: Block, other: Block) -> float:
     for side, another in itertools.product((0, 1), repeat=2):
         if keys[0][side] != keys[1][another]:
             continue
-        room = rectangle(first, one, side).gap(rectangle(second, other, another))
+        room = locate_block(first, one, side).measure_gap(
+            locate_block(second, other, another)
+        )
         sizes = [
             max(abs(pair.where.pixel[axis]) for pair in (first, second))
             for axis in (0, 1)
@@ -107,21 +117,24 @@ def gap(pairs: Sequence[ImagePair], one: Block, other: Block) -> float:
     return float(least)
 
 
-def whole_of(pairs: Sequence[ImagePair], index: int) -> Block:
+def make_whole_block(pairs: Sequence[ImagePair], index: int) -> Block:
     """Return the block that is a whole pair."""
     height, width = pairs[index].measured.shape
     return Block(index, (0, height), (0, width))
 
 
-def clusters(pairs: Sequence[ImagePair], guard: int) -> list[list[int]]:
+def find_clusters(pairs: Sequence[ImagePair], gap: int) -> list[list[int]]:
     """Group pairs that lie nearer to each other than the guard, by any way round."""
     groups: list[list[int]] = []
     for index in range(len(pairs)):
-        here = whole_of(pairs, index)
+        here = make_whole_block(pairs, index)
         near = [
             group
             for group in groups
-            if any(gap(pairs, here, whole_of(pairs, n)) < guard for n in group)
+            if any(
+                measure_gap(pairs, here, make_whole_block(pairs, n)) < gap
+                for n in group
+            )
         ]
         joined = [index]
         for group in near:
@@ -131,8 +144,8 @@ def clusters(pairs: Sequence[ImagePair], guard: int) -> list[list[int]]:
     return sorted(groups)
 
 
-def slack(
-    pairs: Sequence[ImagePair], whole: Sequence[Block], axis: int, guard: int
+def find_slack(
+    pairs: Sequence[ImagePair], whole: Sequence[Block], axis: int, gap: int
 ) -> float:
     """Return by how much more two grids of a cluster must be apart, in pixels."""
     if len(whole) == 1:
@@ -140,15 +153,15 @@ def slack(
     moved = stretched = 0.0
     for block in whole:
         pair = pairs[block.pair]
-        measured, true = (rectangle(pair, block, side) for side in (0, 1))
+        measured, true = (locate_block(pair, block, side) for side in (0, 1))
         for edges in ("first", "last"):
             off = getattr(true, edges)[axis] - getattr(measured, edges)[axis]
             moved = max(moved, abs(off / pair.where.pixel[axis]))
         stretched = max(stretched, pair.registration.scale - 1)
-    return 1 + 2 * moved + 2 * stretched * guard
+    return 1 + 2 * moved + 2 * stretched * gap
 
 
-def inside(pairs: Sequence[ImagePair], block: Block) -> bool:
+def is_inside(pairs: Sequence[ImagePair], block: Block) -> bool:
     """Tell whether a block lies in its pair and holds pixels."""
     if not 0 <= block.pair < len(pairs):
         return False

@@ -2,7 +2,7 @@
 
 Images of several kinds are measured as the card of the parent says; what the parent
 makes of them is the target (Li and Hoiem 2016, "Learning without forgetting"). They are
-those of `kept_images`, and the true images of the user's own pairs, of the regions that
+those of `replay_images`, and the true images of the own pairs, of the regions that
 teach alone. How many dB the model loses on others of the former tells its drift.
 """
 
@@ -16,12 +16,17 @@ import torch
 from torch import Tensor, nn
 
 from napari_structsr.engine.device import Device
-from napari_structsr.finetuning.replay_images import kept_images
+from napari_structsr.finetuning.replay_images import replay_images
 from napari_structsr.finetuning.split import Block
 from napari_structsr.pairs.image_pair import ImagePair
-from napari_structsr.training.patch_sampler import MARGIN, ImagePool, Plane, draw_pairs
+from napari_structsr.training.patch_sampler import (
+    MARGIN,
+    ImageSampler,
+    Plane,
+    draw_batch,
+)
 from napari_structsr.training.recipe import DataConfig, Recipe
-from napari_structsr.training.trainer import LEAST_ERROR, Kept
+from napari_structsr.training.trainer import LEAST_ERROR, ReplayBatch
 from napari_structsr.training.validation import Validation
 
 __all__ = ["Drift", "Replay"]
@@ -65,19 +70,19 @@ class Replay:
         self._kind, self._device = kind, device
         self._factor, self._patch = factor, patch
         smallest = (patch + 2 * MARGIN) * factor
-        planes = [*kept_images("teach"), *_own(pairs, blocks)]
+        planes = [*replay_images("training"), *_own(pairs, blocks)]
         planes = [plane for plane in planes if min(plane.pixels.shape) >= smallest]
-        self._pool = ImagePool(planes, device.kind) if planes else None
+        self._pool = ImageSampler(planes, device.kind) if planes else None
 
     def __bool__(self) -> bool:
         return self._pool is not None
 
     def draw(
         self, count: int, *, number: int, weight: float, generator: torch.Generator
-    ) -> Kept:
+    ) -> ReplayBatch:
         """Draw `count` patches for step `number`; differences count by `weight`."""
         assert self._pool is not None
-        pairs = draw_pairs(
+        pairs = draw_batch(
             self._pool,
             self._kind,
             factor=self._factor,
@@ -93,7 +98,7 @@ class Replay:
             target = self._parent(pairs.measured)
         target = target.float()
         error = ((target - pairs.truth) ** 2).flatten(1).mean(dim=1)
-        return Kept(pairs.measured, target, error, weight)
+        return ReplayBatch(pairs.measured, target, error, weight)
 
 
 class Drift:
@@ -120,7 +125,7 @@ class Drift:
         device: str,
     ) -> None:
         about = recipe.model_copy(update={"data": kind})
-        planes = kept_images("judge")
+        planes = replay_images("validation")
         self._parts: dict[str, tuple[Validation, float]] = {}
         for source in dict.fromkeys(plane.source for plane in planes):
             group = [plane for plane in planes if plane.source == source]

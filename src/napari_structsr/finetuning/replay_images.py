@@ -21,23 +21,23 @@ from scipy import ndimage
 
 from napari_structsr.training.patch_sampler import Plane
 
-__all__ = ["kept_images"]
+__all__ = ["replay_images"]
 
 logger = logging.getLogger(__name__)
 
 _NAMES = {
-    "teach": (
+    "training": (
         *("camera", "grass", "gravel", "immunohistochemistry", "page", "clock"),
         *("moon", "brick", "coffee", "hubble_deep_field"),
     ),
-    "judge": ("cell", "retina", "coins"),
+    "validation": ("cell", "retina", "coins"),
 }
-_SEEDS = {"teach": (0, 1), "judge": (100,)}
-_BLURS = {"teach": (0.0, 0.6, 1.2, 1.6, 2.2, 3.0), "judge": (0.4, 1.5, 2.5)}
-_SMOOTHING = {"teach": (0.8, 1.2, 1.8, 2.6), "judge": (1.0, 2.2)}
+_SEEDS = {"training": (0, 1), "validation": (100,)}
+_BLURS = {"training": (0.0, 0.6, 1.2, 1.6, 2.2, 3.0), "validation": (0.4, 1.5, 2.5)}
+_SMOOTHING = {"training": (0.8, 1.2, 1.8, 2.6), "validation": (1.0, 2.2)}
 _SMOOTH = 1.4  # pixels of blur from which a model has nothing to sharpen
 _PERCENTILES = (0.02, 99.98)
-_LARGER = {"teach": (2, 4), "judge": (2,)}
+_LARGER = {"training": (2, 4), "validation": (2,)}
 _SIDE, _FINE, _SHAPES, _FEW = 384, 2, 700, 60
 _TOP = 32767
 
@@ -45,7 +45,7 @@ Image = npt.NDArray[np.float32]
 
 
 @cache
-def kept_images(part: Literal["teach", "judge"]) -> tuple[Plane, ...]:
+def replay_images(part: Literal["training", "validation"]) -> tuple[Plane, ...]:
     """Return the images of a part, the same at every call."""
     planes = []
     for name in _NAMES[part]:

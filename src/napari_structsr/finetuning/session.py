@@ -31,29 +31,29 @@ from napari_structsr.finetuning.config import (
     FineTuneConfig,
     write_fine_tuning,
 )
-from napari_structsr.finetuning.drift import ParentGuard
+from napari_structsr.finetuning.drift import DriftLimiter
 from napari_structsr.finetuning.events import Previewed, Scored, TuningPlan
 from napari_structsr.finetuning.length import TuningLength
 from napari_structsr.finetuning.low_rank import (
     choose_mode,
     make_trainable,
-    merged,
-    trained_share,
+    measure_trained_share,
+    merge_weights,
 )
-from napari_structsr.finetuning.pair_sampler import FieldPool, patch_side
-from napari_structsr.finetuning.recipe import tuning_recipe
+from napari_structsr.finetuning.pair_sampler import PairSampler, choose_patch_side
+from napari_structsr.finetuning.recipe import make_tuning_recipe
 from napari_structsr.finetuning.runs import RunSummary, write_run
 from napari_structsr.finetuning.split import Split
 from napari_structsr.finetuning.store import write_pairs
-from napari_structsr.finetuning.validation import FieldValidation
+from napari_structsr.finetuning.validation import PairValidation
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.best_weights import BestWeights
 from napari_structsr.training.checkpoint import read_checkpoint, write_checkpoint
 from napari_structsr.training.curves import Curves
-from napari_structsr.training.device import training_device
-from napari_structsr.training.monitor import Watch
-from napari_structsr.training.trainer import TrainingState, adversarial_progress
+from napari_structsr.training.device import choose_training_device
+from napari_structsr.training.monitor import LossMonitor
+from napari_structsr.training.trainer import Trainer, adversarial_progress
 
 __all__ = ["TuningSession"]
 
@@ -109,14 +109,14 @@ class TuningSession:
         self.step, self.seconds, self.batch = 0, 0.0, config.batch
         self.bundle = folder / f"{config.name}-x{config.factor}.safetensors"
         self.parent = SRModel(model.card, model.network.state_dict())
-        self.device, self.warning = training_device(
+        self.device, self.warning = choose_training_device(
             config.device, config.precision, self.parent
         )
         kind = self.device.kind
-        patch = patch_side(split.training, config.patch)
-        self.pool = FieldPool(pairs, split.training, patch=patch, device=kind)
+        patch = choose_patch_side(split.training, config.patch)
+        self.pool = PairSampler(pairs, split.training, patch=patch, device=kind)
         width = self.pool.forward_model.psf_sigma
-        recipe = tuning_recipe(config, model.card, patch=patch, psf_sigma=width)
+        recipe = make_tuning_recipe(config, model.card, patch=patch, psf_sigma=width)
         if patch <= 2 * self.pool.forward_model.reach + 4:  # a crop without inside
             recipe = recipe.model_copy(
                 update={"loss": recipe.loss.model_copy(update={"data": 0.0})}
@@ -125,18 +125,18 @@ class TuningSession:
         network = copy.deepcopy(self.parent.network)
         mode = choose_mode(config.mode, network, device=kind)
         trained = make_trainable(network, mode)
-        self.state = TrainingState(
+        self.trainer = Trainer(
             recipe, network, self.device, trained=trained, warm_up=_WARM_UP
         )
-        self.trained = trained_share(network)
-        self.validation = FieldValidation(
+        self.trained = measure_trained_share(network)
+        self.validation = PairValidation(
             pairs,
             split,
             parent=self.parent.network,
             radius=self.parent.radius,
             device=kind,
         )
-        self.guard = ParentGuard(
+        self.limiter = DriftLimiter(
             self.parent,
             recipe,
             pairs=pairs,
@@ -146,7 +146,9 @@ class TuningSession:
             device=self.device,
         )
         self.curves = Curves(folder / "curves.csv")
-        self.watch = Watch("the parent is as it was; try a lower rate or other pairs")
+        self.monitor = LossMonitor(
+            "the parent is as it was; try a lower rate or other pairs"
+        )
         self.best = BestWeights()
 
     @property
@@ -155,12 +157,12 @@ class TuningSession:
         return self.length.progress(self.step, self.seconds)
 
     @property
-    def counted(self) -> tuple[int, int]:
+    def count_done(self) -> tuple[int, int]:
         """What is done, and what there is to do, in steps or seconds."""
-        return self.length.counted(self.step, self.seconds)
+        return self.length.count_done(self.step, self.seconds)
 
     @property
-    def tired(self) -> bool:
+    def out_of_patience(self) -> bool:
         """Whether scores have not risen for so long that going on is in vain."""
         return 0 < self.config.patience <= self.best.stale
 
@@ -177,7 +179,7 @@ class TuningSession:
             minutes=self.config.minutes,
             done=self.step,
             pairs=len(self.pairs),
-            tiles=len(self.validation.belonging),
+            tiles=len(self.validation.pair_correlation),
             trained=self.trained,
             adversarial=self.recipe.adversary is not None,
             device=self.device.label,
@@ -195,14 +197,14 @@ class TuningSession:
         begin = time.monotonic()
         said = None
         while True:
-            before = self.state.generator.get_state()
+            before = self.trainer.generator.get_state()
             try:
                 self._attempt()
                 break
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or self.batch < 2:
                     raise
-            self.state.generator.set_state(before)
+            self.trainer.generator.set_state(before)
             self.device.release()
             self.batch //= 2
             said = f"memory was short: the batch is {self.batch} patches from here on"
@@ -210,22 +212,22 @@ class TuningSession:
         self.seconds += time.monotonic() - begin
         return said
 
-    def look(self) -> float:
+    def check_loss(self) -> float:
         """Check the loss and add it to the curves; return it."""
-        means = self.watch.look(self.step)
+        means = self.monitor.check(self.step)
         self.curves.add(self.step, {"seconds": self.seconds} | means)
         return sum(value for name, value in means.items() if name != "discriminator")
 
     def score(self) -> tuple[Scored, Previewed]:
         """Score what was reached, and keep it if it is the best so far."""
         begin = time.monotonic()
-        admitted = self.guard.admit(merged(self.state.average))
-        scores = self.validation.score(self.guard.network)
+        admitted = self.limiter.admit(merge_weights(self.trainer.average))
+        scores = self.validation.score(self.limiter.network)
         if self.step:
             phase = adversarial_progress(self.recipe, self.progress)
             height = float(scores[:, 0].mean())
             self.best.see(admitted.weights, height, phase=int(phase is not None))
-            self.guard.balance(admitted)
+            self.limiter.balance(admitted)
         event = Scored(
             step=self.step,
             seconds=self.seconds,
@@ -238,7 +240,7 @@ class TuningSession:
             f"adapted {name}": value for name, value in event.values["adapted"].items()
         } | {"drift": admitted.drift, "share": admitted.share}
         self.curves.add(self.step, row)
-        preview = Previewed(self.step, self.validation.view(self.guard.network))
+        preview = Previewed(self.step, self.validation.view(self.limiter.network))
         self.seconds += time.monotonic() - begin
         return event, preview
 
@@ -271,16 +273,16 @@ class TuningSession:
             "step": self.step,
             "seconds": self.seconds,
             "batch": self.batch,
-            "weight": self.guard.weight,
+            "weight": self.limiter.weight,
             "best": self.best.facts(),
             "aim": self._aim(),
         }
         self.curves.write()
         path = self.folder / "checkpoint.safetensors"
-        write_checkpoint(path, self.state.tensors() | self.best.tensors(), facts)
+        write_checkpoint(path, self.trainer.tensors() | self.best.tensors(), facts)
         self.seconds += time.monotonic() - begin
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Take up what was saved last.
 
         Raises
@@ -289,18 +291,19 @@ class TuningSession:
             If there is nothing, or it was made for something else.
         """
         tensors, facts = read_checkpoint(self.folder / "checkpoint.safetensors")
-        aim = self._aim()
-        changed = [name for name in aim if facts["aim"].get(name) != aim[name]]
+        aim, before = self._aim(), facts["aim"]
+        before.setdefault("gap", before.get("guard"))  # its name in earlier versions
+        changed = [name for name in aim if before.get(name) != aim[name]]
         if changed:
             raise TrainingError(
                 f"the fine-tuning in {self.folder} was begun with another "
                 f"{' and another '.join(changed)}; go on with the same, or start anew "
                 "in another folder"
             )
-        self.state.restore(tensors)
+        self.trainer.restore(tensors)
         self.best.restore(tensors, facts["best"])
         self.step, self.seconds = facts["step"], facts["seconds"]
-        self.batch, self.guard.weight = facts["batch"], facts["weight"]
+        self.batch, self.limiter.weight = facts["batch"], facts["weight"]
         self.curves.read(until=self.step)
 
     def note(self, state: Any, **verdict: Any) -> None:
@@ -320,13 +323,13 @@ class TuningSession:
 
     def _attempt(self) -> None:
         """Make a step with the batch as it is."""
-        progress, random = self.progress, self.state.generator
+        progress, random = self.progress, self.trainer.generator
         count = min(round(self.batch * self.config.replay), self.batch - 1)
-        kept = self.guard.draw(count, number=self.step, generator=random)
+        kept = self.limiter.draw(count, number=self.step, generator=random)
         count = self.batch - (len(kept.measured) if kept else 0)
         pairs = self.pool.draw(count, random)
-        terms = self.state.step(pairs, number=self.step, progress=progress, kept=kept)
-        self.watch.see(terms)
+        terms = self.trainer.step(pairs, number=self.step, progress=progress, kept=kept)
+        self.monitor.update(terms)
 
     def _aim(self) -> Mapping[str, Any]:
         """Return all that decides the result, to compare with an earlier run."""

@@ -21,12 +21,12 @@ import numpy as np
 from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.regions import (
     Block,
-    clusters,
-    gap,
-    inside,
-    rectangle,
-    slack,
-    whole_of,
+    find_clusters,
+    find_slack,
+    is_inside,
+    locate_block,
+    make_whole_block,
+    measure_gap,
 )
 from napari_structsr.pairs.duplicate_fields import in_one_world
 from napari_structsr.pairs.image_pair import ImagePair
@@ -51,13 +51,13 @@ class Split:
 
     training: tuple[Block, ...]
     validation: tuple[Block, ...]
-    guard: int
+    gap: int
 
 
 def split_pairs(
     pairs: Sequence[ImagePair],
     *,
-    guard: int,
+    gap: int,
     share: float = 0.25,
     smallest: int = _SMALLEST,
 ) -> Split:
@@ -93,20 +93,20 @@ def split_pairs(
             "example 0.25"
         )
     pairs = in_one_world(pairs)
-    groups = clusters(pairs, guard)
+    groups = find_clusters(pairs, gap)
     if len(groups) * share >= 1:
-        return _whole(pairs, groups, guard, share)
-    cuts = [_cut(pairs, cluster, guard, share, smallest) for cluster in groups]
+        return _whole(pairs, groups, gap, share)
+    cuts = [_cut(pairs, cluster, gap, share, smallest) for cluster in groups]
     if not any(cuts) and len(groups) > 1:
-        return _whole(pairs, groups, guard, share)
+        return _whole(pairs, groups, gap, share)
     if not any(cuts):
         height, width = max(
             (pair.measured.shape for pair in pairs), key=lambda shape: max(shape)
         )
-        least = guard + 3 * smallest
+        least = gap + 3 * smallest
         raise TrainingError(
             f"the largest region has {height} x {width} measured pixels, too few to "
-            f"learn from one part and judge by another {guard} pixels away; draw one "
+            f"learn from one part and judge by another {gap} pixels away; draw one "
             f"at least {least} pixels long, or a second one elsewhere"
         )
     training = [
@@ -115,7 +115,7 @@ def split_pairs(
         for block in (cut[0] if cut else _blocks(pairs, cluster))
     ]
     validation = [block for cut in cuts if cut for block in cut[1]]
-    return Split(tuple(training), tuple(validation), guard)
+    return Split(tuple(training), tuple(validation), gap)
 
 
 def check_split(pairs: Sequence[ImagePair], split: Split) -> tuple[str, ...]:
@@ -137,7 +137,7 @@ def check_split(pairs: Sequence[ImagePair], split: Split) -> tuple[str, ...]:
             "let at least one judge"
         )
     for block in (*split.training, *split.validation):
-        if not inside(pairs, block):
+        if not is_inside(pairs, block):
             return (
                 *found,
                 f"rows {_span(block.rows)} and columns {_span(block.columns)} reach "
@@ -145,22 +145,22 @@ def check_split(pairs: Sequence[ImagePair], split: Split) -> tuple[str, ...]:
             )
     pairs = in_one_world(pairs)
     for one, other in itertools.product(split.training, split.validation):
-        room = gap(pairs, one, other)
-        if room < split.guard - _ROUNDING:
+        room = measure_gap(pairs, one, other)
+        if room < split.gap - _ROUNDING:
             names = pairs[one.pair].name, pairs[other.pair].name
             near = "overlap" if room < 0 else f"are {room:.3g} measured pixels apart"
             found.append(
                 f"what teaches in {names[0]} (rows {_span(one.rows)}, columns "
                 f"{_span(one.columns)}) and what judges in {names[1]} (rows "
                 f"{_span(other.rows)}, columns {_span(other.columns)}) {near}; move "
-                f"them at least {split.guard} pixels apart"
+                f"them at least {split.gap} pixels apart"
             )
     return tuple(found)
 
 
 def _blocks(pairs: Sequence[ImagePair], cluster: Sequence[int]) -> list[Block]:
     """Return whole pairs."""
-    return [whole_of(pairs, index) for index in cluster]
+    return [make_whole_block(pairs, index) for index in cluster]
 
 
 def _detail(pair: ImagePair, block: Block) -> float:
@@ -185,7 +185,7 @@ def _mean_detail(pairs: Sequence[ImagePair], blocks: Sequence[Block]) -> float:
 def _whole(
     pairs: Sequence[ImagePair],
     groups: Sequence[Sequence[int]],
-    guard: int,
+    gap: int,
     share: float,
 ) -> Split:
     """Let whole clusters judge, those first whose detail is most like the mean."""
@@ -204,13 +204,13 @@ def _whole(
     chosen = set(judges)
     training = [b for n, part in enumerate(parts) if n not in chosen for b in part]
     validation = [b for n, part in enumerate(parts) if n in chosen for b in part]
-    return Split(tuple(training), tuple(validation), guard)
+    return Split(tuple(training), tuple(validation), gap)
 
 
 def _cut(
     pairs: Sequence[ImagePair],
     cluster: Sequence[int],
-    guard: int,
+    gap: int,
     share: float,
     smallest: int,
 ) -> tuple[list[Block], list[Block]] | None:
@@ -219,7 +219,7 @@ def _cut(
     mean = _mean_detail(pairs, whole)
     best: tuple[float, tuple[list[Block], list[Block]]] | None = None
     for axis, last in itertools.product((0, 1), (False, True)):
-        options = list(_cuts(pairs, whole, axis, last, guard, smallest))
+        options = list(_cuts(pairs, whole, axis, last, gap, smallest))
         if not options:
             continue
 
@@ -242,15 +242,15 @@ def _cuts(
     whole: Sequence[Block],
     axis: int,
     last: bool,
-    guard: int,
+    gap: int,
     smallest: int,
 ) -> Iterator[tuple[list[Block], list[Block]]]:
     """Yield cuts along one axis, what judges lying at its end or at its start."""
-    edges = [rectangle(pairs[block.pair], block, 0) for block in whole]
+    edges = [locate_block(pairs[block.pair], block, 0) for block in whole]
     size = max(abs(pairs[block.pair].where.pixel[axis]) for block in whole)
     low = min(edge.first[axis] for edge in edges)
     high = max(edge.last[axis] for edge in edges)
-    band = (guard + slack(pairs, whole, axis, guard)) * size
+    band = (gap + find_slack(pairs, whole, axis, gap)) * size
     count = int((high - low - band) / size + _ROUNDING)
     for step in range(1, count):
         line = high - step * size if last else low + step * size
@@ -258,9 +258,9 @@ def _cuts(
         below = [_part(pairs, block, axis, low, near, smallest) for block in whole]
         above = [_part(pairs, block, axis, far, high, smallest) for block in whole]
         parts = (below, above) if last else (above, below)
-        teaches, judges = ([b for b in part if b] for part in parts)
-        if teaches and judges:
-            yield teaches, judges
+        training, judges = ([b for b in part if b] for part in parts)
+        if training and judges:
+            yield training, judges
 
 
 def _part(

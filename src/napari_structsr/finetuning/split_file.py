@@ -24,10 +24,10 @@ from napari_structsr.finetuning.regions import Block
 from napari_structsr.finetuning.split import Split
 from napari_structsr.pairs.image_pair import ImagePair
 
-__all__ = ["split_of", "with_split"]
+__all__ = ["add_split", "read_split"]
 
 
-def with_split(
+def add_split(
     files: Sequence[PairFiles], pairs: Sequence[ImagePair], split: Split
 ) -> tuple[PairFiles, ...]:
     """Return entries of a file that hold a split.
@@ -39,7 +39,7 @@ def with_split(
     split
         What teaches and what judges.
     """
-    roles = (("teaches", split.training), ("judges", split.validation))
+    roles = (("training", split.training), ("validation", split.validation))
     written = []
     for number, (entry, pair) in enumerate(zip(files, pairs, strict=True)):
         update = {
@@ -54,8 +54,8 @@ def with_split(
     return tuple(written)
 
 
-def split_of(
-    config: FineTuneConfig, pairs: Sequence[ImagePair], *, guard: int
+def read_split(
+    config: FineTuneConfig, pairs: Sequence[ImagePair], *, gap: int
 ) -> Split | None:
     """Return the split that a file holds; whether it leaks is said by `check_split`.
 
@@ -78,19 +78,19 @@ def split_of(
     TrainingError
         If a rectangle holds no whole pixel of its pair.
     """
-    if not any(files.teaches or files.judges for files in config.pairs):
+    if not any(files.training or files.validation for files in config.pairs):
         return None
     if len(pairs) != len(config.pairs):
         raise TrainingError(
             f"the file splits {len(config.pairs)} pairs, and {len(pairs)} are given; "
             "give the pairs that it names, or a split of your own"
         )
-    blocks: dict[str, list[Block]] = {"teaches": [], "judges": []}
+    blocks: dict[str, list[Block]] = {"training": [], "validation": []}
     for number, (files, pair) in enumerate(zip(config.pairs, pairs, strict=True)):
         for role, found in blocks.items():
             for rectangle in getattr(files, role):
                 found.append(_block(rectangle, number, pair, _step(files, pair)))
-    return Split(tuple(blocks["teaches"]), tuple(blocks["judges"]), guard)
+    return Split(tuple(blocks["training"]), tuple(blocks["validation"]), gap)
 
 
 def _step(files: PairFiles, pair: ImagePair) -> int:

@@ -53,7 +53,10 @@ def read_pairs(path: Path) -> tuple[list[ImagePair], Split]:
         pixels = safetensors.numpy.load_file(path)
         with safe_open(path, framework="numpy") as file:
             facts = file.metadata()
-        split = TypeAdapter(Split).validate_json(facts["split"])
+        entries = json.loads(facts["split"])
+        if "guard" in entries:  # the gap, in files of earlier versions
+            entries["gap"] = entries.pop("guard")
+        split = TypeAdapter(Split).validate_python(entries)
         pairs = [
             ImagePair(
                 **_checked(entries),

@@ -28,7 +28,7 @@ from napari_structsr.imaging.structure import gradient_difference_map
 from napari_structsr.models.generator import interpolate
 from napari_structsr.pairs.image_pair import ImagePair
 
-__all__ = ["FieldValidation", "View"]
+__all__ = ["PairValidation", "TilePreview"]
 
 _TILE = 48  # measured pixels
 _LEAST = 12  # measured pixels; the window of SSIM must fit in
@@ -41,7 +41,7 @@ Pixels = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class View:
+class TilePreview:
     """A tile, and what became of it; images of shape (h, w) or (factor h, factor w)."""
 
     measured: Pixels
@@ -62,7 +62,7 @@ class _Tile:
     psf_sigma: float
 
 
-class FieldValidation:
+class PairValidation:
     """Tiles of the regions that judge.
 
     Parameters
@@ -94,7 +94,7 @@ class FieldValidation:
         device: str,
     ) -> None:
         self.factor = pairs[0].factor
-        tiles = list(_tiles(pairs, split, min(radius, split.guard), device))
+        tiles = list(_tiles(pairs, split, min(radius, split.gap), device))
         if not tiles:
             raise TrainingError(
                 f"no region that judges is {_LEAST} measured pixels wide; draw larger "
@@ -103,7 +103,9 @@ class FieldValidation:
         tiles = [tile for tile in tiles if _stands_out(tile, self.factor)] or tiles
         chosen = np.linspace(0, len(tiles) - 1, min(len(tiles), _MOST)).round()
         self._tiles = [tiles[int(number)] for number in chosen]
-        self.belonging = np.array([_belonging(tile, self.factor) for tile in tiles])
+        self.pair_correlation = np.array(
+            [_belonging(tile, self.factor) for tile in tiles]
+        )
         slopes = [_difference(torch.zeros_like(t.truth), t.truth) for t in self._tiles]
         self._slope = max(float(np.mean(slopes)), _LEAST_SLOPE)
         self._by_bicubic: Network = partial(
@@ -139,7 +141,7 @@ class FieldValidation:
         """Name the means over the tiles."""
         return dict(zip(MEASURES, scores.mean(axis=0).tolist(), strict=True))
 
-    def view(self, network: Network) -> View:
+    def view(self, network: Network) -> TilePreview:
         """Return the tile with the most detail, and what becomes of it."""
         tile = self._shown
         measured = _measured(tile)
@@ -150,7 +152,9 @@ class FieldValidation:
             self._upscaled(tile, network),
             tile.truth,
         )
-        return View(*(image[0, 0].float().cpu().numpy().copy() for image in images))
+        return TilePreview(
+            *(image[0, 0].float().cpu().numpy().copy() for image in images)
+        )
 
     def _upscaled(self, tile: _Tile, network: Network) -> Tensor:
         """Upscale a tile within its surroundings."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MEASURES", "METHODS", "Verdict", "judge"]
+__all__ = ["MEASURES", "METHODS", "Verdict", "reach_verdict"]
 
 METHODS = ("bicubic", "parent", "adapted")
 MEASURES = ("psnr", "ssim", "gradient_error")
@@ -62,16 +62,16 @@ class Verdict:
 
     scores: Mapping[str, Mapping[str, float]]
     tiles: int
-    belonging: float
+    pair_correlation: float
     drift: float | None
     recommended: bool
     sentence: str
 
 
-def judge(
+def reach_verdict(
     scores: Mapping[str, Table],
     *,
-    belonging: npt.NDArray[np.float64],
+    pair_correlation: npt.NDArray[np.float64],
     drift: float | None = None,
 ) -> Verdict:
     """Judge an adapted model.
@@ -90,7 +90,7 @@ def judge(
         for method in METHODS
     }
     tiles = len(scores["adapted"])
-    known = belonging[np.isfinite(belonging)]
+    known = pair_correlation[np.isfinite(pair_correlation)]
     together = float(np.median(known)) if len(known) else 0.0
     reasons = _reasons(scores, means, together)
     sentence = (

@@ -10,7 +10,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["FineTuning", "PairRegion", "TrainingPair"]
+__all__ = ["TRAINABLE", "FineTuning", "PairRegion", "TrainingPair"]
+
+TRAINABLE = ("residual-generator", "srresnet", "rrdb", "swinir")
+"""Architectures that can be fine-tuned; others are interpolations or foreign."""
 
 _Span = Annotated[tuple[int, int], Field(strict=False)]
 

@@ -6,10 +6,10 @@ from napari_structsr.engine.device import Device, Precision, choose_device
 from napari_structsr.errors import TrainingError
 from napari_structsr.models.model import SRModel
 
-__all__ = ["training_device"]
+__all__ = ["choose_training_device"]
 
 
-def training_device(
+def choose_training_device(
     wish: str, precision: Precision, model: SRModel
 ) -> tuple[Device, str | None]:
     """Choose the device as `choose_device` does; float16 is no format to train in.

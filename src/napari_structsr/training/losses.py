@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_structsr.imaging.structure_loss import StructureWeights, structure_terms
-from napari_structsr.training.patch_sampler import Pairs
+from napari_structsr.training.patch_sampler import PatchBatch
 from napari_structsr.training.recipe import LossConfig
 
 __all__ = ["adversarial_loss", "discriminator_loss", "generator_terms"]
@@ -20,7 +20,7 @@ __all__ = ["adversarial_loss", "discriminator_loss", "generator_terms"]
 
 def generator_terms(
     candidate: Tensor,
-    pairs: Pairs,
+    pairs: PatchBatch,
     config: LossConfig,
     features: Mapping[str, nn.Module],
 ) -> dict[str, Tensor]:

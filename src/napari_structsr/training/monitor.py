@@ -9,13 +9,13 @@ from torch import Tensor
 
 from napari_structsr.errors import TrainingError
 
-__all__ = ["Watch"]
+__all__ = ["LossMonitor"]
 
 _RUNAWAY = 10.0  # times the lowest loss of the phase
 _MEMORY = 50  # steps over which losses are averaged
 
 
-class Watch:
+class LossMonitor:
     """Running means of the terms of the loss, kept on the device until looked at.
 
     Parameters
@@ -30,7 +30,7 @@ class Watch:
         self._means: dict[str, Tensor] = {}
         self._seen = 0
 
-    def see(self, terms: dict[str, Tensor]) -> None:
+    def update(self, terms: dict[str, Tensor]) -> None:
         """Take in the terms of one step."""
         if terms.keys() != self._means.keys():  # another phase
             self._means, self._seen, self.lowest = {}, 0, math.inf
@@ -40,7 +40,7 @@ class Watch:
             value = value.float()
             self._means[name] = torch.lerp(self._means.get(name, value), value, share)
 
-    def look(self, step: int) -> dict[str, float]:
+    def check(self, step: int) -> dict[str, float]:
         """Return the means.
 
         Raises

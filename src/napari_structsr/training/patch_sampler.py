@@ -24,7 +24,7 @@ from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.image_folders import find_images
 from napari_structsr.training.recipe import DataConfig
 
-__all__ = ["ImagePool", "Pairs", "Plane", "draw_pairs", "load_planes", "split"]
+__all__ = ["ImageSampler", "PatchBatch", "Plane", "draw_batch", "load_planes", "split"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Plane:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class PatchBatch:
     """A batch, and how it was measured.
 
     Parameters
@@ -136,7 +136,7 @@ def split(planes: list[Plane]) -> tuple[list[Plane], list[Plane]]:
     return training, held
 
 
-class ImagePool:
+class ImageSampler:
     """True images on one device, from which crops are drawn.
 
     Parameters
@@ -199,8 +199,8 @@ class ImagePool:
         return crops[:, None].float() / _TOP
 
 
-def draw_pairs(
-    pool: ImagePool,
+def draw_batch(
+    pool: ImageSampler,
     config: DataConfig,
     *,
     factor: int,
@@ -208,7 +208,7 @@ def draw_pairs(
     count: int,
     number: int,
     generator: torch.Generator,
-) -> Pairs:
+) -> PatchBatch:
     """Draw crops and measure them, each with its own brightness and noise.
 
     The point-spread width is one for the batch; it walks through its range with the
@@ -236,7 +236,7 @@ def draw_pairs(
     inner = slice(MARGIN, -MARGIN)
     outer = slice(MARGIN * factor, -MARGIN * factor)
     measured = measured[..., inner, inner]
-    return Pairs(
+    return PatchBatch(
         measured=measured,
         truth=truth[..., outer, outer].contiguous(),
         variance=measured.clamp_min(0) / photons + read_noise**2,

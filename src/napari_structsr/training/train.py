@@ -40,24 +40,24 @@ from napari_structsr.training.busy import BusyMeter
 from napari_structsr.training.cards import card_of
 from napari_structsr.training.checkpoint import read_checkpoint, write_checkpoint
 from napari_structsr.training.curves import Curves
-from napari_structsr.training.device import training_device
-from napari_structsr.training.monitor import Watch
+from napari_structsr.training.device import choose_training_device
+from napari_structsr.training.monitor import LossMonitor
 from napari_structsr.training.patch_sampler import (
     MARGIN,
-    ImagePool,
-    draw_pairs,
+    ImageSampler,
+    draw_batch,
     load_planes,
     split,
 )
 from napari_structsr.training.recipe import Recipe
 from napari_structsr.training.settings import TrainingPlan, TrainingSettings
-from napari_structsr.training.trainer import TrainingState, learning_rate
+from napari_structsr.training.trainer import Trainer, learning_rate
 from napari_structsr.training.validation import Validation
 from napari_structsr.zoo.catalogue import load_model
 
 __all__ = ["train"]
 
-_LOOK = 25  # steps between looks at the loss
+_CHECK_EVERY = 25  # steps
 
 
 def train(
@@ -101,7 +101,7 @@ def _run(
     _check_folder(out, resume=settings.resume)
     training = _Training(recipe, data, out, settings)
     if settings.resume:
-        training.go_on()
+        training.resume()
     out.mkdir(parents=True, exist_ok=True)
     yield Started(recipe.steps, training.plan())
     if training.warning:
@@ -112,8 +112,8 @@ def _run(
     saved = time.monotonic()
     while (progress := training.progress) < 1 and not cancel:
         training.make_step(progress)
-        if training.step % _LOOK == 0:
-            loss = training.look(progress)
+        if training.step % _CHECK_EVERY == 0:
+            loss = training.check_loss(progress)
             total = max(recipe.steps, training.step)
             yield Progressed(training.step, total, f"training, loss {loss:.3g}")
         if time.monotonic() - saved >= settings.save_every:
@@ -153,14 +153,14 @@ class _Training:
         self.sources = list(dict.fromkeys(plane.source for plane in planes))
         self.planes, self.held_out = split(planes)
         model = self._first_model()
-        self.device, self.warning = training_device(
+        self.device, self.warning = choose_training_device(
             settings.device, settings.precision, model
         )
-        self.state = TrainingState(recipe, model.network, self.device)
-        self.pool = ImagePool(self.planes, self.device.kind)
+        self.trainer = Trainer(recipe, model.network, self.device)
+        self.pool = ImageSampler(self.planes, self.device.kind)
         self.validation = Validation(self.held_out, recipe, self.device.kind)
         self.baseline = self.validation.baseline() if self.validation else None
-        self.watch = Watch(
+        self.monitor = LossMonitor(
             f"the weights saved last are in {self.bundle}; try a lower rate or a "
             "lower adversarial weight"
         )
@@ -191,23 +191,23 @@ class _Training:
         begin = time.monotonic()
         recipe = self.recipe
         with self.busy:
-            pairs = draw_pairs(
+            pairs = draw_batch(
                 self.pool,
                 recipe.data,
                 factor=recipe.factor,
                 patch=recipe.patch,
                 count=recipe.batch,
                 number=self.step,
-                generator=self.state.generator,
+                generator=self.trainer.generator,
             )
-            terms = self.state.step(pairs, number=self.step, progress=progress)
-        self.watch.see(terms)
+            terms = self.trainer.step(pairs, number=self.step, progress=progress)
+        self.monitor.update(terms)
         self.step += 1
         self.seconds += time.monotonic() - begin
 
-    def look(self, progress: float) -> float:
+    def check_loss(self, progress: float) -> float:
         """Check the loss and add it to the curves; return it."""
-        means = self.watch.look(self.step)
+        means = self.monitor.check(self.step)
         facts = {
             "megapixels": self._megapixels,
             "seconds": self.seconds,
@@ -218,10 +218,10 @@ class _Training:
 
     def save(self) -> str:
         """Score and save what was reached; say how it stands."""
-        loss = self.look(self.progress)
+        loss = self.check_loss(self.progress)
         words = [f"step {self.step} ({self.progress:.0%}), loss {loss:.3g}"]
         if self.validation:
-            scores = self.validation.score(self.state.average)
+            scores = self.validation.score(self.trainer.average)
             self.curves.add(self.step, asdict(scores))
             words.append(f"held out: {scores}")
         if self.seconds:
@@ -232,10 +232,10 @@ class _Training:
             f"x {self.recipe.patch} measured pixels, {self.seconds / 60:.0f} minutes "
             f"on {self.device.label} in {self.device.precision}"
         )
-        if content := self.state.features.get("content"):
+        if content := self.trainer.features.get("content"):
             how = f"content is the distance of {content.label}; {how}"
         card = self._card(how)
-        weights = self.state.average.state_dict()
+        weights = self.trainer.average.state_dict()
         write_bundle(self.bundle, card.model_dump(exclude={"sha256"}), weights)
         self.curves.write()
         facts = {
@@ -243,10 +243,10 @@ class _Training:
             "seconds": self.seconds,
             "recipe": self.recipe.model_dump(mode="json"),
         }
-        write_checkpoint(self.checkpoint, self.state.tensors(), facts)
+        write_checkpoint(self.checkpoint, self.trainer.tensors(), facts)
         return "; ".join(words)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Take up what was saved last."""
         tensors, facts = read_checkpoint(self.checkpoint)
         now = self.recipe.model_dump(mode="json")
@@ -257,7 +257,7 @@ class _Training:
                 f"{', '.join(changed)} changed; go on with the same one, or start "
                 "anew in another folder"
             )
-        self.state.restore(tensors)
+        self.trainer.restore(tensors)
         self.step, self.seconds = facts["step"], facts["seconds"]
         self.curves.read(until=self.step)
 

@@ -28,13 +28,13 @@ from napari_structsr.training.losses import (
     discriminator_loss,
     generator_terms,
 )
-from napari_structsr.training.patch_sampler import Pairs
+from napari_structsr.training.patch_sampler import PatchBatch
 from napari_structsr.training.recipe import AdversaryConfig, Recipe
 
 __all__ = [
     "LEAST_ERROR",
-    "Kept",
-    "TrainingState",
+    "ReplayBatch",
+    "Trainer",
     "adversarial_progress",
     "learning_rate",
 ]
@@ -48,7 +48,7 @@ LEAST_ERROR = 1e-5
 
 
 @dataclass(frozen=True)
-class Kept:
+class ReplayBatch:
     """What a network shall keep doing while it learns something else.
 
     Parameters
@@ -99,7 +99,7 @@ def _cosine(progress: float) -> float:
     return _LAST_RATE + (1 - _LAST_RATE) * wave
 
 
-class TrainingState:
+class Trainer:
     """A training at one step.
 
     Parameters
@@ -164,7 +164,12 @@ class TrainingState:
         self._forward = torch.compile(self.network) if compiles else self.network
 
     def step(
-        self, pairs: Pairs, *, number: int, progress: float, kept: Kept | None = None
+        self,
+        pairs: PatchBatch,
+        *,
+        number: int,
+        progress: float,
+        kept: ReplayBatch | None = None,
     ) -> dict[str, Tensor]:
         """Make one step; return the terms of its loss."""
         recipe = self.recipe
@@ -252,7 +257,7 @@ class TrainingState:
             found.append(("discriminator", self.discriminator))
         return found
 
-    def _verdicts(self, candidate: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    def _verdicts(self, candidate: Tensor, pairs: PatchBatch) -> tuple[Tensor, Tensor]:
         """Return the logits of candidate and truth."""
         judge = self.discriminator
         assert judge is not None

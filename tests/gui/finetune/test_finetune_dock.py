@@ -383,8 +383,8 @@ def test_pairs_from_folders_of_files(viewer, tuning, qtbot, tmp_path):
 
 def test_saved_config_is_what_the_command_reads(viewer, tuning, qtbot, tmp_path):
     from napari_structsr.finetuning.config import read_fine_tuning
-    from napari_structsr.finetuning.load_pairs import pairs_of
-    from napari_structsr.finetuning.split_file import split_of
+    from napari_structsr.finetuning.load_pairs import load_pairs
+    from napari_structsr.finetuning.split_file import read_split
 
     draw(viewer, tuning, [FIRST])
     add(tuning, qtbot)
@@ -407,8 +407,8 @@ def test_saved_config_is_what_the_command_reads(viewer, tuning, qtbot, tmp_path)
     config = read_fine_tuning(moved / path.name)
     (files,) = config.pairs
     assert files.region == (10, 90, 10, 90)
-    assert split_of(config, pairs_of(config), guard=edited.guard) == edited
-    rows = [edge for one in (*files.teaches, *files.judges) for edge in one.rows]
+    assert read_split(config, load_pairs(config), gap=edited.gap) == edited
+    rows = [edge for one in (*files.training, *files.validation) for edge in one.rows]
     assert min(rows) >= 10  # in pixels of the layer, not of the region
     assert max(rows) <= 90
     from napari_structsr.io.open import open_source

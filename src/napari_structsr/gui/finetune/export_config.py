@@ -89,7 +89,7 @@ def _entries(
 ) -> dict[str, Any]:
     """Return what the file says of pairs; name in `written` what lies beside it."""
     from napari_structsr.finetuning.config import MicroscopeConfig, PairFiles
-    from napari_structsr.finetuning.split_file import with_split
+    from napari_structsr.finetuning.split_file import add_split
     from napari_structsr.io.ome_zarr.image_writer import write_image
 
     def named(source: Source, file: str | None) -> str:
@@ -128,7 +128,7 @@ def _entries(
         )
     if split is not None:
         made = [entry.pair for entry in entries if entry.pair is not None]
-        pairs = list(with_split(pairs, made, split))
+        pairs = list(add_split(pairs, made, split))
     return {"pairs": tuple(pairs), "microscope": microscope}
 
 

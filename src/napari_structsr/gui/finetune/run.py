@@ -23,6 +23,7 @@ from napari_structsr.finetuning.runs import RunSummary, find_runs_folder, list_r
 from napari_structsr.gui.finetune.train_state import Parent
 from napari_structsr.gui.viewer.jobs import Events, Job
 from napari_structsr.gui.viewer.llvm_clash import keep_triton_out
+from napari_structsr.models.fine_tuning import TRAINABLE
 from napari_structsr.zoo.catalogue import list_models
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ __all__ = [
     "tuning_runs",
 ]
 
-_TAUGHT = ("residual-generator", "srresnet", "rrdb", "swinir")
 
 Make = Callable[[Cancel, "Pause"], Iterator[Event]]
 
@@ -137,7 +137,7 @@ def teachable() -> list[Parent]:
     return [
         Parent(card.name, card.factor, card.description)
         for card in list_models()
-        if card.architecture in _TAUGHT
+        if card.architecture in TRAINABLE
     ]
 
 
@@ -155,7 +155,7 @@ def split_events(
     from napari_structsr.zoo.catalogue import load_model
 
     model = load_model(parent.name, factor=parent.factor)
-    yield Finished(split_pairs(pairs, guard=model.radius, share=share))
+    yield Finished(split_pairs(pairs, gap=model.radius, share=share))
 
 
 def quick_job(name: str, work: Callable[[], Any], *, notifies: bool = True) -> Job:

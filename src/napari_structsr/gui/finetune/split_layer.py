@@ -132,7 +132,7 @@ class SplitLayers(QObject):
                     )
                 blocks[_role(role)].append(block)
         return (
-            Split(tuple(blocks["teaches"]), tuple(blocks["judges"]), self._split.guard),
+            Split(tuple(blocks["teaches"]), tuple(blocks["judges"]), self._split.gap),
             None,
         )
 

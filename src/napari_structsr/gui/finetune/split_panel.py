@@ -140,7 +140,7 @@ class SplitPanel(QWidget):
                 f"{_count(len(split.training), 'teach')} (blue), "
                 f"{_count(len(split.validation), 'judge')} (orange, "
                 f"{judged / max(1, taught + judged):.0%} of the pixels); "
-                f"{split.guard} pixels between the two are left out."
+                f"{split.gap} pixels between the two are left out."
             )
         else:
             text = "Choosing regions that judge…" if self.is_busy else ""
