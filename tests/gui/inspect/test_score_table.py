@@ -6,14 +6,15 @@ import csv
 from pathlib import Path
 
 import pytest
-from qtpy.QtCore import QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtCore import QPoint, QPointF, Qt
 
 from napari_structsr.gui.inspect.legend import ColorBar
+from napari_structsr.gui.inspect.score_tab import collect_lines, find_plot_axes
 from napari_structsr.gui.inspect.score_table import ScoreTableView
 from napari_structsr.gui.inspect.worst_list import WorstList
+from napari_structsr.gui.widgets import line_plot
 from napari_structsr.gui.widgets.controls import format_number
-from napari_structsr.gui.widgets.line_plot import LinePlot, lines_of, plot_axes
+from napari_structsr.gui.widgets.line_plot import LinePlot
 from napari_structsr.inspection.results import WHOLE, ScoreRow, ScoreTable, WorstRegion
 
 ROWS = tuple(
@@ -118,9 +119,9 @@ def test_csv_holds_all_digits(view, tmp_path: Path):
 
 
 def test_lines_follow_an_axis_for_each_region_and_channel():
-    assert plot_axes(TABLE) == ("z", "c")
+    assert find_plot_axes(TABLE) == ("z", "c")
 
-    lines = lines_of(TABLE, "psnr", "z", {"z": 1, "c": 0})
+    lines = collect_lines(TABLE, "psnr", "z", {"z": 1, "c": 0})
     assert set(lines) == {
         f"{region}, {channel}"
         for region in (WHOLE, "nucleus")
@@ -130,33 +131,56 @@ def test_lines_follow_an_axis_for_each_region_and_channel():
     assert [x for x, _ in actin] == [0, 1, 2]
     assert [y for _, y in actin] == pytest.approx([20.123456, 23.123456, 26.123456])
 
-    along_c = lines_of(TABLE, "psnr", "c", {"z": 2})
+    along_c = collect_lines(TABLE, "psnr", "c", {"z": 2})
     assert [y for _, y in along_c["nucleus"]] == pytest.approx([36.123456, 26.123456])
-    assert set(lines_of(TABLE, "ssim", "c", {"z": 2})) == {WHOLE}
+    assert set(collect_lines(TABLE, "ssim", "c", {"z": 2})) == {WHOLE}
 
 
-def test_a_click_on_the_plot_tells_the_nearest_plane(qtbot):
+@pytest.fixture
+def plot(qtbot):
     plot = LinePlot()
     qtbot.addWidget(plot)
     plot.resize(300, 200)
-    plot.show_lines(lines_of(TABLE, "psnr", "z", {}), title="PSNR", axis="z")
+    return plot
+
+
+def test_a_click_on_the_plot_tells_the_nearest_plane(plot, qtbot):
+    plot.show_lines(collect_lines(TABLE, "psnr", "z", {}), title="PSNR", axis="z")
     plot.mark(1)
-    plot.grab()  # drawing breaks nothing
+    plot.grab()  # lays out, and drawing breaks nothing
+    assert "actin" in plot.names.text()
 
     with qtbot.waitSignal(plot.clicked) as caught:
-        place = QPointF(plot.x_of(2) - 10, 50)
-        plot.mousePressEvent(
-            QMouseEvent(
-                QMouseEvent.Type.MouseButtonPress,
-                place,
-                place,
-                Qt.MouseButton.LeftButton,
-                Qt.MouseButton.LeftButton,
-                Qt.KeyboardModifier.NoModifier,
-            )
+        place = plot.plot.getViewBox().mapViewToScene(QPointF(2, 30)).toPoint()
+        qtbot.mouseClick(
+            plot.plot.viewport(),
+            Qt.MouseButton.LeftButton,
+            pos=QPoint(place.x() - 10, place.y()),
         )
 
     assert caught.args == [2]
+
+
+def test_lines_of_a_plot_grow_and_go(plot):
+    for last in range(1, 4):
+        points = [(float(n), 20.0 + n) for n in range(last)]
+        plot.show_lines({"adapted": points}, title="PSNR (dB)", axis="steps")
+    curve = plot.plot.listDataItems()[0]
+    assert list(curve.getData()[0]) == [0, 1, 2]
+    assert plot.names.isHidden()  # a single line needs none
+
+    plot.show_lines({}, title="", axis="", message="Nothing here.")
+    assert plot.plot.isHidden()
+    assert plot.message.text() == "Nothing here."
+
+
+def test_a_plot_without_its_library_says_so(plot, monkeypatch):
+    monkeypatch.setattr(line_plot, "find_spec", lambda name: None)
+
+    plot.show_lines({"PSNR": [(0.0, 1.0)]}, title="PSNR", axis="z")
+
+    assert plot.plot is None
+    assert "pyqtgraph" in plot.message.text()
 
 
 def test_worst_list_shows_places_and_tells_the_chosen_one(qtbot):

@@ -44,7 +44,6 @@ class CurvePanel(QWidget):
         for title, tip in MEASURE_TITLES.values():
             self.tabs.setTabToolTip(self.tabs.addTab(title), tip)
         self.plot = LinePlot()
-        self.plot.setCursor(Qt.CursorShape.ArrowCursor)
         self.plot.setAccessibleName("Scores over time")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

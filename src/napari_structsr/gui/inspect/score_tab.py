@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,12 @@ from napari_structsr.gui.inspect.score_table import (
 )
 from napari_structsr.gui.viewer.navigation import go_to_plane
 from napari_structsr.gui.widgets.controls import NarrowCombo, sentence
-from napari_structsr.gui.widgets.line_plot import LinePlot, lines_of, plot_axes
+from napari_structsr.gui.widgets.line_plot import LinePlot
 
 if TYPE_CHECKING:
-    from napari_structsr.inspection.results import ScoreRow
+    from napari_structsr.inspection.results import ScoreRow, ScoreTable
 
-__all__ = ["ScorePanel"]
+__all__ = ["ScorePanel", "collect_lines", "find_plot_axes"]
 
 _TIP = Qt.ItemDataRole.ToolTipRole
 
@@ -57,6 +58,7 @@ class ScorePanel(QWidget):
             combo.setMinimumContentsLength(1)
         self.plot = LinePlot()
         self.plot.setToolTip("Click a plane to go there.")
+        self.plot.setCursor(Qt.CursorShape.PointingHandCursor)
         self.notes = sentence()
         self.export_button = QPushButton("Export CSV…")
         above = QHBoxLayout()
@@ -89,7 +91,10 @@ class ScorePanel(QWidget):
                 self.score,
                 [(key, score_title(key)) for key in table.keys] if table else [],
             ),
-            (self.axis, [(name, name) for name in plot_axes(table)] if table else []),
+            (
+                self.axis,
+                [(name, name) for name in find_plot_axes(table)] if table else [],
+            ),
         ):
             with signals_blocked(combo):
                 before = combo.currentData()
@@ -122,7 +127,7 @@ class ScorePanel(QWidget):
             return  # the viewer may outlive its window
         position = self._position()
         self.plot.mark(position.get(self.axis.currentData()))
-        if self._shown and len(plot_axes(self._shown.inspection.scores)) > 1:
+        if self._shown and len(find_plot_axes(self._shown.inspection.scores)) > 1:
             self._draw()
 
     def save_csv(self, path: Path) -> None:
@@ -151,7 +156,7 @@ class ScorePanel(QWidget):
         position = self._position()
         table = self._shown.inspection.scores
         self.plot.show_lines(
-            lines_of(table, key, axis, position),
+            collect_lines(table, key, axis, position),
             title=score_title(key),
             axis=f"plane along {axis}",
             message=f"{score_title(key)} has no values here.",
@@ -180,3 +185,42 @@ class ScorePanel(QWidget):
         )
         if path:
             self.save_csv(Path(path).with_suffix(".csv"))
+
+
+def find_plot_axes(table: ScoreTable) -> tuple[str, ...]:
+    """Return the axes along which a table has more than one plane: z, t, c."""
+    return tuple(
+        axis
+        for axis in "ztc"
+        if len({row.plane[axis] for row in table.rows if axis in row.plane}) > 1
+    )
+
+
+def collect_lines(
+    table: ScoreTable, key: str, axis: str, at: Mapping[str, int]
+) -> dict[str, list[tuple[float, float]]]:
+    """Return a line of a score for each region and channel.
+
+    Parameters
+    ----------
+    table
+        Scores.
+    key
+        Which one.
+    axis
+        Axis along which the line runs.
+    at
+        Index along the other axes, but for channels, which all have their line.
+    """
+    lines: dict[str, list[tuple[float, float]]] = {}
+    channels = {(row.plane.get("c"), row.channel) for row in table.rows}
+    for row in table.rows:
+        value = row.values.get(key)
+        others = {name: i for name, i in row.plane.items() if name not in (axis, "c")}
+        if value is None or any(at.get(name, 0) != i for name, i in others.items()):
+            continue
+        words = [row.region]
+        if axis != "c" and len(channels) > 1:
+            words.append(row.channel or f"channel {row.plane.get('c')}")
+        lines.setdefault(", ".join(words), []).append((float(row.plane[axis]), value))
+    return lines
