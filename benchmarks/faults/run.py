@@ -33,7 +33,7 @@ from napari_structsr.engine.events import (
     Started,
     Warned,
 )
-from napari_structsr.engine.failures import guarded
+from napari_structsr.engine.failures import yield_failures
 from napari_structsr.errors import SettingsError, SourceError
 from napari_structsr.io.image_folders import ImageFile, find_images
 from napari_structsr.zoo.catalogue import load_model
@@ -121,7 +121,9 @@ def find_faults(
         `Detections`, `Cancelled` or `Failed` last.
     """
     cancel = cancel if cancel is not None else Cancel()
-    yield from guarded(_run(out, settings or FaultSettings(), cancel), "the search")
+    yield from yield_failures(
+        _run(out, settings or FaultSettings(), cancel), "the search"
+    )
 
 
 def _run(out: Path, settings: FaultSettings, cancel: Cancel) -> Iterator[Event]:

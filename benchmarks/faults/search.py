@@ -14,7 +14,7 @@ from benchmarks.faults.tables import FaultExample
 from napari_structsr.benchmark.tracks import Track
 from napari_structsr.engine.events import result_of
 from napari_structsr.inspection.error_maps import error_maps
-from napari_structsr.inspection.results import InspectSettings
+from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
 from napari_structsr.upscaling.settings import UpscaleSettings

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from napari_structsr.imaging.forward import ForwardModel
     from napari_structsr.imaging.refinement import refine
     from napari_structsr.inspection.error_maps import error_maps
-    from napari_structsr.inspection.results import Inspection, InspectSettings
+    from napari_structsr.inspection.results import Inspection
+    from napari_structsr.inspection.settings import InspectSettings
     from napari_structsr.io.ome_zarr.writer import OmeZarrSink
     from napari_structsr.io.open import open_source
     from napari_structsr.io.sink import MemorySink
@@ -47,7 +48,7 @@ _HOMES = {
     "Cancel": "engine.events",
     "FineTuneConfig": "finetuning.config",
     "ForwardModel": "imaging.forward",
-    "InspectSettings": "inspection.results",
+    "InspectSettings": "inspection.settings",
     "Inspection": "inspection.results",
     "MAPS": "core.error_map",
     "MemorySink": "io.sink",

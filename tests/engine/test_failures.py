@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from napari_structsr.engine.events import Failed
-from napari_structsr.engine.failures import guarded
+from napari_structsr.engine.failures import yield_failures
 
 
 def said(error):
@@ -17,7 +17,7 @@ def said(error):
         raise error
         yield
 
-    (failed,) = guarded(job(), "a job")
+    (failed,) = yield_failures(job(), "a job")
     assert isinstance(failed, Failed)
     return str(failed.error)
 

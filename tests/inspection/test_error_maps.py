@@ -34,7 +34,8 @@ from napari_structsr.errors import (
     StructsrError,
 )
 from napari_structsr.inspection.error_maps import error_maps
-from napari_structsr.inspection.results import WHOLE, InspectSettings
+from napari_structsr.inspection.results import WHOLE
+from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
 from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink

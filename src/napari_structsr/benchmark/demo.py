@@ -19,7 +19,7 @@ from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.engine.events import result_of
 from napari_structsr.errors import SettingsError
 from napari_structsr.inspection.error_maps import error_maps
-from napari_structsr.inspection.results import InspectSettings
+from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.arrays import ArraySource
 from napari_structsr.io.ome_zarr.image_writer import write_image
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink

@@ -37,7 +37,7 @@ from napari_structsr.engine.events import (
     Started,
     Warned,
 )
-from napari_structsr.engine.failures import guarded
+from napari_structsr.engine.failures import yield_failures
 from napari_structsr.errors import SettingsError, SourceError
 from napari_structsr.io.image_folders import ImageFile, find_images
 from napari_structsr.zoo.catalogue import load_model
@@ -104,7 +104,7 @@ def benchmark(
     """
     cancel = cancel if cancel is not None else Cancel()
     events = _run(out, settings or BenchmarkSettings(), cancel)
-    yield from guarded(events, "the comparison")
+    yield from yield_failures(events, "the comparison")
 
 
 def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Event]:

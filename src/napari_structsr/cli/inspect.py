@@ -98,7 +98,7 @@ def inspect(
     made from. The same command continues an interrupted inspection.
     """
     with errors_in_words():
-        from napari_structsr.inspection.results import InspectSettings
+        from napari_structsr.inspection.settings import InspectSettings
 
         settings = settings_from_words(
             InspectSettings,

@@ -16,7 +16,13 @@ from torch import Tensor
 from napari_structsr.errors import DeviceError
 from napari_structsr.models.model import SRModel
 
-__all__ = ["Device", "Precision", "choose_device", "free_memory", "is_out_of_memory"]
+__all__ = [
+    "Device",
+    "Precision",
+    "choose_device",
+    "is_out_of_memory",
+    "read_free_memory",
+]
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -110,7 +116,7 @@ def choose_device(
     raise DeviceError(f"{warning}: there is none; reinstall torch")
 
 
-def free_memory(kind: str = "cpu") -> int | None:
+def read_free_memory(kind: str = "cpu") -> int | None:
     """Return the free bytes of a device, or None where the system does not tell."""
     if kind.startswith("cuda"):
         return int(torch.cuda.mem_get_info(kind)[0])

@@ -26,8 +26,8 @@ __all__ = [
     "Progressed",
     "Started",
     "Warned",
+    "format_bytes",
     "result_of",
-    "size_text",
 ]
 
 
@@ -69,13 +69,13 @@ class Plan:
         again = f" ({self.done} finished before)" if self.done else ""
         return (
             f"{self.tiles} {'tile' if self.tiles == 1 else 'tiles'}{again}, "
-            f"{size_text(self.output_bytes)} of output, "
-            f"about {size_text(self.memory_bytes)} of memory, "
+            f"{format_bytes(self.output_bytes)} of output, "
+            f"about {format_bytes(self.memory_bytes)} of memory, "
             f"{self.device} in {self.precision}"
         )
 
 
-def size_text(count: int) -> str:
+def format_bytes(count: int) -> str:
     """Write a number of bytes for people."""
     value = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):

@@ -16,7 +16,7 @@ from napari_structsr.errors import (
     UnexpectedError,
 )
 
-__all__ = ["explained", "guarded", "shortage"]
+__all__ = ["explain_error", "explain_shortage", "yield_failures"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _DISK = {
 """What an operating system refuses, in words."""
 
 
-def guarded(events: Iterator[Event], doing: str) -> Iterator[Event]:
+def yield_failures(events: Iterator[Event], doing: str) -> Iterator[Event]:
     """Yield the events of a job, and `Failed` last if it raises.
 
     What nobody expected goes to the log as well, where `doing` names the job.
@@ -42,19 +42,19 @@ def guarded(events: Iterator[Event], doing: str) -> Iterator[Event]:
     except StructsrError as error:
         yield Failed(error)
     except Exception as error:
-        found = explained(error)
+        found = explain_error(error)
         if not isinstance(found, SinkError):
             logger.exception("%s broke", doing)
         yield Failed(found)
 
 
-def explained(error: Exception) -> StructsrError:
+def explain_error(error: Exception) -> StructsrError:
     """Return the error to show for any error; ``__cause__`` holds what happened."""
     if isinstance(error, StructsrError):
         return error
     found: StructsrError
     if is_out_of_memory(error):
-        found = shortage(str(error))
+        found = explain_shortage(str(error))
     elif (refusal := _refusal(error)) is not None:
         found = SinkError(refusal)
     else:
@@ -80,7 +80,7 @@ def _refusal(error: Exception) -> str | None:
     return words if file is None else f"{file} cannot be written: {words}"
 
 
-def shortage(what: str) -> MemoryShortageError:
+def explain_shortage(what: str) -> MemoryShortageError:
     """Say that memory is short."""
     return MemoryShortageError(
         f"memory is short ({what}); close other programs, choose a smaller tile, or "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -14,14 +13,14 @@ from napari_structsr.core.intensity import Intensity, fit_intensity
 from napari_structsr.errors import PixelError
 from napari_structsr.io.source import Source
 
-__all__ = ["digest", "finite_samples", "measure_intensity"]
+__all__ = ["list_samples", "measure_intensity", "read_finite_samples"]
 
 _PLANES = 8
 _BLOCKS = 3  # along y and along x
 _SIDE = 192
 _SMALL = 160  # pixels of a sample that the model itself is tried on
 
-_Place = tuple[tuple[int, ...], slice, slice]
+Place = tuple[tuple[int, ...], slice, slice]
 
 
 def measure_intensity(source: Source) -> tuple[Intensity, ...]:
@@ -41,7 +40,7 @@ def measure_intensity(source: Source) -> tuple[Intensity, ...]:
     return tuple(_measure(source, channel) for channel in range(count))
 
 
-def finite_samples(source: Source) -> list[list[npt.NDArray[Any]]]:
+def read_finite_samples(source: Source) -> list[list[npt.NDArray[Any]]]:
     """Return up to nine blocks of each channel without NaN, spread over the stack.
 
     They lie on a grid of 3 x 3 places, each on a plane of its own where there are as
@@ -52,7 +51,7 @@ def finite_samples(source: Source) -> list[list[npt.NDArray[Any]]]:
     places = list(itertools.product((0, 0.5, 1), repeat=2))
     found = []
     for channel in range(axes["c"].size if "c" in axes else 1):
-        planes = _planes_of(source, channel)
+        planes = _list_planes(source, channel)
         blocks = []
         for number, (down, right) in enumerate(places):
             top = round(down * (axes.plane[0] - height))
@@ -64,32 +63,36 @@ def finite_samples(source: Source) -> list[list[npt.NDArray[Any]]]:
     return found
 
 
-def digest(source: Source) -> str:
-    """Return a hash of the samples that `measure_intensity` takes of every channel.
+def list_samples(source: Source, channel: int) -> Iterator[Place]:
+    """Yield the blocks that `measure_intensity` reads first of a channel.
 
-    Another image in the place of a file has another one; so has the same image after
-    a change that reaches the samples, which are all of a plane of 576 pixels.
+    Yields
+    ------
+    plane, rows, columns
+        At most 8 planes, and 3 x 3 blocks of each.
     """
-    found = hashlib.sha256()
-    axes = source.spec.axes
-    for channel in range(axes["c"].size if "c" in axes else 1):
-        for place in _sampled(source, channel):
-            found.update(np.ascontiguousarray(source.read(*place)).tobytes())
-    return found.hexdigest()
+    planes = _list_planes(source, channel)
+    chosen = np.unique(np.linspace(0, len(planes) - 1, _PLANES).round().astype(int))
+    spans = [_spread_slices(size) for size in source.spec.axes.plane]
+    for index in chosen:
+        for rows, columns in itertools.product(*spans):
+            yield planes[index], rows, columns
 
 
 def _measure(source: Source, channel: int) -> Intensity:
     """Measure one channel."""
     blocks = [
-        block for place in _sampled(source, channel) for block in _read(source, place)
+        block
+        for place in list_samples(source, channel)
+        for block in source.read(*place)
     ]
     if any(np.isfinite(block).any() for block in blocks):
         found = fit_intensity(blocks)
         if not found.constant:
             return found
     seen: list[npt.NDArray[Any]] = []
-    for place in _all(source, channel):
-        for block in _read(source, place):
+    for place in _list_chunks(source, channel):
+        for block in source.read(*place):
             if np.isfinite(block).any():
                 seen = [*seen[-1:], block]
                 found = fit_intensity(seen)
@@ -104,39 +107,24 @@ def _measure(source: Source, channel: int) -> Intensity:
     return fit_intensity(seen)
 
 
-def _read(source: Source, place: _Place) -> Iterator[npt.NDArray[Any]]:
-    """Read a block as 2-D samples."""
-    yield from source.read(*place)
-
-
-def _sampled(source: Source, channel: int) -> Iterator[_Place]:
-    """Yield blocks spread evenly over planes and over the field."""
-    planes = _planes_of(source, channel)
-    chosen = np.unique(np.linspace(0, len(planes) - 1, _PLANES).round().astype(int))
-    spans = [_spread(size) for size in source.spec.axes.plane]
-    for index in chosen:
-        for rows, columns in itertools.product(*spans):
-            yield planes[index], rows, columns
-
-
-def _all(source: Source, channel: int) -> Iterator[_Place]:
+def _list_chunks(source: Source, channel: int) -> Iterator[Place]:
     """Yield every chunk of a channel."""
     spans = [
         [slice(start, min(start + step, size)) for start in range(0, size, step)]
         for size, step in zip(source.spec.axes.plane, source.chunks, strict=True)
     ]
-    for plane in _planes_of(source, channel):
+    for plane in _list_planes(source, channel):
         for rows, columns in itertools.product(*spans):
             yield plane, rows, columns
 
 
-def _planes_of(source: Source, channel: int) -> list[tuple[int, ...]]:
+def _list_planes(source: Source, channel: int) -> list[tuple[int, ...]]:
     """List the planes of a channel."""
     axes = source.spec.axes
     return [plane for plane in axes.planes() if axes.channel_of(plane) == channel]
 
 
-def _spread(size: int) -> list[slice]:
+def _spread_slices(size: int) -> list[slice]:
     """Return equal slices spread over an axis, or the whole of a short one."""
     if size <= _BLOCKS * _SIDE:
         return [slice(0, size)]

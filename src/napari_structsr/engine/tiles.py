@@ -17,7 +17,7 @@ from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.engine.events import Cancel, Event, Progressed
 from napari_structsr.io.sink import Writer
 
-__all__ = ["AHEAD", "Behind", "finish_levels", "laid_out", "read_ahead"]
+__all__ = ["AHEAD", "WriteQueue", "finish_levels", "lay_tiles", "prefetch"]
 
 AHEAD = 2
 """Tiles read before they are needed, and written while the next ones compute."""
@@ -25,7 +25,7 @@ AHEAD = 2
 _Read = TypeVar("_Read")
 
 
-def laid_out(
+def lay_tiles(
     axes: Axes,
     unit: tuple[int, int],
     *,
@@ -59,7 +59,7 @@ def laid_out(
     )
 
 
-def read_ahead(
+def prefetch(
     read: Callable[[Tile], _Read],
     grid: TileGrid,
     tiles: Sequence[int],
@@ -92,7 +92,7 @@ def read_ahead(
             found.cancel()
 
 
-class Behind:
+class WriteQueue:
     """Tiles that are being written while the next ones compute.
 
     Parameters

@@ -20,7 +20,7 @@ from napari_structsr.engine.events import (
     Started,
     Warned,
 )
-from napari_structsr.engine.failures import guarded
+from napari_structsr.engine.failures import yield_failures
 from napari_structsr.errors import ModelError, TrainingError
 from napari_structsr.finetuning.cards import make_tuned_card
 from napari_structsr.finetuning.config import FineTuneConfig, read_fine_tuning
@@ -96,7 +96,7 @@ def fine_tune(
     cancel = cancel if cancel is not None else Cancel()
     pause = pause if pause is not None else Pause()
     events = _run(config, pairs, model, cancel, split, pause, resume)
-    yield from guarded(events, f"fine-tuning {config.name}")
+    yield from yield_failures(events, f"fine-tuning {config.name}")
 
 
 def resume_fine_tuning(
@@ -113,7 +113,7 @@ def resume_fine_tuning(
             config, pairs, model, cancel, split=split, pause=pause, resume=True
         )
 
-    yield from guarded(events(), f"fine-tuning in {folder}")
+    yield from yield_failures(events(), f"fine-tuning in {folder}")
 
 
 def run_folder(config: FineTuneConfig) -> Path:

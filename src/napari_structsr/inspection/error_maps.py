@@ -30,26 +30,27 @@ from napari_structsr.engine.events import (
     Started,
     Warned,
 )
-from napari_structsr.engine.failures import guarded
-from napari_structsr.engine.tiles import AHEAD, Behind, finish_levels, read_ahead
+from napari_structsr.engine.failures import yield_failures
+from napari_structsr.engine.provenance import find_record
+from napari_structsr.engine.tiles import AHEAD, WriteQueue, finish_levels, prefetch
 from napari_structsr.inspection.plan import (
-    fitting_regions,
-    map_grid,
-    map_specs,
-    planned_maps,
+    choose_limits,
+    crop_regions,
+    describe_maps,
+    lay_map_tiles,
+    make_record,
+    plan_maps,
     read_tile,
-    record_of,
-    shown_limits,
 )
 from napari_structsr.inspection.report import write_report
-from napari_structsr.inspection.results import Inspection, InspectSettings, ScoreTable
+from napari_structsr.inspection.results import Inspection, ScoreTable
 from napari_structsr.inspection.score_journal import ScoreJournal
 from napari_structsr.inspection.scores import PlaneScores, Scorer
+from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.inspection.setup import Setup, prepare
-from napari_structsr.inspection.worst_places import worst_of
+from napari_structsr.inspection.worst_places import merge_worst
 from napari_structsr.io.ome_zarr.map_store import MapStores
 from napari_structsr.io.open import open_source
-from napari_structsr.upscaling.provenance import find_record
 
 __all__ = ["error_maps"]
 
@@ -112,7 +113,7 @@ def error_maps(
         overwrite=overwrite,
         cancel=cancel if cancel is not None else Cancel(),
     )
-    yield from guarded(job.run(), "the inspection")
+    yield from yield_failures(job.run(), "the inspection")
 
 
 class _Job:
@@ -151,18 +152,18 @@ class _Job:
         setup = prepare(
             result, reference, source, record=record, settings=self._settings
         )
-        regions = fitting_regions(self._regions, result.spec.axes, setup)
-        record = record_of(setup, self._settings, digests=self._out is not None)
+        regions = crop_regions(self._regions, result.spec.axes, setup)
+        record = make_record(setup, self._settings, digests=self._out is not None)
         stores = MapStores(
-            self._out, map_specs(setup), record, overwrite=self._overwrite
+            self._out, describe_maps(setup), record, overwrite=self._overwrite
         )
         computer = setup.computer
-        grid = map_grid(setup, stores)
+        grid = lay_map_tiles(setup, stores)
         with ExitStack() as stack:
             pool = stack.enter_context(ThreadPoolExecutor(2 * AHEAD))
             stores.open(stack)
             tiles = [n for n in range(len(grid)) if not stores.holds(n)]
-            yield Started(len(grid), planned_maps(setup, stores, grid, len(tiles)))
+            yield Started(len(grid), plan_maps(setup, stores, grid, len(tiles)))
             yield from (Noted(note) for note in setup.notes)
             yield from (Warned(warning) for warning in setup.warnings)
             done = len(grid) - len(tiles)
@@ -195,14 +196,14 @@ class _Job:
                 maps,
                 stores.spec,
                 ScoreTable(tuple(row for plane in planes for row in plane.rows)),
-                worst_of(
+                merge_worst(
                     (place for plane in planes for place in plane.worst),
                     self._settings.worst,
                 ),
                 (*setup.notes, *setup.warnings),
                 setup.alignment,
                 record,
-                shown_limits(setup, planes),
+                choose_limits(setup, planes),
                 self._out,
             )
             journal.finish(found)
@@ -229,8 +230,8 @@ class _Job:
         computer, matched = setup.computer, setup.matched
         total = len(grid)
         done = total - len(tiles)
-        behind = Behind(pool)
-        for tile, pixels in read_ahead(
+        behind = WriteQueue(pool)
+        for tile, pixels in prefetch(
             lambda tile: read_tile(matched, tile), grid, tiles, pool
         ):
             if self._cancel:

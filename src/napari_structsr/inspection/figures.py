@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_structsr.core.error_map import MAPS
-from napari_structsr.inspection.matching import Matched
+from napari_structsr.inspection.matching import MatchedImages
 from napari_structsr.inspection.results import Inspection, WorstRegion
 from napari_structsr.io.source import Source
 
@@ -57,7 +57,10 @@ class _Shown:
 
 
 def overview(
-    found: Inspection, matched: Matched, maps: dict[str, Any], plane: tuple[int, ...]
+    found: Inspection,
+    matched: MatchedImages,
+    maps: dict[str, Any],
+    plane: tuple[int, ...],
 ) -> bytes:
     """Draw a plane and its maps."""
     height, width = found.spec.axes.plane
@@ -77,7 +80,7 @@ def overview(
 
 
 def close_up(
-    found: Inspection, matched: Matched, values: Any, places: list[WorstRegion]
+    found: Inspection, matched: MatchedImages, values: Any, places: list[WorstRegion]
 ) -> bytes:
     """Draw the worst places of one map, a row each."""
     rows: list[list[_Shown]] = []
@@ -123,7 +126,7 @@ def _times(pixel: tuple[float, float], factor: int) -> tuple[float, float]:
 
 def _images(
     found: Inspection,
-    matched: Matched,
+    matched: MatchedImages,
     plane: tuple[int, ...],
     part: tuple[slice, ...],
     *,

@@ -50,14 +50,14 @@ from napari_structsr.models.calibration import TrustCalibration
 from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
 
-__all__ = ["Companions", "MapBlock", "Pixels", "Scaling"]
+__all__ = ["MapBlock", "Pixels", "ReferenceModels", "Scaling"]
 
 _CHANGE_DEVIATIONS = 2
 _INTERVAL = 0.9
 
 
 @dataclass(frozen=True)
-class Companions:
+class ReferenceModels:
     """Models that are run again on the source.
 
     Parameters
@@ -155,7 +155,7 @@ class MapBlock:
         pixels: Pixels,
         scaling: Scaling,
         *,
-        companions: Companions,
+        companions: ReferenceModels,
         device: Device,
         forward_model: ForwardModel,
         fit: SquirrelFit | None,

@@ -24,7 +24,12 @@ from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.local_resolution import resolution_radius
 from napari_structsr.imaging.orientation import orientation_radius
 from napari_structsr.imaging.squirrel import SquirrelFit, squirrel_radius
-from napari_structsr.inspection.map_block import Companions, MapBlock, Pixels, Scaling
+from napari_structsr.inspection.map_block import (
+    MapBlock,
+    Pixels,
+    ReferenceModels,
+    Scaling,
+)
 from napari_structsr.upscaling.blocks import Blocks
 
 __all__ = ["MapComputer", "map_dtype"]
@@ -67,7 +72,7 @@ class MapComputer:
         keys: tuple[str, ...],
         *,
         forward_model: ForwardModel,
-        companions: Companions,
+        companions: ReferenceModels,
         device: Device,
         tile: int | None = None,
     ) -> None:

@@ -29,7 +29,7 @@ from napari_structsr.io.views import (
     ResampledView,
 )
 
-__all__ = ["Match", "Matched", "match_images", "middle"]
+__all__ = ["Match", "MatchedImages", "find_middle", "match_images"]
 
 Match = Literal["auto", "world", "pixels"]
 
@@ -40,7 +40,7 @@ _FACTORS = range(2, 9)
 
 
 @dataclass(frozen=True)
-class Matched:
+class MatchedImages:
     """Images on one grid.
 
     Parameters
@@ -63,7 +63,7 @@ class Matched:
     factor: int
     notes: tuple[str, ...] = ()
 
-    def registered(self, down: float, right: float) -> Matched:
+    def register_reference(self, down: float, right: float) -> MatchedImages:
         """Move the reference by pixels of the result, as registration found."""
         if self.reference is None:
             return self
@@ -78,7 +78,7 @@ def match_images(
     source: Source | None,
     *,
     match: Match = "auto",
-) -> Matched:
+) -> MatchedImages:
     """Bring images onto one grid; reads no pixel.
 
     Parameters
@@ -139,10 +139,10 @@ def match_images(
                 source = CroppedView(
                     source, _coarser(rows, factor), _coarser(columns, factor)
                 )
-    return Matched(result, reference, source, factor, tuple(notes))
+    return MatchedImages(result, reference, source, factor, tuple(notes))
 
 
-def middle(image: Source, side: int) -> tuple[slice, slice]:
+def find_middle(image: Source, side: int) -> tuple[slice, slice]:
     """Return the middle of a plane, at most `side` pixels along y and x."""
     rows, columns = (
         slice((size - min(size, side)) // 2, (size + min(size, side)) // 2)

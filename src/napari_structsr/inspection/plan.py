@@ -16,29 +16,31 @@ from napari_structsr.core.axes import Axes, Channel, ImageSpec
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.core.record import Record, find_versions
-from napari_structsr.engine.device import free_memory
+from napari_structsr.engine.device import read_free_memory
 from napari_structsr.engine.events import Plan
-from napari_structsr.engine.failures import shortage
-from napari_structsr.engine.statistics import digest
-from napari_structsr.engine.tiles import AHEAD, laid_out
+from napari_structsr.engine.failures import explain_shortage
+from napari_structsr.engine.provenance import (
+    describe_source,
+    hash_samples,
+)
+from napari_structsr.engine.tiles import AHEAD, lay_tiles
 from napari_structsr.errors import SettingsError
 from napari_structsr.inspection.map_block import Pixels
 from napari_structsr.inspection.map_tiles import map_dtype
-from napari_structsr.inspection.matching import Matched
-from napari_structsr.inspection.results import InspectSettings
+from napari_structsr.inspection.matching import MatchedImages
 from napari_structsr.inspection.scores import PlaneScores
+from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.inspection.setup import Setup
 from napari_structsr.io.ome_zarr.map_store import MapStores
-from napari_structsr.upscaling.prepare import source_facts
 
 __all__ = [
-    "fitting_regions",
-    "map_grid",
-    "map_specs",
-    "planned_maps",
+    "choose_limits",
+    "crop_regions",
+    "describe_maps",
+    "lay_map_tiles",
+    "make_record",
+    "plan_maps",
     "read_tile",
-    "record_of",
-    "shown_limits",
 ]
 
 _MARGIN = 0.9  # share of the free memory that maps in memory may take
@@ -46,7 +48,7 @@ _SHOWN = (0.5, 99.5)  # percentiles of a map that are shown
 _PARTS = (0.1, 0.25, 0.5, 1.0)  # of the scale of a similarity, if it is hardly left
 
 
-def record_of(
+def make_record(
     setup: Setup, settings: InspectSettings, *, digests: bool = False
 ) -> Record:
     """Write down everything that decides the maps.
@@ -55,10 +57,10 @@ def record_of(
     of an image that was made anew.
     """
     matched, computer = setup.matched, setup.computer
-    facts = source_facts(matched.result)
+    facts = describe_source(matched.result)
     if digests:
         images = (matched.result, matched.reference, matched.source)
-        facts["digests"] = [image and digest(image) for image in images]
+        facts["digests"] = [image and hash_samples(image) for image in images]
     models = computer.companions.loaded
     calibration = computer.companions.calibration
     return Record(
@@ -90,7 +92,7 @@ def record_of(
     )
 
 
-def fitting_regions(
+def crop_regions(
     regions: npt.NDArray[Any] | None, axes: Axes, setup: Setup
 ) -> npt.NDArray[Any] | None:
     """Check the regions, and cut them as the result was cut."""
@@ -128,7 +130,7 @@ def _kept(whole: Axes, part: Axes) -> tuple[slice, slice]:
     return found[0], found[1]
 
 
-def map_specs(setup: Setup) -> dict[str, ImageSpec]:
+def describe_maps(setup: Setup) -> dict[str, ImageSpec]:
     """Say what each map is as an image."""
     spec = setup.matched.result.spec
     found = {}
@@ -146,10 +148,10 @@ def map_specs(setup: Setup) -> dict[str, ImageSpec]:
     return found
 
 
-def map_grid(setup: Setup, stores: MapStores) -> TileGrid:
+def lay_map_tiles(setup: Setup, stores: MapStores) -> TileGrid:
     """Lay tiles over the maps."""
     computer = setup.computer
-    return laid_out(
+    return lay_tiles(
         stores.spec.axes,
         stores.unit,
         side=computer.blocks.side,
@@ -159,12 +161,12 @@ def map_grid(setup: Setup, stores: MapStores) -> TileGrid:
     )
 
 
-def planned_maps(setup: Setup, stores: MapStores, grid: TileGrid, left: int) -> Plan:
+def plan_maps(setup: Setup, stores: MapStores, grid: TileGrid, left: int) -> Plan:
     """Estimate the run; refuse maps that do not fit into memory."""
     computer = setup.computer
-    free = free_memory()
+    free = read_free_memory()
     if stores.in_memory and free and stores.nbytes > _MARGIN * free:
-        raise shortage(
+        raise explain_shortage(
             f"the maps take {stores.nbytes / 1e9:.3g} GB, {free / 1e9:.3g} GB are free"
         )
     rows, columns = (
@@ -181,7 +183,7 @@ def planned_maps(setup: Setup, stores: MapStores, grid: TileGrid, left: int) -> 
     )
 
 
-def read_tile(matched: Matched, tile: Tile) -> Pixels:
+def read_tile(matched: MatchedImages, tile: Tile) -> Pixels:
     """Read what a tile needs, with halo."""
     coarse = tile.window.read
     factor = matched.factor
@@ -194,7 +196,7 @@ def read_tile(matched: Matched, tile: Tile) -> Pixels:
     )
 
 
-def shown_limits(
+def choose_limits(
     setup: Setup, planes: list[PlaneScores]
 ) -> dict[str, tuple[float, float]]:
     """Choose the values to show of each map, from the best to the worst."""

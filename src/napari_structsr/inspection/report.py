@@ -13,7 +13,7 @@ from typing import Any
 
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.inspection.figures import close_up, overview
-from napari_structsr.inspection.matching import Matched
+from napari_structsr.inspection.matching import MatchedImages
 from napari_structsr.inspection.results import SCORES, Inspection
 
 __all__ = ["write_report"]
@@ -32,7 +32,7 @@ img { max-width: 100% } .blind { color: #666 }
 
 
 def write_report(
-    path: Path, found: Inspection, matched: Matched, maps: dict[str, Any]
+    path: Path, found: Inspection, matched: MatchedImages, maps: dict[str, Any]
 ) -> None:
     """Write the report.
 
@@ -79,7 +79,7 @@ def write_report(
     path.write_text(page, "utf-8")
 
 
-def _worst_plane(found: Inspection, matched: Matched) -> tuple[int, ...]:
+def _worst_plane(found: Inspection, matched: MatchedImages) -> tuple[int, ...]:
     """Return the plane of the worst place of the most maps."""
     planes = list(matched.result.spec.axes.planes())
     first: dict[str, tuple[int, ...]] = {}
@@ -89,7 +89,7 @@ def _worst_plane(found: Inspection, matched: Matched) -> tuple[int, ...]:
     return max(counts, key=counts.count) if counts else planes[0]
 
 
-def _plane_words(matched: Matched, plane: tuple[int, ...]) -> str:
+def _plane_words(matched: MatchedImages, plane: tuple[int, ...]) -> str:
     """Name a plane for a heading."""
     names = [axis.name for axis in matched.result.spec.axes.loops]
     pairs = ", ".join(f"{n} {i}" for n, i in zip(names, plane, strict=True))

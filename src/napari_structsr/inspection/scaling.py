@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_structsr.engine.statistics import finite_samples, measure_intensity
+from napari_structsr.engine.statistics import measure_intensity, read_finite_samples
 from napari_structsr.errors import PixelError
 from napari_structsr.imaging.forward import noise_variance
 from napari_structsr.imaging.out_of_distribution import (
@@ -24,18 +24,18 @@ from napari_structsr.imaging.out_of_distribution import (
 )
 from napari_structsr.imaging.squirrel import SquirrelFit, fit_squirrel
 from napari_structsr.inspection.map_block import Scaling
-from napari_structsr.inspection.matching import Matched, middle
-from napari_structsr.inspection.results import InspectSettings
+from napari_structsr.inspection.matching import MatchedImages, find_middle
+from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.source import Source
 from napari_structsr.models.calibration import TrustCalibration
 from napari_structsr.models.generator import interpolate
 
 __all__ = [
-    "mean_filled",
+    "fill_with_mean",
+    "find_dissimilar_images",
+    "find_unusual_statistics",
     "measure_scalings",
-    "squirrel_fits",
-    "strange_statistics",
-    "strangers",
+    "prepare_squirrel_fits",
 ]
 
 _FITTED_SIDE = 2048  # pixels of the part of a plane that SQUIRREL fits
@@ -45,7 +45,7 @@ _STRUCTURE = 4.0  # times the variance of the noise that an image must have for 
 
 
 def measure_scalings(
-    matched: Matched,
+    matched: MatchedImages,
     settings: InspectSettings,
     alignment: dict[str, Any],
     notes: list[str],
@@ -87,12 +87,14 @@ def measure_scalings(
     return tuple(scalings)
 
 
-def _fitted(matched: Matched) -> list[tuple[float, float]]:
+def _fitted(matched: MatchedImages) -> list[tuple[float, float]]:
     """Fit gain and offset of the result against the reference, channel by channel."""
     assert matched.reference is not None
     found = []
     pairs = zip(
-        finite_samples(matched.result), finite_samples(matched.reference), strict=True
+        read_finite_samples(matched.result),
+        read_finite_samples(matched.reference),
+        strict=True,
     )
     for channel, (results, truths) in enumerate(pairs):
         if len(results) != len(truths) or not results:
@@ -116,8 +118,8 @@ def _fitted(matched: Matched) -> list[tuple[float, float]]:
     return found
 
 
-def squirrel_fits(
-    matched: Matched, scalings: Sequence[Scaling]
+def prepare_squirrel_fits(
+    matched: MatchedImages, scalings: Sequence[Scaling]
 ) -> Callable[[tuple[int, ...]], SquirrelFit]:
     """Return SQUIRREL's fit by plane, each found when it is first asked for."""
     source, factor = matched.source, matched.factor
@@ -127,10 +129,10 @@ def squirrel_fits(
     def fit(plane: tuple[int, ...]) -> SquirrelFit:
         """Fit the middle of a plane."""
         scaling = scalings[matched.result.spec.axes.channel_of(plane)]
-        coarse = middle(source, _FITTED_SIDE // factor)
+        coarse = find_middle(source, _FITTED_SIDE // factor)
         fine = (slice(part.start * factor, part.stop * factor) for part in coarse)
         image, measured = (
-            torch.from_numpy(scaling.measured.normalise(mean_filled(pixels)))[None]
+            torch.from_numpy(scaling.measured.normalise(fill_with_mean(pixels)))[None]
             for pixels in (
                 matched.result.read(plane, *fine),
                 source.read(plane, *coarse),
@@ -142,7 +144,7 @@ def squirrel_fits(
     return fit
 
 
-def mean_filled(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def fill_with_mean(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Replace what is no number by the mean of the rest."""
     known = np.isfinite(pixels)
     if known.all():
@@ -151,7 +153,9 @@ def mean_filled(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.where(known, pixels, mean)
 
 
-def strangers(matched: Matched, scalings: Sequence[Scaling]) -> list[str]:
+def find_dissimilar_images(
+    matched: MatchedImages, scalings: Sequence[Scaling]
+) -> list[str]:
     """Say which image hardly resembles the result, in the middle of a plane.
 
     Where that holds little more than noise, as an empty field, nothing is said.
@@ -167,10 +171,10 @@ def strangers(matched: Matched, scalings: Sequence[Scaling]) -> list[str]:
     ):
         if other is None:
             continue
-        coarse = middle(other, _SEEN_SIDE // step)
+        coarse = find_middle(other, _SEEN_SIDE // step)
         fine = [slice(part.start * step, part.stop * step) for part in coarse]
         x, z = (
-            mean_filled(pixels.astype(np.float64))[0]
+            fill_with_mean(pixels.astype(np.float64))[0]
             for pixels in (
                 matched.result.read(plane, *fine),
                 other.read(plane, *coarse),
@@ -191,12 +195,12 @@ def strangers(matched: Matched, scalings: Sequence[Scaling]) -> list[str]:
     return found
 
 
-def strange_statistics(
+def find_unusual_statistics(
     source: Source, scalings: Sequence[Scaling], calibration: TrustCalibration
 ) -> list[str]:
     """Say where the source is unlike the images of the training."""
     found = []
-    for channel, blocks in enumerate(finite_samples(source)):
+    for channel, blocks in enumerate(read_finite_samples(source)):
         intensity = scalings[channel].measured
         if intensity.constant or not blocks:
             continue

@@ -135,8 +135,8 @@ def _worst_table(found: Inspection) -> str:
     for place in found.worst:
         middles = [(sum(part) - 1) / 2 for part in (place.rows, place.columns)]
         world = [
-            axes[name].translate + axes[name].scale * middle
-            for name, middle in zip("yx", middles, strict=True)
+            axes[name].translate + axes[name].scale * find_middle
+            for name, find_middle in zip("yx", middles, strict=True)
         ]
         words = [place.map, *map(str, place.plane.values())]
         words += [f"{value:.7g}" for value in (*middles, *world, place.value)]

@@ -26,10 +26,10 @@ from napari_structsr.imaging.spectrum import ring_correlation
 from napari_structsr.imaging.ssim import micro_ssim, ms_ssim, ssim_map
 from napari_structsr.imaging.structure import Change, gradient_difference_map
 from napari_structsr.inspection.map_tiles import MapComputer
-from napari_structsr.inspection.matching import Matched, middle
+from napari_structsr.inspection.matching import MatchedImages, find_middle
 from napari_structsr.inspection.region_sums import RegionSums
 from napari_structsr.inspection.results import WHOLE, ScoreRow, WorstRegion
-from napari_structsr.inspection.scaling import mean_filled
+from napari_structsr.inspection.scaling import fill_with_mean
 from napari_structsr.inspection.worst_places import Places
 from napari_structsr.models.generator import interpolate
 
@@ -89,7 +89,7 @@ class Scorer:
 
     def __init__(
         self,
-        matched: Matched,
+        matched: MatchedImages,
         computer: MapComputer,
         maps: Mapping[str, Any],
         *,
@@ -271,7 +271,7 @@ class Scorer:
         source, factor = self._matched.source, self._matched.factor
         if source is None:
             return {}
-        coarse = middle(source, _DECORRELATED // factor)
+        coarse = find_middle(source, _DECORRELATED // factor)
         fine = [slice(part.start * factor, part.stop * factor) for part in coarse]
         pixels = (
             source.read(plane, *coarse),
@@ -289,7 +289,7 @@ class Scorer:
                 "fitted_blur": fit.sigma,
             }
         images = (
-            torch.from_numpy(mean_filled(image).astype(np.float32))[None]
+            torch.from_numpy(fill_with_mean(image).astype(np.float32))[None]
             for image in pixels
         )
         measured, result = images

@@ -14,22 +14,22 @@ from napari_structsr.core.error_map import MAPS, Need, default_maps
 from napari_structsr.core.intensity import Intensity, check_dtype
 from napari_structsr.core.record import Record
 from napari_structsr.engine.device import choose_device
+from napari_structsr.engine.provenance import find_source
 from napari_structsr.errors import ModelError, SettingsError
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.inspection.alignment import registered
-from napari_structsr.inspection.map_block import Companions
+from napari_structsr.inspection.map_block import ReferenceModels
 from napari_structsr.inspection.map_tiles import MapComputer
-from napari_structsr.inspection.matching import Matched, match_images
-from napari_structsr.inspection.results import InspectSettings
+from napari_structsr.inspection.matching import MatchedImages, match_images
+from napari_structsr.inspection.reference_shift import register_reference
 from napari_structsr.inspection.scaling import (
+    find_dissimilar_images,
+    find_unusual_statistics,
     measure_scalings,
-    squirrel_fits,
-    strange_statistics,
-    strangers,
+    prepare_squirrel_fits,
 )
+from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.source import Source
 from napari_structsr.models.calibration import read_calibration
-from napari_structsr.upscaling.provenance import find_source
 from napari_structsr.zoo.catalogue import list_models, load_model
 
 __all__ = ["Setup", "prepare"]
@@ -60,7 +60,7 @@ class Setup:
         Name or path of the model that made the result, where it is known.
     """
 
-    matched: Matched
+    matched: MatchedImages
     computer: MapComputer
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -99,7 +99,7 @@ def prepare(
     notes += matched.notes
     alignment: dict[str, Any] = {}
     if settings.registration:
-        matched = registered(matched, alignment, notes)
+        matched = register_reference(matched, alignment, notes)
     scalings = measure_scalings(matched, settings, alignment, notes)
     companions = _companions(matched, record, settings, notes)
     keys = _chosen(settings.maps, matched, companions, lost=lost)
@@ -120,11 +120,13 @@ def prepare(
     )
     computer.scalings = scalings
     if "squirrel" in keys:
-        computer.fits = squirrel_fits(matched, scalings)
+        computer.fits = prepare_squirrel_fits(matched, scalings)
     warnings = [warning] if warning else []
-    warnings += strangers(matched, scalings)
+    warnings += find_dissimilar_images(matched, scalings)
     if companions.calibration and matched.source:
-        warnings += strange_statistics(matched.source, scalings, companions.calibration)
+        warnings += find_unusual_statistics(
+            matched.source, scalings, companions.calibration
+        )
     ranges = tuple(scaling.truth for scaling in scalings)
     return Setup(
         matched, computer, tuple(notes), tuple(warnings), alignment, ranges, made_by
@@ -132,14 +134,14 @@ def prepare(
 
 
 def _companions(
-    matched: Matched,
+    matched: MatchedImages,
     record: Record | None,
     settings: InspectSettings,
     notes: list[str],
-) -> Companions:
+) -> ReferenceModels:
     """Find the models that can be run again."""
     if matched.source is None:
-        return Companions()
+        return ReferenceModels()
     factor = matched.factor
     offered = {(card.name, card.factor) for card in list_models()}
     pair = [
@@ -167,15 +169,15 @@ def _companions(
         calibration = read_calibration(settings.calibration)
     elif own:
         calibration = own.card.calibration
-    return Companions(own, pair[0], pair[1], calibration)
+    return ReferenceModels(own, pair[0], pair[1], calibration)
 
 
-def _needed(companions: Companions, keys: tuple[str, ...]) -> Companions:
+def _needed(companions: ReferenceModels, keys: tuple[str, ...]) -> ReferenceModels:
     """Keep only the models that the chosen maps run."""
     artefact = "artefact" in keys
     faithful_made_it = companions.own and companions.own.card.name == _FAITHFUL
     sharp = companions.sharp if artefact and faithful_made_it else None
-    return Companions(
+    return ReferenceModels(
         own=companions.own if "spread" in keys else None,
         faithful=companions.faithful if artefact and sharp is None else None,
         sharp=sharp,
@@ -185,8 +187,8 @@ def _needed(companions: Companions, keys: tuple[str, ...]) -> Companions:
 
 def _chosen(
     wanted: tuple[str, ...] | None,
-    matched: Matched,
-    companions: Companions,
+    matched: MatchedImages,
+    companions: ReferenceModels,
     *,
     lost: str | None,
 ) -> tuple[str, ...]:
@@ -237,7 +239,7 @@ _NEEDS: dict[Need, str] = {
 }
 
 
-def _psf_sigma(record: Record | None, companions: Companions) -> float:
+def _psf_sigma(record: Record | None, companions: ReferenceModels) -> float:
     """Return the width of the point-spread function, in source pixels."""
     if record is not None and "psf_sigma" in record.model:
         return float(record.model["psf_sigma"])

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.inspection.results import WorstRegion
 
-__all__ = ["Places", "worst_of"]
+__all__ = ["Places", "merge_worst"]
 
 
 class Places:
@@ -81,7 +81,7 @@ class Places:
                 yield WorstRegion(key, plane, rows, columns, float(means[row, column]))
 
 
-def worst_of(places: Iterable[WorstRegion], count: int) -> tuple[WorstRegion, ...]:
+def merge_worst(places: Iterable[WorstRegion], count: int) -> tuple[WorstRegion, ...]:
     """Return the worst places of all planes, map by map."""
     found: dict[str, list[WorstRegion]] = defaultdict(list)
     for place in places:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_structsr.core.intensity import Intensity
-from napari_structsr.engine.statistics import finite_samples
+from napari_structsr.engine.statistics import read_finite_samples
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.registration import scale_hint
 from napari_structsr.io.source import Source
@@ -48,7 +48,7 @@ def content_key(source: Source) -> str:
     """Tell an image from others by samples of its pixels, whatever it is called."""
     axes = source.spec.axes.canonical()
     digest = hashlib.sha256(f"{axes.names} {axes.shape}".encode())
-    for blocks in finite_samples(source):
+    for blocks in read_finite_samples(source):
         for block in blocks:
             digest.update(np.ascontiguousarray(block).tobytes())
     return digest.hexdigest()[:16]

@@ -13,7 +13,7 @@ import torch
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.core.intensity import Intensity, fit_intensity
-from napari_structsr.engine.statistics import finite_samples
+from napari_structsr.engine.statistics import read_finite_samples
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.source import Source
@@ -155,7 +155,7 @@ def _unit(
 ) -> tuple[float, float]:
     """Return gain and offset that bring the *measured* image to 0..1."""
     blocks = []
-    for block in finite_samples(high)[high.spec.axes.channel_of(plane)]:
+    for block in read_finite_samples(high)[high.spec.axes.channel_of(plane)]:
         rows, columns = (
             size // model.factor * model.factor for size in block.shape[1:]
         )

@@ -30,7 +30,7 @@ from napari_structsr.engine.events import (
     Started,
     Warned,
 )
-from napari_structsr.engine.failures import guarded
+from napari_structsr.engine.failures import yield_failures
 from napari_structsr.errors import TrainingError
 from napari_structsr.io.weights import write_bundle
 from napari_structsr.models.build import build_network
@@ -91,7 +91,7 @@ def train(
     """
     cancel = cancel if cancel is not None else Cancel()
     events = _run(recipe, data, out, settings or TrainingSettings(), cancel)
-    yield from guarded(events, f"training {recipe.name}")
+    yield from yield_failures(events, f"training {recipe.name}")
 
 
 def _run(

@@ -14,21 +14,21 @@ from napari_structsr.core.axes import Channel, ImageSpec, check_plane
 from napari_structsr.core.grid import TileGrid
 from napari_structsr.core.intensity import Intensity, check_dtype
 from napari_structsr.core.record import Record, find_versions
-from napari_structsr.engine.device import free_memory
+from napari_structsr.engine.device import read_free_memory
 from napari_structsr.engine.events import Plan
-from napari_structsr.engine.failures import shortage
-from napari_structsr.engine.tiles import AHEAD, laid_out
+from napari_structsr.engine.failures import explain_shortage
+from napari_structsr.engine.provenance import describe_source
+from napari_structsr.engine.tiles import AHEAD, lay_tiles
 from napari_structsr.errors import SettingsError, SinkError
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
 from napari_structsr.models.card import ModelCard
-from napari_structsr.upscaling.tile_upscaler import TileComputer
+from napari_structsr.upscaling.tile_upscaler import TileUpscaler
 
 __all__ = [
     "checked_spec",
+    "make_record",
     "planned",
-    "record_of",
-    "source_facts",
     "tile_grid",
     "with_windows",
 ]
@@ -36,7 +36,7 @@ __all__ = [
 _MARGIN = 0.9  # share of the free memory that a result in memory may take
 
 
-def checked_spec(source: Source, computer: TileComputer, sink: Sink) -> ImageSpec:
+def checked_spec(source: Source, computer: TileUpscaler, sink: Sink) -> ImageSpec:
     """Refuse what cannot be upscaled or written; return the spec of the result."""
     spec = source.spec
     check_dtype(spec.dtype)
@@ -53,9 +53,9 @@ def checked_spec(source: Source, computer: TileComputer, sink: Sink) -> ImageSpe
         )
     result = replace(spec.upscale(computer.model.factor), dtype=computer.dtype)
     sink.check(result)
-    free = free_memory()
+    free = read_free_memory()
     if isinstance(sink, MemorySink) and free and result.nbytes > _MARGIN * free:
-        raise shortage(
+        raise explain_shortage(
             f"the result takes {result.nbytes / 1e9:.3g} GB, {free / 1e9:.3g} GB are "
             "free"
         )
@@ -82,9 +82,9 @@ def with_windows(spec: ImageSpec, intensities: Sequence[Intensity]) -> ImageSpec
     )
 
 
-def tile_grid(spec: ImageSpec, computer: TileComputer, sink: Sink) -> TileGrid:
+def tile_grid(spec: ImageSpec, computer: TileUpscaler, sink: Sink) -> TileGrid:
     """Lay tiles over the result."""
-    return laid_out(
+    return lay_tiles(
         spec.axes,
         sink.unit(spec),
         side=computer.blocks.side,
@@ -94,20 +94,7 @@ def tile_grid(spec: ImageSpec, computer: TileComputer, sink: Sink) -> TileGrid:
     )
 
 
-def source_facts(source: Source) -> dict[str, Any]:
-    """Return what a record says of an image that was read."""
-    spec = source.spec
-    return {
-        "origin": source.origin,
-        "name": spec.name,
-        "axes": spec.axes.names,
-        "shape": list(spec.axes.shape),
-        "dtype": str(spec.dtype),
-        "options": dict(source.options),
-    }
-
-
-def planned(spec: ImageSpec, computer: TileComputer, grid: TileGrid, done: int) -> Plan:
+def planned(spec: ImageSpec, computer: TileUpscaler, grid: TileGrid, done: int) -> Plan:
     """Estimate a run of which `done` tiles are finished."""
     rows, columns = (min(u, s) for u, s in zip(grid.unit, spec.axes.plane, strict=True))
     tile = rows * columns * spec.axes.samples
@@ -122,11 +109,11 @@ def planned(spec: ImageSpec, computer: TileComputer, grid: TileGrid, done: int) 
     )
 
 
-def record_of(source: Source, computer: TileComputer) -> Record:
+def make_record(source: Source, computer: TileUpscaler) -> Record:
     """Write down everything that decides the result."""
     model, device = computer.model, computer.device
     return Record(
-        source=source_facts(source),
+        source=describe_source(source),
         model={
             "name": model.origin,
             "factor": model.factor,

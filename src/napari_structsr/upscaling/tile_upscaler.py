@@ -31,10 +31,10 @@ from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.blocks import Blocks
 from napari_structsr.upscaling.settings import UpscaleSettings
 
-__all__ = ["TileComputer"]
+__all__ = ["TileUpscaler"]
 
 
-class TileComputer:
+class TileUpscaler:
     """Computes tiles of one source with one model on one device.
 
     Parameters

@@ -21,21 +21,21 @@ from napari_structsr.engine.events import (
     Started,
     Warned,
 )
-from napari_structsr.engine.failures import guarded
-from napari_structsr.engine.statistics import finite_samples, measure_intensity
-from napari_structsr.engine.tiles import AHEAD, Behind, finish_levels, read_ahead
+from napari_structsr.engine.failures import yield_failures
+from napari_structsr.engine.statistics import measure_intensity, read_finite_samples
+from napari_structsr.engine.tiles import AHEAD, WriteQueue, finish_levels, prefetch
 from napari_structsr.io.sink import Sink
 from napari_structsr.io.source import Source
 from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.prepare import (
     checked_spec,
+    make_record,
     planned,
-    record_of,
     tile_grid,
     with_windows,
 )
 from napari_structsr.upscaling.settings import UpscaleSettings
-from napari_structsr.upscaling.tile_upscaler import TileComputer
+from napari_structsr.upscaling.tile_upscaler import TileUpscaler
 
 __all__ = ["plan", "upscale"]
 
@@ -58,7 +58,7 @@ def plan(
     """
     settings = settings or UpscaleSettings()
     device, _ = choose_device(settings.device, settings.precision, model)
-    computer = TileComputer(source, model, device, settings)
+    computer = TileUpscaler(source, model, device, settings)
     spec = checked_spec(source, computer, sink)
     return planned(spec, computer, tile_grid(spec, computer, sink), done=0)
 
@@ -94,7 +94,7 @@ def upscale(
     """
     cancel = cancel if cancel is not None else Cancel()
     events = _run(source, model, sink, settings or UpscaleSettings(), cancel)
-    yield from guarded(events, "upscaling")
+    yield from yield_failures(events, "upscaling")
 
 
 def _run(
@@ -106,17 +106,17 @@ def _run(
 ) -> Iterator[Event]:
     """Upscale; errors are raised."""
     device, warning = choose_device(settings.device, settings.precision, model)
-    computer = TileComputer(source, model, device, settings)
+    computer = TileUpscaler(source, model, device, settings)
     spec = checked_spec(source, computer, sink)
     computer.intensities = measure_intensity(source)
     if settings.agreement == "noise":
-        computer.calibrate(finite_samples(source), cancel)
+        computer.calibrate(read_finite_samples(source), cancel)
     if cancel:
         yield Cancelled(0)
         return
     spec = with_windows(spec, computer.intensities)
     grid = tile_grid(spec, computer, sink)
-    record = record_of(source, computer)
+    record = make_record(source, computer)
     with sink.open(spec, record) as writer, ThreadPoolExecutor(2 * AHEAD) as pool:
         tiles = [index for index in range(len(grid)) if index not in writer.done]
         total = len(grid)
@@ -130,8 +130,8 @@ def _run(
                 "a larger tile has fewer seams"
             )
         done = total - len(tiles)
-        behind = Behind(pool)
-        for tile, pixels in read_ahead(
+        behind = WriteQueue(pool)
+        for tile, pixels in prefetch(
             lambda tile: source.read(tile.plane, *tile.window.read), grid, tiles, pool
         ):
             if cancel:

@@ -31,7 +31,8 @@ from napari_structsr.gui.inspect.map_layers import map_of
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.layers import KEY
 from napari_structsr.inspection.error_maps import error_maps
-from napari_structsr.inspection.results import WHOLE, InspectSettings
+from napari_structsr.inspection.results import WHOLE
+from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.zoo.catalogue import find_card
 
 TIMEOUT = 60_000

@@ -96,7 +96,9 @@ def test_estimate_follows_the_form(viewer, dock, qtbot):
 
 
 def test_run_that_would_fail_is_refused_in_words(viewer, dock, qtbot, monkeypatch):
-    monkeypatch.setattr("napari_structsr.upscaling.prepare.free_memory", lambda: 1000)
+    monkeypatch.setattr(
+        "napari_structsr.upscaling.prepare.read_free_memory", lambda: 1000
+    )
     viewer.add_image(noise((40, 50)), name="cells")
 
     dock.estimate.estimate()
@@ -105,7 +107,9 @@ def test_run_that_would_fail_is_refused_in_words(viewer, dock, qtbot, monkeypatc
     assert "memory is short" in dock.run_button.toolTip()
     assert dock.run_button.toolTip() == dock.estimate.text()
 
-    monkeypatch.setattr("napari_structsr.upscaling.prepare.free_memory", lambda: 10**9)
+    monkeypatch.setattr(
+        "napari_structsr.upscaling.prepare.read_free_memory", lambda: 10**9
+    )
     choose(dock.form.factor, 4)
     qtbot.waitUntil(lambda: "tile" in dock.estimate.text(), timeout=TIMEOUT)
     assert dock.run_button.isEnabled()

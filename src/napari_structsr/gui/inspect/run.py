@@ -212,7 +212,7 @@ def inspection_events(
         Filled with the names of the regions.
     """
     from napari_structsr.inspection.error_maps import error_maps
-    from napari_structsr.inspection.results import InspectSettings
+    from napari_structsr.inspection.settings import InspectSettings
 
     labels = None
     if asked.regions is not None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from qtpy.QtCore import Qt, QTimer, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QLabel, QSizePolicy
 
-from napari_structsr.engine.events import Cancel, Event, Finished, Plan, size_text
+from napari_structsr.engine.events import Cancel, Event, Finished, Plan, format_bytes
 from napari_structsr.gui.upscale.run import engine_settings
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job
@@ -65,7 +65,7 @@ class EstimateLabel(QLabel):
             size = sum(
                 source.spec.upscale(choice.factor).nbytes for source, choice, _ in parts
             )
-            self.setText(f"{size_text(size)} of output")
+            self.setText(f"{format_bytes(size)} of output")
         else:
             self._timer.start()
 

@@ -161,10 +161,10 @@ class Job(QObject):
         except StructsrError as error:
             return Failed(error)
         except Exception as error:
-            from napari_structsr.engine.failures import explained  # imports torch
+            from napari_structsr.engine.failures import explain_error  # imports torch
 
             logger.exception("%s broke", self.name)
-            return Failed(explained(error))
+            return Failed(explain_error(error))
         logger.error("%s ended without a last event", self.name)
         return Failed(UnexpectedError("the job stopped without a result; report it"))
 

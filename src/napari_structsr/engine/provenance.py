@@ -1,17 +1,54 @@
-"""How a result was made and from what, as its record says and files show."""
+"""How a result was made and from what: what its record says, and finding it again."""
 
 from __future__ import annotations
 
 import glob
+import hashlib
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from napari_structsr.core.record import Record
+from napari_structsr.engine.statistics import list_samples
 from napari_structsr.errors import StructsrError
 from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_record
 from napari_structsr.io.source import Source
 
-__all__ = ["find_record", "find_source"]
+__all__ = [
+    "describe_source",
+    "find_record",
+    "find_source",
+    "hash_samples",
+]
+
+
+def describe_source(source: Source) -> dict[str, Any]:
+    """Return what a record says of an image that was read."""
+    spec = source.spec
+    return {
+        "origin": source.origin,
+        "name": spec.name,
+        "axes": spec.axes.names,
+        "shape": list(spec.axes.shape),
+        "dtype": str(spec.dtype),
+        "options": dict(source.options),
+    }
+
+
+def hash_samples(source: Source) -> str:
+    """Return a hash of the samples that `measure_intensity` takes of every channel.
+
+    Another image in the place of a file has another one; so has the same image after
+    a change that reaches the samples, which are all of a plane of 576 pixels.
+    """
+    found = hashlib.sha256()
+    axes = source.spec.axes
+    for channel in range(axes["c"].size if "c" in axes else 1):
+        for place in list_samples(source, channel):
+            found.update(np.ascontiguousarray(source.read(*place)).tobytes())
+    return found.hexdigest()
 
 
 def find_record(result: Source) -> Record | None:

@@ -9,23 +9,23 @@ import numpy as np
 
 from napari_structsr.errors import SettingsError
 from napari_structsr.imaging.registration import MAX_SIDE, register
-from napari_structsr.inspection.matching import Matched, middle
+from napari_structsr.inspection.matching import MatchedImages, find_middle
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import CroppedView
 
-__all__ = ["registered"]
+__all__ = ["register_reference"]
 
 _LEAST = 16  # pixels along y and x that must be left
 
 
-def registered(
-    matched: Matched, alignment: dict[str, Any], notes: list[str]
-) -> Matched:
+def register_reference(
+    matched: MatchedImages, alignment: dict[str, Any], notes: list[str]
+) -> MatchedImages:
     """Move the reference below a pixel, by the middle of the middle plane."""
     if matched.reference is None:
         raise SettingsError("there is no reference to register; leave it out")
     planes = list(matched.result.spec.axes.planes())
-    plane, part = planes[len(planes) // 2], middle(matched.result, MAX_SIDE)
+    plane, part = planes[len(planes) // 2], find_middle(matched.result, MAX_SIDE)
     moving, fixed = (
         image.read(plane, *part)[0].astype(np.float64)
         for image in (matched.reference, matched.result)
@@ -44,7 +44,7 @@ def registered(
     )
     factor = matched.factor
     height, width = matched.result.spec.axes.plane
-    moved = matched.registered(down, right)
+    moved = matched.register_reference(down, right)
     margins = [-(-int(np.ceil(abs(shift))) // factor) * factor for shift in found.shift]
     if min(height - 2 * margins[0], width - 2 * margins[1]) < _LEAST:
         raise SettingsError(
@@ -54,7 +54,7 @@ def registered(
     return _inner(moved, *margins)
 
 
-def _inner(matched: Matched, down: int, right: int) -> Matched:
+def _inner(matched: MatchedImages, down: int, right: int) -> MatchedImages:
     """Leave out what the moved reference does not cover."""
     if not down and not right:
         return matched
