@@ -10,7 +10,7 @@ from napari.viewer import Viewer
 
 from napari_structsr.gui.upscale.run import preferred_choice, upscale_layer
 from napari_structsr.gui.viewer.jobs import Job
-from napari_structsr.gui.viewer.layers import why_not
+from napari_structsr.gui.viewer.layers import layer_obstacle
 
 if TYPE_CHECKING:
     from napari_structsr.gui.inspect.dock import ErrorDock
@@ -42,7 +42,7 @@ def _upscale_selected(viewer: Viewer, *, factor: int) -> list[Job]:
         show_warning("Select one or more image layers, then upscale them.")
     jobs = []
     for layer in selected:
-        if obstacle := why_not(layer):
+        if obstacle := layer_obstacle(layer):
             show_warning(f"{layer.name}: {obstacle}")
         elif isinstance(layer, Image):
             jobs.append(upscale_layer(viewer, layer, choice))

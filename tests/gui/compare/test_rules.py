@@ -7,9 +7,9 @@ import pytest
 from napari.layers import Image
 
 from napari_structsr.gui.compare.rules import (
-    belonging,
     compare_obstacle,
     grid_shape,
+    suggest_layers,
     world_box,
 )
 
@@ -67,9 +67,9 @@ def test_results_of_results_belong_to_the_first_source():
     lost = image("lost", source="gone")
     layers = [cells, other, sharp, again, lost]
 
-    assert belonging(layers, [again]) == [cells, sharp, again]
-    assert belonging(layers, [other]) == [other]
-    assert belonging(layers, []) == []
-    assert belonging([cells, other], []) == [cells, other]
+    assert suggest_layers(layers, [again]) == [cells, sharp, again]
+    assert suggest_layers(layers, [other]) == [other]
+    assert suggest_layers(layers, []) == []
+    assert suggest_layers([cells, other], []) == [cells, other]
     sharp.metadata["structsr"]["source"] = "again"  # renamed to a circle
-    assert belonging([sharp, again], [again]) == [sharp, again]
+    assert suggest_layers([sharp, again], [again]) == [sharp, again]

@@ -824,7 +824,7 @@ def test_one_click_compares(viewer, qtbot):
 def test_cancelling_leaves_nothing_behind(model, plain, qtbot, monkeypatch):
     from napari_structsr.gui.inspect import run as error_runs
 
-    events = error_runs.inspection_events
+    events = error_runs.run_inspection
 
     def stopped(asked, names, *, cancel):
         cancel()  # as if the user had been quick

@@ -11,10 +11,10 @@ from napari_structsr.core.error_map import MAPS
 from napari_structsr.gui.inspect.roles import ImageFacts
 from napari_structsr.gui.inspect.state import (
     InspectChoice,
+    describe_map,
     resolve_inspection,
     suggest,
-    swapped,
-    tip_of,
+    swap_roles,
 )
 
 SOURCE = ImageFacts("s", "cells", (40, 50))
@@ -75,7 +75,7 @@ def test_source_has_the_factor_of_the_record():
 
 
 def test_swapping_looks_for_the_source_again():
-    choice = swapped(suggest(ALL, ["r", "t"]), ALL)
+    choice = swap_roles(suggest(ALL, ["r", "t"]), ALL)
 
     assert (choice.result, choice.reference, choice.source) == ("t", "r", "s")
 
@@ -136,7 +136,8 @@ def test_one_inspection_at_a_time():
     choice = suggest(ALL, ["r", "t"])
 
     assert "under way" in resolve_inspection(choice, ALL, busy=True).run
-    assert resolve_inspection(choice, ALL, fault="no overlap").run == "no overlap"
+    state = resolve_inspection(choice, ALL, match_obstacle="no overlap")
+    assert state.run == "no overlap"
     assert "no image layer" in resolve_inspection(InspectChoice(), []).run
 
 
@@ -151,5 +152,5 @@ def test_layers_that_are_gone_are_forgotten():
 
 @pytest.mark.parametrize("entry", MAPS.values(), ids=lambda entry: entry.key)
 def test_every_tip_names_the_blind_spot(entry):
-    assert f"Cannot see: {entry.blind}" in tip_of(entry)
-    assert tip_of(entry, "It needs tea.").startswith("It needs tea.")
+    assert f"Cannot see: {entry.blind}" in describe_map(entry)
+    assert describe_map(entry, "It needs tea.").startswith("It needs tea.")

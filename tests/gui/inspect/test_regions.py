@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels, Shapes
 
-from napari_structsr.gui.inspect.regions import regions_of
+from napari_structsr.gui.inspect.regions import read_regions
 from napari_structsr.io.open import open_source
 
 SIZES = {"t": 2, "z": 3, "y": 30, "x": 40}
@@ -41,7 +41,7 @@ def test_a_region_lies_on_its_pixels(names, kind, everywhere):
         points = [[corner[name] for name in names] for corner in corners]
         layer = Shapes([points], shape_type="polygon", scale=image.scale)
 
-    labels, found = regions_of(layer, image, axes, everywhere=everywhere).on_result()
+    labels, found = read_regions(layer, image, axes, everywhere=everywhere).on_result()
 
     assert list(found) == [1]
     np.testing.assert_array_equal(np.broadcast_to(labels, wanted.shape), wanted)

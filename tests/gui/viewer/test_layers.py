@@ -14,8 +14,8 @@ from napari.layers import Image, Labels, Points
 from napari_structsr.gui.viewer.layers import (
     free_name,
     free_path,
+    layer_obstacle,
     result_layer,
-    why_not,
 )
 from napari_structsr.io.open import open_source
 
@@ -120,7 +120,7 @@ def test_multiscale_source_gives_multiscale_result():
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_cannot_be_upscaled_is_said_in_words(layer, words):
-    assert words in why_not(layer)
+    assert words in layer_obstacle(layer)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_what_cannot_be_upscaled_is_said_in_words(layer, words):
     ],
 )
 def test_what_can_be_upscaled(layer):
-    assert why_not(layer) is None
+    assert layer_obstacle(layer) is None
 
 
 def test_names_are_never_taken_twice():

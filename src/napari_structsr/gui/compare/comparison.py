@@ -31,7 +31,7 @@ from napari_structsr.gui.compare.blink import Blink
 from napari_structsr.gui.compare.cells import show_cells
 from napari_structsr.gui.compare.rules import compare_obstacle, link_obstacle
 from napari_structsr.gui.compare.shared_contrast import share_contrast
-from napari_structsr.gui.compare.snapshot import Looks, name_sides
+from napari_structsr.gui.compare.snapshot import ViewerSnapshot, name_sides
 from napari_structsr.gui.compare.swipe import Swipe, canvas_of, swipe_obstacle
 from napari_structsr.gui.viewer.canvas_keys import bind_keys
 
@@ -83,7 +83,7 @@ class Comparison(QObject):
         self._viewer = viewer
         self._layers = list(layers)
         self._mode: Mode | None = None
-        self._before: Looks | None = None
+        self._before: ViewerSnapshot | None = None
         self._take_cells: Callable[[], None] | None = None
         self._cut: Swipe | None = None
         self._last: float | None = None  # where the line was
@@ -276,7 +276,7 @@ class Comparison(QObject):
     def _enter(self, mode: Mode) -> None:
         """Note how the viewer looks, or leave the mode before."""
         if self._before is None:
-            self._before = Looks(self._viewer)
+            self._before = ViewerSnapshot(self._viewer)
             events = self._viewer.layers.events
             events.removed.connect(self._on_removed, position="last")
             events.inserted.connect(self._on_inserted)

@@ -25,7 +25,11 @@ from napari_structsr.errors import SettingsError
 from napari_structsr.gui.compare.comparison import Comparison, Mode
 from napari_structsr.gui.compare.form import CompareForm
 from napari_structsr.gui.compare.readout import Readout
-from napari_structsr.gui.compare.rules import belonging, compare_obstacle, link_obstacle
+from napari_structsr.gui.compare.rules import (
+    compare_obstacle,
+    link_obstacle,
+    suggest_layers,
+)
 from napari_structsr.gui.compare.swipe import swipe_obstacle
 
 __all__ = ["ComparePanel"]
@@ -177,7 +181,7 @@ class ComparePanel(QWidget):
             return
         if self._comparison is None:
             layers = self._viewer.layers
-            self._tick(belonging(list(layers), list(layers.selection)))
+            self._tick(suggest_layers(list(layers), list(layers.selection)))
 
     def _on_tick(self) -> None:
         """Take the ticks for the user's."""

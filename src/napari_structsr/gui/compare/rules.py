@@ -16,10 +16,10 @@ from napari.layers import Image, Layer
 from napari_structsr.gui.viewer.layers import KEY
 
 __all__ = [
-    "belonging",
     "compare_obstacle",
     "grid_shape",
     "link_obstacle",
+    "suggest_layers",
     "world_box",
 ]
 
@@ -56,7 +56,7 @@ def link_obstacle(layers: Sequence[Image]) -> str | None:
     return None
 
 
-def belonging(layers: Sequence[Layer], selected: Sequence[Layer]) -> list[Image]:
+def suggest_layers(layers: Sequence[Layer], selected: Sequence[Layer]) -> list[Image]:
     """Return the images that are likely to be compared, in the order of the list.
 
     These are two or more selected ones; or a selected one with the image it was made

@@ -9,7 +9,7 @@ from typing import Any
 from napari.layers import Image, Layer
 from napari.viewer import Viewer
 
-__all__ = ["Looks", "name_sides"]
+__all__ = ["ViewerSnapshot", "name_sides"]
 
 _LETTER = 11.0  # canvas pixels that a letter of a name takes
 _OPAQUE = "translucent_no_depth"  # left of the line, nothing of the right layer shows
@@ -47,7 +47,7 @@ class _Look:
             layer.visible = self.visible
 
 
-class Looks:
+class ViewerSnapshot:
     """How all layers of a viewer look, its grid and its camera.
 
     Parameters

@@ -29,10 +29,10 @@ from napari_structsr.gui.finetune.pairs_choice import (
 )
 from napari_structsr.gui.widgets.controls import (
     choice_combo,
-    chosen,
     enable,
     layer_combo,
     offer,
+    read_key,
     row,
     select,
     sentence,
@@ -100,9 +100,9 @@ class PairForm(QWidget):
         """Return what the form says."""
         return PairsChoice(
             kind=self.kind.currentData(),
-            low=chosen(self.low),
-            high=chosen(self.high),
-            regions=chosen(self.regions),
+            low=read_key(self.low),
+            high=read_key(self.high),
+            regions=read_key(self.regions),
             low_path=str(self.low_path.line_edit.value or ""),
             high_path=str(self.high_path.line_edit.value or ""),
             factor=self.factor.currentData(),
@@ -110,7 +110,7 @@ class PairForm(QWidget):
             aperture=self.aperture.value(),
             wavelength=self.wavelength.value(),
             sigma=self.sigma.value(),
-            sample=chosen(self.sample),
+            sample=read_key(self.sample),
         )
 
     def show_state(

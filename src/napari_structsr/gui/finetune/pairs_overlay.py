@@ -16,7 +16,7 @@ from napari.viewer import Viewer
 
 from napari_structsr.gui.finetune.pairs_entry import Frame, PairEntry
 from napari_structsr.gui.viewer.layers import KEY, key_of
-from napari_structsr.gui.viewer.navigation import go_to_plane, unit_shares
+from napari_structsr.gui.viewer.navigation import go_to_plane, unit_ratios
 
 __all__ = ["PairOverlays"]
 
@@ -100,7 +100,7 @@ class PairOverlays:
         """Move the camera so that a layer fills the canvas."""
         go_to_plane(self._viewer, layer, [0.0] * layer.ndim)
         units = getattr(self._viewer.dims, "units", None) or layer.units
-        shares = unit_shares(layer.units, units[-layer.ndim :])
+        shares = unit_ratios(layer.units, units[-layer.ndim :])
         low, high = (corner * shares for corner in np.array(layer.extent.world))
         camera = self._viewer.scene.camera
         shown = [n - self._viewer.dims.ndim for n in self._viewer.dims.displayed[-2:]]

@@ -20,8 +20,8 @@ from napari.viewer import Viewer
 from napari_structsr.gui.finetune.pairs_choice import PairsState, TuneImage
 from napari_structsr.gui.finetune.pairs_entry import Frame
 from napari_structsr.gui.viewer.alignment import source_on
-from napari_structsr.gui.viewer.layers import KEY, key_of, why_not
-from napari_structsr.gui.viewer.navigation import unit_shares
+from napari_structsr.gui.viewer.layers import KEY, key_of, layer_obstacle
+from napari_structsr.gui.viewer.navigation import unit_ratios
 from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
 from napari_structsr.pairs.files import file_stem, matched_files
@@ -112,7 +112,7 @@ def tune_images(viewer: Viewer) -> list[TuneImage]:
     """Say what is known of the images that can be part of a pair."""
     found = []
     for layer in viewer.layers:
-        if layer.metadata.get(KEY) == "check" or why_not(layer) is not None:
+        if layer.metadata.get(KEY) == "check" or layer_obstacle(layer) is not None:
             continue
         axes = open_source(layer).spec.axes
         planes = 1
@@ -139,7 +139,7 @@ def left_out(viewer: Viewer) -> list[tuple[str, str]]:
         for layer in viewer.layers
         if isinstance(layer, Image)
         and layer.metadata.get(KEY) is None
-        and (why := why_not(layer)) is not None
+        and (why := layer_obstacle(layer)) is not None
     ]
 
 
@@ -250,7 +250,7 @@ def _in_layer(
     Dimensions that the shapes lack are those of the plane that is shown.
     """
     count = min(shapes.ndim, layer.ndim)
-    shares = unit_shares(shapes.units[-count:], layer.units[-count:])
+    shares = unit_ratios(shapes.units[-count:], layer.units[-count:])
     base = np.array(layer.data_to_world(here), float)
     found = []
     for corners in shapes.data:

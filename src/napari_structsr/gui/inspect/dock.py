@@ -28,8 +28,8 @@ from napari_structsr.gui.compare.panel import ComparePanel
 from napari_structsr.gui.inspect.map_layers import (
     ShownInspection,
     inspection_of,
+    list_inspections,
     map_of,
-    shown_inspections,
 )
 from napari_structsr.gui.inspect.map_tab import MapPanel
 from napari_structsr.gui.inspect.run_tab import InspectPanel
@@ -139,7 +139,7 @@ class ErrorDock(QWidget):
         key
             The map to show; None keeps the one shown before.
         """
-        found = shown_inspections(self._viewer)
+        found = list_inspections(self._viewer)
         last = self._shown.inspection if self._shown else None
         self._shown = next(
             (one for one in found if one.inspection is last),
@@ -167,7 +167,7 @@ class ErrorDock(QWidget):
 
     def _choose(self, index: int) -> None:
         """Show the inspection that the user has chosen, and draw its map."""
-        self._turn_to(shown_inspections(self._viewer)[index].inspection, None)
+        self._turn_to(list_inspections(self._viewer)[index].inspection, None)
         self.maps.draw()
 
     def _follow_layers(self) -> None:
@@ -184,7 +184,7 @@ class ErrorDock(QWidget):
 
     def _turn_to(self, inspection: object, key: str | None) -> None:
         """Show an inspection, if it is there."""
-        for shown in shown_inspections(self._viewer):
+        for shown in list_inspections(self._viewer):
             if shown.inspection is inspection:
                 self._shown = shown
                 self._show(key)

@@ -26,9 +26,9 @@ from superqt.utils import signals_blocked
 from napari_structsr.gui.inspect.map_list import MapList
 from napari_structsr.gui.inspect.state import ErrorDockState, InspectChoice
 from napari_structsr.gui.widgets.controls import (
-    chosen,
     layer_combo,
     offer,
+    read_key,
     row,
     sentence,
 )
@@ -167,10 +167,10 @@ class ErrorForm(QWidget):
         if self.output.currentData() == "folder":
             folder = Path(str(self.folder.value or ""))
         return InspectChoice(
-            result=chosen(self.result),
-            reference=chosen(self.reference),
-            source=chosen(self.source),
-            regions=chosen(self.regions),
+            result=read_key(self.result),
+            reference=read_key(self.reference),
+            source=read_key(self.source),
+            regions=read_key(self.regions),
             everywhere=self.everywhere.isChecked(),
             maps=self.maps.keys(),
             register=self.register_box.isChecked(),

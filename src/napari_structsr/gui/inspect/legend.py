@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor, QLinearGradient, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_structsr.core.error_map import MAPS, ErrorMap
-from napari_structsr.gui.inspect.map_colors import CLASS_COLORS, badness_colors
+from napari_structsr.gui.inspect.map_colors import CLASS_COLORS, make_map_colors
 from napari_structsr.gui.widgets.controls import format_number, sentence
 from napari_structsr.models.calibration import TrustCalibration
 
@@ -106,7 +106,7 @@ class ColorBar(QWidget):
         bar = QRectF(2, _LINE, self.width() - 4, _LINE - 3)
         painter.fillRect(bar, QColor(110, 110, 110))
         gradient = QLinearGradient(QPointF(bar.left(), 0), QPointF(bar.right(), 0))
-        colors = badness_colors(self._threshold)
+        colors = make_map_colors(self._threshold)
         for step in range(_STEPS + 1):
             share = step / _STEPS
             color = colors[round(share * (len(colors) - 1))]

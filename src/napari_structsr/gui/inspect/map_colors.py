@@ -17,7 +17,7 @@ from napari.utils.colormaps import AVAILABLE_COLORMAPS, Colormap, ensure_colorma
 
 from napari_structsr.core.error_map import ErrorMap
 
-__all__ = ["CLASS_COLORS", "NAME", "badness_colors", "contrast_limits", "paint"]
+__all__ = ["CLASS_COLORS", "NAME", "contrast_limits", "make_map_colors", "paint"]
 
 NAME = "structure error"
 _OPAQUE = 0.35  # badness from which on a map hides the image
@@ -34,7 +34,7 @@ CLASS_COLORS = (
 Colors = npt.NDArray[np.float32]
 
 
-def badness_colors(threshold: float = 0.0) -> Colors:
+def make_map_colors(threshold: float = 0.0) -> Colors:
     """Return colours from the best to the worst.
 
     Parameters
@@ -79,7 +79,7 @@ def paint(layer: Image, entry: ErrorMap, *, threshold: float = 0.0) -> None:
     Parameters
     ----------
     threshold
-        As in `badness_colors`; without a meaning for classes.
+        As in `make_map_colors`; without a meaning for classes.
     """
     name = f"{NAME} {layer.unique_id}"
     if entry.classes:
@@ -90,7 +90,7 @@ def paint(layer: Image, entry: ErrorMap, *, threshold: float = 0.0) -> None:
             interpolation="zero",
         )
     else:
-        colors = badness_colors(threshold)
+        colors = make_map_colors(threshold)
         colormap = Colormap(
             colors if entry.worse == "high" else colors[::-1],
             display_name="inferno" if entry.worse == "high" else "inferno_r",

@@ -31,9 +31,9 @@ __all__ = [
     "ShownInspection",
     "add_maps",
     "inspection_of",
+    "list_inspections",
     "map_of",
     "show_alone",
-    "shown_inspections",
 ]
 
 _SMALLEST = 512  # pixels along the longer side of the coarsest level in memory
@@ -142,7 +142,7 @@ def inspection_of(layer: Layer | None) -> Inspection | None:
     return inspection
 
 
-def shown_inspections(viewer: Viewer) -> list[ShownInspection]:
+def list_inspections(viewer: Viewer) -> list[ShownInspection]:
     """Return the inspections whose maps are in a viewer, the lowest first."""
     found: dict[int, ShownInspection] = {}
     for layer in reversed(viewer.layers):

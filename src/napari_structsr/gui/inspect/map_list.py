@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QListWidget, QListWidgetItem, QSizePolicy
 from superqt.utils import signals_blocked
 
 from napari_structsr.core.error_map import MAPS
-from napari_structsr.gui.inspect.state import tip_of
+from napari_structsr.gui.inspect.state import describe_map
 
 __all__ = ["MapList"]
 
@@ -72,7 +72,7 @@ class MapList(QListWidget):
                 state = Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
                 item.setCheckState(state)
                 item.setFlags(_flags(enabled=obstacle is None))
-                item.setToolTip(tip_of(MAPS[key], obstacle))
+                item.setToolTip(describe_map(MAPS[key], obstacle))
 
     def _tell(self) -> None:
         """Drop what the signal carries."""

@@ -18,12 +18,12 @@ from napari.layers import Image, Labels, Layer, Shapes
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.errors import SettingsError
-from napari_structsr.gui.viewer.navigation import unit_shares
+from napari_structsr.gui.viewer.navigation import unit_ratios
 
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import ScoreTable
 
-__all__ = ["Regions", "regions_of", "with_scores"]
+__all__ = ["Regions", "merge_scores", "read_regions"]
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Regions:
         return _canonical(stack, self.axes)
 
 
-def regions_of(
+def read_regions(
     layer: Layer, result: Image, axes: Axes, *, everywhere: bool = True
 ) -> Regions:
     """Take the regions of a layer as they are now.
@@ -200,7 +200,7 @@ def regions_of(
     )
 
 
-def with_scores(
+def merge_scores(
     layer: Layer, table: ScoreTable, names: Mapping[int, str]
 ) -> dict[str, list[Any]]:
     """Return the features of a layer with the scores of each region.
@@ -269,7 +269,7 @@ def _through(
     """Return where a pixel of one layer lies in another."""
     world = np.array(first.data_to_world(point), float)
     count = min(first.ndim, second.ndim)
-    shares = unit_shares(first.units[-count:], second.units[-count:])
+    shares = unit_ratios(first.units[-count:], second.units[-count:])
     there = np.array(second.data_to_world(np.zeros(second.ndim)), float)
     there[-count:] = world[-count:] * shares
     return np.array(second.world_to_data(there), float)

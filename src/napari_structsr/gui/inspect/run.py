@@ -20,32 +20,32 @@ from napari_structsr.core.record import Record
 from napari_structsr.engine.events import Cancel, Event, Finished
 from napari_structsr.errors import StructsrError
 from napari_structsr.gui.inspect.map_layers import add_maps, map_of
-from napari_structsr.gui.inspect.regions import Regions, regions_of, with_scores
+from napari_structsr.gui.inspect.regions import Regions, merge_scores, read_regions
 from napari_structsr.gui.inspect.roles import ImageFacts
 from napari_structsr.gui.inspect.state import ErrorDockState, InspectChoice
 from napari_structsr.gui.viewer.alignment import source_on
 from napari_structsr.gui.viewer.jobs import Job, submit
-from napari_structsr.gui.viewer.layers import KEY, key_of, why_not
+from napari_structsr.gui.viewer.layers import KEY, key_of, layer_obstacle
 from napari_structsr.inspection.matching import match_images
 from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
 from napari_structsr.zoo.catalogue import find_card
 
 __all__ = [
-    "Asked",
-    "image_facts",
+    "InspectionRequest",
     "inspect_layer",
-    "inspection_events",
-    "mismatch",
-    "refusals",
-    "region_layers",
+    "list_image_facts",
+    "list_region_layers",
+    "match_obstacle",
+    "run_inspection",
+    "selection_obstacle",
 ]
 
 _LAST = "inspection.json"  # what the engine writes last
 
 
 @dataclass(frozen=True)
-class Asked:
+class InspectionRequest:
     """What an inspection reads, taken from layers as they are.
 
     Parameters
@@ -77,11 +77,11 @@ class Asked:
     out: Path | None
 
 
-def image_facts(viewer: Viewer) -> list[ImageFacts]:
+def list_image_facts(viewer: Viewer) -> list[ImageFacts]:
     """Say what is known of the images that can be inspected."""
     found = []
     for layer in viewer.layers:
-        if map_of(layer) is not None or why_not(layer) is not None:
+        if map_of(layer) is not None or layer_obstacle(layer) is not None:
             continue
         record = _record_of(layer)
         card = None if record is None else _card_facts(*_model_of(record))
@@ -104,19 +104,19 @@ def image_facts(viewer: Viewer) -> list[ImageFacts]:
     return found
 
 
-def refusals(viewer: Viewer) -> str:
-    """Say why selected images cannot be inspected; "" if they can."""
+def selection_obstacle(viewer: Viewer) -> str:
+    """Say why selected images cannot be inspected; an empty text if they can."""
     return " ".join(
         f"{layer.name} cannot be chosen: {obstacle}."
         for layer in viewer.layers
         if layer in viewer.layers.selection
         and isinstance(layer, Image)
         and map_of(layer) is None
-        and (obstacle := why_not(layer)) is not None
+        and (obstacle := layer_obstacle(layer)) is not None
     )
 
 
-def region_layers(viewer: Viewer) -> list[Layer]:
+def list_region_layers(viewer: Viewer) -> list[Layer]:
     """Return the layers that can hold regions."""
     return [
         layer
@@ -125,7 +125,7 @@ def region_layers(viewer: Viewer) -> list[Layer]:
     ]
 
 
-def mismatch(viewer: Viewer, choice: InspectChoice) -> str | None:
+def match_obstacle(viewer: Viewer, choice: InspectChoice) -> str | None:
     """Say why the chosen layers do not belong together; None if they do.
 
     No pixel is read.
@@ -167,8 +167,8 @@ def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
     source = layers.get(choice.source)
     drawn = layers.get(choice.regions)
     axes = open_source(result).spec.axes
-    regions = drawn and regions_of(drawn, result, axes, everywhere=choice.everywhere)
-    asked = Asked(
+    regions = drawn and read_regions(drawn, result, axes, everywhere=choice.everywhere)
+    request = InspectionRequest(
         result=open_source(result),
         reference=reference and source_on(result, reference),
         source=source and source_on(result, source),
@@ -184,7 +184,7 @@ def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
     names: dict[int, str] = {}
     job = Job(
         f"Inspecting {result.name}",
-        lambda cancel: inspection_events(asked, names, cancel=cancel),
+        lambda cancel: run_inspection(request, names, cancel=cancel),
     )
 
     def show(event: Finished) -> None:
@@ -192,21 +192,21 @@ def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
         inspection = event.output
         add_maps(viewer, result, axes, inspection)
         if drawn is not None and drawn in viewer.layers:
-            drawn.features = with_scores(drawn, inspection.scores, names)
+            drawn.features = merge_scores(drawn, inspection.scores, names)
 
     job.finished.connect(show)
     submit(job)
     return job
 
 
-def inspection_events(
-    asked: Asked, names: dict[int, str], *, cancel: Cancel
+def run_inspection(
+    request: InspectionRequest, names: dict[int, str], *, cancel: Cancel
 ) -> Iterator[Event]:
     """Run the engine; torch is imported here, in the worker.
 
     Parameters
     ----------
-    asked
+    request
         What is inspected.
     names
         Filled with the names of the regions.
@@ -215,23 +215,23 @@ def inspection_events(
     from napari_structsr.inspection.settings import InspectSettings
 
     labels = None
-    if asked.regions is not None:
-        labels, found = asked.regions.on_result()
+    if request.regions is not None:
+        labels, found = request.regions.on_result()
         names.update(found)
     yield from error_maps(
-        asked.result,
-        asked.reference,
-        source=asked.source,
-        out=asked.out,
+        request.result,
+        request.reference,
+        source=request.source,
+        out=request.out,
         regions=labels,
         region_names=names or None,
-        record=asked.record,
+        record=request.record,
         settings=InspectSettings(
-            maps=asked.maps,
-            registration=asked.register,
-            fit_intensity=asked.fit_intensity,
-            device=asked.device,
-            calibration=asked.calibration,
+            maps=request.maps,
+            registration=request.register,
+            fit_intensity=request.fit_intensity,
+            device=request.device,
+            calibration=request.calibration,
         ),
         cancel=cancel,
     )

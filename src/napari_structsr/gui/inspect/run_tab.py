@@ -18,18 +18,18 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from napari_structsr.gui.inspect.form import ErrorForm
 from napari_structsr.gui.inspect.roles import ImageFacts
 from napari_structsr.gui.inspect.run import (
-    image_facts,
     inspect_layer,
-    mismatch,
-    refusals,
-    region_layers,
+    list_image_facts,
+    list_region_layers,
+    match_obstacle,
+    selection_obstacle,
 )
 from napari_structsr.gui.inspect.state import (
     ErrorDockState,
     InspectChoice,
     resolve_inspection,
     suggest,
-    swapped,
+    swap_roles,
 )
 from napari_structsr.gui.settings import read_preferences
 from napari_structsr.gui.viewer.layers import key_of, list_events
@@ -93,7 +93,7 @@ class InspectPanel(QWidget):
 
     def _follow(self) -> None:
         """Fill in the layers that are selected, unless the user chose others."""
-        images = self._images = image_facts(self._viewer)
+        images = self._images = list_image_facts(self._viewer)
         keys = {image.key for image in images}
         selected = [key for key in self._selected() if key in keys]
         gone = self._choice.result not in keys
@@ -133,7 +133,7 @@ class InspectPanel(QWidget):
     def _swap(self) -> None:
         """Let result and reference change places."""
         self._by_hand = True
-        self._choice = swapped(self._choice, self._images)
+        self._choice = swap_roles(self._choice, self._images)
         self._show()
 
     # -- what is shown -----------------------------------------------------------------
@@ -143,9 +143,9 @@ class InspectPanel(QWidget):
         return resolve_inspection(
             self._choice,
             self._images,
-            regions=[key_of(layer) for layer in region_layers(self._viewer)],
-            fault=mismatch(self._viewer, self._choice),
-            refused=refusals(self._viewer),
+            regions=[key_of(layer) for layer in list_region_layers(self._viewer)],
+            match_obstacle=match_obstacle(self._viewer, self._choice),
+            selection_obstacle=selection_obstacle(self._viewer),
             busy=self._busy,
         )
 
@@ -157,7 +157,7 @@ class InspectPanel(QWidget):
     def _show(self) -> None:
         """Write the state into the widgets."""
         state = self.state()
-        drawn = region_layers(self._viewer)
+        drawn = list_region_layers(self._viewer)
         chosen = [layer for layer in drawn if key_of(layer) == state.choice.regions]
         self.form.show_state(
             state,

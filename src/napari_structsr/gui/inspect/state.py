@@ -22,10 +22,10 @@ from napari_structsr.gui.inspect.roles import (
 __all__ = [
     "ErrorDockState",
     "InspectChoice",
+    "describe_map",
     "resolve_inspection",
     "suggest",
-    "swapped",
-    "tip_of",
+    "swap_roles",
 ]
 
 _SHIPPED = (2, 4)  # factors of faithful
@@ -128,7 +128,7 @@ def suggest(
     )
 
 
-def swapped(choice: InspectChoice, images: Sequence[ImageFacts]) -> InspectChoice:
+def swap_roles(choice: InspectChoice, images: Sequence[ImageFacts]) -> InspectChoice:
     """Let result and reference change places."""
     by_key = {image.key: image for image in images}
     result = by_key.get(choice.reference or "")
@@ -146,8 +146,8 @@ def resolve_inspection(
     images: Sequence[ImageFacts],
     *,
     regions: Collection[str] = (),
-    fault: str | None = None,
-    refused: str = "",
+    match_obstacle: str | None = None,
+    selection_obstacle: str = "",
     busy: bool = False,
 ) -> ErrorDockState:
     """Decide what the dock shows.
@@ -160,9 +160,9 @@ def resolve_inspection(
         All image layers.
     regions
         Keys of the layers that can hold regions.
-    fault
+    match_obstacle
         Why the layers do not belong together, in words.
-    refused
+    selection_obstacle
         Why selected layers cannot be chosen, in words.
     busy
         Whether an inspection of this dock has not ended.
@@ -185,13 +185,13 @@ def resolve_inspection(
         choice=choice,
         obstacles=obstacles,
         maps=maps,
-        hint=refused or _hint(choice, result),
-        run=_why_no_run(choice, by_key, maps, fault=fault, busy=busy),
+        hint=selection_obstacle or _hint(choice, result),
+        run=_why_no_run(choice, by_key, maps, match_obstacle=match_obstacle, busy=busy),
         swap=None if choice.reference else "There is no reference to swap with.",
     )
 
 
-def tip_of(entry: ErrorMap, obstacle: str | None = None) -> str:
+def describe_map(entry: ErrorMap, obstacle: str | None = None) -> str:
     """Say what a map means, what it cannot see, and why it cannot be computed."""
     text = f"{entry.meaning}\n\nCannot see: {entry.blind}"
     return f"{obstacle}\n\n{text}" if obstacle else text
@@ -202,7 +202,7 @@ def _why_no_run(
     images: Mapping[str, ImageFacts],
     maps: Sequence[str],
     *,
-    fault: str | None,
+    match_obstacle: str | None,
     busy: bool,
 ) -> str | None:
     """Say why nothing can be computed; None if it can."""
@@ -223,8 +223,8 @@ def _why_no_run(
             return f"The result and its {role} are the same layer; choose another."
     if choice.reference == choice.source:
         return "Reference and source are the same layer; choose another."
-    if fault:
-        return fault
+    if match_obstacle:
+        return match_obstacle
     if choice.calibration is not None and not choice.calibration.is_file():
         return f"There is no file {choice.calibration}; choose a calibration, or none."
     if choice.folder == Path():

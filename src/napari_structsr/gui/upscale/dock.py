@@ -37,7 +37,7 @@ from napari_structsr.gui.upscale.run import (
     upscale_layer,
 )
 from napari_structsr.gui.upscale.state import DockState, LayerFacts, resolve
-from napari_structsr.gui.viewer.layers import why_not
+from napari_structsr.gui.viewer.layers import layer_obstacle
 from napari_structsr.gui.widgets.model_signals import models_offered
 from napari_structsr.gui.widgets.progress_row import ProgressRow
 from napari_structsr.io.open import open_source
@@ -165,7 +165,7 @@ class UpscaleDock(QWidget):
 
     def _able(self) -> list[Image]:
         """Return the selected layers that can be upscaled."""
-        return [layer for layer in self._selected() if why_not(layer) is None]
+        return [layer for layer in self._selected() if layer_obstacle(layer) is None]
 
     def _resolved(self) -> DockState:
         """Return what the dock has to show."""
@@ -176,7 +176,7 @@ class UpscaleDock(QWidget):
                 LayerFacts(
                     layer.name,
                     rgb=getattr(layer, "rgb", False),
-                    obstacle=why_not(layer),
+                    obstacle=layer_obstacle(layer),
                 )
                 for layer in self._selected()
             ],

@@ -17,7 +17,7 @@ from napari.layers import Image
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.errors import SettingsError
-from napari_structsr.gui.viewer.navigation import unit_shares
+from napari_structsr.gui.viewer.navigation import unit_ratios
 from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import PlacedView
@@ -97,7 +97,7 @@ def _between(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return matrix and offset from pixels of one layer to those of another."""
     count = min(first.ndim, second.ndim)
-    shares = unit_shares(first.units[-count:], second.units[-count:])
+    shares = unit_ratios(first.units[-count:], second.units[-count:])
 
     def through(point: Any) -> npt.NDArray[np.float64]:
         """Return where a pixel of the first lies in the second."""

@@ -37,10 +37,10 @@ __all__ = [
     "free_path",
     "insert_above",
     "key_of",
+    "layer_obstacle",
     "list_events",
     "names_of",
     "result_layer",
-    "why_not",
 ]
 
 KEY = "structsr"
@@ -69,7 +69,7 @@ _KEPT = (
 _SMALLEST = 512  # pixels along the longer side of the coarsest level in memory
 
 
-def why_not(layer: Layer) -> str | None:
+def layer_obstacle(layer: Layer) -> str | None:
     """Say in words why a layer cannot be upscaled; None if it can."""
     if isinstance(layer, Labels):
         return "labels hold no intensities; select the image they were made from"

@@ -17,14 +17,14 @@ from pint.errors import PintError
 
 from napari_structsr.gui.viewer.layers import KEY
 
-__all__ = ["go_to_place", "go_to_plane", "unit_shares"]
+__all__ = ["go_to_place", "go_to_plane", "unit_ratios"]
 
 _SHARE = 3.0  # of the canvas along a place
 _MARKER = "place"
 _LINE = 0.015  # of the place, width of the rectangle around it
 
 
-def unit_shares(units: Sequence[Any], wanted: Sequence[Any]) -> npt.NDArray[np.float64]:
+def unit_ratios(units: Sequence[Any], wanted: Sequence[Any]) -> npt.NDArray[np.float64]:
     """Return what numbers in some units are multiplied with to be in others.
 
     Units that do not compare, such as pixels and micrometers, count as equal, as in
@@ -153,4 +153,4 @@ def _in_viewer(
     """Return where a pixel lies in the world of the viewer, in its units."""
     world = np.array(layer.data_to_world(position), float)
     units = getattr(viewer.dims, "units", None) or layer.units
-    return world * unit_shares(layer.units, units[-layer.ndim :])
+    return world * unit_ratios(layer.units, units[-layer.ndim :])

@@ -30,11 +30,11 @@ __all__ = [
     "NarrowCombo",
     "Section",
     "choice_combo",
-    "chosen",
     "enable",
     "format_number",
     "layer_combo",
     "offer",
+    "read_key",
     "row",
     "select",
     "sentence",
@@ -208,7 +208,7 @@ def offer(
         combo.setCurrentIndex(max(0, combo.findData(key or _NONE)))
 
 
-def chosen(combo: QComboBox) -> str | None:
-    """Return the key of the layer that is shown."""
+def read_key(combo: QComboBox) -> str | None:
+    """Return the key of the layer that is shown; None where there is none."""
     key = combo.currentData()
     return None if key in (None, _NONE) else str(key)
