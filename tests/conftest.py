@@ -45,10 +45,10 @@ def sharp(tmp_path, monkeypatch):
     import torch
 
     from napari_structsr.io.weights import read_card, read_weights, write_bundle
-    from napari_structsr.zoo import catalogue
+    from napari_structsr.zoo import catalogue, shipped
 
     folder = tmp_path / "weights"
-    shutil.copytree(catalogue._WEIGHTS, folder)
+    shutil.copytree(shipped.WEIGHTS, folder)
     torch.manual_seed(0)
     for factor in (2, 4):
         path = folder / f"faithful-x{factor}.json"
@@ -59,10 +59,11 @@ def sharp(tmp_path, monkeypatch):
         }
         named = {"name": "sharp", "blend_with": "faithful", "description": "Test."}
         write_bundle(folder / f"sharp-x{factor}", card | named, weights)
-    monkeypatch.setattr(catalogue, "_WEIGHTS", folder)
-    catalogue._shipped.cache_clear()
+    for module in (shipped, catalogue):
+        monkeypatch.setattr(module, "WEIGHTS", folder)
+    shipped.list_shipped.cache_clear()
     yield folder
-    catalogue._shipped.cache_clear()
+    shipped.list_shipped.cache_clear()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def test_every_output_pixel_is_written_once(grid):
     fine = [size * grid.factor for size in grid.shape]
     written = np.zeros((*grid.loops, *fine), int)
     for tile in grid:
-        written[(*tile.plane, *tile.window.write)] += 1
+        written[(*tile.plane, *tile.write)] += 1
     assert (written == 1).all()
 
 
@@ -32,12 +32,9 @@ def test_a_tile_reads_what_it_keeps_and_the_halo(grid):
     image = np.arange(np.prod(grid.shape)).reshape(grid.shape)
     fine = image.repeat(grid.factor, 0).repeat(grid.factor, 1)
     for tile in grid:
-        window = tile.window
-        upscaled = image[window.read].repeat(grid.factor, 0).repeat(grid.factor, 1)
-        np.testing.assert_array_equal(upscaled[window.keep], fine[window.write])
-        for read, write, size in zip(
-            window.read, window.write, grid.shape, strict=True
-        ):
+        upscaled = image[tile.read].repeat(grid.factor, 0).repeat(grid.factor, 1)
+        np.testing.assert_array_equal(upscaled[tile.keep], fine[tile.write])
+        for read, write, size in zip(tile.read, tile.write, grid.shape, strict=True):
             first = max(0, write.start // grid.factor - grid.halo)
             last = min(size, -(-write.stop // grid.factor) + grid.halo)
             assert 0 <= read.start <= first < read.start + grid.align
@@ -47,8 +44,8 @@ def test_a_tile_reads_what_it_keeps_and_the_halo(grid):
 @given(grids(), st.integers(1, 30))
 def test_what_is_read_lies_on_the_grid_of_the_windows(grid, side):
     for tile in grid:
-        for window in (tile.window, *grid.split(tile.window, side)):
-            inner = window.relative_to(tile.window)
+        for window in (tile, *grid.split(tile, side)):
+            inner = window.relative_to(tile)
             for read, part, size in zip(
                 window.read, inner.read, grid.shape, strict=True
             ):
@@ -59,7 +56,7 @@ def test_what_is_read_lies_on_the_grid_of_the_windows(grid, side):
 
 @given(grids(), st.integers(1, 30), st.data())
 def test_splitting_a_tile_covers_it_once(grid, side, data):
-    window = grid[data.draw(st.integers(0, len(grid) - 1))].window
+    window = grid[data.draw(st.integers(0, len(grid) - 1))]
     rows, columns = window.write
     covered = np.zeros((rows.stop - rows.start, columns.stop - columns.start), int)
     for part in grid.split(window, side):

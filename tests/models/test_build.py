@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from napari_structsr.errors import ModelError
-from napari_structsr.models.baselines.padding import mirrored
+from napari_structsr.imaging.filters import reflect_pad
 from napari_structsr.models.build import (
     build_network,
     count_operations,
@@ -96,5 +96,5 @@ def test_missing_spandrel_names_the_remedy(monkeypatch):
 
 
 def test_mirroring_goes_on_where_the_image_is_short():
-    line = mirrored(torch.tensor([[[[0.0, 1, 2]]]]), 1, 7)
+    line = reflect_pad(torch.tensor([[[[0.0, 1, 2]]]]), (0, 1), (0, 7))
     assert line.tolist() == [[[[0, 1, 2, 1, 0, 1, 2, 1, 0, 1]] * 2]]

@@ -9,11 +9,11 @@ import torch
 from napari_structsr.errors import ModelError
 from napari_structsr.io.weights import write_bundle
 from napari_structsr.zoo.catalogue import (
-    _WEIGHTS,
     find_card,
     list_models,
     load_model,
 )
+from napari_structsr.zoo.shipped import WEIGHTS
 
 
 def test_interpolations_and_faithful_are_offered_for_both_factors():
@@ -56,7 +56,7 @@ def test_factor_not_offered_names_those_that_are():
 @pytest.fixture
 def bundle(tmp_path):
     for ending in (".json", ".safetensors"):
-        shutil.copy(_WEIGHTS / f"faithful-x2{ending}", tmp_path / f"mine{ending}")
+        shutil.copy(WEIGHTS / f"faithful-x2{ending}", tmp_path / f"mine{ending}")
     return tmp_path / "mine.safetensors"
 
 

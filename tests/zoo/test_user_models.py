@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -19,7 +19,8 @@ from napari_structsr.finetuning.runs import (
     write_run,
 )
 from napari_structsr.io.weights import read_card
-from napari_structsr.zoo import catalogue
+from napari_structsr.zoo import user_models
+from napari_structsr.zoo.shipped import WEIGHTS
 from napari_structsr.zoo.user_models import (
     export_model,
     find_user_folder,
@@ -28,7 +29,7 @@ from napari_structsr.zoo.user_models import (
     remove_model,
 )
 
-SHIPPED = catalogue._WEIGHTS / "faithful-x2.safetensors"
+SHIPPED = WEIGHTS / "faithful-x2.safetensors"
 
 
 @pytest.fixture(autouse=True)
@@ -153,12 +154,39 @@ def test_listing_needs_no_torch(run):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
-def test_each_system_has_its_folder(system, monkeypatch, tmp_path):
-    for variable in ("STRUCTSR_MODELS", "XDG_DATA_HOME", "LOCALAPPDATA"):
+@pytest.mark.parametrize(
+    ("system", "kind", "base"),
+    [
+        ("unix", "Unix", ".local/share"),
+        ("macos", "MacOS", "Library/Application Support"),
+        ("windows", "Windows", "AppData/Local"),
+    ],
+)
+def test_each_system_has_its_folder(system, kind, base, monkeypatch, tmp_path):
+    for variable in ("STRUCTSR_MODELS", "XDG_DATA_HOME"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    monkeypatch.setattr(sys, "platform", system)
-    found = find_user_folder()
-    assert found.parts[-2:] == ("structsr", "models")
-    assert found.is_relative_to(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "AppData" / "Local"))
+    module = import_module(f"platformdirs.{system}")
+    if system == "windows":  # its library is missing elsewhere, its variables are not
+        monkeypatch.setattr(
+            module, "get_win_folder", module.get_win_folder_from_env_vars
+        )
+    folders = getattr(module, kind)
+    monkeypatch.setattr(
+        user_models,
+        "user_data_path",
+        lambda *names, **options: folders(*names, **options).user_data_path,
+    )
+    assert find_user_folder() == tmp_path / base / "structsr" / "models"
+
+
+def test_an_older_folder_is_found_where_the_system_names_another(monkeypatch, tmp_path):
+    monkeypatch.delenv("STRUCTSR_MODELS", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    older = tmp_path / "Library" / "Application Support" / "structsr" / "models"
+    assert find_user_folder() == tmp_path / "data" / "structsr" / "models"
+    older.mkdir(parents=True)
+    assert find_user_folder() == older

@@ -21,6 +21,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 __all__ = ["Tile", "TileGrid", "Window"]
 
 Slices = tuple[slice, slice]
@@ -47,15 +49,15 @@ class Window:
     def relative_to(self, outer: Window) -> Window:
         """Return this window with `read` and `write` counted from those of `outer`."""
         return Window(
-            _moved(self.read, (outer.read[0].start, outer.read[1].start)),
+            _shift(self.read, (outer.read[0].start, outer.read[1].start)),
             self.keep,
-            _moved(self.write, (outer.write[0].start, outer.write[1].start)),
+            _shift(self.write, (outer.write[0].start, outer.write[1].start)),
         )
 
 
 @dataclass(frozen=True)
-class Tile:
-    """One unit of work: a window of a plane.
+class Tile(Window):
+    """One unit of work, of retry and of resuming: a window of one plane.
 
     Parameters
     ----------
@@ -63,13 +65,10 @@ class Tile:
         Position in the grid.
     plane
         Index along the looped axes t, c, z, as far as present.
-    window
-        What to read, keep and write.
     """
 
     index: int
     plane: tuple[int, ...]
-    window: Window
 
 
 @dataclass(frozen=True)
@@ -119,22 +118,22 @@ class TileGrid:
     def __getitem__(self, index: int) -> Tile:
         if not 0 <= index < len(self):
             raise IndexError(f"tile {index} of {len(self)}")
-        rest, column = divmod(index, self.columns)
-        rest, row = divmod(rest, self.rows)
-        plane = []
-        for size in reversed(self.loops):
-            rest, position = divmod(rest, size)
-            plane.append(position)
-        write = (
-            self._span(row, self.unit[0], self.shape[0]),
-            self._span(column, self.unit[1], self.shape[1]),
+        counts = (*self.loops, self.rows, self.columns)
+        *plane, row, column = map(int, np.unravel_index(index, counts))
+        window = self.window(
+            (
+                self._span(row, self.unit[0], self.shape[0]),
+                self._span(column, self.unit[1], self.shape[1]),
+            )
         )
-        return Tile(index, tuple(reversed(plane)), self.window(write))
+        return Tile(window.read, window.keep, window.write, index, tuple(plane))
 
     def window(self, write: Slices) -> Window:
         """Return the window that yields the output rows and columns `write`."""
         read, keep = [], []
         for part, size in zip(write, self.shape, strict=True):
+            # windows of a model lie on a fixed grid: begin and end on its lines, so
+            # that a tile is cut as the whole image is
             start = max(part.start // self.factor - self.halo, 0)
             start = start // self.align * self.align
             stop = -(-part.stop // self.factor) + self.halo
@@ -164,8 +163,7 @@ class TileGrid:
         return slice(start, min(start + unit, size * self.factor))
 
 
-def _moved(slices: Slices, origin: tuple[int, int]) -> Slices:
-    """Count slices from another origin."""
+def _shift(slices: Slices, origin: tuple[int, int]) -> Slices:
     rows, columns = slices
     return (
         slice(rows.start - origin[0], rows.stop - origin[0]),

@@ -9,8 +9,13 @@ from pathlib import PurePath
 from napari_structsr.finetuning.session import TuningSession
 from napari_structsr.finetuning.split import Block
 from napari_structsr.finetuning.verdict import Verdict
-from napari_structsr.models.card import DataSource, ModelCard
-from napari_structsr.models.fine_tuning import FineTuning, PairRegion, TrainingPair
+from napari_structsr.models.card import (
+    DataSource,
+    FineTuning,
+    ModelCard,
+    PairRegion,
+    TrainingPair,
+)
 
 __all__ = ["make_tuned_card"]
 

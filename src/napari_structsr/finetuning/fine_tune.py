@@ -38,7 +38,7 @@ from napari_structsr.finetuning.store import read_pairs
 from napari_structsr.finetuning.tuned_calibration import tuned_calibration
 from napari_structsr.finetuning.verdict import Verdict, reach_verdict
 from napari_structsr.io.weights import write_bundle
-from napari_structsr.models.fine_tuning import TRAINABLE
+from napari_structsr.models.card import TRAINABLE
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.zoo.catalogue import load_model

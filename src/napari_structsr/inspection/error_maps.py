@@ -237,9 +237,7 @@ class _Job:
             if self._cancel:
                 break
             channel = matched.result.spec.axes.channel_of(tile.plane)
-            maps = computer(
-                tile.window, grid, pixels, plane=tile.plane, channel=channel
-            )
+            maps = computer(tile, grid, pixels, plane=tile.plane, channel=channel)
             if computer.blocks.warning:
                 yield Warned(computer.blocks.warning)
                 computer.blocks.warning = None

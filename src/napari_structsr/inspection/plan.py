@@ -185,7 +185,7 @@ def plan_maps(setup: Setup, stores: MapStores, grid: TileGrid, left: int) -> Pla
 
 def read_tile(matched: MatchedImages, tile: Tile) -> Pixels:
     """Read what a tile needs, with halo."""
-    coarse = tile.window.read
+    coarse = tile.read
     factor = matched.factor
     rows, columns = (slice(s.start * factor, s.stop * factor) for s in coarse)
     reference, source = matched.reference, matched.source

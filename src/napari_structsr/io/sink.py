@@ -119,7 +119,7 @@ class _MemoryWriter:
 
     def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
         """Place one tile."""
-        place: tuple[Any, ...] = (*tile.plane, *tile.window.write)
+        place: tuple[Any, ...] = (*tile.plane, *tile.write)
         self._pixels[place] = (
             np.moveaxis(pixels, 0, -1) if self._coloured else pixels[0]
         )

@@ -9,13 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from napari_structsr.errors import ModelError
+from napari_structsr.models.baselines.foreign import ForeignNetwork
 from napari_structsr.models.baselines.over_bicubic import OverBicubic
 from napari_structsr.models.baselines.rrdb import RRDBNet
 from napari_structsr.models.baselines.srresnet import SRResNet
 from napari_structsr.models.baselines.swinir import SwinIRNet
 from napari_structsr.models.generator import ResidualGenerator, interpolate
 
-__all__ = ["build_network", "count_activations", "count_operations", "count_parameters"]
+__all__ = [
+    "adapt_network",
+    "build_network",
+    "count_activations",
+    "count_operations",
+    "count_parameters",
+]
 
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "residual-generator": ResidualGenerator,
@@ -71,6 +78,39 @@ def build_network(
             f"the options {dict(options)} do not belong to the architecture "
             f"{architecture} ({error}); restore the model card from where it came"
         ) from error
+
+
+def adapt_network(
+    module: nn.Module,
+    *,
+    factor: int,
+    inputs: int,
+    minimum: int = 1,
+    multiple: int = 1,
+    square: bool = False,
+) -> ForeignNetwork:
+    """Make a network of others ready for use on single planes.
+
+    Parameters
+    ----------
+    module, factor, inputs, minimum, multiple, square
+        As for `ForeignNetwork`.
+
+    Returns
+    -------
+    ForeignNetwork
+        Maps (N, 1, h, w) to (N, 1, factor h, factor w) in float32; `align` names the
+        grid on which tiles must begin.
+    """
+    network = ForeignNetwork(
+        module.requires_grad_(False).float(),
+        factor=factor,
+        inputs=inputs,
+        minimum=minimum,
+        multiple=multiple,
+        square=square,
+    )
+    return network.eval().to(memory_format=torch.channels_last)
 
 
 def count_operations(network: nn.Module, *, side: int = _SIDE) -> float:

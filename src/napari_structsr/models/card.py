@@ -6,16 +6,22 @@ Reading a card needs no torch, so that models can be listed at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_structsr.errors import ModelError
 from napari_structsr.models.calibration import TrustCalibration
-from napari_structsr.models.fine_tuning import FineTuning
 
-__all__ = ["Architecture", "DataSource", "ModelCard"]
-
+__all__ = [
+    "TRAINABLE",
+    "Architecture",
+    "DataSource",
+    "FineTuning",
+    "ModelCard",
+    "PairRegion",
+    "TrainingPair",
+]
 
 Architecture = Literal[
     "residual-generator",
@@ -27,18 +33,97 @@ Architecture = Literal[
     "bilinear",
 ]
 
+TRAINABLE = ("residual-generator", "srresnet", "rrdb", "swinir")
+"""Architectures that can be fine-tuned; others are interpolations or foreign."""
 
-class DataSource(BaseModel):
-    """Images that a model was trained on."""
 
+_Span = Annotated[tuple[int, int], Field(strict=False)]
+
+
+class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DataSource(_Entry):
+    """Images that a model was trained on."""
 
     name: str
     licence: str
     attribution: str
 
 
-class ModelCard(BaseModel):
+class TrainingPair(_Entry):
+    """One pair of the user.
+
+    Parameters
+    ----------
+    name
+        As the user saw it.
+    sha256
+        Hash of both images.
+    shape
+        Height and width in measured pixels.
+    psf_sigma
+        Point-spread width between truth and measurement, in measured pixels.
+    noise
+        Rise of the noise variance with the value, and the variance at value 0.
+    """
+
+    name: str
+    sha256: str
+    shape: _Span
+    psf_sigma: float
+    noise: Annotated[tuple[float, float], Field(strict=False)] = (0.0, 0.0)
+
+
+class PairRegion(_Entry):
+    """A rectangle of a pair: its index, and first and last + 1 measured pixel."""
+
+    pair: int
+    rows: _Span
+    columns: _Span
+
+
+class FineTuning(_Entry):
+    """How a model was made from another one: it travels without the images.
+
+    Parameters
+    ----------
+    parent
+        Name of the model that it began as; its hash stands in the card's `parents`.
+    pairs
+        What it was trained on.
+    training, validation
+        Regions that it was trained on, and those it was validated on.
+    guard
+        Measured pixels between the two.
+    scores
+        By the method ("bicubic", "parent", "adapted") and the measure, means over the
+        validation regions.
+    drift
+        dB lost on images of the parent's own kind; None if that was not measured.
+    recommended
+        Whether it beat both others beyond chance.
+    sentence
+        The verdict in words.
+    curves
+        By step: scores of the validation regions, drift, and share of the way from the
+        weights of the parent to the trained ones.
+    """
+
+    parent: str
+    pairs: list[TrainingPair]
+    training: list[PairRegion]
+    validation: list[PairRegion]
+    guard: int
+    scores: dict[str, dict[str, float]] = {}
+    drift: float | None = None
+    recommended: bool = False
+    sentence: str = ""
+    curves: list[dict[str, float]] = []
+
+
+class ModelCard(_Entry):
     """What must be known to use a model and to trust it.
 
     Parameters
@@ -57,7 +142,7 @@ class ModelCard(BaseModel):
         Channels that the network sees at once.
     psf_sigma
         Point-spread width of the forward model it was trained to undo, in pixels of
-        the measured image; agreement with the measurement is judged with it.
+        the measured image; agreement with the measurement is computed with it.
     intensity_equivariant
         Whether gain and offset pass through exactly.
     training
@@ -94,10 +179,8 @@ class ModelCard(BaseModel):
     calibration
         How far its results are usually off; None where nobody has checked.
     fine_tuning
-        From which pairs of a user it was made, and how it was judged; None for others.
+        From which pairs of a user it was made, and how well; None for others.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str = Field(min_length=1)
     description: str

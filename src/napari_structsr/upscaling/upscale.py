@@ -132,11 +132,11 @@ def _run(
         done = total - len(tiles)
         behind = WriteQueue(pool)
         for tile, pixels in prefetch(
-            lambda tile: source.read(tile.plane, *tile.window.read), grid, tiles, pool
+            lambda tile: source.read(tile.plane, *tile.read), grid, tiles, pool
         ):
             if cancel:
                 break
-            result = computer(tile.window, grid, pixels, computer.channel_of(tile))
+            result = computer(tile, grid, pixels, computer.channel_of(tile))
             if computer.blocks.warning:
                 yield Warned(computer.blocks.warning)
                 computer.blocks.warning = None

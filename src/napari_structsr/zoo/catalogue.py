@@ -5,19 +5,23 @@ Listing reads cards alone and imports no torch.
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_structsr.errors import ModelError
 from napari_structsr.io.foreign_weights import FOREIGN_ENDINGS, read_foreign
-from napari_structsr.io.weights import read_card, read_weights
+from napari_structsr.io.weights import read_weights
 from napari_structsr.models.card import ModelCard
 from napari_structsr.zoo.foreign import (
     is_foreign,
     load_foreign_model,
     make_foreign_card,
+)
+from napari_structsr.zoo.shipped import (
+    WEIGHTS,
+    list_shipped,
+    list_shipped_names,
+    read_model_card,
 )
 from napari_structsr.zoo.user_models import find_user_folder, read_user_cards
 
@@ -30,12 +34,8 @@ __all__ = [
     "find_card",
     "find_partner",
     "list_models",
-    "list_shipped_names",
     "load_model",
 ]
-
-_FACTORS = (2, 4)
-_WEIGHTS = Path(str(resources.files("napari_structsr"))) / "models" / "weights"
 
 
 def list_models(*, purpose: Literal["use", "comparison"] = "use") -> list[ModelCard]:
@@ -49,30 +49,14 @@ def list_models(*, purpose: Literal["use", "comparison"] = "use") -> list[ModelC
         "use" for what is offered to users, "comparison" for the methods of others
         that are there to compare with.
     """
-    return [card for card in _known() if card.purpose == purpose]
+    return [card for card in _list_all() if card.purpose == purpose]
 
 
-def list_shipped_names() -> set[str]:
-    """Return the names that no other model can take."""
-    return {card.name for card in _shipped()}
-
-
-def _known() -> list[ModelCard]:
+def _list_all() -> list[ModelCard]:
     """Return the cards of all models that have a name."""
-    shipped = _shipped()
+    shipped = list_shipped()
     networks = [card for card in shipped if card.sha256]
     return networks + read_user_cards() + shipped[len(networks) :]
-
-
-@cache
-def _shipped() -> list[ModelCard]:
-    """Return the cards of all models that ship."""
-    cards = [_read(path) for path in sorted(_WEIGHTS.glob("*.json"))]
-    return cards + [
-        _interpolation(mode, factor)
-        for mode in ("bicubic", "bilinear")
-        for factor in _FACTORS
-    ]
 
 
 def find_card(name: str, *, factor: int | None, sharpness: float = 1.0) -> ModelCard:
@@ -93,24 +77,28 @@ def find_card(name: str, *, factor: int | None, sharpness: float = 1.0) -> Model
     ModelError
         If the model is unknown or does not offer the factor or the sharpness.
     """
-    return _at_sharpness(_plain_card(name, factor), sharpness)
+    return _set_sharpness(_find_trained_card(name, factor), sharpness)
 
 
-def _plain_card(name: str, factor: int | None) -> ModelCard:
+def _find_trained_card(name: str, factor: int | None) -> ModelCard:
     """Return the card of a model as it was trained."""
     path = Path(name)
     if _is_path(name):
         foreign = is_foreign(path)
-        card = make_foreign_card(read_foreign(path), path) if foreign else _read(path)
-        return _offered(name, [card], factor)
-    cards = [card for card in _known() if card.name == name]
+        card = (
+            make_foreign_card(read_foreign(path), path)
+            if foreign
+            else read_model_card(path)
+        )
+        return _choose_factor(name, [card], factor)
+    cards = [card for card in _list_all() if card.name == name]
     if not cards:
         names = ", ".join(dict.fromkeys(card.name for card in list_models()))
         raise ModelError(
             f"there is no model named {name!r}; choose one of {names}, "
             "or give the path of a .safetensors or .pth file"
         )
-    return _offered(name, cards, factor)
+    return _choose_factor(name, cards, factor)
 
 
 def load_model(
@@ -143,29 +131,28 @@ def load_model(
     path = Path(name)
     if _is_path(name) and is_foreign(path):
         found = read_foreign(path)
-        _at_sharpness(
-            _offered(name, [make_foreign_card(found, path)], factor), sharpness
+        _set_sharpness(
+            _choose_factor(name, [make_foreign_card(found, path)], factor), sharpness
         )
         return load_foreign_model(found, path)
-    plain = _plain_card(name, factor)
-    card = _at_sharpness(plain, sharpness)
+    plain = _find_trained_card(name, factor)
+    card = _set_sharpness(plain, sharpness)
     if card.architecture in ("bicubic", "bilinear"):
         return SRModel(card)
-    weights = read_weights(_weights_of(name, card), sha256=card.sha256)
+    weights = read_weights(_find_weights(name, card), sha256=card.sha256)
     if plain.blend_with and sharpness < 1:
-        weights = _blended(plain, plain.blend_with, weights, sharpness)
+        weights = _blend_with_partner(plain, plain.blend_with, weights, sharpness)
     origin = str(path.absolute()) if _is_path(name) else name
     return SRModel(card, weights, origin=origin)
 
 
 def find_partner(name: str) -> str | None:
     """Return the name of the model with which another one can be blended."""
-    cards = (card for card in _known() if card.name == name)
+    cards = (card for card in _list_all() if card.name == name)
     return next((card.blend_with for card in cards), None)
 
 
-def _at_sharpness(card: ModelCard, sharpness: float) -> ModelCard:
-    """Return the card of a model at a sharpness."""
+def _set_sharpness(card: ModelCard, sharpness: float) -> ModelCard:
     if not 0 <= sharpness <= 1:
         raise ModelError(
             f"the sharpness {sharpness} lies outside 0..1; 0 is the faithful end, "
@@ -183,22 +170,23 @@ def _at_sharpness(card: ModelCard, sharpness: float) -> ModelCard:
         return card.model_copy(update={"sharpness": 1.0})
     from napari_structsr.models.interpolation import blend_cards
 
-    return blend_cards(card, _plain_card(card.blend_with, card.factor), sharpness)
+    return blend_cards(
+        card, _find_trained_card(card.blend_with, card.factor), sharpness
+    )
 
 
-def _blended(
+def _blend_with_partner(
     card: ModelCard, partner: str, weights: dict[str, Tensor], sharpness: float
 ) -> dict[str, Tensor]:
     """Return weights on the line between a model and its partner."""
     from napari_structsr.models.interpolation import blend_weights
 
-    other = _plain_card(partner, card.factor)
-    read = read_weights(_weights_of(partner, other), sha256=other.sha256)
+    other = _find_trained_card(partner, card.factor)
+    read = read_weights(_find_weights(partner, other), sha256=other.sha256)
     return blend_weights(weights, read, sharpness)
 
 
-def _offered(name: str, cards: list[ModelCard], factor: int | None) -> ModelCard:
-    """Return the card of a factor."""
+def _choose_factor(name: str, cards: list[ModelCard], factor: int | None) -> ModelCard:
     for card in cards:
         if factor is None or card.factor == factor:
             return card
@@ -208,11 +196,10 @@ def _offered(name: str, cards: list[ModelCard], factor: int | None) -> ModelCard
     )
 
 
-def _weights_of(name: str, card: ModelCard) -> Path:
-    """Return where the weights of a model lie."""
+def _find_weights(name: str, card: ModelCard) -> Path:
     if _is_path(name):
         return Path(name)
-    folder = _WEIGHTS if name in list_shipped_names() else find_user_folder()
+    folder = WEIGHTS if name in list_shipped_names() else find_user_folder()
     return folder / f"{name}-x{card.factor}.safetensors"
 
 
@@ -220,19 +207,3 @@ def _is_path(name: str) -> bool:
     """Tell the path of a file from the name of a model."""
     endings = (".safetensors", ".json", *FOREIGN_ENDINGS)
     return name.lower().endswith(endings) or "/" in name or "\\" in name
-
-
-def _read(path: Path) -> ModelCard:
-    """Read the card of one bundle."""
-    return ModelCard.parse(read_card(path), origin=path.stem)
-
-
-def _interpolation(mode: Literal["bicubic", "bilinear"], factor: int) -> ModelCard:
-    """Describe interpolation as a model."""
-    return ModelCard(
-        name=mode,
-        description=f"{mode.capitalize()} interpolation, the baseline.",
-        architecture=mode,
-        factor=factor,
-        psf_sigma=0.4,
-    )

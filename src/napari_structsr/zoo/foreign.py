@@ -46,21 +46,18 @@ def make_foreign_card(found: ForeignModel, path: Path) -> ModelCard:
 
 def load_foreign_model(found: ForeignModel, path: Path) -> SRModel:
     """Make a model that the engine can run; takes some seconds for deep networks."""
-    import torch
-
-    from napari_structsr.models.baselines.foreign import ForeignNetwork
+    from napari_structsr.models.build import adapt_network
     from napari_structsr.models.model import SRModel
     from napari_structsr.models.receptive_field import measure_receptive_field
 
-    network = ForeignNetwork(
-        found.module.requires_grad_(False).float(),
+    network = adapt_network(
+        found.module,
         factor=found.factor,
         inputs=found.inputs,
         minimum=found.minimum,
         multiple=found.multiple,
         square=found.square,
     )
-    network.eval().to(memory_format=torch.channels_last)
     if found.sha256 not in _measured:
         _measured[found.sha256] = measure_receptive_field(
             network, factor=found.factor, align=network.align

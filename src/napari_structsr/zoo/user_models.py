@@ -1,16 +1,12 @@
-r"""The user's own models: a folder of bundles, as those that ship.
+"""The user's own models: a folder of bundles, as those that ship.
 
 A model lies there as ``NAME-xF.safetensors`` with its card. A fine-tuning changes
 nothing here until it is accepted, see `finetuning.runs`. Listing reads cards alone and
 imports no torch.
 
-======= ================================================================
-system  folder, unless the variable STRUCTSR_MODELS names another one
-======= ================================================================
-Linux   ``$XDG_DATA_HOME`` or ``~/.local/share``, then ``structsr/models``
-macOS   ``~/Library/Application Support/structsr/models``
-Windows ``%LOCALAPPDATA%\structsr\models``
-======= ================================================================
+The folder is ``structsr/models`` in the folder of the system for data of programs,
+such as ``~/.local/share``, ``~/Library/Application Support`` or ``%LOCALAPPDATA%``,
+unless the variable STRUCTSR_MODELS names another one.
 """
 
 from __future__ import annotations
@@ -19,15 +15,17 @@ import logging
 import os
 import re
 import shutil
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
+from platformdirs import user_data_path
+
 from napari_structsr.errors import ModelError
 from napari_structsr.io.foreign_weights import FOREIGN_ENDINGS
-from napari_structsr.io.weights import read_card, read_weights
+from napari_structsr.io.weights import read_weights
 from napari_structsr.models.card import ModelCard
+from napari_structsr.zoo.shipped import list_shipped_names, read_model_card
 
 __all__ = [
     "check_name",
@@ -50,13 +48,10 @@ def find_user_folder() -> Path:
     """Return the folder of the user's models; it need not be there yet."""
     if chosen := os.environ.get("STRUCTSR_MODELS"):
         return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "structsr" / "models"
+    folder = user_data_path("structsr", appauthor=False) / "models"
+    # newer platformdirs ask XDG_DATA_HOME on macOS too; models were put here before
+    older = Path.home() / "Library" / "Application Support" / "structsr" / "models"
+    return older if older.exists() and not folder.exists() else folder
 
 
 def read_user_cards() -> list[ModelCard]:
@@ -64,11 +59,11 @@ def read_user_cards() -> list[ModelCard]:
     cards = []
     for path in sorted(find_user_folder().glob("*.json")):
         try:
-            card = ModelCard.parse(read_card(path), origin=path.stem)
+            card = read_model_card(path)
         except ModelError as error:
             logger.warning("a model of the user is left out: %s", error)
             continue
-        if _bundle(card.name, card.factor) == path.with_suffix(""):
+        if _bundle_path(card.name, card.factor) == path.with_suffix(""):
             cards.append(card)
         else:
             logger.warning("%s is left out: its card names %s", path, card.name)
@@ -90,8 +85,6 @@ def check_name(name: str, factor: int, *, replace: bool = False) -> None:
     ModelError
         Saying which names can be taken.
     """
-    from napari_structsr.zoo.catalogue import list_shipped_names
-
     if not re.fullmatch(r"\w[\w .+-]{0,63}", name) or name[-1] in " .":
         raise ModelError(
             f"{name!r} cannot name a model; take up to 64 letters, digits, spaces, "
@@ -110,7 +103,7 @@ def check_name(name: str, factor: int, *, replace: bool = False) -> None:
         )
     if (
         not replace
-        and _bundle(name, factor).with_name(f"{name}-x{factor}.json").exists()
+        and _bundle_path(name, factor).with_name(f"{name}-x{factor}.json").exists()
     ):
         raise ModelError(
             f"you have a model {name!r} x{factor} already; choose another name, or "
@@ -126,7 +119,7 @@ def remove_model(name: str, factor: int) -> None:
     ModelError
         If there is none of that name.
     """
-    bundle = _bundle(name, factor)
+    bundle = _bundle_path(name, factor)
     if not bundle.with_name(f"{bundle.name}.json").exists():
         raise ModelError(
             f"you have no model {name!r} x{factor}; models that ship cannot be removed"
@@ -155,7 +148,7 @@ def export_model(name: str, target: Path, *, factor: int) -> Path:
     ModelError
         If there is no such model, or it cannot be written there.
     """
-    bundle = _bundle(name, factor)
+    bundle = _bundle_path(name, factor)
     files = [bundle.with_name(bundle.name + ending) for ending in _ENDINGS]
     if missing := [file for file in files if not file.exists()]:
         raise ModelError(
@@ -197,13 +190,13 @@ def import_model(path: Path, *, replace: bool = False) -> ModelCard:
     """
     if path.suffix.lower() == ".zip":
         with tempfile.TemporaryDirectory() as folder:
-            return import_model(_unpacked(path, Path(folder)), replace=replace)
+            return import_model(_unpack(path, Path(folder)), replace=replace)
     from napari_structsr.models.model import SRModel
 
-    card = ModelCard.parse(read_card(path), origin=path.stem)
+    card = read_model_card(path)
     check_name(card.name, card.factor, replace=replace)
     SRModel(card, read_weights(path, sha256=card.sha256))  # raises what is wrong
-    bundle = _bundle(card.name, card.factor)
+    bundle = _bundle_path(card.name, card.factor)
     bundle.parent.mkdir(parents=True, exist_ok=True)
     for ending in _ENDINGS:
         part = bundle.with_name(f"{bundle.name}{ending}.part")
@@ -212,12 +205,12 @@ def import_model(path: Path, *, replace: bool = False) -> ModelCard:
     return card
 
 
-def _bundle(name: str, factor: int) -> Path:
+def _bundle_path(name: str, factor: int) -> Path:
     """Return where a model of the user lies, without the ending."""
     return find_user_folder() / f"{name}-x{factor}"
 
 
-def _unpacked(archive: Path, folder: Path) -> Path:
+def _unpack(archive: Path, folder: Path) -> Path:
     """Unpack the two files of a zip; return the card."""
     try:
         with zipfile.ZipFile(archive) as file:

@@ -23,7 +23,7 @@ from napari_structsr.finetuning.runs import RunSummary, find_runs_folder, list_r
 from napari_structsr.gui.finetune.train_state import Parent
 from napari_structsr.gui.viewer.jobs import Events, Job
 from napari_structsr.gui.viewer.llvm_clash import keep_triton_out
-from napari_structsr.models.fine_tuning import TRAINABLE
+from napari_structsr.models.card import TRAINABLE
 from napari_structsr.zoo.catalogue import list_models
 
 if TYPE_CHECKING:

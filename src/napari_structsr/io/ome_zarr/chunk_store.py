@@ -140,7 +140,7 @@ class ChunkStore:
         place = [slice(index, index + 1) for index in tile.plane]
         if len(place) + 2 < len(self.layout.axes.items):  # colour samples lie along c
             place.insert(self.layout.axes.names.index("c"), slice(0, len(pixels)))
-        self._store(0, tile.index, (*place, *tile.window.write), pixels)
+        self._store(0, tile.index, (*place, *tile.write), pixels)
 
     def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
         """Yield the work of each coarser level."""
@@ -163,13 +163,13 @@ class ChunkStore:
     def _coarsen(self, level: int, grid: TileGrid, tile: Tile) -> None:
         """Make one tile of a level from the level below, chunk by chunk."""
         plane = [slice(index, index + 1) for index in tile.plane]
-        size = (part.stop - part.start for part in tile.window.write)
+        size = (part.stop - part.start for part in tile.write)
         pixels = np.empty((*(1 for _ in plane), *size), self.layout.dtype)
-        for part in grid.split(tile.window, self.layout.chunk):
+        for part in grid.split(tile, self.layout.chunk):
             finer = [slice(2 * span.start, 2 * span.stop) for span in part.write]
-            place = (..., *part.relative_to(tile.window).write)
+            place = (..., *part.relative_to(tile).write)
             pixels[place] = halve(self.arrays[level - 1][(*plane, *finer)])
-        self._store(level, tile.index, (*plane, *tile.window.write), pixels)
+        self._store(level, tile.index, (*plane, *tile.write), pixels)
 
     def _store(
         self,

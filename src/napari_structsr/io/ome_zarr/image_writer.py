@@ -69,7 +69,7 @@ def write_image(
                 halo=0,
             )
             for tile in grid:
-                store.write(tile, source.read(tile.plane, *tile.window.read))
+                store.write(tile, source.read(tile.plane, *tile.read))
             for calls in store.passes():
                 for call in calls:
                     call()

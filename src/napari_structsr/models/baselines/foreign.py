@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from napari_structsr.models.baselines.padding import mirrored, padding_to
+from napari_structsr.imaging.filters import reflect_pad
 
 __all__ = ["ForeignNetwork"]
 
@@ -59,11 +59,12 @@ class ForeignNetwork(nn.Module):
         """Map (N, 1, h, w) to (N, 1, factor h, factor w); values near 0..1."""
         height, width = image.shape[-2:]
         least = max(self.minimum, height, width) if self.square else self.minimum
-        padded = mirrored(
-            image,
-            padding_to(height, multiple=self.align, minimum=least),
-            padding_to(width, multiple=self.align, minimum=least),
+        # at the bottom and the right alone: pixels keep their place in the windows
+        bottom, right = (
+            -(-max(size, least) // self.align) * self.align - size
+            for size in (height, width)
         )
+        padded = reflect_pad(image, (0, bottom), (0, right))
         result: Tensor = self.module(
             padded.expand(-1, self.inputs, -1, -1).contiguous()
         )

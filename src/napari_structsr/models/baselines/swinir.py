@@ -12,7 +12,7 @@ import warnings
 from torch import Tensor, nn
 
 from napari_structsr.errors import ModelError
-from napari_structsr.models.baselines.padding import mirrored, padding_to
+from napari_structsr.imaging.filters import reflect_pad
 
 __all__ = ["SwinIRNet", "measure_window_reach"]
 
@@ -92,11 +92,9 @@ class SwinIRNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Map (N, 1, h, w) to (N, 1, factor h, factor w); values near 0..1."""
         height, width = image.shape[-2:]
-        image = mirrored(
-            image,
-            padding_to(height, multiple=self.align),
-            padding_to(width, multiple=self.align),
-        )
+        # at the bottom and the right alone: pixels keep their place in the windows
+        bottom, right = -height % self.align, -width % self.align
+        image = reflect_pad(image, (0, bottom), (0, right))
         result: Tensor = self.network(image)
         return result[..., : height * self.factor, : width * self.factor]
 

@@ -1,0 +1,54 @@
+"""The models that ship with the package, and interpolation as models.
+
+Reads cards alone and imports no torch.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from napari_structsr.io.weights import read_card
+from napari_structsr.models.card import ModelCard
+
+__all__ = ["WEIGHTS", "list_shipped", "list_shipped_names", "read_model_card"]
+
+WEIGHTS = Path(str(resources.files("napari_structsr"))) / "models" / "weights"
+_INTERPOLATIONS: tuple[Literal["bicubic", "bilinear"], ...] = ("bicubic", "bilinear")
+_FACTORS = (2, 4)
+_PSF_SIGMA = 0.4  # measured pixels; what the models here were trained to undo
+
+
+@cache
+def list_shipped() -> list[ModelCard]:
+    """Return the cards of all models that ship; interpolation stands last."""
+    cards = [read_model_card(path) for path in sorted(WEIGHTS.glob("*.json"))]
+    return cards + [
+        ModelCard(
+            name=mode,
+            description=f"{mode.capitalize()} interpolation, the baseline.",
+            architecture=mode,
+            factor=factor,
+            psf_sigma=_PSF_SIGMA,
+        )
+        for mode in _INTERPOLATIONS
+        for factor in _FACTORS
+    ]
+
+
+def list_shipped_names() -> set[str]:
+    """Return the names that no other model can take."""
+    return {card.name for card in list_shipped()}
+
+
+def read_model_card(path: Path) -> ModelCard:
+    """Read and check the card that lies beside weights.
+
+    Raises
+    ------
+    ModelError
+        If the card is missing or damaged.
+    """
+    return ModelCard.parse(read_card(path), origin=path.stem)
