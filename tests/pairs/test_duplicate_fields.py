@@ -14,9 +14,10 @@ from napari_structsr.finetuning.split import (
     check_split,
     split_pairs,
 )
-from napari_structsr.pairs.collections import folder_pairs
-from napari_structsr.pairs.duplicate_fields import in_one_world, with_overlap_note
-from napari_structsr.pairs.register_pair import ImagePair, Place
+from napari_structsr.io.open import open_source
+from napari_structsr.pairs.duplicate_fields import note_overlap, place_in_one_world
+from napari_structsr.pairs.files import file_stem, match_files
+from napari_structsr.pairs.register_pair import ImagePair, Place, field_pair
 
 GUARD = 12
 
@@ -93,7 +94,7 @@ def test_regions_of_an_image_follow_the_one_that_overlaps():
         field(image, 300, 260, name="b again", pixel=2.0),
         where=replace(second.where, origin=(100.0 + 2 * 130, 100.0 + 2 * 55)),
     )
-    placed = in_one_world([first, second, third])
+    placed = place_in_one_world([first, second, third])
     assert placed[0].where == first.where
     for one, at in zip(placed, ((0, 0), (40, 150), (300, 260)), strict=True):
         expected = [7.0 + 0.5 * at[0] / 2, -3.0 + 0.5 * at[1] / 2]
@@ -109,8 +110,8 @@ def test_fields_that_only_look_alike_stay_apart():
         field(data.brick() / np.float32(255), 0, 0, size=(160, 160), name="c"),
         field(data.coins() / np.float32(255), 0, 0, size=(160, 160), name="d"),
     ]
-    assert in_one_world(pairs) == pairs
-    assert with_overlap_note(pairs[1], [pairs[0]]).notes == pairs[1].notes
+    assert place_in_one_world(pairs) == pairs
+    assert note_overlap(pairs[1], [pairs[0]]).notes == pairs[1].notes
     split = split_pairs(pairs, gap=GUARD)
     assert len(split.training) == 3  # whole fields
 
@@ -125,6 +126,9 @@ def test_files_that_overlap_are_named(tmp_path):
         measured = one.measured + noise.normal(0, 0.004, one.measured.shape)
         tifffile.imwrite(tmp_path / f"low/{number}.tif", measured.astype(np.float32))
         tifffile.imwrite(tmp_path / f"high/{number}.tif", one.truth)
-    first, second = folder_pairs(tmp_path / "low", tmp_path / "high").pairs
-    assert "a part of" not in " ".join(first.notes)
-    assert "a part of 0 too" in " ".join(second.notes)
+    first, second = (
+        field_pair(*map(open_source, files), name=file_stem(files[0]))
+        for files in match_files(tmp_path / "low", tmp_path / "high")
+    )
+    assert note_overlap(first, []).notes == first.notes
+    assert "a part of 0 too" in " ".join(note_overlap(second, [first]).notes)

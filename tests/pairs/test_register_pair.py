@@ -11,7 +11,9 @@ from napari_structsr.engine.statistics import measure_intensity
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.arrays import ArraySource, image_spec
-from napari_structsr.pairs.collections import folder_pairs, whole_pairs
+from napari_structsr.io.open import open_source
+from napari_structsr.pairs.checks import find_twin
+from napari_structsr.pairs.files import file_stem, match_files
 from napari_structsr.pairs.register_pair import field_pair, high_only_pair
 
 FINE = 0.1  # micrometres
@@ -164,11 +166,10 @@ def test_planes_of_stacks_are_matched_by_name(scene):
     lows = np.stack([measured(scene, 2), measured(scene.T, 2)])
     highs = np.stack([scene, scene.T]).astype(np.float32)
     low, high = source(lows, 2 * FINE), source(highs, FINE)
-    made = whole_pairs(low, high)
-    assert [pair.where.plane for pair in made.pairs] == [(0,), (1,)]
-    assert not made.refused
-    np.testing.assert_allclose(made.pairs[0].truth, made.pairs[1].truth.T, atol=0.02)
-    assert made.pairs[0].where.sources == made.pairs[1].where.sources
+    one, other = (field_pair(low, high, plane=(index,)) for index in (0, 1))
+    assert [pair.where.plane for pair in (one, other)] == [(0,), (1,)]
+    np.testing.assert_allclose(one.truth, other.truth.T, atol=0.02)
+    assert one.where.sources == other.where.sources
 
 
 def test_bad_input_is_refused_with_what_to_do(scene):
@@ -276,22 +277,27 @@ def test_folders_are_matched_by_name_and_twins_left_out(scene, tmp_path):
                 pixels,
                 metadata={"axes": "YX", "PhysicalSizeX": pixel, "PhysicalSizeY": pixel},
             )
-    made = folder_pairs(tmp_path / "low", tmp_path / "high")
-    assert [pair.name for pair in made.pairs] == ["0", "1"]
-    assert [name for name, _ in made.refused] == ["2"]
-    assert "same pixels as 0" in made.refused[0][1]
+    files = match_files(tmp_path / "low", tmp_path / "high")
+    assert [(file_stem(low), file_stem(high)) for low, high in files] == [
+        (name, name) for name in "012"
+    ]
+    pairs = [
+        field_pair(*map(open_source, both), name=file_stem(both[0])) for both in files
+    ]
+    assert find_twin(pairs[1], pairs[:1]) is None
+    assert find_twin(pairs[2], pairs[:2]) == "0"
     (tmp_path / "high" / "2.ome.tif").rename(tmp_path / "high" / "2.tif")  # no matter
     (tmp_path / "high" / "1.ome.tif").rename(tmp_path / "high" / "other.tif")
     with pytest.raises(TrainingError, match="no partner: 1, other"):
-        folder_pairs(tmp_path / "low", tmp_path / "high")
+        match_files(tmp_path / "low", tmp_path / "high")
     for kind in ("low", "high"):  # dots are part of a name
         (tmp_path / kind / "0.ome.tif").rename(tmp_path / kind / "day.1.ome.tif")
         (tmp_path / kind / "2.ome.tif").unlink(missing_ok=True)
     (tmp_path / "high" / "2.tif").unlink()
     (tmp_path / "high" / "other.tif").rename(tmp_path / "high" / "day.2.tif")
     (tmp_path / "low" / "1.ome.tif").rename(tmp_path / "low" / "day.2.ome.tif")
-    found = folder_pairs(tmp_path / "low", tmp_path / "high")
-    assert [pair.name for pair in found.pairs] == ["day.1", "day.2"]
+    found = match_files(tmp_path / "low", tmp_path / "high")
+    assert [file_stem(low) for low, _ in found] == ["day.1", "day.2"]
     (tmp_path / "low" / "day.2.tif").touch()
     with pytest.raises(TrainingError, match="one name but for the ending"):
-        folder_pairs(tmp_path / "low", tmp_path / "high")
+        match_files(tmp_path / "low", tmp_path / "high")

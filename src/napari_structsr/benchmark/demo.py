@@ -86,15 +86,12 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     track = TRACKS[f"x{factor}-mild"]
     measured = np.stack([track.measure(plane, seed=n) for n, plane in enumerate(truth)])
     pixels = np.clip(measured * _FULL_RANGE, 0, 65535).round().astype(np.uint16)
-    axes = Axes.of("cyx", truth.shape)
-    scaled = [Axis("c", 2)] + [
-        Axis(name, axes[name].size, scale=_PIXEL, unit="micrometer") for name in "yx"
-    ]
-    coarse = tuple(
-        axis if axis.name == "c" else axis.resample(axis.size // factor, 1 / factor)
-        for axis in scaled
+    plane = (
+        Axis(name, size, scale=_PIXEL, unit="micrometer")
+        for name, size in zip("yx", truth.shape[1:], strict=True)
     )
-    spec = ImageSpec("tissue", Axes(coarse), pixels.dtype, channels)
+    axes = Axes((Axis("c", len(channels)), *plane))
+    spec = ImageSpec("tissue", axes.downscale(factor), pixels.dtype, channels)
     stack = ArraySource(pixels, spec, names="cyx", origin="tissue")
     path = write_image(stack, folder / "measured.ome.zarr", overwrite=True)
     yield f"measured stack: {path}, {pixels.shape} {pixels.dtype}"
@@ -131,7 +128,7 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     )
     yield f"figure: {figure}"
     known = (truth * _FULL_RANGE).astype(np.float32)
-    spec = ImageSpec("truth", Axes(tuple(scaled)), known.dtype, channels)
+    spec = ImageSpec("truth", axes, known.dtype, channels)
     events = error_maps(
         folder / "sharp.ome.zarr",
         ArraySource(known, spec, names="cyx", origin="truth"),

@@ -162,6 +162,17 @@ class Axes:
             )
         )
 
+    def downscale(self, factor: int) -> Axes:
+        """Return the axes of an image with pixels `factor` times as large."""
+        return Axes(
+            tuple(
+                axis.resample(axis.size // factor, 1 / factor)
+                if axis.name in "yx"
+                else axis
+                for axis in self.items
+            )
+        )
+
 
 @dataclass(frozen=True)
 class Channel:

@@ -9,8 +9,8 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.config import FineTuneConfig
 from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
-from napari_structsr.pairs.checks import twin_of
-from napari_structsr.pairs.duplicate_fields import with_overlap_note
+from napari_structsr.pairs.checks import find_twin
+from napari_structsr.pairs.duplicate_fields import note_overlap
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.pairs.register_pair import field_pair
 from napari_structsr.pairs.simulate import high_only_pair
@@ -66,12 +66,12 @@ def load_pairs(config: FineTuneConfig) -> list[ImagePair]:
                 seed=config.seed + number,
                 name=name,
             )
-        if (twin := twin_of(pair, pairs)) is not None:
+        if (twin := find_twin(pair, pairs)) is not None:
             raise TrainingError(
                 f"pair {name} holds the same pixels as {twin}; leave one of them out "
                 "of the file"
             )
-        pairs.append(with_overlap_note(pair, pairs))
+        pairs.append(note_overlap(pair, pairs))
     return pairs
 
 

@@ -28,7 +28,7 @@ from napari_structsr.finetuning.regions import (
     make_whole_block,
     measure_gap,
 )
-from napari_structsr.pairs.duplicate_fields import in_one_world
+from napari_structsr.pairs.duplicate_fields import place_in_one_world
 from napari_structsr.pairs.image_pair import ImagePair
 
 __all__ = ["Block", "Split", "check_split", "split_pairs"]
@@ -92,7 +92,7 @@ def split_pairs(
             "learn from, or nothing to judge by; choose one between 0 and 1, for "
             "example 0.25"
         )
-    pairs = in_one_world(pairs)
+    pairs = place_in_one_world(pairs)
     groups = find_clusters(pairs, gap)
     if len(groups) * share >= 1:
         return _whole(pairs, groups, gap, share)
@@ -143,7 +143,7 @@ def check_split(pairs: Sequence[ImagePair], split: Split) -> tuple[str, ...]:
                 f"rows {_span(block.rows)} and columns {_span(block.columns)} reach "
                 f"beyond pair {block.pair + 1}; move the rectangle onto it",
             )
-    pairs = in_one_world(pairs)
+    pairs = place_in_one_world(pairs)
     for one, other in itertools.product(split.training, split.validation):
         room = measure_gap(pairs, one, other)
         if room < split.gap - _ROUNDING:

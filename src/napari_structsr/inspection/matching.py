@@ -109,7 +109,7 @@ def match_images(
     if source is not None:
         _check_planes(result, source, "source")
         source = ResampledView(
-            source, _coarse(result, factor), AxisMapping(), AxisMapping()
+            source, result.spec.axes.downscale(factor), AxisMapping(), AxisMapping()
         )
     if reference is not None:
         _check_planes(result, reference, "reference")
@@ -185,18 +185,6 @@ def _factor(result: Source, source: Source) -> int:
         f"planes of the result have {mine[0]} x {mine[1]} pixels, those of the source "
         f"{theirs[0]} x {theirs[1]}, which is no whole factor between 2 and 8{same}; "
         "give the image that the result was made from"
-    )
-
-
-def _coarse(result: Source, factor: int) -> Axes:
-    """Return the axes of the result with `factor` times larger pixels."""
-    return Axes(
-        tuple(
-            axis.resample(axis.size // factor, 1 / factor)
-            if axis.name in "yx"
-            else axis
-            for axis in result.spec.axes.items
-        )
     )
 
 

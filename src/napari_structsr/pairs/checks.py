@@ -1,8 +1,8 @@
-"""What makes a pair unfit to learn from, each in a sentence with the remedy.
+"""Checks of images that are to become a pair; each refusal names the remedy.
 
-Two kinds of fault are looked for: pixels that hold no measurement (NaN, saturation,
-flat content), and images that do not belong together (shown twice, swapped, another
-scale). Whether two images show the same at all is what a registration says.
+Pixels may hold no measurement (NaN, saturation, flat content), and images may not
+belong together (the same twice, swapped, another scale). Whether two images show the
+same at all is what a registration says.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = [
     "check_common",
     "check_detail",
     "check_pixels",
-    "content_key",
-    "refuse_registration",
-    "twin_of",
+    "explain_failed_registration",
+    "find_twin",
+    "hash_content",
 ]
 
 Image = npt.NDArray[Any]
@@ -44,17 +44,18 @@ _MIDDLE = (1.4, 4.0)  # measured pixels; finer there is noise, coarser mere shad
 _LEAST_CORRELATION = 0.2
 
 
-def content_key(source: Source) -> str:
-    """Tell an image from others by samples of its pixels, whatever it is called."""
+def hash_content(source: Source) -> str:
+    """Hash samples of the pixels of an image; its name and file do not matter."""
     axes = source.spec.axes.canonical()
     digest = hashlib.sha256(f"{axes.names} {axes.shape}".encode())
+    # samples do, and the whole of a large image would take minutes to read
     for blocks in read_finite_samples(source):
         for block in blocks:
             digest.update(np.ascontiguousarray(block).tobytes())
     return digest.hexdigest()[:16]
 
 
-def twin_of(pair: ImagePair, others: Iterable[ImagePair]) -> str | None:
+def find_twin(pair: ImagePair, others: Iterable[ImagePair]) -> str | None:
     """Return the name of a pair with the same pixels."""
     return next(
         (other.name for other in others if other.fingerprint == pair.fingerprint), None
@@ -95,7 +96,7 @@ def check_pixels(pixels: Image, name: str, intensity: Intensity) -> str | None:
             f"{what} is constant in the region; draw the region where there is "
             "structure"
         )
-    share = _saturated(pixels)
+    share = _measure_saturation(pixels)
     if share > _SATURATED:
         raise TrainingError(
             f"{100 * share:.2g}% of the pixels of {what} are saturated (at the top "
@@ -105,6 +106,7 @@ def check_pixels(pixels: Image, name: str, intensity: Intensity) -> str | None:
     smooth = ndimage.gaussian_filter(pixels.astype(np.float64), _SMOOTH, mode="mirror")
     light = max(float(pixels.mean()) - intensity.low, 0.0)
     noise = math.sqrt(intensity.noise_floor + intensity.noise_gain * light)
+    # a Gaussian divides the deviation of white noise by 2 sqrt(pi) sigma
     left = noise / (2 * math.sqrt(math.pi) * _SMOOTH)
     if smooth.std() < _FLAT * left:
         raise TrainingError(
@@ -116,32 +118,35 @@ def check_pixels(pixels: Image, name: str, intensity: Intensity) -> str | None:
     return f"{100 * share:.2g}% of the {name}-resolution pixels are saturated"
 
 
-def _saturated(pixels: Image) -> float:
+def _measure_saturation(pixels: Image) -> float:
     """Return the share of pixels at the top value, if they pile up there."""
     values, counts = np.unique(pixels, return_counts=True)
-    if len(values) < 8:
+    if len(values) < 8:  # a mask or a drawing, whose top level is no saturation
         return 0.0
+    # at a true maximum the histogram runs out; at saturation it jumps
     below = counts[-6:-1].max()
     return float(counts[-1] / pixels.size) if counts[-1] > _PLATEAU * below else 0.0
 
 
-def check_detail(measured: Image, again: Image) -> None:
+def check_detail(measured: Image, truth: Image) -> None:
     """Refuse a truth that is less sharp than what was measured.
 
     Parameters
     ----------
     measured
         Shape (h, w).
-    again
-        The truth at its place, averaged over measured pixels, same shape.
+    truth
+        The true image at its place, averaged over measured pixels, same shape.
 
     Raises
     ------
     TrainingError
         If small structures are stronger in `measured`.
     """
-    large = _gain(_band(measured, 2.0, 6.0), _band(again, 2.0, 6.0))
-    small = _gain(_band(measured, 0.7, 1.4), _band(again, 0.7, 1.4))
+    # contrast in large structures is the same in both images but for the gain, so that
+    # the ratio of the two slopes is free of it
+    large = _regress(_filter_band(measured, 2.0, 6.0), _filter_band(truth, 2.0, 6.0))
+    small = _regress(_filter_band(measured, 0.7, 1.4), _filter_band(truth, 0.7, 1.4))
     if abs(small) > _TOO_SHARP * abs(large) > 0:
         raise TrainingError(
             "the high-resolution image shows less detail than the low-resolution one "
@@ -150,12 +155,12 @@ def check_detail(measured: Image, again: Image) -> None:
         )
 
 
-def check_common(measured: Image, again: Image) -> None:
+def check_common(measured: Image, truth: Image) -> None:
     """Refuse images that show different things, where none was moved.
 
     Parameters
     ----------
-    measured, again
+    measured, truth
         As in `check_detail`.
 
     Raises
@@ -163,8 +168,9 @@ def check_common(measured: Image, again: Image) -> None:
     TrainingError
         If their structures have nothing to do with each other.
     """
-    one, other = (_band(image, *_MIDDLE).ravel() for image in (measured, again))
+    one, other = (_filter_band(image, *_MIDDLE).ravel() for image in (measured, truth))
     correlation = float(np.corrcoef(one, other)[0, 1])
+    # absolute, as contrast may be inverted; "not >" also refuses NaN
     if not abs(correlation) > _LEAST_CORRELATION:
         raise TrainingError(
             "the two images have nothing in common at their coordinates (correlation "
@@ -172,19 +178,17 @@ def check_common(measured: Image, again: Image) -> None:
         )
 
 
-def _band(image: Image, fine: float, wide: float) -> Image:
-    """Return structures between two sizes."""
+def _filter_band(image: Image, fine: float, wide: float) -> Image:
     one, other = (ndimage.gaussian_filter(image, by) for by in (fine, wide))
     return np.asarray(one - other)
 
 
-def _gain(measured: Image, again: Image) -> float:
-    """Return the slope of the regression of one on the other."""
-    power = float((again**2).sum())
-    return float((measured * again).sum()) / power if power > 0 else 0.0
+def _regress(measured: Image, truth: Image) -> float:
+    power = float((truth**2).sum())
+    return float((measured * truth).sum()) / power if power > 0 else 0.0
 
 
-def refuse_registration(
+def explain_failed_registration(
     truth: Image, enlarged: Image, factor: int, refused: str
 ) -> TrainingError:
     """Say why a pair could not be registered, and whether its scale is to blame.

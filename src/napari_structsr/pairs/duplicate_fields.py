@@ -1,8 +1,9 @@
 """Fields that are parts of one another, though they come from different images.
 
-Parts of one acquisition that were saved as separate files say nothing of each other:
-what teaches in one may judge in the other. Their contents tell. Fields that overlap are
-brought into one world, so that they are cut, and kept apart, as one::
+Parts of one acquisition that were saved as separate files say nothing of each other,
+and pixels of one would be trained on while the same pixels of the other validate. Their
+contents tell. Fields that overlap are brought into one world, so that they are split as
+one::
 
     a, b: different images      the same structures      b in the world of a
 """
@@ -19,20 +20,20 @@ from skimage.measure import block_reduce
 from napari_structsr.imaging.registration import Overlap, find_overlap
 from napari_structsr.pairs.image_pair import ImagePair
 
-__all__ = ["in_one_world", "with_overlap_note"]
+__all__ = ["note_overlap", "place_in_one_world"]
 
-_KNOWN: dict[tuple[str, str], Overlap | None] = {}
+_CACHE: dict[tuple[str, str], Overlap | None] = {}
 """By the fingerprints of two pairs: an edit of a split asks for them again."""
 
-_MOST = 100_000
+_CACHE_SIZE = 100_000
 
 
-def with_overlap_note(pair: ImagePair, others: Iterable[ImagePair]) -> ImagePair:
+def note_overlap(pair: ImagePair, others: Iterable[ImagePair]) -> ImagePair:
     """Let a pair say which field of another image it is a part of, if it is."""
     for other in others:
-        if _related(pair, other):
+        if _share_image(pair, other):
             continue
-        found = _between(other, pair)
+        found = _compare_truths(other, pair)
         if found is not None:
             note = (
                 f"{found.share:.0%} of the field are a part of {other.name} too, "
@@ -42,21 +43,22 @@ def with_overlap_note(pair: ImagePair, others: Iterable[ImagePair]) -> ImagePair
     return pair
 
 
-def in_one_world(pairs: Sequence[ImagePair]) -> list[ImagePair]:
+def place_in_one_world(pairs: Sequence[ImagePair]) -> list[ImagePair]:
     """Return pairs with the places of overlapping fields in one world.
 
     Only `where` of the pairs changes: places, and keys of their images.
     """
-    groups = _groups(pairs)
+    groups = _group_by_image(pairs)
     links: dict[int, list[tuple[int, int, int, Overlap]]] = {}
     for one, other in itertools.combinations(range(len(groups)), 2):
         for index, another in itertools.product(groups[one], groups[other]):
-            found = _between(pairs[index], pairs[another])
+            found = _compare_truths(pairs[index], pairs[another])
             if found is not None:
                 back = replace(found, shift=(-found.shift[0], -found.shift[1]))
                 links.setdefault(one, []).append((other, index, another, found))
                 links.setdefault(other, []).append((one, another, index, back))
                 break
+    # breadth first from each group, so that a place is carried along links once
     placed = list(pairs)
     left = set(range(len(groups)))
     for root in range(len(groups)):
@@ -76,11 +78,11 @@ def in_one_world(pairs: Sequence[ImagePair]) -> list[ImagePair]:
                 reached.append(other)
                 anchor, old = placed[index], pairs[another]
                 for member in groups[other]:
-                    placed[member] = _moved(pairs[member], old, anchor, found)
+                    placed[member] = _move_to_world(pairs[member], old, anchor, found)
     return placed
 
 
-def _moved(
+def _move_to_world(
     pair: ImagePair, old: ImagePair, anchor: ImagePair, found: Overlap
 ) -> ImagePair:
     """Bring a pair from the world of `old` to that of `anchor`."""
@@ -95,29 +97,30 @@ def _moved(
     return replace(pair, where=where)
 
 
-def _groups(pairs: Sequence[ImagePair]) -> list[list[int]]:
+def _group_by_image(pairs: Sequence[ImagePair]) -> list[list[int]]:
     """Group pairs whose images say how they lie to each other, by any way round."""
     groups: list[list[int]] = []
     for index, pair in enumerate(pairs):
         near = [
-            group for group in groups if any(_related(pair, pairs[n]) for n in group)
+            group
+            for group in groups
+            if any(_share_image(pair, pairs[n]) for n in group)
         ]
         groups = [group for group in groups if group not in near]
         groups.append(sorted([index, *itertools.chain(*near)]))
     return sorted(groups)
 
 
-def _related(one: ImagePair, other: ImagePair) -> bool:
-    """Tell whether two pairs were taken from one image."""
+def _share_image(one: ImagePair, other: ImagePair) -> bool:
     return not set(one.where.sources).isdisjoint(other.where.sources)
 
 
-def _between(one: ImagePair, other: ImagePair) -> Overlap | None:
-    """Compare the truths of two pairs on measured pixels."""
+def _compare_truths(one: ImagePair, other: ImagePair) -> Overlap | None:
+    # on measured pixels: finer ones cost factor^2 times as much and find no more
     key = one.fingerprint, other.fingerprint
-    if key not in _KNOWN:
-        if len(_KNOWN) >= _MOST:
-            _KNOWN.clear()
+    if key not in _CACHE:
+        if len(_CACHE) >= _CACHE_SIZE:
+            _CACHE.clear()
         seen = (block_reduce(pair.truth, pair.factor, np.mean) for pair in (one, other))
-        _KNOWN[key] = find_overlap(*seen)
-    return _KNOWN[key]
+        _CACHE[key] = find_overlap(*seen)
+    return _CACHE[key]

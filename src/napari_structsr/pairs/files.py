@@ -1,4 +1,4 @@
-"""Which files of two folders belong together."""
+"""Which files of two folders make pairs, by their names."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from napari_structsr.errors import TrainingError
 from napari_structsr.io.ome_zarr.marks import is_zarr
 
-__all__ = ["file_stem", "matched_files"]
+__all__ = ["file_stem", "match_files"]
 
 _ENDINGS = (".tif", ".tiff", ".zarr")
 _BEFORE = (".ome",)  # may stand before an ending, and belongs to it
 
 
-def matched_files(low: Path, high: Path) -> list[tuple[Path, Path]]:
+def match_files(low: Path, high: Path) -> list[tuple[Path, Path]]:
     """Match two files, or those of two folders.
 
     Files belong together by name without ending, or else, if there are as many, by the
@@ -26,7 +26,7 @@ def matched_files(low: Path, high: Path) -> list[tuple[Path, Path]]:
     """
     if not low.is_dir() and not high.is_dir():
         return [(low, high)]
-    lows, highs = _files(low), _files(high)
+    lows, highs = _list_images(low), _list_images(high)
     names = set(lows), set(highs)
     if names[0] == names[1]:
         return [(lows[name], highs[name]) for name in lows]
@@ -50,7 +50,7 @@ def file_stem(path: Path) -> str:
     return name
 
 
-def _files(path: Path) -> dict[str, Path]:
+def _list_images(path: Path) -> dict[str, Path]:
     """Return a file, or the images in a folder, by name."""
     if path.is_file() or path.suffix == ".zarr" or is_zarr(path):
         return {file_stem(path): path}

@@ -1,40 +1,57 @@
-"""Which true pixels belong to which measured ones: planes, pixel sizes and places.
+"""Which true pixels belong to which measured ones, and which part both images show.
 
 World coordinates decide. Only where an image has no pixel size, and the numbers of
 pixels say the same along both axes, are two images taken to show one field of view.
-Nothing is read here but what images say of themselves.
+No pixel is read.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NoReturn
 
-from napari_structsr.core.axes import Axes, Axis
+from napari_structsr.core.axes import Axes
 from napari_structsr.errors import TrainingError
+from napari_structsr.io.grid_matching import (
+    SAME_STEP,
+    compare_planes,
+    describe_extent,
+    find_covered,
+    match_fields,
+    match_world,
+)
 from napari_structsr.io.source import Source
-from napari_structsr.io.units import convert_unit
 from napari_structsr.io.views import AxisMapping
 
 __all__ = [
-    "FACTORS",
-    "SPACE",
+    "SMALLEST",
     "Grid",
+    "Mappings",
+    "Region",
+    "find_common_part",
+    "find_known_part",
+    "find_step_reason",
     "match_grids",
     "match_plane",
+    "measure_pixel_step",
     "nearest_factor",
-    "pixel_step",
-    "step_fault",
 ]
 
-FACTORS = (2, 4)
-"""That models have."""
+Region = tuple[int, int, int, int]
+"""First and last + 1 row, first and last + 1 column, as a user draws them."""
 
+Mappings = tuple[AxisMapping, AxisMapping]
+"""Where rows and columns of one image lie in another."""
+
+SMALLEST = 32
+"""Measured pixels along a side that a pair needs."""
+
+_FACTORS = (2, 4)
+_LEAST_SHARE = 0.25  # of a region that was drawn
 _LEAST_STEP = 1.4  # true pixels in a measured one; below, there is nothing to learn
 _LEAST_DETAIL = 0.7  # true pixels that are there, of those that are needed
-_ALIKE = 0.01
-SPACE = "the pixel sizes (scale) and places (translate) of both layers"
-"""What to check, in sentences."""
+_CHECK = "the pixel sizes (scale) and places (translate) of both layers"
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,7 @@ class Grid:
 
     Parameters
     ----------
-    lines
+    mappings
         Where rows and columns of the measured image lie in the true one.
     factor
         2 or 4.
@@ -51,18 +68,18 @@ class Grid:
         What was decided, in sentences.
     """
 
-    lines: tuple[AxisMapping, AxisMapping]
+    mappings: Mappings
     factor: int
     notes: tuple[str, ...] = ()
 
-    def fine(
+    def map_fine_pixels(
         self,
         first: tuple[int, int],
         size: tuple[int, int],
         *,
         shift: tuple[float, float] = (0.0, 0.0),
         scale: float = 1.0,
-    ) -> tuple[AxisMapping, AxisMapping]:
+    ) -> Mappings:
         """Return where pixels `factor` times as fine as a region's lie.
 
         Parameters
@@ -72,23 +89,16 @@ class Grid:
         shift, scale
             A registration of the true image about the middle of the region.
         """
-        rows, columns = (
-            self._fine(line, corner, count, moved, scale)
-            for line, corner, count, moved in zip(
-                self.lines, first, size, shift, strict=True
-            )
-        )
-        return rows, columns
-
-    def _fine(
-        self, line: AxisMapping, corner: int, count: int, shift: float, scale: float
-    ) -> AxisMapping:
-        """Return one axis; what was moved is looked up where it came from."""
-        middle = (count * self.factor - 1) / 2
-        step = line.step / self.factor
-        start = line.at(corner) + line.step * (1 / self.factor - 1) / 2
-        first = middle + (0 - middle - shift) / scale
-        return AxisMapping(start + step * first, step / scale)
+        found = []
+        for axis, mapping in enumerate(self.mappings):
+            middle = (size[axis] * self.factor - 1) / 2
+            step = mapping.step / self.factor
+            # the outer edges of coarse and fine pixels coincide, not their centres
+            start = mapping.at(first[axis]) + mapping.step * (1 / self.factor - 1) / 2
+            # what was moved is read where it came from: the registration is inverted
+            corner = middle + (0 - middle - shift[axis]) / scale
+            found.append(AxisMapping(start + step * corner, step / scale))
+        return found[0], found[1]
 
 
 def match_plane(low: Source, high: Source, plane: tuple[int, ...]) -> tuple[int, ...]:
@@ -107,17 +117,14 @@ def match_plane(low: Source, high: Source, plane: tuple[int, ...]) -> tuple[int,
             "one is grey; give two grey images or two in colour: take one channel, or "
             "convert the colour image to grey first"
         )
-    for name in "tcz":
-        sizes = [axes[name].size if name in axes else 1 for axes in (mine, theirs)]
-        if sizes[0] != sizes[1]:
-            what = "channels" if name == "c" else f"planes along {name}"
-            raise TrainingError(
-                f"the low-resolution image has {sizes[0]} {what} and the "
-                f"high-resolution one {sizes[1]} (axes {mine.names} of shape "
-                f"{mine.shape} against {theirs.names} of shape {theirs.shape}); give "
-                "two images of the same planes: take the ones that belong together out "
-                "of the larger image"
-            )
+    if difference := compare_planes(mine, theirs):
+        what, own, others = difference
+        raise TrainingError(
+            f"the low-resolution image has {own} {what} and the high-resolution one "
+            f"{others} (axes {mine.names} of shape {mine.shape} against {theirs.names} "
+            f"of shape {theirs.shape}); give two images of the same planes: take the "
+            "ones that belong together out of the larger image"
+        )
     index = dict(zip((axis.name for axis in mine.loops), plane, strict=True))
     return tuple(index.get(axis.name, 0) for axis in theirs.loops)
 
@@ -137,25 +144,25 @@ def match_grids(low: Source, high: Source, factor: int | None) -> Grid:
     TrainingError
         If the images were swapped, or their pixel sizes are no pair's.
     """
-    if factor not in (None, *FACTORS):
+    if factor not in (None, *_FACTORS):
         raise TrainingError(f"a factor of {factor} is not offered; choose 2 or 4")
-    lines, notes = _lines(low.spec.axes, high.spec.axes)
-    steps = [line.step for line in lines]
+    mappings, notes = _map_pixels(low.spec.axes, high.spec.axes)
+    steps = [mapping.step for mapping in mappings]
     step = math.sqrt(steps[0] * steps[1])
     chosen = factor or nearest_factor(step)
-    if fault := step_fault(step, chosen):
-        raise TrainingError(fault)
-    if not math.isclose(steps[0], steps[1], rel_tol=_ALIKE):
+    if reason := find_step_reason(step, chosen):
+        raise TrainingError(reason)
+    if not math.isclose(steps[0], steps[1], rel_tol=SAME_STEP):
         notes.append(
             f"pixels differ along y and x: one measured pixel holds {steps[0]:.3g} x "
             f"{steps[1]:.3g} true ones, resampled to {chosen} x {chosen}"
         )
     elif not math.isclose(step, chosen, rel_tol=1e-3):
         notes.append(f"the true image was resampled from factor {step:.3g} to {chosen}")
-    return Grid(lines, chosen, tuple(notes))
+    return Grid(mappings, chosen, tuple(notes))
 
 
-def pixel_step(low: Axes, high: Axes) -> float:
+def measure_pixel_step(low: Axes, high: Axes) -> float:
     """Return how many true pixels lie along the side of a measured one.
 
     Raises
@@ -163,17 +170,17 @@ def pixel_step(low: Axes, high: Axes) -> float:
     TrainingError
         If pixel sizes do not compare.
     """
-    lines, _ = _lines(low, high)
-    return math.sqrt(lines[0].step * lines[1].step)
+    (rows, columns), _ = _map_pixels(low, high)
+    return math.sqrt(rows.step * columns.step)
 
 
 def nearest_factor(step: float) -> int:
     """Return the factor that is nearest to a ratio of pixel sizes."""
-    return min(FACTORS, key=lambda factor: abs(math.log(step / factor)))
+    return min(_FACTORS, key=lambda factor: abs(math.log(step / factor)))
 
 
-def step_fault(step: float, factor: int) -> str | None:
-    """Say why a ratio of pixel sizes does not do for a factor; None if it does."""
+def find_step_reason(step: float, factor: int) -> str | None:
+    """Return why a ratio of pixel sizes does not suit a factor; None if it does."""
     if step < 1 / _LEAST_STEP:
         return (
             "the low-resolution image has the finer pixels "
@@ -184,55 +191,138 @@ def step_fault(step: float, factor: int) -> str | None:
         return (
             f"one pixel of the low-resolution image holds {step:.3g} of the "
             "high-resolution one, so that there is no finer grid to learn; check "
-            f"{SPACE}, or bin the low-resolution image by 2 first"
+            f"{_CHECK}, or bin the low-resolution image by 2 first"
         )
     if step < _LEAST_DETAIL * factor:
         return (
             f"one pixel of the low-resolution image holds {step:.3g} of the "
             f"high-resolution one, too few for the factor {factor}; take the factor "
-            f"{nearest_factor(step)}, or check {SPACE}"
+            f"{nearest_factor(step)}, or check {_CHECK}"
         )
     return None
 
 
-def _lines(low: Axes, high: Axes) -> tuple[tuple[AxisMapping, AxisMapping], list[str]]:
-    """Return where rows and columns of the measured image lie in the true one."""
-    ratios = [theirs / mine for mine, theirs in zip(low.plane, high.plane, strict=True)]
-    field = [AxisMapping((ratio - 1) / 2, ratio) for ratio in ratios]
-    world = [_world(low[name], high[name]) for name in "yx"]
-    known = [line for line in world if line is not None]
+def _map_pixels(low: Axes, high: Axes) -> tuple[Mappings, list[str]]:
+    """Return where measured pixels lie in the true image, and what was assumed."""
+    field, world = match_fields(low, high), match_world(low, high)
     unnamed = any(axes[name].unit is None for axes in (low, high) for name in "yx")
-    alike = math.isclose(ratios[0], ratios[1], rel_tol=_ALIKE)
-    same = len(known) == 2 and all(
-        math.isclose(line.step, 1, rel_tol=_ALIKE) for line in known
+    alike = math.isclose(field[0].step, field[1].step, rel_tol=SAME_STEP)
+    same = world is not None and all(
+        math.isclose(mapping.step, 1, rel_tol=SAME_STEP) for mapping in world
     )
-    differ = max(ratios[0], 1 / ratios[0]) >= _LEAST_STEP
-    if unnamed and alike and differ and (len(known) < 2 or same):
-        return (field[0], field[1]), [
+    differ = max(field[0].step, 1 / field[0].step) >= _LEAST_STEP
+    # without a unit a step of 1 says nothing: every image without a pixel size has it
+    if unnamed and alike and differ and (world is None or same):
+        return field, [
             "an image has no pixel size; both are taken to show the same field of view"
         ]
-    if len(known) < 2:
+    if world is None:
         raise TrainingError(
             f"the low-resolution image is measured in {low['y'].unit or 'pixels'}, the "
             f"high-resolution one in {high['y'].unit or 'pixels'}, and places in these "
             "do not compare; give both their pixel size in one unit of length"
         )
-    if any(line.step < 0 for line in known):
+    if any(mapping.step < 0 for mapping in world):
         raise TrainingError(
             "one image is mirrored against the other (a negative pixel size); flip it "
             "first"
         )
-    return (known[0], known[1]), []
+    return world, []
 
 
-def _world(mine: Axis, other: Axis) -> AxisMapping | None:
-    """Match one axis by world coordinates; None where units do not compare."""
-    share: float | None = 1.0
-    if mine.unit != other.unit:
-        share = convert_unit(1.0, other.unit, mine.unit)
-    if share is None:
-        return None
-    pixel = other.scale * share
-    return AxisMapping(
-        (mine.translate - other.translate * share) / pixel, mine.scale / pixel
+def find_common_part(
+    grid: Grid, low: Source, high: Source, region: Region | None
+) -> tuple[tuple[slice, slice], str | None]:
+    """Return the measured pixels of a region that both images show.
+
+    Returns
+    -------
+    area
+        Rows and columns, at least `SMALLEST` along a side.
+    note
+        A sentence if the region was cut.
+
+    Raises
+    ------
+    TrainingError
+        If too little is left.
+    """
+    sizes = low.spec.axes.plane
+    wanted = region or (0, sizes[0], 0, sizes[1])
+    spans, common = [], []
+    for axis, mapping in enumerate(grid.mappings):
+        first, last = find_covered(mapping, sizes[axis], high.spec.axes.plane[axis])
+        common.append(last - first)
+        spans.append((max(first, wanted[2 * axis]), min(last, wanted[2 * axis + 1])))
+    asked = [wanted[1] - wanted[0], wanted[3] - wanted[2]]
+    left = [last - first for first, last in spans]
+    if min(asked) < SMALLEST:
+        raise TrainingError(
+            f"the region has {asked[0]} x {asked[1]} measured pixels, and at least "
+            f"{SMALLEST} x {SMALLEST} are needed; draw a larger one"
+        )
+    if min(common) <= 0:
+        places = [describe_extent(image.spec.axes) for image in (low, high)]
+        raise TrainingError(
+            f"the two images do not overlap: the low-resolution one covers {places[0]},"
+            f" the high-resolution one {places[1]}; check {_CHECK}"
+        )
+    if min(left) <= 0:
+        raise TrainingError(
+            "the region lies where the two images do not overlap; draw it where both "
+            "show something"
+        )
+    # a sliver of what was drawn is a mistake, but all that two images share is not
+    few = region is not None and left[0] * left[1] < _LEAST_SHARE * math.prod(asked)
+    if min(left) < SMALLEST or few:
+        _refuse_overlap(left, asked)
+    note = (
+        f"{left[0]} x {left[1]} of {asked[0]} x {asked[1]} measured pixels are taken, "
+        "the part that both images show"
+    )
+    area = slice(*spans[0]), slice(*spans[1])
+    return area, None if left == asked else note
+
+
+def find_known_part(
+    mappings: Mappings, area: tuple[slice, slice], high: Source, factor: int
+) -> tuple[slice, slice]:
+    """Return the measured pixels of a region whose truth is known after it was moved.
+
+    Parameters
+    ----------
+    mappings
+        Where fine pixels of the region lie in the true image.
+    area, high, factor
+        Of the pair.
+
+    Returns
+    -------
+    rows, columns
+        Counted from the corner of the region.
+
+    Raises
+    ------
+    TrainingError
+        If too little is left.
+    """
+    asked = [part.stop - part.start for part in area]
+    spans = []
+    sizes = high.spec.axes.plane
+    for mapping, mine, theirs in zip(mappings, asked, sizes, strict=True):
+        first, last = find_covered(
+            mapping, mine * factor, theirs, outside=0.5, multiple=factor
+        )
+        spans.append((first // factor, last // factor))
+    left = [last - first for first, last in spans]
+    if min(left) < SMALLEST:
+        _refuse_overlap(left, asked)
+    return slice(*spans[0]), slice(*spans[1])
+
+
+def _refuse_overlap(left: list[int], asked: list[int]) -> NoReturn:
+    raise TrainingError(
+        f"the two images share only {max(left[0], 0)} x {max(left[1], 0)} of the "
+        f"{asked[0]} x {asked[1]} measured pixels; draw the region where they overlap, "
+        f"or check {_CHECK}"
     )

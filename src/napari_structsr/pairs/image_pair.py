@@ -1,4 +1,4 @@
-"""What a pair of a user is: two images on matched grids, and where they come from."""
+"""The pair of a measured and a true image on matched grids, in one unit."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from napari_structsr.core.axes import Axes
+from napari_structsr.core.intensity import Intensity
+from napari_structsr.engine.statistics import measure_intensity
 from napari_structsr.imaging.registration import IDENTITY, Registration
+from napari_structsr.io.source import Source
 
-__all__ = ["ImagePair", "Place"]
+__all__ = ["ImagePair", "Place", "measure_channel", "scale_noise"]
 
 Pixels = npt.NDArray[np.float32]
 
@@ -41,6 +45,24 @@ class Place:
     columns: tuple[int, int]
     origin: tuple[float, float]
     pixel: tuple[float, float] = (1.0, 1.0)
+
+    @classmethod
+    def of(
+        cls,
+        sources: tuple[str, str],
+        axes: Axes,
+        plane: tuple[int, ...],
+        area: tuple[slice, slice],
+    ) -> Place:
+        """Return the place of a region of measured pixels on their axes."""
+        rows, columns = ((part.start, part.stop) for part in area)
+        y, x = (
+            # `translate` is the centre of a pixel, `origin` an outer corner
+            axes[name].translate + axes[name].scale * (first - 0.5)
+            for name, first in (("y", rows[0]), ("x", columns[0]))
+        )
+        pixel = axes["y"].scale, axes["x"].scale
+        return cls(sources, plane, rows, columns, (y, x), pixel)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,3 +118,17 @@ class ImagePair:
             digest.update(str(image.shape).encode())
             digest.update(np.ascontiguousarray(image).tobytes())
         return digest.hexdigest()
+
+
+def measure_channel(source: Source, plane: tuple[int, ...] | None) -> Intensity:
+    """Measure the channel of a plane, or the first one, over the whole image."""
+    found = measure_intensity(source)
+    return found[0 if plane is None else source.spec.axes.channel_of(plane)]
+
+
+def scale_noise(intensity: Intensity) -> tuple[float, float]:
+    """Return slope and floor of the noise variance of normalised pixels."""
+    return (
+        intensity.noise_gain / intensity.span,
+        intensity.noise_floor / intensity.span**2,
+    )

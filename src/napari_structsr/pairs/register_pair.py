@@ -2,13 +2,12 @@
 
 A region of a coarse and of a fine image becomes a pair in one unit on matched grids::
 
-    planes, pixel sizes, overlap      pair_geometry
-    NaN, saturation, flat, swapped    pair_checks
+    planes, pixel sizes, overlap      pairs.geometry
+    NaN, saturation, flat, swapped    pairs.checks
     place, blur, gain, offset         imaging.psf_fit
     read the truth once more, where it was found
 
-The truth is resampled once, from the source, so that nothing is blurred twice. Where
-there is no coarse image, `simulated_pairs` makes one.
+Where there is no coarse image, `pairs.simulate` makes one.
 """
 
 from __future__ import annotations
@@ -26,31 +25,37 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.psf_fit import fit_forward_model, upsample
 from napari_structsr.imaging.registration import IDENTITY, MAX_SIDE, Registration
 from napari_structsr.io.source import Source
-from napari_structsr.io.views import AxisMapping, LuminanceView, ResampledView
+from napari_structsr.io.views import LuminanceView, ResampledView
 from napari_structsr.pairs.checks import (
     check_common,
     check_detail,
     check_pixels,
-    content_key,
-    refuse_registration,
+    explain_failed_registration,
+    hash_content,
 )
-from napari_structsr.pairs.common_part import Region, covered, still_covered
-from napari_structsr.pairs.geometry import Grid, match_grids, match_plane
-from napari_structsr.pairs.image_pair import ImagePair, Place
+from napari_structsr.pairs.geometry import (
+    Grid,
+    Mappings,
+    Region,
+    find_common_part,
+    find_known_part,
+    match_grids,
+    match_plane,
+)
+from napari_structsr.pairs.image_pair import (
+    ImagePair,
+    Place,
+    measure_channel,
+    scale_noise,
+)
 from napari_structsr.pairs.simulate import high_only_pair
-from napari_structsr.pairs.units import channel_intensity, noise_of, place_of
 
-__all__ = [
-    "ImagePair",
-    "Place",
-    "Region",
-    "field_pair",
-    "high_only_pair",
-]
+__all__ = ["ImagePair", "Place", "Region", "field_pair", "high_only_pair"]
 
-_NOTABLE_SCALE = 3e-4
+_NOTABLE_PERCENT = 0.03  # of scale
 
 Pixels = npt.NDArray[np.float32]
+Area = tuple[slice, slice]
 
 
 def field_pair(
@@ -92,7 +97,7 @@ def field_pair(
     """
     plane = tuple(0 for _ in low.spec.axes.loops) if plane is None else plane
     high_plane = match_plane(low, high, plane)
-    keys = content_key(low), content_key(high)
+    keys = hash_content(low), hash_content(high)
     if keys[0] == keys[1]:
         raise TrainingError(
             "the low- and the high-resolution image are the same; choose the coarse "
@@ -104,62 +109,64 @@ def field_pair(
     if low.spec.axes.samples > 1:
         notes.append("both images are in colour; their luminance is learnt from")
         low, high = LuminanceView(low), LuminanceView(high)
-    area, cut = covered(grid, low, high, region)
+    area, cut = find_common_part(grid, low, high, region)
     notes += [cut] if cut else []
-    unit = channel_intensity(low, plane)
-    fine = _Fine(grid, high, high_plane, channel_intensity(high, high_plane))
+    # over the whole images, as at inference: a dark region stays dark
+    unit = measure_channel(low, plane)
+    true = _TrueImage(grid, high, high_plane, measure_channel(high, high_plane))
     measured = low.read(plane, *area)[0]
     for pixels, which, own in (
         (measured, "low", unit),
-        (fine.raw(area), "high", fine.intensity),
+        (true.read_stored(area), "high", true.intensity),
     ):
         note = check_pixels(pixels, which, own)
         notes += [note] if note else []
     values = unit.normalise(measured)
-    truth = fine.read(area, IDENTITY)
+    truth = true.read(area, IDENTITY)
+    registration, around = IDENTITY, None
     if register:
-        moved = fit_forward_model(truth, values, factor=grid.factor).registration
-        around = _from_around(area, low, plane, unit, fine) if moved.refused else None
+        registration = fit_forward_model(truth, values, factor=grid.factor).registration
+        if registration.refused:
+            around = _register_surroundings(area, low, plane, unit, true)
         if around is not None:
-            moved = around
+            registration = around
             notes.append("its place was found by what lies around the region")
-        if moved.refused:
+        if registration.refused:
             large = upsample(values, grid.factor)
-            raise refuse_registration(truth, large, grid.factor, moved.refused)
-        notes += _moves(moved)
-        truth = fine.read(area, moved)
-        kept = still_covered(fine.lines(area, moved), area, high, grid.factor)
-        values, truth, area = _cropped(values, truth, area, kept, grid.factor)
-    else:
-        moved, around = IDENTITY, None
-    seen = fit_forward_model(truth, values, factor=grid.factor, move=False)
-    again = _binned(truth, grid.factor)
+            raise explain_failed_registration(
+                truth, large, grid.factor, registration.refused
+            )
+        notes += _describe_registration(registration)
+        # read again from the source, so that nothing is interpolated twice
+        truth = true.read(area, registration)
+        mappings = true.map_pixels(area, registration)
+        known = find_known_part(mappings, area, high, grid.factor)
+        values, truth, area = _crop(values, truth, area, known, grid.factor)
+    fit = fit_forward_model(truth, values, factor=grid.factor, move=False)
+    binned = _bin(truth, grid.factor)
+    # where the region itself was registered, that it was is the proof
     if not register or around is not None:
-        check_common(values, again)
-    check_detail(values, again)
-    if seen.gain < 0:
+        check_common(values, binned)
+    check_detail(values, binned)
+    if fit.gain < 0:
         notes.append("bright and dark are exchanged between the images; this is undone")
-    rows, columns = ((part.start, part.stop) for part in area)
     return ImagePair(
         name=name,
         measured=values,
-        truth=(seen.gain * truth + seen.offset).astype(np.float32),
+        truth=(fit.gain * truth + fit.offset).astype(np.float32),
         factor=grid.factor,
-        where=place_of(keys, low.spec.axes, plane, rows, columns),
-        psf_sigma=seen.psf_sigma,
-        noise=noise_of(unit),
-        registration=moved,
-        gain=seen.gain,
-        offset=seen.offset,
+        where=Place.of(keys, low.spec.axes, plane, area),
+        psf_sigma=fit.psf_sigma,
+        noise=scale_noise(unit),
+        registration=registration,
+        gain=fit.gain,
+        offset=fit.offset,
         notes=tuple(notes),
     )
 
 
-_Area = tuple[slice, slice]
-
-
 @dataclass(frozen=True)
-class _Fine:
+class _TrueImage:
     """The true image on the fine grid of a region."""
 
     grid: Grid
@@ -167,18 +174,21 @@ class _Fine:
     plane: tuple[int, ...]
     intensity: Intensity
 
-    def lines(
-        self, area: _Area, moved: Registration
-    ) -> tuple[AxisMapping, AxisMapping]:
+    def map_pixels(self, area: Area, registration: Registration) -> Mappings:
         """Return where the fine pixels of a region lie in the true image."""
         first = area[0].start, area[1].start
-        return self.grid.fine(first, _size(area), shift=moved.shift, scale=moved.scale)
+        return self.grid.map_fine_pixels(
+            first,
+            _count_pixels(area),
+            shift=registration.shift,
+            scale=registration.scale,
+        )
 
-    def read(self, area: _Area, moved: Registration) -> Pixels:
+    def read(self, area: Area, registration: Registration) -> Pixels:
         """Return the pixels of a region, normalised, moved by a registration."""
-        height, width = (size * self.grid.factor for size in _size(area))
+        height, width = (size * self.grid.factor for size in _count_pixels(area))
         axes = Axes((*self.source.spec.axes.loops, Axis("y", height), Axis("x", width)))
-        found = ResampledView(self.source, axes, *self.lines(area, moved))
+        found = ResampledView(self.source, axes, *self.map_pixels(area, registration))
         pixels = found.read(self.plane, slice(0, height), slice(0, width))[0]
         if not np.isfinite(pixels).all():
             raise TrainingError(
@@ -187,25 +197,25 @@ class _Fine:
             )
         return self.intensity.normalise(pixels)
 
-    def raw(self, area: _Area) -> npt.NDArray[Any]:
+    def read_stored(self, area: Area) -> npt.NDArray[Any]:
         """Return the pixels under a region as they are stored."""
         parts = []
-        for line, part, size in zip(
-            self.grid.lines, area, self.source.spec.axes.plane, strict=True
+        for mapping, part, size in zip(
+            self.grid.mappings, area, self.source.spec.axes.plane, strict=True
         ):
-            first = max(0, math.floor(line.at(part.start - 0.5) + 0.5))
-            last = min(size, math.ceil(line.at(part.stop - 0.5) + 0.5))
+            first = max(0, math.floor(mapping.at(part.start - 0.5) + 0.5))
+            last = min(size, math.ceil(mapping.at(part.stop - 0.5) + 0.5))
             parts.append(slice(first, last))
         found: npt.NDArray[Any] = self.source.read(self.plane, *parts)[0]
         return found
 
 
-def _from_around(
-    area: _Area, low: Source, plane: tuple[int, ...], unit: Intensity, fine: _Fine
+def _register_surroundings(
+    area: Area, low: Source, plane: tuple[int, ...], unit: Intensity, true: _TrueImage
 ) -> Registration | None:
     """Register a wider part, where a region is too small or lies too far off."""
-    grid = fine.grid
-    common, _ = covered(grid, low, fine.source, None)
+    grid = true.grid
+    common, _ = find_common_part(grid, low, true.source, None)
     parts = []
     for part, whole in zip(area, common, strict=True):
         size = part.stop - part.start
@@ -218,7 +228,7 @@ def _from_around(
     if wide == area or not np.isfinite(measured).all():
         return None
     try:
-        truth = fine.read(wide, IDENTITY)
+        truth = true.read(wide, IDENTITY)
     except TrainingError:  # pixels without a number, which the region need not hold
         return None
     found = fit_forward_model(
@@ -226,34 +236,35 @@ def _from_around(
     ).registration
     if found.refused:
         return None
+    # the scale turns about the middle of what was registered, so that another middle
+    # needs another shift
     y, x = (
-        by + (found.scale - 1) * grid.factor * (_middle(part) - _middle(whole))
+        by
+        + (found.scale - 1) * grid.factor * (_find_middle(part) - _find_middle(whole))
         for by, part, whole in zip(found.shift, area, wide, strict=True)
     )
     return replace(found, shift=(y, x))
 
 
-def _middle(part: slice) -> float:
-    """Return the place of the middle of some pixels."""
+def _find_middle(part: slice) -> float:
     middle: float = (part.start + part.stop) / 2
     return middle
 
 
-def _size(area: _Area) -> tuple[int, int]:
-    """Return the number of pixels along y and x."""
+def _count_pixels(area: Area) -> tuple[int, int]:
     rows, columns = (part.stop - part.start for part in area)
     return rows, columns
 
 
-def _cropped(
-    values: Pixels, truth: Pixels, area: _Area, kept: _Area, factor: int
-) -> tuple[Pixels, Pixels, _Area]:
+def _crop(
+    values: Pixels, truth: Pixels, area: Area, known: Area, factor: int
+) -> tuple[Pixels, Pixels, Area]:
     """Keep the measured pixels under which the truth is known."""
-    rows, columns = kept
-    fine = tuple(slice(part.start * factor, part.stop * factor) for part in kept)
+    rows, columns = known
+    fine = tuple(slice(part.start * factor, part.stop * factor) for part in known)
     moved = tuple(
         slice(whole.start + part.start, whole.start + part.stop)
-        for whole, part in zip(area, kept, strict=True)
+        for whole, part in zip(area, known, strict=True)
     )
     return (
         np.ascontiguousarray(values[rows, columns]),
@@ -262,23 +273,22 @@ def _cropped(
     )
 
 
-def _binned(truth: Pixels, factor: int) -> Pixels:
-    """Average over measured pixels."""
+def _bin(truth: Pixels, factor: int) -> Pixels:
     height, width = (size // factor for size in truth.shape)
     blocks = truth.reshape(height, factor, width, factor)
     return np.asarray(blocks.mean(axis=(1, 3)))
 
 
-def _moves(moved: Registration) -> list[str]:
-    """Say how the truth was moved."""
-    down, right = moved.shift
+def _describe_registration(registration: Registration) -> list[str]:
+    down, right = registration.shift
     found = [
         f"the true image was moved by {down:+.2f}, {right:+.2f} of its pixels (y, x), "
-        f"good to {moved.uncertainty:.1g} pixels"
+        f"good to {registration.uncertainty:.1g} pixels"
     ]
-    if abs(moved.scale - 1) > _NOTABLE_SCALE:
+    percent = 100 * (registration.scale - 1)
+    if abs(percent) > _NOTABLE_PERCENT:
         found.append(
-            f"its scale was corrected by {100 * (moved.scale - 1):+.2f}%; the pixel "
-            "sizes of the images disagree by as much"
+            f"its scale was corrected by {percent:+.2f}%; the pixel sizes of the "
+            "images disagree by as much"
         )
     return found

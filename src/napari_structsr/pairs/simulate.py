@@ -11,20 +11,19 @@ import math
 import numpy as np
 import torch
 
-from napari_structsr.core.axes import Axes
 from napari_structsr.core.intensity import Intensity, fit_intensity
 from napari_structsr.engine.statistics import read_finite_samples
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import LuminanceView
-from napari_structsr.pairs.checks import check_pixels, content_key
-from napari_structsr.pairs.common_part import SMALLEST, Region
-from napari_structsr.pairs.image_pair import ImagePair
-from napari_structsr.pairs.units import (
-    channel_intensity,
-    noise_of,
-    place_of,
+from napari_structsr.pairs.checks import check_pixels, hash_content
+from napari_structsr.pairs.geometry import SMALLEST, Region
+from napari_structsr.pairs.image_pair import (
+    ImagePair,
+    Place,
+    measure_channel,
+    scale_noise,
 )
 
 __all__ = ["high_only_pair"]
@@ -82,20 +81,20 @@ def high_only_pair(
         raise TrainingError(f"a factor of {factor} is not offered; choose 2 or 4")
     axes = high.spec.axes
     plane = tuple(0 for _ in axes.loops) if plane is None else plane
-    key = content_key(high)
+    key = hash_content(high)
     notes = ["the measured image was computed from the true one"]
     if axes.samples > 1:
         high = LuminanceView(high)
         notes.append("the image is in colour; its luminance is learnt from")
-    rows, columns = _whole_pixels(axes.plane, region, factor)
-    intensity = channel_intensity(high, plane)
+    rows, columns = _cut_to_whole_pixels(axes.plane, region, factor)
+    intensity = measure_channel(high, plane)
     pixels = high.read(plane, rows, columns)[0]
     note = check_pixels(pixels, "high", intensity)
     notes += [note] if note else []
     model = ForwardModel(factor, _PSF_SIGMA if psf_sigma is None else psf_sigma)
-    gain, offset = _unit(high, plane, intensity, model)
+    gain, offset = _scale_to_measured(high, plane, intensity, model)
     truth = (gain * intensity.normalise(pixels) + offset).astype(np.float32)
-    known = None if sample is None else noise_of(channel_intensity(sample, None))
+    known = None if sample is None else scale_noise(measure_channel(sample, None))
     light, dark = photons, read_noise
     if light is None:
         light = 1 / max(known[0], 1e-6) if known else _PHOTONS
@@ -113,13 +112,15 @@ def high_only_pair(
         read_noise=dark,
         generator=torch.Generator().manual_seed(seed),
     )
-    spans = [(part.start // factor, part.stop // factor) for part in (rows, columns)]
+    rows, columns = (
+        slice(part.start // factor, part.stop // factor) for part in (rows, columns)
+    )
     return ImagePair(
         name=name or high.spec.name,
         measured=measured[0, 0].numpy(),
         truth=truth,
         factor=factor,
-        where=place_of((key, key), _coarse(axes, factor), plane, spans[0], spans[1]),
+        where=Place.of((key, key), axes.downscale(factor), plane, (rows, columns)),
         psf_sigma=model.psf_sigma,
         noise=(1 / light, dark**2),
         gain=gain,
@@ -128,7 +129,7 @@ def high_only_pair(
     )
 
 
-def _whole_pixels(
+def _cut_to_whole_pixels(
     size: tuple[int, int], region: Region | None, factor: int
 ) -> tuple[slice, slice]:
     """Return the part of a region that whole measured pixels cover."""
@@ -150,7 +151,7 @@ def _whole_pixels(
     return rows, columns
 
 
-def _unit(
+def _scale_to_measured(
     high: Source, plane: tuple[int, ...], intensity: Intensity, model: ForwardModel
 ) -> tuple[float, float]:
     """Return gain and offset that bring the *measured* image to 0..1."""
@@ -166,15 +167,3 @@ def _unit(
         return 1.0, 0.0
     found = fit_intensity(blocks)
     return 1 / found.span, -found.low / found.span
-
-
-def _coarse(axes: Axes, factor: int) -> Axes:
-    """Return the axes of the image that is measured."""
-    return Axes(
-        tuple(
-            axis.resample(axis.size // factor, 1 / factor)
-            if axis.name in "yx"
-            else axis
-            for axis in axes.items
-        )
-    )

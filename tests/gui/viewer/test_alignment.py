@@ -50,7 +50,7 @@ def test_rows_along_rows_are_matched_as_they_are_shown(one, other):
     grid = match_grids(open_source(low), source_on(low, high), None)
     for point in ((0, 0), (49, 0), (13, 37)):
         shown = high.world_to_data(low.data_to_world(point))
-        lies = [line.at(n) for line, n in zip(grid.lines, point, strict=True)]
+        lies = [line.at(n) for line, n in zip(grid.mappings, point, strict=True)]
         assert lies == pytest.approx(shown, abs=1e-6)
 
 
@@ -58,8 +58,8 @@ def test_other_dimensions_and_units_do_not_matter():
     low = Image(np.zeros((3, 40, 50)), scale=(2, 200, 200), units=("um", "nm", "nm"))
     high = layer(80, 0.1, affine=affine(np.eye(2), (1.0, 2.0)))
     grid = match_grids(open_source(low), source_on(low, high), None)
-    assert [line.at(0) for line in grid.lines] == pytest.approx([-10, -20])
-    assert [line.step for line in grid.lines] == pytest.approx([2, 2])
+    assert [line.at(0) for line in grid.mappings] == pytest.approx([-10, -20])
+    assert [line.step for line in grid.mappings] == pytest.approx([2, 2])
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def _holds(file: str, source: Source) -> bool:
 
     A layer may be one channel of its file, or have been given a pixel size.
     """
-    from napari_structsr.pairs.checks import content_key
+    from napari_structsr.pairs.checks import hash_content
 
     try:
         stored = open_source(file)
@@ -157,7 +157,7 @@ def _holds(file: str, source: Source) -> bool:
         axes[0].names == axes[1].names
         and axes[0].shape == axes[1].shape
         and places[0] == places[1]
-        and content_key(stored) == content_key(source)
+        and hash_content(stored) == hash_content(source)
     )
 
 

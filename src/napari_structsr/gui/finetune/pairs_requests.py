@@ -24,7 +24,7 @@ from napari_structsr.gui.viewer.layers import KEY, key_of, layer_obstacle
 from napari_structsr.gui.viewer.navigation import unit_ratios
 from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
-from napari_structsr.pairs.files import file_stem, matched_files
+from napari_structsr.pairs.files import file_stem, match_files
 
 __all__ = [
     "PairRequest",
@@ -289,7 +289,7 @@ def _file_requests(state: PairsState) -> list[PairRequest]:
             paths=(str(low), str(high)),
             factor=state.factor,
         )
-        for low, high in matched_files(
+        for low, high in match_files(
             Path(state.choice.low_path), Path(state.choice.high_path)
         )
     ]

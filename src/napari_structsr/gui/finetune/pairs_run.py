@@ -68,8 +68,8 @@ def pairing_events(
 
 def _entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
     """Make one pair, or say why not."""
-    from napari_structsr.pairs.checks import twin_of
-    from napari_structsr.pairs.duplicate_fields import with_overlap_note
+    from napari_structsr.pairs.checks import find_twin
+    from napari_structsr.pairs.duplicate_fields import note_overlap
     from napari_structsr.pairs.register_pair import field_pair, high_only_pair
 
     pairs = [one.pair for one in there if one.pair is not None]
@@ -101,12 +101,12 @@ def _entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
             )
     except StructsrError as error:
         return replace(entry, refused=str(error))
-    twin = twin_of(pair, pairs)
+    twin = find_twin(pair, pairs)
     if twin is not None:
         return replace(
             entry, refused=f"it holds the same pixels as {twin}; draw another region"
         )
-    pair = with_overlap_note(pair, pairs)
+    pair = note_overlap(pair, pairs)
     frame = request.frame
     if frame is not None:
         y, x = (

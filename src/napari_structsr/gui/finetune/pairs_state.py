@@ -16,9 +16,9 @@ from napari_structsr.core.optics import widefield_sigma
 from napari_structsr.errors import TrainingError
 from napari_structsr.gui.finetune.pairs_choice import PairsChoice, PairsState, TuneImage
 from napari_structsr.pairs.geometry import (
+    find_step_reason,
+    measure_pixel_step,
     nearest_factor,
-    pixel_step,
-    step_fault,
 )
 
 __all__ = ["resolve_pairs"]
@@ -77,7 +77,7 @@ def resolve_pairs(
         named = [f"{name} is not offered: {why}." for name, why in left_out]
         fault = " ".join([fault, *named])
     if fault is None and step and factor:
-        fault = _in_words(step_fault(step, factor))
+        fault = _in_words(find_step_reason(step, factor))
     if fault is None and there and factor != there:
         fault = (
             f"The pairs in the list are ×{there}, and one model learns one factor: "
@@ -193,7 +193,7 @@ def _hint(
         )
     if choice.kind == "files":
         return "OME-TIFF, TIFF and OME-Zarr; pixel sizes are read from the files."
-    if not step or step_fault(step, factor or 2):
+    if not step or find_step_reason(step, factor or 2):
         return ""
     same = math.isclose(step, factor or 0, rel_tol=1e-3)
     return (
@@ -207,7 +207,7 @@ def _step(low: TuneImage | None, high: TuneImage | None) -> float:
     if low is None or high is None or low.key == high.key:
         return 0.0
     try:
-        return pixel_step(low.axes, high.axes)
+        return measure_pixel_step(low.axes, high.axes)
     except TrainingError:
         return 0.0  # said when the pair is made, with all that is known of the images
 
