@@ -269,7 +269,7 @@ def _fine_tuning(folder: Path) -> None:
         dock.train.form.budget.setCurrentIndex(dock.train.form.budget.findData(2.0))
         dock.train.form.name.setText("my-microscope")
         dock.train.start_button.click()
-        curves = dock.train.watch.curves
+        curves = dock.train.progress.curves
         _wait(lambda: len(curves.lines("psnr")["adapted"]) > 7, seconds=600)
         _shoot(viewer, folder / "finetune_train.png")
         _wait(lambda: not dock.train.is_running, seconds=600)

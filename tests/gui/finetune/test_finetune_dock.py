@@ -126,10 +126,10 @@ def test_the_whole_way(viewer, tuning, qtbot, models, notifications):
     name = tuning.train.form.name.text()
     assert name == "my-faithful"
     train(tuning, qtbot)
-    curves = tuning.train.watch.curves
+    curves = tuning.train.progress.curves
     assert len(curves.lines("psnr")["adapted"]) > 1
     assert len(curves.lines("ssim")["bicubic"]) == len(curves.lines("ssim")["adapted"])
-    assert tuning.train.watch.preview.images["truth"].width() > 0
+    assert tuning.train.progress.preview.images["truth"].width() > 0
 
     verdict = tuning.verdict
     scores = [verdict.table.item(2, column).text() for column in range(3)]
@@ -167,8 +167,8 @@ def test_cancel_leaves_the_parent_and_a_run_that_can_be_removed(
     choose(tuning.train.form.budget, 10.0)
     tuning.train.start_button.click()
     assert "under way" in tuning.train.start_button.toolTip()
-    watch = tuning.train.watch
-    wait(qtbot, lambda: watch.bar.value() > 0)
+    progress = tuning.train.progress
+    wait(qtbot, lambda: progress.bar.value() > 0)
 
     tuning.train.pause_button.click()
     assert tuning.train.pause_button.text() == "Resume"
@@ -177,16 +177,16 @@ def test_cancel_leaves_the_parent_and_a_run_that_can_be_removed(
 
     assert parent_hash() == before
     assert "my-faithful" not in [card.name for card in list_models()]
-    assert "Stopped" in watch.message.text()
+    assert "Stopped" in progress.message.text()
     assert [run.name for run in tuning.train.runs.runs] == ["my-faithful"]
     again = FineTuneDock(viewer)  # as in a new session
     qtbot.addWidget(again)
     (stopped,) = again.train.runs.runs
     assert stopped.state == "stopped"
     again.train.runs.buttons[0][0].click()  # go on
-    wait(qtbot, lambda: again.train.watch.bar.maximum() > 1)
+    wait(qtbot, lambda: again.train.progress.bar.maximum() > 1)
     assert again.train.runs.runs == []
-    assert f"{stopped.step} steps made before" in again.train.watch.message.text()
+    assert f"{stopped.step} steps made before" in again.train.progress.message.text()
     again.train.cancel_button.click()
     wait(qtbot, lambda: not again.train.is_running)
     tuning.train.refresh()
@@ -321,21 +321,21 @@ def test_an_edited_split_is_checked_in_words(viewer, tuning, qtbot):
     draw(viewer, tuning, [FIRST])
     add(tuning, qtbot)
     layer = viewer.layers["split of low resolution"]
-    assert set(layer.features["role"]) == {"teaches", "judges"}
+    assert set(layer.features["role"]) == {"training", "validation"}
     assert tuning.train.start_button.isEnabled()
 
     viewer.layers.selection.active = layer
     layer.selected_data = set(range(len(layer.data)))
-    tuning.pairs.split.judge_button.click()
+    tuning.pairs.split.validation_button.click()
     wait(qtbot, lambda: not tuning.train.start_button.isEnabled())
     assert "every region judges" in tuning.train.start_button.toolTip().lower()
 
-    tuning.pairs.split.again_button.click()
+    tuning.pairs.split.reset_button.click()
     wait(qtbot, lambda: tuning.train.start_button.isEnabled())
     layer = viewer.layers["split of low resolution"]
-    teaches = list(layer.features["role"]).index("teaches")
+    first = list(layer.features["role"]).index("training")
     layer.data = [
-        np.array(FIRST, float) if n == teaches else corners
+        np.array(FIRST, float) if n == first else corners
         for n, corners in enumerate(layer.data)
     ]
     wait(qtbot, lambda: not tuning.train.start_button.isEnabled())
@@ -389,7 +389,7 @@ def test_saved_config_is_what_the_command_reads(viewer, tuning, qtbot, tmp_path)
     draw(viewer, tuning, [FIRST])
     add(tuning, qtbot)
     layer = viewer.layers["split of low resolution"]
-    exchanged = {"teaches": "judges", "judges": "teaches"}
+    exchanged = {"training": "validation", "validation": "training"}
     layer.features = {"role": [exchanged[role] for role in layer.features["role"]]}
     layer.events.data(value=layer.data)  # as after an edit
     before = tuning.pairs.split.split
@@ -441,7 +441,7 @@ def test_export_and_import(viewer, tuning, qtbot, models, tmp_path):
     verdict.remove()
     assert verdict.models.count() == 0
     assert "no models yet" in verdict.export_button.toolTip()
-    verdict.take_up(tmp_path / "mine.zip")
+    verdict.import_file(tmp_path / "mine.zip")
     wait(qtbot, lambda: verdict.models.count() == 1)
     assert "mine" in [parent.name for parent, _ in tuning.train.state().parents]
 
@@ -455,8 +455,8 @@ def test_entry_without_a_layer_is_kept_when_the_split_is_edited(viewer, tuning, 
     tuning.pairs.entries = entries
     tuning.pairs.split.use_pairs(entries)
     wait(qtbot, lambda: not tuning.pairs.is_busy)
-    split, fault = tuning.pairs.split.layers.read()
-    assert fault is None
+    split, obstacle = tuning.pairs.split.layers.read()
+    assert obstacle is None
     assert {*split.training, *split.validation} == {
         *tuning.pairs.split.split.training,
         *tuning.pairs.split.split.validation,

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_structsr.gui.finetune.pairs_choice import (
+from napari_structsr.gui.finetune.pairs_entry import ImageFacts, LayerFrame, PairEntry
+from napari_structsr.gui.finetune.pairs_state import (
     PairsChoice,
-    TuneImage,
+    resolve_pairs,
     suggest_pair,
 )
-from napari_structsr.gui.finetune.pairs_entry import Frame, PairEntry, pair_row
-from napari_structsr.gui.finetune.pairs_state import resolve_pairs
+from napari_structsr.gui.finetune.pairs_table import describe_pair
 from napari_structsr.gui.finetune.train_state import (
     Parent,
     TrainChoice,
@@ -24,11 +24,11 @@ from napari_structsr.gui.finetune.train_state import (
 from napari_structsr.imaging.registration import Registration
 from napari_structsr.pairs.register_pair import ImagePair, Place
 
-LOW = TuneImage("a", "coarse", (100, 120), (0.2, 0.2), "micrometer")
-HIGH = TuneImage("b", "fine", (200, 240), (0.1, 0.1), "micrometer")
+LOW = ImageFacts("a", "coarse", (100, 120), (0.2, 0.2), "micrometer")
+HIGH = ImageFacts("b", "fine", (200, 240), (0.1, 0.1), "micrometer")
 BOTH = PairsChoice(low="a", high="b")
 PARENTS = [Parent("faithful", 2), Parent("faithful", 4), Parent("sharp", 2)]
-READY = {"parents": PARENTS, "pairs": 2, "factor": 2, "split_fault": None}
+READY = {"parents": PARENTS, "pairs": 2, "factor": 2, "split_obstacle": None}
 
 
 def add(choice, images=(LOW, HIGH), regions=None, **others):
@@ -129,9 +129,9 @@ def test_width_follows_from_the_optics():
     [
         ({"pairs": 0, "factor": None}, "no pairs yet"),
         ({"preparing": True}, "being prepared"),
-        ({"split_fault": "every region judges"}, "every region judges"),
+        ({"split_obstacle": "every region judges"}, "every region judges"),
         ({"factor": 3}, "No model of the factor 3"),
-        ({"name_fault": "names a model that ships"}, "that ships"),
+        ({"name_obstacle": "names a model that ships"}, "that ships"),
         ({"unfinished": ["mine"]}, "listed below"),
         ({"running": True}, "under way"),
     ],
@@ -142,13 +142,13 @@ def test_start_says_why_it_cannot(changes, words):
     assert words in resolve_training(choice, **{**READY, **changes}).start
 
 
-def test_parents_of_another_factor_say_why_the_pairs_cannot_teach_them():
+def test_parents_of_another_factor_say_why_the_pairs_cannot_train_them():
     state = resolve_training(TrainChoice(name="m"), **{**READY, "factor": 4})
-    misfits = {parent.label: misfit for parent, misfit in state.parents}
-    assert misfits["faithful ×4"] is None
-    assert "add them again as ×2" in misfits["sharp ×2"]
+    obstacles = {parent.label: obstacle for parent, obstacle in state.parents}
+    assert obstacles["faithful ×4"] is None
+    assert "add them again as ×2" in obstacles["sharp ×2"]
     free = resolve_training(TrainChoice(name="m"), **{**READY, "factor": None})
-    assert not [misfit for _, misfit in free.parents if misfit]
+    assert not [obstacle for _, obstacle in free.parents if obstacle]
 
 
 def test_the_factor_of_pairs_is_known_before_they_are_made():
@@ -216,7 +216,7 @@ def test_a_pair_in_words():
         pair(registration=made, gain=1.1, notes=("2% are saturated",)),
         unit="micrometer",
     )
-    row = pair_row(entry)
+    row = describe_pair(entry)
     assert (row.size, row.shift) == ("40 × 50", "+1.25, −0.50 px")
     assert "(+0.125, −0.050 µm)" in row.details
     assert "scale 1.0020, confidence 0.91" in row.details
@@ -224,15 +224,15 @@ def test_a_pair_in_words():
 
 
 def test_a_refused_pair_keeps_its_reason():
-    row = pair_row(PairEntry("region 2", refused="the images do not overlap"))
+    row = describe_pair(PairEntry("region 2", refused="the images do not overlap"))
     assert row.refused
     assert "the images do not overlap" in row.details
 
 
 def test_a_rectangle_comes_back_as_the_pixels_it_was_made_of():
-    frame = Frame("a", (3, 0, 0), (1, 2), (10.0, 20.0), step=2.0)
-    corners = frame.corners((4, 9), (0, 7))
+    frame = LayerFrame("a", (3, 0, 0), (1, 2), (10.0, 20.0), step=2.0)
+    corners = frame.to_layer((4, 9), (0, 7))
     assert corners[0] == pytest.approx([3, 17.5, 19.5])
-    assert frame.span(corners) == ((4, 9), (0, 7))
-    assert frame.holds(corners)
-    assert not frame.holds(corners + np.array([1, 0, 0]))
+    assert frame.to_pixels(corners) == ((4, 9), (0, 7))
+    assert frame.contains(corners)
+    assert not frame.contains(corners + np.array([1, 0, 0]))

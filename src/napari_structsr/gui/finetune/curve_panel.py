@@ -1,4 +1,4 @@
-"""Scores on the regions that judge as they come: one measure at a time.
+"""Scores on the validation regions as they come: one measure at a time.
 
 The adapted model, its parent and bicubic interpolation are lines of one plot.
 """
@@ -73,7 +73,6 @@ class CurvePanel(QWidget):
         return self._points[measure]
 
     def _draw(self) -> None:
-        """Draw the chosen measure."""
         measure = list(MEASURE_TITLES)[max(0, self.tabs.currentIndex())]
         lines = {
             METHOD_TITLES[method]: points

@@ -23,7 +23,7 @@ __all__ = ["FineTuneDock"]
 
 
 class FineTuneDock(QWidget):
-    """Teaches a model the user's microscope.
+    """Fine-tunes a model to the user's microscope.
 
     Parameters
     ----------
@@ -50,12 +50,11 @@ class FineTuneDock(QWidget):
         self.train.started.connect(self._show_training)
         self.train.finished.connect(self._show_verdict)
         self.train.decided.connect(self._show_run)
-        self.verdict.decided.connect(self._decided)
+        self.verdict.decided.connect(self._forget_run)
         self.pairs.use_parent(self.train.form.parent_choice)
         self._use_pairs()
 
     def _lay_out(self) -> None:
-        """Put the steps below each other."""
         inner = QWidget()
         steps = QVBoxLayout(inner)
         steps.setContentsMargins(0, 0, 0, 0)
@@ -82,35 +81,29 @@ class FineTuneDock(QWidget):
             self.verdict.release()
 
     def _use_pairs(self) -> None:
-        """Hand the pairs to the training."""
         self.train.use_pairs(
             self.pairs.usable,
             self.pairs.split.split,
-            fault=self.pairs.split.fault,
+            obstacle=self.pairs.split.obstacle,
             preparing=self.pairs.is_busy,
         )
 
     def _show_training(self) -> None:
-        """Make room for the curves."""
         self.sections["pairs"].open(False)
         self.sections["train"].open()
 
     def _show_verdict(self, folder: Path, verdict: Any) -> None:
-        """Show how the training ended."""
-        self.verdict.show_verdict(folder, verdict, self.train.watch.notes)
-        self._come_to_verdict()
+        self.verdict.show_verdict(folder, verdict, self.train.progress.notes)
+        self._scroll_to_verdict()
 
     def _show_run(self, run: RunSummary) -> None:
-        """Show how a training of an earlier session ended."""
         self.verdict.show_run(run)
-        self._come_to_verdict()
+        self._scroll_to_verdict()
 
-    def _come_to_verdict(self) -> None:
-        """Scroll to the last step."""
+    def _scroll_to_verdict(self) -> None:
         section = self.sections["verdict"]
         section.open()
         self._area.ensureWidgetVisible(section)
 
-    def _decided(self, folder: Path) -> None:
-        """Forget a fine-tuning that was decided about."""
+    def _forget_run(self, folder: Path) -> None:
         self.train.forget(folder)

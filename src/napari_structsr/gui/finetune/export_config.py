@@ -22,12 +22,10 @@ if TYPE_CHECKING:
     from napari_structsr.finetuning.config import FineTuneConfig
     from napari_structsr.finetuning.split import Split
 
-__all__ = ["save_fine_tuning", "tuning_config"]
+__all__ = ["make_config", "save_fine_tuning"]
 
 
-def tuning_config(
-    choice: TrainChoice, parent: Parent, *, device: str
-) -> FineTuneConfig:
+def make_config(choice: TrainChoice, parent: Parent, *, device: str) -> FineTuneConfig:
     """Return what is asked for, without its pairs; imports torch."""
     from napari_structsr.finetuning.config import FineTuneConfig
 
@@ -59,7 +57,7 @@ def save_fine_tuning(
     entries
         Its pairs; none of them was refused.
     split
-        Which of their regions teach and judge; None leaves that to the command.
+        Their training and validation regions; None leaves them to the command.
 
     Raises
     ------
@@ -71,8 +69,9 @@ def save_fine_tuning(
     from napari_structsr.finetuning.config import write_fine_tuning
 
     written: dict[int, str] = {}
+    # on a full disk, say, half a file would be read later as if it were whole
     try:
-        update = _entries(path, entries, split, written)
+        update = _describe_pairs(path, entries, split, written)
         write_fine_tuning(path, config.model_copy(update=update))
     except BaseException:
         for name in written.values():
@@ -81,7 +80,7 @@ def save_fine_tuning(
     return path
 
 
-def _entries(
+def _describe_pairs(
     path: Path,
     entries: Sequence[PairEntry],
     split: Split | None,
@@ -92,13 +91,15 @@ def _entries(
     from napari_structsr.finetuning.split_file import add_split
     from napari_structsr.io.ome_zarr.image_writer import write_image
 
-    def named(source: Source, file: str | None) -> str:
+    def name_file(source: Source, file: str | None) -> str:
         """Return the path of an image, written if it must be."""
-        if file is not None and _holds(file, source):
+        if file is not None and _holds_layer(file, source):
             return file
         if id(source) not in written:
-            target = _place_of(source, path, len(written) + 1)
-            written[id(source)] = target.name  # beside the file, wherever it goes
+            target = _name_beside(source, path, len(written) + 1)
+            # a name alone: the file can be moved, with what lies beside it; noted
+            # before writing, so that half a store is removed after an error
+            written[id(source)] = target.name
             write_image(source, target, overwrite=True)
         return written[id(source)]
 
@@ -110,21 +111,24 @@ def _entries(
             "the pairs from high resolution alone have different blur; a file can "
             "hold one: make them with the same, or save them apart"
         )
-    pairs = [
-        PairFiles(
-            high=named(_opened(request.high), request.paths[1]),
-            low=None if request.low is None else named(request.low, request.paths[0]),
-            region=request.region,
-            plane=request.plane or None,
+    pairs = []
+    for request in requests:
+        assert request.high is not None  # it was opened when the pair was made
+        low, high = request.paths
+        pairs.append(
+            PairFiles(
+                high=name_file(request.high, high),
+                low=None if request.low is None else name_file(request.low, low),
+                region=request.region,
+                plane=request.plane or None,
+            )
         )
-        for request in requests
-    ]
     microscope = MicroscopeConfig()
     if alone:
         sample = alone[0].sample
         microscope = MicroscopeConfig(
             psf_sigma=alone[0].psf_sigma,
-            sample=None if sample is None else named(sample, None),
+            sample=None if sample is None else name_file(sample, None),
         )
     if split is not None:
         made = [entry.pair for entry in entries if entry.pair is not None]
@@ -132,13 +136,7 @@ def _entries(
     return {"pairs": tuple(pairs), "microscope": microscope}
 
 
-def _opened(source: Source | None) -> Source:
-    """Return the image of a pair that was made."""
-    assert source is not None
-    return source
-
-
-def _holds(file: str, source: Source) -> bool:
+def _holds_layer(file: str, source: Source) -> bool:
     """Tell whether a file holds an image as its layer shows it.
 
     A layer may be one channel of its file, or have been given a pixel size.
@@ -161,7 +159,6 @@ def _holds(file: str, source: Source) -> bool:
     )
 
 
-def _place_of(source: Source, path: Path, number: int) -> Path:
-    """Return where an image lies beside the file."""
+def _name_beside(source: Source, path: Path, number: int) -> Path:
     stem = re.sub(r"[^\w+-]+", "_", source.spec.name).strip("_") or "image"
     return path.with_name(f"{path.stem}_{number}_{stem}.ome.zarr")

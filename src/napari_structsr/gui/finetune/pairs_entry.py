@@ -1,36 +1,90 @@
-"""A pair as the dock knows it: the pair or its refusal, and where it lies in a layer.
+"""A pair on its way from layers or files to the list of the dock.
 
-`Frame` owns the one mapping between measured pixels of a pair and coordinates of the
-layer it was taken from::
+`ImageFacts` is what the form must know of a layer, `PairRequest` a pair that is asked
+for, `PairEntry` the pair that came of it, or its refusal. `LayerFrame` is the one
+mapping between measured pixels of a pair and coordinates of its layer::
 
     layer pixels   first |--|--|--|--|--|--|     edges lie at -0.5, 0.5, ...
     measured             0     1     2     3     step layer pixels wide
-
-How a pair reads in words is decided here too, without Qt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_structsr.core.axes import Axes, Axis
+from napari_structsr.io.open import open_source
+from napari_structsr.io.source import Source
+
 if TYPE_CHECKING:
-    from napari_structsr.gui.finetune.pairs_requests import PairRequest
     from napari_structsr.pairs.register_pair import ImagePair
 
-__all__ = ["Frame", "PairEntry", "PairRow", "pair_row"]
+__all__ = ["ImageFacts", "LayerFrame", "PairEntry", "PairRequest"]
 
-_SHORT = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "meter": "m"}
-_MOVED = "the true image was moved"  # a note; said here with the unit of the world
-_MINUS = "\N{MINUS SIGN}"
+_MICROMETERS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6}
+
+Span = tuple[int, int]
+Corners = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class Frame:
+class ImageFacts:
+    """What must be known of an image layer.
+
+    Parameters
+    ----------
+    key, name
+        What the layer is known by, and as shown in the layer list.
+    plane
+        Pixels along y and x.
+    pixel
+        Pixel size along y and x, in `unit`.
+    unit
+        UDUNITS name; None for pixels.
+    planes
+        Number of planes: all of t, c and z.
+    rgb
+        Whether pixels have a colour.
+    """
+
+    key: str
+    name: str
+    plane: tuple[int, int]
+    pixel: tuple[float, float] = (1.0, 1.0)
+    unit: str | None = None
+    planes: int = 1
+    rgb: bool = False
+
+    @property
+    def axes(self) -> Axes:
+        """The axes of a plane, wherever it lies."""
+        return Axes(
+            tuple(
+                Axis(name, size, pixel, 0.0, self.unit)
+                for name, size, pixel in zip("yx", self.plane, self.pixel, strict=True)
+            )
+        )
+
+    @property
+    def micrometers(self) -> float | None:
+        """Mean pixel size; None where it is not known."""
+        share = _MICROMETERS.get(self.unit or "")
+        return None if share is None else share * sum(map(abs, self.pixel)) / 2
+
+    @property
+    def coarseness(self) -> float:
+        """Size of a pixel; of equal ones, the image with fewer pixels is coarser."""
+        size = self.micrometers or sum(map(abs, self.pixel)) / 2
+        # images without a pixel size all have one of 1: their number decides
+        return size + 1e-12 / max(1, self.plane[0] * self.plane[1])
+
+
+@dataclass(frozen=True)
+class LayerFrame:
     """Where the measured pixels of a pair lie in a layer.
 
     Parameters
@@ -53,41 +107,113 @@ class Frame:
     first: tuple[float, float]
     step: float = 1.0
 
-    def corners(
+    def to_layer(
         self, rows: tuple[float, float], columns: tuple[float, float]
     ) -> npt.NDArray[np.float64]:
         """Return the corners of a rectangle in the layer, shape (4, dimensions)."""
-        top, bottom = (self._out(0, edge) for edge in rows)
-        left, right = (self._out(1, edge) for edge in columns)
         corners = np.tile(np.array(self.position, float), (4, 1))
+        # the centre of a pixel has whole coordinates, and its first edge lies at -0.5
+        (top, bottom), (left, right) = (
+            [first + self.step * edge - 0.5 for edge in edges]
+            for first, edges in zip(self.first, (rows, columns), strict=True)
+        )
         corners[:, self.plane[0]] = top, top, bottom, bottom
         corners[:, self.plane[1]] = left, right, right, left
         return corners
 
-    def span(
-        self, corners: npt.NDArray[np.floating[Any]]
-    ) -> tuple[tuple[int, int], tuple[int, int]]:
+    def to_pixels(self, corners: Corners) -> tuple[Span, Span]:
         """Return first and last + 1 row and column of corners, in whole pixels."""
         rows, columns = (
-            np.rint((corners[:, dim] + 0.5 - self.first[axis]) / self.step).astype(int)
-            for axis, dim in enumerate(self.plane)
+            np.rint((corners[:, dim] + 0.5 - first) / self.step).astype(int)
+            for dim, first in zip(self.plane, self.first, strict=True)
         )
         return (
             (int(rows.min()), int(rows.max())),
             (int(columns.min()), int(columns.max())),
         )
 
-    def holds(self, corners: npt.NDArray[np.floating[Any]]) -> bool:
+    def contains(self, corners: Corners) -> bool:
         """Tell whether a rectangle lies in the plane of this pair."""
         others = [n for n in range(len(self.position)) if n not in self.plane]
         index = np.array(self.position, float)[others]
         return bool(np.all(np.abs(corners[:, others] - index) <= 0.5))
 
-    def _out(self, axis: int, edge: float) -> float:
-        """Return where a measured edge lies in the layer."""
-        return self.first[axis] + self.step * edge - 0.5
+
+@dataclass(frozen=True)
+class PairRequest:
+    """A pair that is asked for.
+
+    Parameters
+    ----------
+    name
+        For people.
+    low, high
+        Images; `low` is None where it is to be computed, both are where they are files
+        that were not opened yet.
+    region
+        First and last + 1 row, first and last + 1 column in `low`, or in `high` where
+        that is all there is; None for whole planes.
+    plane
+        Index along the looped axes; None takes the first plane.
+    frame
+        Where the plane lies in a layer; None for files.
+    paths
+        Files of the images, as far as they are files.
+    factor
+        2 or 4; None takes that of the pairs that there are, or the one that is nearest
+        to the pixel sizes.
+    psf_sigma, sample
+        For `high` alone: blur in measured pixels, and an image whose noise is taken.
+    """
+
+    name: str
+    low: Source | None
+    high: Source | None
+    region: tuple[int, int, int, int] | None = None
+    plane: tuple[int, ...] | None = None
+    frame: LayerFrame | None = None
+    paths: tuple[str | None, str | None] = (None, None)
+    factor: int | None = None
+    psf_sigma: float | None = None
+    sample: Source | None = None
+
+    def open_files(self) -> PairRequest:
+        """Return the request with its files opened; what is open stays as it is.
+
+        Raises
+        ------
+        StructsrError
+            If a file cannot be read.
+        """
+        low, high = self.paths
+        if self.high is not None or high is None:
+            return self
+        return replace(
+            self,
+            low=None if low is None else open_source(low),
+            high=open_source(high),
+        )
+
+    def is_same_as(self, other: PairRequest | None) -> bool:
+        """Tell whether the same regions of the same images are asked for."""
+        if other is None or self.frame is None or other.frame is None:
+            return False
+        # a layer is opened anew for each request: its origin tells whether it is one
+        mine, theirs = (
+            (
+                one.frame.layer,
+                one.plane,
+                one.region,
+                one.high and one.high.origin,
+                one.psf_sigma,
+            )
+            for one in (self, other)
+            if one.frame is not None
+        )
+        return mine == theirs
 
 
+# equal if identical: arrays of pixels do not compare as a whole
 @dataclass(frozen=True, eq=False)
 class PairEntry:
     """A pair that was asked for.
@@ -111,83 +237,6 @@ class PairEntry:
     name: str
     pair: ImagePair | None = None
     refused: str | None = None
-    frame: Frame | None = None
+    frame: LayerFrame | None = None
     request: PairRequest | None = None
     unit: str | None = None
-
-
-@dataclass(frozen=True)
-class PairRow:
-    """A pair in words.
-
-    Parameters
-    ----------
-    name, size, shift, confidence
-        Cells of the table.
-    details
-        All that is known, in sentences.
-    refused
-        Whether it was refused.
-    """
-
-    name: str
-    size: str
-    shift: str
-    confidence: str
-    details: str
-    refused: bool = False
-
-
-def pair_row(entry: PairEntry) -> PairRow:
-    """Say in words what a pair is."""
-    pair = entry.pair
-    if pair is None:
-        reason = entry.refused or "It was refused."
-        return PairRow(entry.name, "", "", "", f"Refused: {reason}", refused=True)
-    height, width = pair.measured.shape
-    made = pair.registration
-    known = made.uncertainty != 0 or any(made.shift) or made.scale != 1
-    shift = ", ".join(_signed(by, 2) for by in made.shift)
-    world = _world_shift(made.shift, pair.where.pixel, pair.factor, entry.unit)
-    sentences = [f"{height} × {width} measured pixels, ×{pair.factor}."]
-    if known:
-        sentences.append(
-            f"The high-resolution image was moved by {shift} of its pixels{world} "
-            f"along y and x, sure to {made.uncertainty:.2g}; scale {made.scale:.4f}, "
-            f"confidence {made.confidence:.2f}."
-        )
-    else:
-        sentences.append("The two lie on each other as they are.")
-    sentences.append(f"Gain {pair.gain:.3g}, offset {_signed(pair.offset, 3)}.")
-    notes = [note for note in pair.notes if not (known and note.startswith(_MOVED))]
-    sentences += [_sentence(note) for note in notes]
-    return PairRow(
-        name=entry.name,
-        size=f"{height} × {width}",
-        shift=f"{shift} px" if known else "none",
-        confidence=f"{made.confidence:.2f}" if known else "",
-        details=" ".join(sentences),
-    )
-
-
-def _world_shift(
-    shift: Sequence[float], pixel: Sequence[float], factor: int, unit: str | None
-) -> str:
-    """Write a shift of true pixels in the unit of the world, in brackets."""
-    if unit is None:
-        return ""
-    by = ", ".join(
-        _signed(one * size / factor, 3) for one, size in zip(shift, pixel, strict=True)
-    )
-    return f" ({by} {_SHORT.get(unit, unit)})"
-
-
-def _signed(value: float, digits: int) -> str:
-    """Write a number with its sign, as in print."""
-    return f"{value:+.{digits}f}".replace("-", _MINUS)
-
-
-def _sentence(text: str) -> str:
-    """Begin with a capital, and end with a stop."""
-    text = text.strip()
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"

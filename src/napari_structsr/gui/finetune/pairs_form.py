@@ -21,12 +21,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_structsr.gui.finetune.pairs_choice import (
-    FACTORS,
-    KINDS,
-    PairsChoice,
-    PairsState,
-)
+from napari_structsr.gui.finetune.pairs_state import Kind, PairsChoice, PairsState
 from napari_structsr.gui.widgets.controls import (
     choice_combo,
     enable,
@@ -40,6 +35,30 @@ from napari_structsr.gui.widgets.controls import (
 
 __all__ = ["PairForm"]
 
+_KINDS: dict[Kind, tuple[str, str]] = {
+    "layers": (
+        "Two layers",
+        "The same place measured twice: with low and with high resolution.",
+    ),
+    "files": (
+        "Files or folders",
+        "A low- and a high-resolution file, or two folders whose files belong together "
+        "by their names, or else by the order of these.",
+    ),
+    "high": (
+        "High resolution only",
+        "The low-resolution partner is computed: blur, larger pixels and noise.",
+    ),
+}
+_FACTORS = {
+    0: (
+        "Auto",
+        "That of the pairs in the list; for the first one, the factor that is nearest "
+        "to the pixel sizes.",
+    ),
+    2: ("×2", "Half the pixel size."),
+    4: ("×4", "A quarter of the pixel size."),
+}
 _PSF = {
     "optics": ("From NA", "From numerical aperture and wavelength, for widefield."),
     "given": ("Sigma", "Given, in pixels of the low-resolution image."),
@@ -53,12 +72,12 @@ class PairForm(QWidget):
     """The user has changed something."""
     layers_chosen = Signal()
     """The user has chosen a layer by hand."""
-    swap_asked = Signal()
+    swap_requested = Signal()
     """Low and high are to change places."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.kind = choice_combo("Pairs from", KINDS)
+        self.kind = choice_combo("Pairs from", _KINDS)
         self.low = layer_combo(
             "Low-resolution layer", "What your microscope measures every day."
         )
@@ -75,18 +94,19 @@ class PairForm(QWidget):
             "Rectangles of a Shapes layer, each a pair; or the whole plane that is "
             "shown.",
         )
-        self.low_path, self.high_path = self._path("low"), self._path("high")
-        self.factor = choice_combo("Factor", FACTORS)
+        self.low_path = self._make_path_edit("low")
+        self.high_path = self._make_path_edit("high")
+        self.factor = choice_combo("Factor", _FACTORS)
         self.factor.setToolTip(
             "How much finer the pixels of the result will be. All pairs have the one "
-            "of the model that they teach."
+            "of the model that they train."
         )
         self.psf = choice_combo("Point-spread function", _PSF)
-        self.aperture = _number("Numerical aperture", 0.05, 1.7)
+        self.aperture = _make_number_box("Numerical aperture", 0.05, 1.7)
         self.aperture.setToolTip("Of the objective that takes the low-resolution image")
-        self.wavelength = _number("Wavelength", 200, 2000, " nm", digits=0)
+        self.wavelength = _make_number_box("Wavelength", 200, 2000, " nm", digits=0)
         self.wavelength.setSingleStep(10)
-        self.sigma = _number("Sigma", 0, 2, " px")
+        self.sigma = _make_number_box("Sigma", 0, 2, " px")
         self.sample = layer_combo(
             "Noise as in",
             "A low-quality image of your microscope: its noise is put on the computed "
@@ -135,6 +155,7 @@ class PairForm(QWidget):
         offer(self.regions, regions, choice.regions, none="whole plane")
         select(self.factor, choice.factor)
         select(self.psf, choice.psf)
+        # a signal here would ask for a new state while this one is being shown
         for box, value in (
             (self.aperture, choice.aperture),
             (self.wavelength, choice.wavelength),
@@ -142,7 +163,7 @@ class PairForm(QWidget):
         ):
             with signals_blocked(box):
                 box.setValue(value)
-        layers, files, alone = (choice.kind == kind for kind in KINDS)
+        layers, files, alone = (choice.kind == kind for kind in _KINDS)
         for line, shown in (
             (self.low, layers),
             (self._high_row, layers or alone),
@@ -161,8 +182,7 @@ class PairForm(QWidget):
         self.hint.setVisible(bool(state.hint))
         enable(self.swap_button, state.swap, "Swap low and high.")
 
-    def _path(self, what: str) -> FileEdit:
-        """Make a choice of a file or folder."""
+    def _make_path_edit(self, what: str) -> FileEdit:
         edit = FileEdit(mode=FileDialogMode.EXISTING_FILE, nullable=True)
         edit.choose_btn.text = "…"
         edit.choose_btn.native.setAccessibleName(f"Choose the {what}-resolution file")
@@ -180,17 +200,17 @@ class PairForm(QWidget):
         return edit
 
     def _choose_folder(self, edit: FileEdit) -> None:
-        """Ask for a folder."""
         if path := QFileDialog.getExistingDirectory(self, "Choose a folder"):
             edit.line_edit.value = path
-            self._tell()
+            # setting a value by code does not emit what typing it does
+            self._emit_changed()
 
     def _lay_out(self) -> None:
-        """Arrange the rows, in the order of the Tab key."""
         self._layout = QFormLayout()
         self._layout.setContentsMargins(0, 0, 0, 0)
         grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
         self._layout.setFieldGrowthPolicy(grow)
+        # rows stand in the order in which the Tab key visits them
         self._high_row = row(self.high, self.swap_button)
         self._psf_row = row(self.psf, self.sigma)
         for title, widget in (
@@ -213,28 +233,25 @@ class PairForm(QWidget):
         layout.addWidget(self.hint)
 
     def _connect(self) -> None:
-        """Tell what the user does."""
         for combo in (self.low, self.high):
-            combo.currentIndexChanged.connect(self._tell_layers)
+            combo.currentIndexChanged.connect(self._emit_layers_chosen)
         for combo in (self.kind, self.regions, self.factor, self.psf, self.sample):
-            combo.currentIndexChanged.connect(self._tell)
+            combo.currentIndexChanged.connect(self._emit_changed)
         for box in (self.aperture, self.wavelength, self.sigma):
-            box.valueChanged.connect(self._tell)
+            box.valueChanged.connect(self._emit_changed)
         for edit in (self.low_path, self.high_path):
-            edit.changed.connect(self._tell)
-        self.swap_button.clicked.connect(self.swap_asked)
+            edit.changed.connect(self._emit_changed)
+        self.swap_button.clicked.connect(self.swap_requested)
 
-    def _tell(self) -> None:
-        """Drop what the signals carry."""
+    def _emit_changed(self) -> None:
         self.changed.emit()
 
-    def _tell_layers(self) -> None:
-        """Tell of a layer that was chosen by hand."""
+    def _emit_layers_chosen(self) -> None:
         self.layers_chosen.emit()
         self.changed.emit()
 
 
-def _number(
+def _make_number_box(
     name: str,
     least: float,
     most: float,
@@ -242,7 +259,6 @@ def _number(
     *,
     digits: int = 2,
 ) -> QDoubleSpinBox:
-    """Make a box for a number."""
     box = QDoubleSpinBox()
     box.setAccessibleName(name)
     box.setToolTip(name)
@@ -250,5 +266,5 @@ def _number(
     box.setRange(least, most)
     box.setSingleStep(0.05)
     box.setSuffix(suffix)
-    box.setKeyboardTracking(False)
+    box.setKeyboardTracking(False)  # tells of a number once it is complete
     return box

@@ -14,14 +14,14 @@ from napari.layers import Image, Layer
 from napari.utils.transforms import Affine
 from napari.viewer import Viewer
 
-from napari_structsr.gui.finetune.pairs_entry import Frame, PairEntry
+from napari_structsr.gui.finetune.pairs_entry import LayerFrame, PairEntry
 from napari_structsr.gui.viewer.layers import KEY, key_of
 from napari_structsr.gui.viewer.navigation import go_to_plane, unit_ratios
 
 __all__ = ["PairOverlays"]
 
-_LOOKS = {"measured": "magenta", "truth": "green"}
-_FIELD = 0.9  # of the canvas that a pair fills
+_COLORMAPS = {"measured": "magenta", "truth": "green"}
+_FILLED = 0.9  # of the canvas by a pair
 
 
 class PairOverlays:
@@ -42,22 +42,24 @@ class PairOverlays:
         return any(layer in self._viewer.layers for layer in self._shown.get(entry, []))
 
     def show(self, entry: PairEntry) -> None:
-        """Lay a pair over its image, and look there."""
+        """Lay a pair over its image, and move the view there."""
         if entry.pair is None or self.shows(entry):
             return
-        image = self._image(entry)
+        image = self._find_image(entry)
         frame = entry.frame
         layers = []
-        # both are in one unit, so that with equal limits what fits is white
+        # both are in one unit, so that with equal limits what fits is white; the
+        # brightest pixels are often dead ones or dust
         low, high = map(float, np.percentile(entry.pair.measured, (1, 99.8)))
-        for part, color in _LOOKS.items():
+        for part, color in _COLORMAPS.items():
             pixels: npt.NDArray[Any] = getattr(entry.pair, part)
             finer = entry.pair.factor if part == "truth" else 1
             placed: dict[str, Any] = {"scale": (1 / finer, 1 / finer)}
             if image is not None and frame is not None:
-                pixels = _in_layer(pixels, frame)
-                placed = _place(image, frame, finer)
+                pixels = _expand_to_layer(pixels, frame)
+                placed = _transform_pair(image, frame, finer)
             elif finer > 1:
+                # pixels of files: the outer corners lie in one place, not the centres
                 placed["translate"] = ((1 / finer - 1) / 2,) * 2
             layers.append(
                 Image(
@@ -71,6 +73,7 @@ class PairOverlays:
                 )
             )
         layers[0].blending = "opaque"  # hides the image below it
+        # napari selects what is added, and the form would follow the selection
         selection = set(self._viewer.layers.selection)
         active = self._viewer.layers.selection.active
         self._shown[entry] = layers
@@ -78,7 +81,7 @@ class PairOverlays:
             self._viewer.layers.append(layer)
         self._viewer.layers.selection = selection
         self._viewer.layers.selection.active = active
-        self._look(layers[0])
+        self._center_on(layers[0])
 
     def hide(self, entry: PairEntry) -> None:
         """Take the overlay of a pair away."""
@@ -91,14 +94,13 @@ class PairOverlays:
         for entry in list(self._shown):
             self.hide(entry)
 
-    def _image(self, entry: PairEntry) -> Layer | None:
-        """Return the layer that a pair was taken from, if it is still there."""
+    def _find_image(self, entry: PairEntry) -> Layer | None:
         key = entry.frame.layer if entry.frame else None
         return next((one for one in self._viewer.layers if key_of(one) == key), None)
 
-    def _look(self, layer: Image) -> None:
-        """Move the camera so that a layer fills the canvas."""
+    def _center_on(self, layer: Image) -> None:
         go_to_plane(self._viewer, layer, [0.0] * layer.ndim)
+        # the camera counts in the units of the viewer, which may not be the layer's
         units = getattr(self._viewer.dims, "units", None) or layer.units
         shares = unit_ratios(layer.units, units[-layer.ndim :])
         low, high = (corner * shares for corner in np.array(layer.extent.world))
@@ -110,25 +112,26 @@ class PairOverlays:
         camera.center = tuple(centre)
         sizes = self._viewer.canvas.viewbox_size(self._viewer.layers)
         camera.zoom = min(
-            _FIELD * pixels / max(float(high[dim] - low[dim]), 1e-9)
+            _FILLED * pixels / max(float(high[dim] - low[dim]), 1e-9)
             for pixels, dim in zip(sizes[-2:], shown, strict=True)
         )
 
 
-def _in_layer(pixels: npt.NDArray[Any], frame: Frame) -> npt.NDArray[Any]:
+def _expand_to_layer(pixels: npt.NDArray[Any], frame: LayerFrame) -> npt.NDArray[Any]:
     """Bring a plane to the dimensions of the layer it was taken from."""
-    if frame.plane[0] > frame.plane[1]:
+    if frame.plane[0] > frame.plane[1]:  # the layer has x before y
         pixels = pixels.T
     others = [n for n in range(len(frame.position)) if n not in frame.plane]
     return np.expand_dims(pixels, tuple(others))
 
 
-def _place(image: Layer, frame: Frame, finer: int) -> dict[str, Any]:
+def _transform_pair(image: Layer, frame: LayerFrame, finer: int) -> dict[str, Any]:
     """Return where pixels lie that are `finer` times as fine as measured ones."""
     step = frame.step / finer
     start = np.array(frame.position, float)
     scale = np.array(image.scale, float)
     for dim, first in zip(frame.plane, frame.first, strict=True):
+        # napari places the centre of the first pixel, half a pixel from the edge
         start[dim] = first - 0.5 + step / 2
         scale[dim] *= step
     place = Affine(

@@ -1,7 +1,7 @@
 """The first step: pairs of low and high resolution.
 
-It owns the list of pairs; which of them judge is chosen by its `SplitPanel`. What the
-form means is decided by `resolve_pairs`, pairs are made by `pairing_events` in a job.
+It owns the list of pairs; their `SplitPanel` divides them into training and validation.
+`resolve_pairs` decides what the form means, and `make_pairs` makes pairs in a job.
 The layers in the form follow the selection until the user chooses one by hand.
 """
 
@@ -18,24 +18,23 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_structsr.engine.events import Finished
 from napari_structsr.errors import StructsrError
-from napari_structsr.gui.finetune.pairs_choice import (
-    PairsChoice,
-    PairsState,
-    suggest_pair,
-    swapped_pair,
-)
 from napari_structsr.gui.finetune.pairs_entry import PairEntry
 from napari_structsr.gui.finetune.pairs_form import PairForm
 from napari_structsr.gui.finetune.pairs_overlay import PairOverlays
 from napari_structsr.gui.finetune.pairs_requests import (
-    left_out,
-    region_counts,
-    requests_of,
-    tune_images,
+    count_regions,
+    list_images,
+    list_unusable_layers,
+    make_requests,
 )
-from napari_structsr.gui.finetune.pairs_run import pairing_events
-from napari_structsr.gui.finetune.pairs_state import resolve_pairs
+from napari_structsr.gui.finetune.pairs_state import (
+    PairsChoice,
+    PairsState,
+    resolve_pairs,
+    suggest_pair,
+)
 from napari_structsr.gui.finetune.pairs_table import PairTable
+from napari_structsr.gui.finetune.run import make_pairs
 from napari_structsr.gui.finetune.split_panel import SplitPanel
 from napari_structsr.gui.finetune.train_state import Parent
 from napari_structsr.gui.viewer.jobs import Job
@@ -69,7 +68,7 @@ class PairsPanel(QWidget):
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
         self._viewer = viewer
-        self._by_hand = False
+        self._chosen_by_hand = False
         self._choice = PairsChoice()
         self._parent_factor: int | None = None
         self.entries: list[PairEntry] = []
@@ -84,10 +83,9 @@ class PairsPanel(QWidget):
         self.overlays = PairOverlays(viewer)
         self._lay_out()
         self._connect()
-        self._follow()
+        self._follow_selection()
 
     def _lay_out(self) -> None:
-        """Arrange the widgets, in the order of the Tab key."""
         self._rows_layout = QVBoxLayout()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 4)
@@ -99,23 +97,23 @@ class PairsPanel(QWidget):
         layout.addWidget(self.split)
 
     def _connect(self) -> None:
-        """Follow the viewer and the widgets."""
         for signal in list_events(self._viewer):
-            signal.connect(self._follow)
-        self.form.layers_chosen.connect(self._take_by_hand)
-        self.form.changed.connect(self._take)
-        self.form.swap_asked.connect(self._swap)
+            signal.connect(self._follow_selection)
+        # layers first: the new state must not follow the selection any more
+        self.form.layers_chosen.connect(self._keep_layers)
+        self.form.changed.connect(self._read_form)
+        self.form.swap_requested.connect(self._swap)
         self.draw_button.clicked.connect(self.draw_regions)
         self.add_button.clicked.connect(self.add_pairs)
-        self.table.ticked.connect(self._overlay)
-        self.table.selected.connect(self._show)
+        self.table.ticked.connect(self._toggle_overlay)
+        self.table.selected.connect(self._refresh)
         self.remove_button.clicked.connect(self.remove_chosen)
         self.split.changed.connect(self.changed)
 
     def release(self) -> None:
         """Leave the viewer alone from now on."""
         for signal in list_events(self._viewer):
-            signal.disconnect(self._follow)
+            signal.disconnect(self._follow_selection)
         if self.row is not None:
             self.row.job.cancel()
         self.split.release()
@@ -131,28 +129,30 @@ class PairsPanel(QWidget):
     @property
     def is_busy(self) -> bool:
         """Whether pairs or the split are being made."""
-        making = self.row is not None and not self.row.job.has_ended
-        return making or self.split.is_busy
+        return self._is_making or self.split.is_busy
+
+    @property
+    def _is_making(self) -> bool:
+        return self.row is not None and not self.row.job.has_ended
 
     def state(self) -> PairsState:
         """Return what there is to show."""
-        counts = region_counts(self._viewer)
-        making = self.row is not None and not self.row.job.has_ended
+        counts = count_regions(self._viewer)
         return resolve_pairs(
             self._choice,
-            tune_images(self._viewer),
+            list_images(self._viewer),
             regions={key: count for key, (_, count) in counts.items()},
             there=next((one.pair.factor for one in self.usable if one.pair), None),
             parent=self._parent_factor,
-            left_out=left_out(self._viewer),
-            busy=making,
+            unusable=list_unusable_layers(self._viewer),
+            busy=self._is_making,
         )
 
     def use_parent(self, parent: Parent | None) -> None:
-        """Take the model that is going to be taught."""
+        """Take the model to begin with."""
         self._parent_factor = None if parent is None else parent.factor
         self.split.use_parent(parent)
-        self._show()
+        self._refresh()
 
     def draw_regions(self) -> None:
         """Let the user draw rectangles on the low-resolution layer."""
@@ -161,17 +161,17 @@ class PairsPanel(QWidget):
         image = next((one for one in self._viewer.layers if key_of(one) == key), None)
         if image is None:
             return
-        regions = self._drawn_on(image)
+        regions = self._find_regions(image)
         if regions is None:
-            regions = _regions_on(image, free_name(_REGIONS, names_of(self._viewer)))
-            regions.events.data.connect(self._show)
+            regions = _make_regions(image, free_name(_REGIONS, names_of(self._viewer)))
+            regions.events.data.connect(self._refresh)
             self._viewer.layers.append(regions)
-        self._by_hand = True
+        self._chosen_by_hand = True
         self._choice = replace(choice, regions=key_of(regions))
         self._viewer.layers.selection.active = regions
         regions.visible = True  # the split has taken its place once there are pairs
         regions.mode = "add_rectangle"
-        self._show()
+        self._refresh()
 
     def add_pairs(self) -> None:
         """Make the pairs that the form asks for, in the background."""
@@ -179,15 +179,15 @@ class PairsPanel(QWidget):
         if state.add is not None:
             return
         try:
-            requests = requests_of(
+            requests = make_requests(
                 self._viewer, state, taken={entry.name for entry in self.entries}
             )
         except StructsrError as error:
             show_warning(str(error))
             return
-        there = list(self.entries)
+        there = list(self.entries)  # the worker must not see what is added meanwhile
         known = [entry.request for entry in self.usable]
-        requests = [one for one in requests if not any(map(one.same_as, known))]
+        requests = [one for one in requests if not any(map(one.is_same_as, known))]
         if not requests:
             show_warning("All of these are pairs already: draw another region.")
             return
@@ -197,18 +197,16 @@ class PairsPanel(QWidget):
                 layer.visible = layer.metadata.get(KEY) != "regions"
         job = Job(
             "Making pairs",
-            lambda cancel: pairing_events(requests, there, cancel=cancel),
+            lambda cancel: make_pairs(requests, there, cancel=cancel),
         )
-        if self.row is not None:
-            self._rows_layout.removeWidget(self.row)
-            self.row.deleteLater()
+        self._remove_row()
         self.row = ProgressRow(job, "Registering", resumable=False)
         self.row.stop.setToolTip("Stop making pairs.")
         self._rows_layout.addWidget(self.row)
-        job.finished.connect(self._take_pairs)
-        job.ended.connect(self._end_pairs)
+        job.finished.connect(self._add_made_pairs)
+        job.ended.connect(self._end_making)
         job.start()
-        self._show()
+        self._refresh()
         self.changed.emit()
 
     def remove_chosen(self) -> None:
@@ -220,32 +218,31 @@ class PairsPanel(QWidget):
             entry for n, entry in enumerate(self.entries) if n not in set(rows)
         ]
         self.table.table.clearSelection()
-        self._show()
+        self._refresh()
         self.split.use_pairs(self.usable)
 
-    def _take_pairs(self, event: Finished) -> None:
-        """List new pairs, and choose which regions judge."""
+    def _add_made_pairs(self, event: Finished) -> None:
         first = len(self.entries)
         self.entries += event.output
-        self._show()
-        self.table.choose(
-            next(
-                (n for n, e in enumerate(event.output, first) if e.pair is None), first
-            )
-        )
+        self._refresh()
+        refused = (n for n, e in enumerate(event.output, first) if e.pair is None)
+        self.table.choose(next(refused, first))
         self.split.use_pairs(self.usable)
 
-    def _end_pairs(self) -> None:
-        """Take the progress away once all went well."""
+    def _end_making(self) -> None:
+        # what was cancelled or failed stays in sight until the next attempt
         if self.row is not None and self.row.text == "done":
+            self._remove_row()
+        self._refresh()
+        self.changed.emit()
+
+    def _remove_row(self) -> None:
+        if self.row is not None:
             self._rows_layout.removeWidget(self.row)
             self.row.deleteLater()
             self.row = None
-        self._show()
-        self.changed.emit()
 
-    def _overlay(self, number: int, wanted: bool) -> None:
-        """Show or hide the overlay of a pair."""
+    def _toggle_overlay(self, number: int, wanted: bool) -> None:
         entry = self.entries[number]
         if wanted:
             self.overlays.show(entry)
@@ -254,7 +251,7 @@ class PairsPanel(QWidget):
 
     # -- what is shown -----------------------------------------------------------------
 
-    def _drawn_on(self, image: Layer) -> Shapes | None:
+    def _find_regions(self, image: Layer) -> Shapes | None:
         """Return the layer of regions that was made for an image."""
         for layer in self._viewer.layers:
             ours = isinstance(layer, Shapes) and layer.metadata.get(KEY) == "regions"
@@ -262,43 +259,40 @@ class PairsPanel(QWidget):
                 return layer
         return None
 
-    def _follow(self) -> None:
-        """Fill in the layers that are selected, unless the user chose others."""
-        images = tune_images(self._viewer)
+    def _follow_selection(self) -> None:
+        images = list_images(self._viewer)
         keys = {image.key for image in images}
         wanted = {self._choice.low, self._choice.high} - {None}
-        if not self._by_hand or not wanted <= keys:
-            self._by_hand = False
+        if not self._chosen_by_hand or not wanted <= keys:
+            self._chosen_by_hand = False
             layers = self._viewer.layers
             selected = [one for one in layers if one in layers.selection]
+            # the layer clicked last comes last
             selected.sort(key=lambda one: one is layers.selection.active)
             found = [key_of(one) for one in selected if key_of(one) in keys]
             self._choice = suggest_pair(images, found, choice=self._choice)
-        self._show()
+        self._refresh()
 
-    def _take_by_hand(self) -> None:
-        """Keep what the user chose from now on."""
-        self._by_hand = True
+    def _keep_layers(self) -> None:
+        self._chosen_by_hand = True
 
-    def _take(self) -> None:
-        """Take the choice from the form."""
+    def _read_form(self) -> None:
         self._choice = self.form.choice()
-        self._show()
+        self._refresh()
 
     def _swap(self) -> None:
-        """Let low and high change places."""
-        self._by_hand = True
-        self._choice = swapped_pair(self._choice)
-        self._show()
+        self._chosen_by_hand = True
+        low, high = self._choice.low, self._choice.high
+        self._choice = replace(self._choice, low=high, high=low)
+        self._refresh()
 
-    def _show(self) -> None:
-        """Write the state into the widgets."""
+    def _refresh(self) -> None:
         state = self.state()
         self._choice = state.choice
-        images = [(image.key, image.name) for image in tune_images(self._viewer)]
+        images = [(image.key, image.name) for image in list_images(self._viewer)]
         regions = [
             (key, f"{name} ({count})")
-            for key, (name, count) in region_counts(self._viewer).items()
+            for key, (name, count) in count_regions(self._viewer).items()
         ]
         self.form.show_state(state, images=images, regions=regions)
         enable(
@@ -315,8 +309,8 @@ class PairsPanel(QWidget):
         self.remove_button.setToolTip("Forget the chosen pairs; no layer is removed.")
 
 
-def _regions_on(image: Layer, name: str) -> Shapes:
-    """Make an empty layer for rectangles in the pixels of an image."""
+def _make_regions(image: Layer, name: str) -> Shapes:
+    # napari draws edges in pixels of the layer, which would vanish in a large image
     wide = max(image.extent.data[1] - image.extent.data[0])
     return Shapes(
         ndim=image.ndim,

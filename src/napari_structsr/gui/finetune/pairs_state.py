@@ -1,40 +1,147 @@
 """From what pairs the user wants to what the first step shows: no Qt, no napari.
 
-`resolve_pairs` says what can be done with a `PairsChoice` and, in words, why a button
+`PairsChoice` is the wish as it stands in the form, which `suggest_pair` fills from the
+selection. `resolve_pairs` says what can be done with it and, in words, why a button
 cannot work. What a pair is worth is decided by the engine; here is only what can be
-seen without reading a pixel.
+seen without reading a pixel. Layers are named by keys that outlive a new name.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from napari_structsr.core.optics import widefield_sigma
 from napari_structsr.errors import TrainingError
-from napari_structsr.gui.finetune.pairs_choice import PairsChoice, PairsState, TuneImage
+from napari_structsr.gui.finetune.pairs_entry import ImageFacts
 from napari_structsr.pairs.geometry import (
     find_step_reason,
     measure_pixel_step,
     nearest_factor,
 )
 
-__all__ = ["resolve_pairs"]
+__all__ = ["Kind", "PairsChoice", "PairsState", "resolve_pairs", "suggest_pair"]
 
-_WIDEST = 2.0  # measured pixels
+Kind = Literal["layers", "files", "high"]
+
+_WIDEST = 2.0  # measured pixels; a wider blur leaves too little to learn from
 _SAME = 1.02  # ratio of pixel sizes that is taken for none
+
+
+@dataclass(frozen=True)
+class PairsChoice:
+    """What the next pairs are made of.
+
+    Parameters
+    ----------
+    kind
+        Two layers, files, or high resolution alone.
+    low, high
+        Keys of image layers.
+    regions
+        Key of a Shapes layer; None for whole planes.
+    low_path, high_path
+        Files or folders.
+    factor
+        How much finer the pixels of the truth are; 0 decides by the pairs that there
+        are and by pixel sizes.
+    psf
+        Whether the width comes from the optics or is given.
+    aperture, wavelength
+        Numerical aperture of the low-resolution objective, and nanometers emitted.
+    sigma
+        Width in measured pixels, where it is given.
+    sample
+        Key of a low-quality layer whose noise is taken.
+    """
+
+    kind: Kind = "layers"
+    low: str | None = None
+    high: str | None = None
+    regions: str | None = None
+    low_path: str = ""
+    high_path: str = ""
+    factor: int = 0
+    psf: Literal["optics", "given"] = "optics"
+    aperture: float = 0.5
+    wavelength: float = 520.0
+    sigma: float = 0.5
+    sample: str | None = None
+
+
+@dataclass(frozen=True)
+class PairsState:
+    """What the first step shows.
+
+    Parameters
+    ----------
+    choice
+        The wish, as far as it can be granted.
+    factor
+        Of the pairs to be; None where it is found when the images are opened.
+    hint
+        A sentence below the form, or "".
+    sigma
+        Width of the point-spread function in measured pixels, for high resolution
+        alone; None where it is not known.
+    add, draw, swap
+        Why the button cannot work; None if it can.
+    """
+
+    choice: PairsChoice
+    factor: int | None
+    hint: str
+    sigma: float | None
+    add: str | None
+    draw: str | None
+    swap: str | None
+
+
+def suggest_pair(
+    images: Sequence[ImageFacts],
+    selected: Sequence[str],
+    *,
+    choice: PairsChoice,
+) -> PairsChoice:
+    """Fill in the layers from the selection: larger pixels are the low resolution.
+
+    Parameters
+    ----------
+    images
+        All image layers.
+    selected
+        Keys of the selected ones, the one clicked last at the end.
+    choice
+        What else the user wants.
+    """
+    by_key = {image.key: image for image in images}
+    found = [by_key[key] for key in selected if key in by_key]
+    if len(found) < 2 and len(images) == 2:
+        found = list(images)
+    if choice.kind == "high":
+        return replace(choice, high=found[-1].key) if found else choice
+    if len(found) < 2:
+        return choice
+    pair = found[-2:]
+    if len({one.micrometers is None for one in pair}) > 1:
+        # micrometers and pixels do not compare, so that the number of pixels decides
+        low, high = sorted(pair, key=lambda one: one.plane[0] * one.plane[1])
+    else:
+        low, high = sorted(pair, key=lambda one: one.coarseness, reverse=True)
+    return replace(choice, low=low.key, high=high.key)
 
 
 def resolve_pairs(
     choice: PairsChoice,
-    images: Sequence[TuneImage],
+    images: Sequence[ImageFacts],
     *,
     regions: Mapping[str, int],
     there: int | None = None,
     parent: int | None = None,
-    left_out: Sequence[tuple[str, str]] = (),
+    unusable: Sequence[tuple[str, str]] = (),
     busy: bool = False,
 ) -> PairsState:
     """Decide what the first step shows.
@@ -50,66 +157,76 @@ def resolve_pairs(
     there
         Factor of the pairs that there are; None if there are none.
     parent
-        Factor of the model that is going to be taught.
-    left_out
+        Factor of the model to begin with.
+    unusable
         Names of image layers that cannot be part of a pair, and why.
     busy
         Whether pairs are being made.
     """
     by_key = {image.key: image for image in images}
+    # layers may have been removed since they were chosen
     choice = replace(
         choice,
-        low=_known(choice.low, by_key),
-        high=_known(choice.high, by_key),
-        sample=_known(choice.sample, by_key),
-        regions=_known(choice.regions, regions),
+        low=_keep_key(choice.low, by_key),
+        high=_keep_key(choice.high, by_key),
+        sample=_keep_key(choice.sample, by_key),
+        regions=_keep_key(choice.regions, regions),
     )
-    high = by_key.get(choice.high or "")
-    step = _step(by_key.get(choice.low or ""), high) if choice.kind == "layers" else 0.0
+    low, high = (by_key.get(key or "") for key in (choice.low, choice.high))
+    step = _measure_step(low, high) if choice.kind == "layers" else 0.0
+    # one model has one factor: that of the pairs there are goes before any guess
     factor = choice.factor or there
     if not factor and choice.kind == "high":
         factor = parent or 2
     elif not factor and step:
         factor = nearest_factor(step)
-    sigma = _sigma(choice, high, factor) if choice.kind == "high" and factor else None
-    fault = _fault(choice, by_key, sigma)
-    if fault and left_out and choice.kind != "files" and len(images) < 2:
-        named = [f"{name} is not offered: {why}." for name, why in left_out]
-        fault = " ".join([fault, *named])
-    if fault is None and step and factor:
-        fault = _in_words(find_step_reason(step, factor))
-    if fault is None and there and factor != there:
-        fault = (
+    sigma = _find_sigma(choice, high, factor)
+    obstacle = _find_obstacle(choice, by_key, sigma)
+    if obstacle and unusable and choice.kind != "files" and len(images) < 2:
+        named = [f"{name} is not offered: {why}." for name, why in unusable]
+        obstacle = " ".join([obstacle, *named])
+    if (
+        obstacle is None
+        and step
+        and factor
+        and (reason := find_step_reason(step, factor))
+    ):
+        obstacle = f"{reason[0].upper()}{reason[1:]}."
+    if obstacle is None and there and factor != there:
+        obstacle = (
             f"The pairs in the list are ×{there}, and one model learns one factor: "
             f"choose ×{there}, or remove them first."
         )
     drawn = choice.kind != "files" and choice.regions is not None
-    if fault is None and drawn and not regions[choice.regions or ""]:
-        fault = "There are no regions yet: draw rectangles, or choose the whole plane."
-    target = choice.high if choice.kind == "high" else choice.low
+    if obstacle is None and drawn and not regions[choice.regions or ""]:
+        obstacle = (
+            "There are no regions yet: draw rectangles, or choose the whole plane."
+        )
     draw = None
     if choice.kind == "files":
         draw = "Regions are drawn on layers; whole files are taken."
-    elif target is None:
+    elif (high if choice.kind == "high" else low) is None:
         draw = "Choose the layers first."
-    both = choice.low is not None and choice.high is not None
     return PairsState(
         choice=choice,
         factor=factor,
-        hint=_hint(choice, sigma, factor, step),
+        hint=_describe_choice(choice, sigma, factor, step),
         sigma=sigma,
-        add=fault or ("Pairs are being made: wait, or cancel it." if busy else None),
+        add=obstacle or ("Pairs are being made: wait, or cancel it." if busy else None),
         draw=draw,
-        swap=None if both else "Choose both layers first.",
+        swap=None if low and high else "Choose both layers first.",
     )
 
 
-def _fault(
-    choice: PairsChoice, images: Mapping[str, TuneImage], sigma: float | None
+def _keep_key(key: str | None, there: Collection[str]) -> str | None:
+    return key if key in there else None
+
+
+def _find_obstacle(
+    choice: PairsChoice, images: Mapping[str, ImageFacts], sigma: float | None
 ) -> str | None:
-    """Say why no pair can be made of what is chosen."""
     if choice.kind == "files":
-        return _file_fault(choice)
+        return _find_file_obstacle(choice)
     if not images:
         return "There is no image layer: open a low- and a high-resolution image."
     high = images.get(choice.high or "")
@@ -133,30 +250,28 @@ def _fault(
         return "Choose the low-resolution layer."
     if high is None:
         return "Choose the high-resolution layer: the same place with finer pixels."
-    return _mismatch(low, high)
+    return _find_mismatch(low, high)
 
 
-def _mismatch(low: TuneImage, high: TuneImage) -> str | None:
-    """Say why two layers cannot be a pair."""
+def _find_mismatch(low: ImageFacts, high: ImageFacts) -> str | None:
     if low.key == high.key:
         return (
             f"Both are {low.name}: choose the low- and the high-resolution image of "
             "the same place."
         )
     if low.rgb != high.rgb:
-        colour, grey = (low, high) if low.rgb else (high, low)
+        color, grey = (low, high) if low.rgb else (high, low)
         return (
-            f"{colour.name} is in colour and {grey.name} is not: split the colour "
+            f"{color.name} is in colour and {grey.name} is not: split the colour "
             "image into channels, and choose the one that belongs to the other."
         )
     if low.planes != high.planes:
         return (
-            f"{low.name} has {_planes(low.planes)}, {high.name} has "
-            f"{_planes(high.planes)}: choose images of the same planes, or duplicate "
-            "the plane that both show."
+            f"{low.name} has {_count_planes(low.planes)}, {high.name} has "
+            f"{_count_planes(high.planes)}: choose images of the same planes, or "
+            "duplicate the plane that both show."
         )
-    coarse, fine = low.coarseness, high.coarseness
-    if low.unit == high.unit and fine > coarse * _SAME:
+    if low.unit == high.unit and high.coarseness > low.coarseness * _SAME:
         return (
             f"{low.name} has the finer pixels, so it is the high-resolution image: "
             "swap the two with ⇅."
@@ -164,23 +279,24 @@ def _mismatch(low: TuneImage, high: TuneImage) -> str | None:
     return None
 
 
-def _file_fault(choice: PairsChoice) -> str | None:
-    """Say what is wrong with two paths."""
+def _count_planes(count: int) -> str:
+    return "a single plane" if count == 1 else f"{count} planes"
+
+
+def _find_file_obstacle(choice: PairsChoice) -> str | None:
     for text, what in ((choice.low_path, "low"), (choice.high_path, "high")):
         if not text.strip():
             return f"Choose the {what}-resolution file or folder."
         if not Path(text).exists():
             return f"{text} does not exist."
-    low, high = Path(choice.low_path), Path(choice.high_path)
-    if low == high:
+    if Path(choice.low_path) == Path(choice.high_path):
         return "Both paths are the same: choose the low- and the high-resolution one."
     return None
 
 
-def _hint(
+def _describe_choice(
     choice: PairsChoice, sigma: float | None, factor: int | None, step: float
 ) -> str:
-    """Say what the choice means where it is not plain."""
     if choice.kind == "high" and sigma is not None:
         noise = (
             "noise as in the sample layer"
@@ -202,23 +318,21 @@ def _hint(
     )
 
 
-def _step(low: TuneImage | None, high: TuneImage | None) -> float:
-    """Return the ratio of two pixel sizes; 0 where it is not known."""
+def _measure_step(low: ImageFacts | None, high: ImageFacts | None) -> float:
     if low is None or high is None or low.key == high.key:
         return 0.0
     try:
         return measure_pixel_step(low.axes, high.axes)
     except TrainingError:
-        return 0.0  # said when the pair is made, with all that is known of the images
+        # said when the pair is made, with all that is then known of the images
+        return 0.0
 
 
-def _in_words(fault: str | None) -> str | None:
-    """Make a sentence of a fault."""
-    return fault and f"{fault[0].upper()}{fault[1:]}."
-
-
-def _sigma(choice: PairsChoice, high: TuneImage | None, factor: int) -> float | None:
-    """Return the width of the point-spread function in measured pixels."""
+def _find_sigma(
+    choice: PairsChoice, high: ImageFacts | None, factor: int | None
+) -> float | None:
+    if choice.kind != "high" or not factor:
+        return None
     if choice.psf == "given":
         return choice.sigma
     size = None if high is None else high.micrometers
@@ -229,13 +343,3 @@ def _sigma(choice: PairsChoice, high: TuneImage | None, factor: int) -> float | 
         aperture=choice.aperture,
         pixel_size=size * factor,
     )
-
-
-def _planes(count: int) -> str:
-    """Count planes in words."""
-    return "a single plane" if count == 1 else f"{count} planes"
-
-
-def _known(key: str | None, there: Collection[str]) -> str | None:
-    """Drop what is no longer there."""
-    return key if key in there else None

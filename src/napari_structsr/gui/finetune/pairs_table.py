@@ -1,8 +1,9 @@
-"""The table of pairs: one line each, refused ones too, and all about the chosen one."""
+"""The table of pairs, refused ones too, and what a pair is in words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QColor
@@ -16,10 +17,10 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_structsr.gui.finetune.pairs_entry import PairEntry, pair_row
-from napari_structsr.gui.widgets.controls import sentence
+from napari_structsr.gui.finetune.pairs_entry import PairEntry
+from napari_structsr.gui.widgets.controls import complete_sentence, sentence
 
-__all__ = ["PairTable"]
+__all__ = ["PairRow", "PairTable", "describe_pair"]
 
 _TITLES = ("Pair", "Size", "Shift", "Conf.")
 _TIPS = (
@@ -29,6 +30,10 @@ _TIPS = (
     "How far the high-resolution image was moved, along y and x.",
     "0 to 1: the chance that the shift is right to a tenth of a pixel.",
 )
+_SHORT = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "meter": "m"}
+# begins a note of the engine, which is said here with the unit of the world
+_MOVED = "the true image was moved"
+_MINUS = "\N{MINUS SIGN}"
 _REFUSED = "#d55e00"  # vermilion, apart from all else for every kind of eye
 _LINES = 4  # that are shown without scrolling
 _LINE = 30  # pixels
@@ -68,8 +73,8 @@ class PairTable(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.table)
         layout.addWidget(self.details)
-        self.table.itemChanged.connect(self._tell_tick)
-        self.table.itemSelectionChanged.connect(self._tell_choice)
+        self.table.itemChanged.connect(self._emit_tick)
+        self.table.itemSelectionChanged.connect(self._emit_selection)
         self.show_entries(())
 
     def rows(self) -> list[int]:
@@ -80,8 +85,9 @@ class PairTable(QWidget):
         self, entries: Sequence[PairEntry], ticked: Sequence[int] = ()
     ) -> None:
         """Show pairs, and which of them lie over the image."""
+        # not for a tick alone: its item would be replaced while it tells of the tick
         if list(entries) != list(self._entries):
-            self._renew(entries)
+            self._fill(entries)
         with signals_blocked(self.table):
             for number, entry in enumerate(entries):
                 item = self.table.item(number, 0)
@@ -98,24 +104,19 @@ class PairTable(QWidget):
         """Choose one pair."""
         self.table.selectRow(number)
 
-    def _renew(self, entries: Sequence[PairEntry]) -> None:
-        """Write all lines.
-
-        Not for a tick alone: its item would be replaced while it tells of the tick.
-        """
+    def _fill(self, entries: Sequence[PairEntry]) -> None:
         before = self.rows()
         self._entries = list(entries)
         with signals_blocked(self.table):
             self.table.clearSpans()
             self.table.setRowCount(len(entries))
             for number, entry in enumerate(entries):
-                self._fill(number, entry)
+                self._fill_row(number, entry)
             for number in before:
                 self.table.selectRow(number)
 
-    def _fill(self, number: int, entry: PairEntry) -> None:
-        """Write one line."""
-        row = pair_row(entry)
+    def _fill_row(self, number: int, entry: PairEntry) -> None:
+        row = describe_pair(entry)
         name = QTableWidgetItem(f"✕ {row.name}" if row.refused else row.name)
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         if not row.refused:
@@ -132,22 +133,90 @@ class PairTable(QWidget):
         if row.refused:
             self.table.setSpan(number, 1, 1, len(_TITLES) - 1)
 
-    def _tell_tick(self, item: QTableWidgetItem) -> None:
-        """Say which overlay is wanted."""
+    def _emit_tick(self, item: QTableWidgetItem) -> None:
         if item.column() == 0:
             self.ticked.emit(item.row(), item.checkState() == Qt.CheckState.Checked)
 
-    def _tell_choice(self) -> None:
-        """Say that other pairs are chosen."""
+    def _emit_selection(self) -> None:
         self._describe()
         self.selected.emit()
 
     def _describe(self) -> None:
-        """Write all about the chosen pair."""
         rows = [row for row in self.rows() if row < len(self._entries)]
         text = ""
         if rows:
-            row = pair_row(self._entries[rows[-1]])
+            row = describe_pair(self._entries[rows[-1]])
             text = f"{row.name}: {row.details}"
         self.details.setText(text)
         self.details.setVisible(bool(text))
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """A pair in words.
+
+    Parameters
+    ----------
+    name, size, shift, confidence
+        Cells of the table.
+    details
+        All that is known, in sentences.
+    refused
+        Whether it was refused.
+    """
+
+    name: str
+    size: str
+    shift: str
+    confidence: str
+    details: str
+    refused: bool = False
+
+
+def describe_pair(entry: PairEntry) -> PairRow:
+    """Say in words what a pair is."""
+    pair = entry.pair
+    if pair is None:
+        reason = entry.refused or "It was refused."
+        return PairRow(entry.name, "", "", "", f"Refused: {reason}", refused=True)
+    height, width = pair.measured.shape
+    made = pair.registration
+    known = made.uncertainty != 0 or any(made.shift) or made.scale != 1
+    shift = ", ".join(_format_signed(by, 2) for by in made.shift)
+    world = _format_world_shift(made.shift, pair.where.pixel, pair.factor, entry.unit)
+    sentences = [f"{height} × {width} measured pixels, ×{pair.factor}."]
+    if known:
+        sentences.append(
+            f"The high-resolution image was moved by {shift} of its pixels{world} "
+            f"along y and x, sure to {made.uncertainty:.2g}; scale {made.scale:.4f}, "
+            f"confidence {made.confidence:.2f}."
+        )
+    else:
+        sentences.append("The two lie on each other as they are.")
+    sentences.append(f"Gain {pair.gain:.3g}, offset {_format_signed(pair.offset, 3)}.")
+    notes = [note for note in pair.notes if not (known and note.startswith(_MOVED))]
+    sentences += [complete_sentence(note) for note in notes]
+    return PairRow(
+        name=entry.name,
+        size=f"{height} × {width}",
+        shift=f"{shift} px" if known else "none",
+        confidence=f"{made.confidence:.2f}" if known else "",
+        details=" ".join(sentences),
+    )
+
+
+def _format_world_shift(
+    shift: Sequence[float], pixel: Sequence[float], factor: int, unit: str | None
+) -> str:
+    """Write a shift of true pixels in the unit of the world, in brackets."""
+    if unit is None:
+        return ""
+    by = ", ".join(
+        _format_signed(one * size / factor, 3)
+        for one, size in zip(shift, pixel, strict=True)
+    )
+    return f" ({by} {_SHORT.get(unit, unit)})"
+
+
+def _format_signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}".replace("-", _MINUS)

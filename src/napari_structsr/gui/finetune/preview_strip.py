@@ -1,4 +1,4 @@
-"""A region that judges, side by side: measured, bicubic, parent, adapted, truth.
+"""A validation region, side by side: measured, bicubic, parent, adapted, truth.
 
 Drawn pixel for pixel without smoothing, all with the contrast of the truth, so that
 differences are those of the images.
@@ -37,10 +37,10 @@ class PreviewStrip(QWidget):
         super().__init__()
         self.images: dict[str, QImage] = {}
         self._note = ""
-        self.setAccessibleName("Preview of a region that judges")
+        self.setAccessibleName("Preview of a validation region")
         self.setToolTip(
-            "A region that taught nothing, as it is upscaled now. All images have the "
-            "same contrast."
+            "A validation region, as it is upscaled now. All images have the same "
+            "contrast."
         )
         policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
@@ -109,11 +109,9 @@ class PreviewStrip(QWidget):
         painter.end()
 
     def _side(self, width: int) -> float:
-        """Return the width of an image."""
         return (width - (_COLUMNS - 1) * _GAP) / _COLUMNS
 
     def _height(self, side: float) -> float:
-        """Return the height of an image."""
         image = self.images.get("truth")
         share = 1.0 if image is None else image.height() / image.width()
         return side * min(share, 1.5)
@@ -124,7 +122,6 @@ class PreviewStrip(QWidget):
 
 
 def _image(pixels: Pixels, low: float, high: float) -> QImage:
-    """Turn numbers into a grey image that owns its pixels."""
     share = np.clip((pixels - low) / max(high - low, 1e-9), 0, 1)
     grey = np.ascontiguousarray(np.rint(255 * np.nan_to_num(share)).astype(np.uint8))
     height, width = grey.shape

@@ -1,4 +1,4 @@
-"""What a fine-tuning shows while it runs: how far, curves, and a region that judges."""
+"""What a fine-tuning shows while it runs: progress, curves, a validation region."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.gui.finetune.curve_panel import CurvePanel
 from napari_structsr.gui.finetune.preview_strip import PreviewStrip
-from napari_structsr.gui.finetune.run import TuningRun
-from napari_structsr.gui.finetune.run_list import time_text
-from napari_structsr.gui.widgets.controls import sentence
+from napari_structsr.gui.finetune.run import FineTuningRun
+from napari_structsr.gui.finetune.run_list import format_time
+from napari_structsr.gui.widgets.controls import complete_sentence, sentence
 
-__all__ = ["TuningWatch"]
+__all__ = ["ProgressView"]
 
 _IMAGES = ("measured", "bicubic", "parent", "adapted", "truth")
 
 
-class TuningWatch(QWidget):
+class ProgressView(QWidget):
     """Follows one fine-tuning to its end and keeps what it has shown.
 
     Attributes
@@ -38,7 +38,7 @@ class TuningWatch(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._by_time = True
-        self._run: TuningRun | None = None
+        self._run: FineTuningRun | None = None
         self.notes: list[str] = []
         self.bar = QProgressBar()
         self.bar.setAccessibleName("Progress of the training")
@@ -52,7 +52,7 @@ class TuningWatch(QWidget):
             layout.addWidget(widget)
             widget.hide()
 
-    def follow(self, run: TuningRun) -> None:
+    def follow(self, run: FineTuningRun) -> None:
         """Show what a run says."""
         self._run, self.notes = run, []
         self.curves.begin("seconds")
@@ -61,44 +61,44 @@ class TuningWatch(QWidget):
         self.curves.show()
         self.bar.setRange(0, 0)
         self.bar.setFormat("preparing…")
-        self.say("Preparing: scores before the first step…")
-        run.said.connect(self._hear)
+        self.show_message("Preparing: scores before the first step…")
+        run.said.connect(self._show_event)
         run.paused.connect(self._show_pause)
-        run.job.started.connect(self._begin)
-        run.job.progressed.connect(self._advance)
-        run.job.finished.connect(self._finish)
-        run.job.cancelled.connect(self._stopped)
-        run.job.failed.connect(self._fail)
+        run.job.started.connect(self._show_plan)
+        run.job.progressed.connect(self._show_progress)
+        run.job.finished.connect(self._show_finish)
+        run.job.cancelled.connect(self._show_stop)
+        run.job.failed.connect(self._show_failure)
 
-    def say(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         """Show a sentence."""
         self.message.setText(text)
         self.message.show()
 
-    def _begin(self, event: Started) -> None:
-        """Say what is going to be done."""
+    def _show_plan(self, event: Started) -> None:
         plan: Any = event.plan
         self._by_time = plan.minutes is not None
         self.curves.begin("seconds" if self._by_time else "steps")
-        self.say(f"{_capital(str(plan))}.")
-        self._advance(Progressed(0 if self._by_time else plan.done, event.total, ""))
+        self.show_message(complete_sentence(str(plan)))
+        self._show_progress(
+            Progressed(0 if self._by_time else plan.done, event.total, "")
+        )
 
-    def _advance(self, event: Progressed) -> None:
-        """Move the bar."""
+    def _show_progress(self, event: Progressed) -> None:
         self.bar.setRange(0, max(1, event.total))
         self.bar.setValue(event.done)
         if self._by_time:
-            text = f"{time_text(event.done)} of {time_text(event.total)}"
+            text = f"{format_time(event.done)} of {format_time(event.total)}"
         else:
             text = f"{event.done} of {event.total} steps"
         self.bar.setFormat(text)
         self.bar.setToolTip(event.doing)
 
-    def _hear(self, event: Event) -> None:
-        """Show scores, a preview, or a line."""
+    def _show_event(self, event: Event) -> None:
         if isinstance(event, Noted):
-            text = f"{_capital(event.message)}."
-            self.say(text)
+            text = complete_sentence(event.message)
+            self.show_message(text)
+            # what it says of a pause is no finding about the model
             if self._run is None or not self._run.is_paused:
                 self.notes.append(text)
             return
@@ -113,39 +113,29 @@ class TuningWatch(QWidget):
             self.preview.show()
 
     def _show_pause(self, paused: bool) -> None:
-        """Say that the training holds on."""
-        self.say(
+        self.show_message(
             "Paused: the clock stands still, and what was reached is saved."
             if paused
             else "Going on…"
         )
 
-    def _finish(self, event: Finished) -> None:
-        """Say that all went well."""
-        self._stand("done")
+    def _show_finish(self, event: Finished) -> None:
+        self._stop_bar("done")
 
-    def _stopped(self, event: Cancelled) -> None:
-        """Say what is left of it."""
-        self._stand("stopped")
-        self.say(
+    def _show_stop(self, event: Cancelled) -> None:
+        self._stop_bar("stopped")
+        self.show_message(
             f"Stopped after {event.done} step{'s' * (event.done != 1)}. The parent is "
             "as it was; this fine-tuning is listed above, to go on with or to remove."
         )
 
-    def _fail(self, message: str) -> None:
-        """Say that it went wrong; the notification says it too."""
-        self._stand("failed")
-        self.say(message)
+    def _show_failure(self, message: str) -> None:
+        self._stop_bar("failed")
+        self.show_message(message)
 
-    def _stand(self, text: str) -> None:
-        """Stop the bar where it is."""
-        if self.bar.maximum() == 0:
+    def _stop_bar(self, text: str) -> None:
+        if self.bar.maximum() == 0:  # a range of 0 moves for ever
             self.bar.setRange(0, 1)
         if text == "done":
             self.bar.setValue(self.bar.maximum())
         self.bar.setFormat(text)
-
-
-def _capital(text: str) -> str:
-    """Begin with a capital."""
-    return f"{text[:1].upper()}{text[1:]}"

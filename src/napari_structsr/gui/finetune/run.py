@@ -1,14 +1,14 @@
-"""Fine-tuning in the background: from the click to a model that can be accepted.
+"""The background work of the dock: making pairs, splitting them, fine-tuning.
 
-It joins the engine and a `Job`, as `runs` does for upscaling. A `TuningRun` is one
-fine-tuning, new or gone on with; it tells what comes besides the events of every job,
-and can be paused. It does not wait for upscaling jobs, nor they for it: a fine-tuning
-takes long, and a paused one for ever.
+It joins the engine and a `Job`: each generator here imports torch, and therefore is
+called in the worker thread alone. A fine-tuning does not wait for upscaling jobs, nor
+they for it: it takes long, and a paused one for ever.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,17 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_structsr.engine.events import (
     Cancel,
+    Cancelled,
     Event,
     Finished,
+    Progressed,
+    Started,
 )
+from napari_structsr.errors import StructsrError
 from napari_structsr.finetuning.runs import RunSummary, find_runs_folder, list_runs
+from napari_structsr.gui.finetune.pairs_entry import PairEntry, PairRequest
 from napari_structsr.gui.finetune.train_state import Parent
-from napari_structsr.gui.viewer.jobs import Events, Job
+from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.llvm_clash import keep_triton_out
 from napari_structsr.models.card import TRAINABLE
 from napari_structsr.zoo.catalogue import list_models
@@ -33,21 +38,19 @@ if TYPE_CHECKING:
     from napari_structsr.pairs.register_pair import ImagePair
 
 __all__ = [
-    "TuningRun",
-    "quick_job",
-    "resumed_run",
-    "split_events",
-    "started_run",
-    "teachable",
-    "tuning_runs",
+    "FineTuningRun",
+    "list_fine_tunings",
+    "list_trainable_models",
+    "make_job",
+    "make_pairs",
+    "make_resumed_run",
+    "make_run",
+    "split_regions",
 ]
 
 
-Make = Callable[[Cancel, "Pause"], Iterator[Event]]
-
-
-class TuningRun(QObject):
-    """A fine-tuning in a worker thread.
+class FineTuningRun(QObject):
+    """A fine-tuning in a worker thread, which can be paused.
 
     Parameters
     ----------
@@ -55,85 +58,85 @@ class TuningRun(QObject):
         Of the model to be.
     folder
         Where it lies.
-    make
+    events
         Makes the events, in the worker.
     """
 
     said = Signal(object)
     """A `Scored`, `Previewed` or `Noted` event."""
     paused = Signal(bool)
-    """It holds on, or goes on."""
+    """It is asked to pause, or to go on."""
 
-    def __init__(self, name: str, folder: Path, make: Make) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        events: Callable[[Cancel, Pause], Iterator[Event]],
+    ) -> None:
         super().__init__()
         self.name, self.folder = name, folder
         self._pause: Pause | None = None
-        self._make = make
-        self.job = Job(f"Fine-tuning {name}", self._events)
+        self._events = events
+        self.job = Job(f"Fine-tuning {name}", self._iterate_events)
         self.job.said.connect(self.said)
 
     @property
     def is_paused(self) -> bool:
-        """Whether it is asked to hold on."""
+        """Whether it is asked to pause."""
         return bool(self._pause)
 
-    def start(self) -> None:
-        """Run in a thread now."""
-        self.job.start()
-
-    def hold(self, holds: bool) -> None:
-        """Hold on, or go on."""
+    def set_paused(self, paused: bool) -> None:
+        """Pause, or go on; nothing happens before the worker has begun."""
         if self._pause is None:
             return
-        if holds:
+        if paused:
             self._pause()
         else:
             self._pause.resume()
-        self.paused.emit(holds)
+        self.paused.emit(paused)
 
-    def _events(self, cancel: Cancel) -> Iterator[Event]:
-        """Run the engine; torch is imported here, in the worker."""
+    def _iterate_events(self, cancel: Cancel) -> Iterator[Event]:
         keep_triton_out()
         from napari_structsr.finetuning.events import Pause
 
         self._pause = Pause()
-        yield from self._make(cancel, self._pause)
+        yield from self._events(cancel, self._pause)
 
 
-def started_run(
+def make_run(
     config: FineTuneConfig, pairs: Sequence[ImagePair], split: Split
-) -> TuningRun:
-    """Return a new fine-tuning; `start` it."""
+) -> FineTuningRun:
+    """Return a new fine-tuning; start its job."""
     folder = find_runs_folder() / f"{config.name}-x{config.factor}"
 
-    def make(cancel: Cancel, pause: Pause) -> Iterator[Event]:
+    def events(cancel: Cancel, pause: Pause) -> Iterator[Event]:
         from napari_structsr.finetuning.fine_tune import fine_tune
         from napari_structsr.zoo.catalogue import load_model
 
         model = load_model(config.parent, factor=config.factor)
         yield from fine_tune(config, pairs, model, cancel, split=split, pause=pause)
 
-    return TuningRun(config.name, folder, make)
+    return FineTuningRun(config.name, folder, events)
 
 
-def resumed_run(summary: RunSummary) -> TuningRun:
-    """Return a fine-tuning that goes on from its folder; `start` it."""
+def make_resumed_run(summary: RunSummary) -> FineTuningRun:
+    """Return a fine-tuning that goes on from its folder; start its job."""
 
-    def make(cancel: Cancel, pause: Pause) -> Iterator[Event]:
+    def events(cancel: Cancel, pause: Pause) -> Iterator[Event]:
         from napari_structsr.finetuning.fine_tune import resume_fine_tuning
 
         yield from resume_fine_tuning(summary.folder, cancel, pause=pause)
 
-    return TuningRun(summary.name, summary.folder, make)
+    return FineTuningRun(summary.name, summary.folder, events)
 
 
-def tuning_runs() -> list[RunSummary]:
-    """Return the fine-tunings that lie there, the latest first."""
+def list_fine_tunings() -> list[RunSummary]:
+    """Return the fine-tunings that were not decided about, the latest first."""
     return list_runs(find_runs_folder())
 
 
-def teachable() -> list[Parent]:
-    """Return the models that can be taught."""
+def list_trainable_models() -> list[Parent]:
+    """Return the models that can be fine-tuned."""
     return [
         Parent(card.name, card.factor, card.description)
         for card in list_models()
@@ -141,10 +144,106 @@ def teachable() -> list[Parent]:
     ]
 
 
-def split_events(
+@dataclass(frozen=True)
+class _PairsPlan:
+    """What the job is going to do, as the progress row reads it."""
+
+    pairs: int
+    done: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.pairs} {'pair' if self.pairs == 1 else 'pairs'}"
+
+
+def make_pairs(
+    requests: Sequence[PairRequest],
+    there: Sequence[PairEntry],
+    *,
+    cancel: Cancel,
+) -> Iterator[Event]:
+    """Read and register the images of pairs.
+
+    A pair that is refused is an answer like another, and does not end the job.
+
+    Parameters
+    ----------
+    requests
+        What is asked for.
+    there
+        Pairs that were made before.
+
+    Yields
+    ------
+    Event
+        The output of `Finished` is a list of `PairEntry`, refused ones included.
+    """
+    yield Started(len(requests), _PairsPlan(len(requests)))
+    made: list[PairEntry] = []
+    for number, request in enumerate(requests):
+        if cancel:
+            yield Cancelled(number)
+            return
+        made.append(_make_entry(request, [*there, *made]))
+        yield Progressed(number + 1, len(requests), "pairs")
+    yield Finished(made)
+
+
+def _make_entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
+    from napari_structsr.pairs.checks import find_twin
+    from napari_structsr.pairs.duplicate_fields import note_overlap
+    from napari_structsr.pairs.register_pair import field_pair, high_only_pair
+
+    pairs = [one.pair for one in there if one.pair is not None]
+    factor = request.factor or next((pair.factor for pair in pairs), None)
+    entry = PairEntry(name=request.name, frame=request.frame, request=request)
+    try:
+        request = request.open_files()
+        assert request.high is not None
+        axes = (request.low or request.high).spec.axes
+        entry = replace(entry, request=request, unit=axes["y"].unit)
+        if request.low is None:
+            pair = high_only_pair(
+                request.high,
+                factor=factor or 2,
+                region=request.region,
+                plane=request.plane,
+                name=request.name,
+                psf_sigma=request.psf_sigma,
+                sample=request.sample,
+            )
+        else:
+            pair = field_pair(
+                request.low,
+                request.high,
+                region=request.region,
+                plane=request.plane,
+                factor=factor,
+                name=request.name,
+            )
+    except StructsrError as error:
+        return replace(entry, refused=str(error))
+    # the same pixels twice would train and validate at once
+    if (twin := find_twin(pair, pairs)) is not None:
+        return replace(
+            entry, refused=f"it holds the same pixels as {twin}; draw another region"
+        )
+    pair = note_overlap(pair, pairs)
+    frame = request.frame
+    if frame is not None:
+        # registration has cropped the pair; its origin is an outer corner, half a pixel
+        # before the first pixel
+        y, x = (
+            (edge - axes[name].translate) / axes[name].scale + 0.5
+            for name, edge in zip("yx", pair.where.origin, strict=True)
+        )
+        frame = replace(frame, first=(y, x))
+    return replace(entry, pair=pair, frame=frame)
+
+
+def split_regions(
     pairs: Sequence[ImagePair], parent: Parent, *, share: float
 ) -> Iterator[Event]:
-    """Choose which regions teach and which judge, as a job.
+    """Choose which regions are for training and which for validation.
 
     Yields
     ------
@@ -158,11 +257,10 @@ def split_events(
     yield Finished(split_pairs(pairs, gap=model.radius, share=share))
 
 
-def quick_job(name: str, work: Callable[[], Any], *, notifies: bool = True) -> Job:
+def make_job(name: str, work: Callable[[], Any]) -> Job:
     """Return a job for a call that may take a second; its output is the result."""
 
     def events(cancel: Cancel) -> Iterator[Event]:
         yield Finished(work())
 
-    made: Events = events
-    return Job(name, made, notifies=notifies)
+    return Job(name, events)

@@ -11,7 +11,7 @@ from superqt import QElidingLabel
 from napari_structsr.finetuning.runs import RunSummary
 from napari_structsr.gui.widgets.controls import enable, sentence
 
-__all__ = ["RunList", "time_text"]
+__all__ = ["RunList", "format_time"]
 
 
 class RunList(QWidget):
@@ -49,13 +49,12 @@ class RunList(QWidget):
             old.deleteLater()
         self._rows, self.buttons = [], []
         for run in runs:
-            line = self._line(run, busy=busy)
+            line = self._make_row(run, busy=busy)
             self._rows.append(line)
             self._layout.addWidget(line)
         self.setVisible(bool(runs))
 
-    def _line(self, run: RunSummary, *, busy: bool) -> QWidget:
-        """Make the line of one fine-tuning."""
+    def _make_row(self, run: RunSummary, *, busy: bool) -> QWidget:
         line = QWidget()
         layout = QHBoxLayout(line)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -63,7 +62,7 @@ class RunList(QWidget):
         label = QElidingLabel(f"{run.name} ×{run.factor}, {how}")
         label.setToolTip(
             f"{run.name} ×{run.factor}, of {run.parent}: {run.step} steps in "
-            f"{time_text(run.seconds)}.\n{run.folder}"
+            f"{format_time(run.seconds)}.\n{run.folder}"
         )
         label.setMinimumWidth(60)
         done = run.state == "finished"
@@ -87,7 +86,7 @@ class RunList(QWidget):
         return line
 
 
-def time_text(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Write a time as minutes and seconds, or hours and minutes."""
     whole = round(seconds)
     if whole < 3600:

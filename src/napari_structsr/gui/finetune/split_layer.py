@@ -1,7 +1,7 @@
-"""Which regions teach and which judge, as rectangles that can be edited.
+"""Training and validation regions, as rectangles that can be edited.
 
 It owns the Shapes layers that show a split, one for each image layer that pairs were
-taken from, and the way back from edited rectangles to blocks of pairs. The guard band
+taken from, and the way back from edited rectangles to blocks of pairs. The gap
 is the gap between the two kinds. Whether a split may be used is decided by the engine.
 """
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["COLORS", "SplitLayers"]
 
-Role = Literal["teaches", "judges"]
+Role = Literal["training", "validation"]
 
-COLORS: dict[Role, str] = {"teaches": "#56b4e9", "judges": "#e69f00"}
+COLORS: dict[Role, str] = {"training": "#56b4e9", "validation": "#e69f00"}
 """Sky blue and orange of Okabe and Ito, apart for every kind of eye."""
 
-_OPACITY = 0.22  # of the inside of a rectangle
+_ALPHA = "38"  # of the inside of a rectangle: 22%
 _PAUSE = 150  # milliseconds after the last edit
 _WIDTH = 0.006  # of the longer side of the pairs
 
@@ -55,9 +55,8 @@ class SplitLayers(QObject):
         self._entries: Sequence[PairEntry] = ()
         self._split: Split | None = None
         self._layers: dict[str, Shapes] = {}
-        self._writing = False
         self._selected = 0
-        self._tell = qdebounced(self._tell_edit, timeout=_PAUSE)
+        self._emit_edited_later = qdebounced(self._emit_edited, timeout=_PAUSE)
 
     @property
     def layers(self) -> list[Shapes]:
@@ -77,12 +76,16 @@ class SplitLayers(QObject):
         self.remove()
         self._entries, self._split = entries, split
         drawn: dict[str, list[tuple[Role, npt.NDArray[np.float64]]]] = {}
-        for role, blocks in (("teaches", split.training), ("judges", split.validation)):
+        parts: dict[Role, tuple[Block, ...]] = {
+            "training": split.training,
+            "validation": split.validation,
+        }
+        for role, blocks in parts.items():
             for block in blocks:
                 frame = entries[block.pair].frame
                 if frame is not None:
-                    corners = frame.corners(block.rows, block.columns)
-                    drawn.setdefault(frame.layer, []).append((_role(role), corners))
+                    corners = frame.to_layer(block.rows, block.columns)
+                    drawn.setdefault(frame.layer, []).append((role, corners))
         images = {key_of(layer): layer for layer in self._viewer.layers}
         for key, shapes in drawn.items():
             if key in images:
@@ -91,19 +94,19 @@ class SplitLayers(QObject):
     def remove(self) -> None:
         """Take the rectangles away."""
         for layer in self.layers:
-            layer.events.data.disconnect(self._hear)
-            layer.events.highlight.disconnect(self._hear_selection)
+            layer.events.data.disconnect(self._hear_edit)
+            layer.events.highlight.disconnect(self._check_selection)
             self._viewer.layers.remove(layer)
         self._layers.clear()
 
-    def give_role(self, role: Role) -> None:
-        """Let the selected rectangles teach or judge."""
+    def set_role(self, role: Role) -> None:
+        """Use the selected rectangles for training or validation."""
         for layer in self.layers:
             roles = list(layer.features["role"])
             for number in layer.selected_data:
                 roles[number] = role
             self._write_roles(layer, roles)
-        self._tell()
+        self._emit_edited_later()
 
     @property
     def selected(self) -> int:
@@ -116,32 +119,33 @@ class SplitLayers(QObject):
 
         if self._split is None:
             return None, "There is no split yet."
-        kept = [self._kept(part) for part in (self._split.training, self._judging)]
-        blocks: dict[Role, list[Block]] = {"teaches": kept[0], "judges": kept[1]}
+        blocks: dict[Role, list[Block]] = {
+            "training": self._list_hidden(self._split.training),
+            "validation": self._list_hidden(self._split.validation),
+        }
         for key, layer in self._layers.items():
             if layer not in self._viewer.layers:
                 return None, (
                     f"The layer {layer.name} with the split is gone: tick “show split”."
                 )
             for corners, role in zip(layer.data, layer.features["role"], strict=True):
-                block = self._block(key, np.asarray(corners))
+                block = self._find_block(key, np.asarray(corners))
                 if block is None:
                     return None, (
                         "A rectangle of the split lies outside of every pair: move it "
                         "onto one, or delete it."
                     )
-                blocks[_role(role)].append(block)
+                blocks[_read_role(role)].append(block)
         return (
-            Split(tuple(blocks["teaches"]), tuple(blocks["judges"]), self._split.gap),
+            Split(
+                training=tuple(blocks["training"]),
+                validation=tuple(blocks["validation"]),
+                gap=self._split.gap,
+            ),
             None,
         )
 
-    @property
-    def _judging(self) -> tuple[Block, ...]:
-        """The blocks that judge, as they were given."""
-        return () if self._split is None else self._split.validation
-
-    def _kept(self, blocks: Sequence[Block]) -> list[Block]:
+    def _list_hidden(self, blocks: Sequence[Block]) -> list[Block]:
         """Return the blocks that are not drawn, since their pairs are files."""
         return [
             block
@@ -150,7 +154,9 @@ class SplitLayers(QObject):
             or frame.layer not in self._layers
         ]
 
-    def _block(self, key: str, corners: npt.NDArray[np.floating[Any]]) -> Block | None:
+    def _find_block(
+        self, key: str, corners: npt.NDArray[np.floating[Any]]
+    ) -> Block | None:
         """Return the block of the pair on which most of a rectangle lies."""
         from napari_structsr.finetuning.split import Block
 
@@ -159,12 +165,12 @@ class SplitLayers(QObject):
             frame, pair = entry.frame, entry.pair
             if frame is None or pair is None or frame.layer != key:
                 continue
-            if not frame.holds(corners):
+            if not frame.contains(corners):
                 continue
             spans = [
                 (max(0, first), min(size, last))
                 for (first, last), size in zip(
-                    frame.span(corners), pair.measured.shape, strict=True
+                    frame.to_pixels(corners), pair.measured.shape, strict=True
                 )
             ]
             sides = [last - first for first, last in spans]
@@ -178,7 +184,6 @@ class SplitLayers(QObject):
         key: str,
         shapes: Sequence[tuple[Role, npt.NDArray[np.float64]]],
     ) -> None:
-        """Add the layer of one image."""
         corners = [one for _, one in shapes]
         wide = max(float(np.ptp(one, axis=0).max()) for one in corners)
         layer = Shapes(
@@ -202,54 +207,43 @@ class SplitLayers(QObject):
             axis_labels=image.axis_labels,
             metadata={KEY: "split"},
         )
-        layer.feature_defaults = {"role": ["judges"]}
+        # a new rectangle must not train before the user says so
+        layer.feature_defaults = {"role": ["validation"]}
         self._write_roles(layer, [role for role, _ in shapes])
+        # napari selects what is added, and the forms would follow the selection
         before = self._viewer.layers.selection.copy()
         active = self._viewer.layers.selection.active
         self._viewer.layers.append(layer)
         self._viewer.layers.selection = before
         self._viewer.layers.selection.active = active
         self._layers[key] = layer
-        layer.events.data.connect(self._hear)
-        layer.events.highlight.connect(self._hear_selection)
+        layer.events.data.connect(self._hear_edit)
+        layer.events.highlight.connect(self._check_selection)
 
     def _write_roles(self, layer: Shapes, roles: Sequence[Role]) -> None:
-        """Write what rectangles are for, and show it by their colours."""
-        self._writing = True
-        try:
-            layer.features = {"role": list(roles)}
-            if not roles:
-                return
-            colors = [COLORS[role] for role in roles]
-            layer.edge_color = np.array([[*_rgb(color), 1.0] for color in colors])
-            layer.face_color = np.array([[*_rgb(color), _OPACITY] for color in colors])
+        layer.features = {"role": list(roles)}  # emits no `data` event
+        if roles:  # napari takes no empty list of colours
+            layer.edge_color = [COLORS[role] for role in roles]
+            layer.face_color = [COLORS[role] + _ALPHA for role in roles]
             layer.refresh()
-        finally:
-            self._writing = False
 
-    def _hear(self, event: Any) -> None:
-        """Wait until the user has let go."""
-        if not self._writing:
-            self._tell()
+    def _hear_edit(self, event: Any) -> None:
+        # a drag emits many events, and the split is checked once it has ended
+        self._emit_edited_later()
 
-    def _hear_selection(self) -> None:
-        """Say that other rectangles are selected, once for each change."""
+    def _check_selection(self) -> None:
         if self.selected != self._selected:
             self._selected = self.selected
             self.selected_changed.emit()
 
-    def _tell_edit(self) -> None:
-        """Colour what is new, and say that something was edited."""
+    def _emit_edited(self) -> None:
         for layer in self.layers:
-            self._write_roles(layer, [_role(one) for one in layer.features["role"]])
+            self._write_roles(
+                layer, [_read_role(one) for one in layer.features["role"]]
+            )
         self.edited.emit()
 
 
-def _role(value: object) -> Role:
-    """Return a role; whatever is no role judges."""
-    return "teaches" if value == "teaches" else "judges"
-
-
-def _rgb(color: str) -> list[float]:
-    """Return red, green and blue in 0..1."""
-    return [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+def _read_role(value: object) -> Role:
+    """Return a role; whatever a user has typed instead is for validation."""
+    return "training" if value == "training" else "validation"

@@ -1,8 +1,9 @@
-"""The form of the second step: which model is taught, for how long, and how."""
+"""The form of the second step: which model is trained, for how long, and how."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QStandardItemModel
@@ -27,7 +28,7 @@ from napari_structsr.gui.widgets.controls import choice_combo, row, select
 
 __all__ = ["TrainForm"]
 
-_OWN = 0.0
+_OWN = 0.0  # stands for any number of minutes
 
 
 class TrainForm(QWidget):
@@ -79,10 +80,10 @@ class TrainForm(QWidget):
             self._layout.addRow(title, widget)
         self.show_more(False)
         for combo in (self.parent_model, self.budget, self.mode):
-            combo.currentIndexChanged.connect(self._tell)
-        self.minutes.valueChanged.connect(self._tell)
-        self.replay.valueChanged.connect(self._tell)
-        self.name.textEdited.connect(self._tell_name)
+            combo.currentIndexChanged.connect(self._emit_changed)
+        self.minutes.valueChanged.connect(self._emit_changed)
+        self.replay.valueChanged.connect(self._emit_changed)
+        self.name.textEdited.connect(self._emit_named)
         self.more.toggled.connect(self.show_more)
 
     def choice(self) -> TrainChoice:
@@ -117,10 +118,11 @@ class TrainForm(QWidget):
         self.minutes.setVisible(self.budget.currentData() == _OWN)
 
     def show_state(self, state: TrainState, *, locked: bool) -> None:
-        """Show which models the pairs can teach; a running training locks the form."""
+        """Show which models the pairs can train; a running training locks the form."""
+        # not at every change: it would close the list while the user looks at it
         if state.parents != self._offered:
             self._offered = state.parents
-            self._offer(state.parents, state.choice.parent)
+            self._offer_parents(state.parents, state.choice.parent)
         self.minutes.setVisible(self.budget.currentData() == _OWN)
         self.setEnabled(not locked)
 
@@ -129,34 +131,37 @@ class TrainForm(QWidget):
         self._layout.setRowVisible(self.mode, shown)
         self._layout.setRowVisible(self.replay, shown)
 
-    def _offer(self, parents: Sequence[tuple[Parent, str | None]], name: str) -> None:
-        """Fill the choice of parents; those that do not fit say why."""
-        combo, tip = self.parent_model, Qt.ItemDataRole.ToolTipRole
+    def _offer_parents(
+        self, parents: Sequence[tuple[Parent, str | None]], name: str
+    ) -> None:
+        """Fill the choice of parents; those that cannot be trained say why."""
+        combo = self.parent_model
         with signals_blocked(combo):
             before = combo.currentData()
             combo.clear()
-            for number, (parent, misfit) in enumerate(parents):
+            for number, (parent, obstacle) in enumerate(parents):
                 combo.addItem(parent.label, parent)
-                combo.setItemData(number, misfit or parent.description, tip)
-                model = combo.model()
-                if isinstance(model, QStandardItemModel) and (
-                    item := model.item(number)
-                ):
-                    item.setEnabled(misfit is None)
-            fitting = [parent for parent, misfit in parents if misfit is None]
-            wanted = before if before in fitting else None
-            for title in (before.name if before else name, name):
-                same = (parent for parent in fitting if parent.name == title)
-                wanted = wanted or next(same, None)
-            wanted = wanted or next(iter(fitting), None)
-            all_of_them = [parent for parent, _ in parents]
-            combo.setCurrentIndex(all_of_them.index(wanted) if wanted else -1)
+                tip = obstacle or parent.description
+                combo.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
+                item = cast(QStandardItemModel, combo.model()).item(number)
+                if item is not None:
+                    item.setEnabled(obstacle is None)
+            # the one chosen before, or that name with the factor of new pairs
+            wanted = min(
+                (parent for parent, obstacle in parents if obstacle is None),
+                key=lambda one: (
+                    one != before,
+                    before is None or one.name != before.name,
+                    one.name != name,
+                ),
+                default=None,
+            )
+            offered = [parent for parent, _ in parents]
+            combo.setCurrentIndex(-1 if wanted is None else offered.index(wanted))
 
-    def _tell(self) -> None:
-        """Drop what the signals carry."""
+    def _emit_changed(self) -> None:
         self.changed.emit()
 
-    def _tell_name(self) -> None:
-        """Tell that the name is the user's own from now on."""
+    def _emit_named(self) -> None:
         self.named.emit()
         self.changed.emit()

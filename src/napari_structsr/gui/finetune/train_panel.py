@@ -1,7 +1,7 @@
-"""The second step: train, and watch what comes of it.
+"""The second step: train, and show what comes of it.
 
 It owns the one fine-tuning of its dock, and the list of those that earlier sessions
-left. What can be done is decided by `resolve_training`; the work is a `TuningRun`.
+left. What can be done is decided by `resolve_training`; the work is a `FineTuningRun`.
 """
 
 from __future__ import annotations
@@ -20,21 +20,19 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_structsr.engine.events import (
-    Finished,
-)
+from napari_structsr.engine.events import Finished
 from napari_structsr.errors import StructsrError
 from napari_structsr.finetuning.runs import RunSummary, remove_run
-from napari_structsr.gui.finetune.export_config import save_fine_tuning, tuning_config
+from napari_structsr.gui.finetune.export_config import make_config, save_fine_tuning
 from napari_structsr.gui.finetune.pairs_entry import PairEntry
-from napari_structsr.gui.finetune.progress_view import TuningWatch
+from napari_structsr.gui.finetune.progress_view import ProgressView
 from napari_structsr.gui.finetune.run import (
-    TuningRun,
-    quick_job,
-    resumed_run,
-    started_run,
-    teachable,
-    tuning_runs,
+    FineTuningRun,
+    list_fine_tunings,
+    list_trainable_models,
+    make_job,
+    make_resumed_run,
+    make_run,
 )
 from napari_structsr.gui.finetune.run_list import RunList
 from napari_structsr.gui.finetune.train_form import TrainForm
@@ -57,7 +55,7 @@ __all__ = ["TrainPanel"]
 
 
 class TrainPanel(QWidget):
-    """Teaches a model."""
+    """Trains a model."""
 
     started = Signal()
     """A fine-tuning has begun, or goes on."""
@@ -72,13 +70,13 @@ class TrainPanel(QWidget):
         super().__init__()
         self._entries: Sequence[PairEntry] = ()
         self._split: Split | None = None
-        self._split_fault: str | None = None
+        self._split_obstacle: str | None = None
         self._preparing = False
-        self._named = False
-        self._parents = teachable()
-        self._parent: Parent | None = None
+        self._named = False  # whether the user has given a name
+        self._parents = list_trainable_models()
+        self._parent: Parent | None = None  # as it was told last
         self._hidden: set[Path] = set()  # finished, and shown in the third step
-        self.run: TuningRun | None = None
+        self.run: FineTuningRun | None = None
 
         self.form = TrainForm()
         self.start_button = QPushButton("Start")
@@ -86,7 +84,7 @@ class TrainPanel(QWidget):
         self.cancel_button = QPushButton("Cancel")
         self.save_button = QPushButton("Save as config…")
         self.runs = RunList()
-        self.watch = TuningWatch()
+        self.progress = ProgressView()
         self._lay_out()
         self._connect()
         self.form.show_choice(TrainChoice())
@@ -94,30 +92,28 @@ class TrainPanel(QWidget):
         self.refresh()
 
     def _lay_out(self) -> None:
-        """Arrange the widgets, in the order of the Tab key."""
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 0, 4, 4)
         layout.addWidget(self.form)
         layout.addWidget(row(self.start_button, self.pause_button, self.cancel_button))
         layout.addWidget(self.save_button)
         layout.addWidget(self.runs)
-        layout.addWidget(self.watch)
+        layout.addWidget(self.progress)
 
     def _connect(self) -> None:
-        """Follow the widgets, and models that come and go."""
-        self.form.changed.connect(self._take)
-        self.form.named.connect(self._take_name)
+        self.form.changed.connect(self.refresh)
+        self.form.named.connect(self._keep_name)
         self.start_button.clicked.connect(self.start)
-        self.pause_button.clicked.connect(self._hold)
+        self.pause_button.clicked.connect(self._toggle_pause)
         self.cancel_button.clicked.connect(self.cancel)
-        self.save_button.clicked.connect(self._ask_where)
+        self.save_button.clicked.connect(self._ask_for_config)
         self.runs.resumed.connect(self._resume)
         self.runs.removed.connect(self._ask_remove)
-        models_offered.changed.connect(self._renew_parents)
+        models_offered.changed.connect(self._refresh_parents)
 
     def release(self) -> None:
         """Stop, since nobody could pause or cancel any more; it can go on later."""
-        models_offered.changed.disconnect(self._renew_parents)
+        models_offered.changed.disconnect(self._refresh_parents)
         if self.is_running and self.run is not None:
             self.run.job.cancel()
 
@@ -133,7 +129,7 @@ class TrainPanel(QWidget):
         entries: Sequence[PairEntry],
         split: Split | None,
         *,
-        fault: str | None,
+        obstacle: str | None,
         preparing: bool,
     ) -> None:
         """Take the pairs of the first step.
@@ -143,14 +139,14 @@ class TrainPanel(QWidget):
         entries
             Those that were not refused.
         split
-            Which of their regions judge.
-        fault
+            Their training and validation regions.
+        obstacle
             Why the split cannot be used.
         preparing
             Whether they are still being made.
         """
         self._entries, self._split = list(entries), split
-        self._split_fault, self._preparing = fault, preparing
+        self._split_obstacle, self._preparing = obstacle, preparing
         self.refresh()
 
     def state(self) -> TrainState:
@@ -162,10 +158,12 @@ class TrainPanel(QWidget):
             parents=self._parents,
             pairs=len(self._entries),
             factor=factor,
-            split_fault=self._split_fault
+            split_obstacle=self._split_obstacle
             or (None if self._split or not self._entries else "There is no split yet."),
-            name_fault=_name_fault(choice.name, factor or 2),
-            unfinished=[run.name for run in tuning_runs() if run.factor == factor],
+            name_obstacle=_find_name_obstacle(choice.name, factor or 2),
+            unfinished=[
+                run.name for run in list_fine_tunings() if run.factor == factor
+            ],
             preparing=self._preparing,
             running=self.is_running,
             paused=self.run is not None and self.run.is_paused,
@@ -176,7 +174,7 @@ class TrainPanel(QWidget):
         state = self.state()
         self.form.show_state(state, locked=self.is_running)
         parent = self.form.parent_choice
-        enable(self.start_button, state.start, "Teach the new model.")
+        enable(self.start_button, state.start, "Train the new model.")
         self.pause_button.setText("Pause" if state.pauses else "Resume")
         purpose = "Hold on; the clock stands still." if state.pauses else "Go on."
         enable(self.pause_button, state.pause, purpose)
@@ -194,7 +192,7 @@ class TrainPanel(QWidget):
         mine = self.run.folder if self.run is not None and self.is_running else None
         listed = [
             run
-            for run in tuning_runs()
+            for run in list_fine_tunings()
             if run.folder != mine and run.folder not in self._hidden
         ]
         self.runs.show_runs(listed, busy=self.is_running)
@@ -211,16 +209,16 @@ class TrainPanel(QWidget):
         parent = self.form.parent_choice
         if self.state().start is not None or self._split is None or parent is None:
             return
-        config = tuning_config(
+        config = make_config(
             self.form.choice(), parent, device=read_preferences().device
         )
         pairs = [entry.pair for entry in self._entries if entry.pair is not None]
-        self._follow(started_run(config, pairs, self._split))
+        self._follow(make_run(config, pairs, self._split))
 
     def cancel(self) -> None:
         """Stop; what was reached is kept."""
         if self.run is not None and self.is_running:
-            self.watch.say("Stopping after this step…")
+            self.progress.show_message("Stopping after this step…")
             self.run.job.cancel()
             self.cancel_button.setEnabled(False)
 
@@ -229,34 +227,30 @@ class TrainPanel(QWidget):
         self._hidden.discard(folder)
         self.refresh()
 
-    def _follow(self, run: TuningRun) -> None:
-        """Start a run and show what it says."""
+    def _follow(self, run: FineTuningRun) -> None:
         self.run = run
         self._hidden.discard(run.folder)
-        self.watch.follow(run)
+        self.progress.follow(run)
         run.paused.connect(self.refresh)
         run.job.finished.connect(self._finish)
         run.job.ended.connect(self._end)
-        run.start()
+        run.job.start()
         self.started.emit()
         self.refresh()
 
-    def _hold(self) -> None:
-        """Pause, or go on."""
+    def _toggle_pause(self) -> None:
         if self.run is not None:
-            self.run.hold(not self.run.is_paused)
+            self.run.set_paused(not self.run.is_paused)
 
     def _resume(self, run: RunSummary) -> None:
-        """Go on with a fine-tuning, or decide about it."""
         if run.state == "finished":
             self._hidden.add(run.folder)
             self.refresh()
             self.decided.emit(run)
         elif not self.is_running:
-            self._follow(resumed_run(run))
+            self._follow(make_resumed_run(run))
 
     def _ask_remove(self, run: RunSummary) -> None:
-        """Remove a fine-tuning if the user is sure."""
         answer = QMessageBox.question(
             self,
             "Remove fine-tuning",
@@ -271,11 +265,10 @@ class TrainPanel(QWidget):
         try:
             remove_run(run.folder)
         except StructsrError as error:
-            self.watch.say(str(error))
+            self.progress.show_message(str(error))
         self.refresh()
 
-    def _ask_where(self) -> None:
-        """Ask for a file, and write it."""
+    def _ask_for_config(self) -> None:
         name = f"{self.form.choice().name or 'fine-tuning'}.json"
         path, _ = QFileDialog.getSaveFileName(
             self, "Save as config", name, "JSON (*.json)"
@@ -288,9 +281,9 @@ class TrainPanel(QWidget):
         parent = self.form.parent_choice
         if parent is None:
             return
-        config = tuning_config(self.form.choice(), parent, device="auto")
+        config = make_config(self.form.choice(), parent, device="auto")
         entries, split = list(self._entries), self._split
-        job = quick_job(
+        job = make_job(
             f"Saving {path.name}",
             lambda: save_fine_tuning(path, config, entries, split),
         )
@@ -300,45 +293,35 @@ class TrainPanel(QWidget):
         job.start()
 
     def _finish(self, event: Finished) -> None:
-        """Hand over to the verdict."""
         if self.run is not None:
             self._hidden.add(self.run.folder)
             self.finished.emit(self.run.folder, event.record)
 
     def _end(self) -> None:
-        """Allow the next one."""
         if not self._named:
             self._suggest_name()
         self.refresh()
 
     # -- the form ----------------------------------------------------------------------
 
-    def _take(self) -> None:
-        """Take the choice from the form."""
-        self.refresh()
-
-    def _take_name(self) -> None:
-        """Leave the name to the user from now on."""
+    def _keep_name(self) -> None:
         self._named = True
 
     def _suggest_name(self) -> None:
-        """Suggest a name that is free."""
         parent = self.form.parent_choice
         base = "faithful" if parent is None else parent.name.removeprefix("my-")
-        taken = {run.name for run in tuning_runs()}
+        taken = {run.name for run in list_fine_tunings()}
         taken |= {one.name for one in self._parents}
         self.form.name.setText(free_model_name(base, taken))
 
-    def _renew_parents(self) -> None:
-        """Offer models that are new."""
-        self._parents = teachable()
+    def _refresh_parents(self) -> None:
+        self._parents = list_trainable_models()
         if not self._named:
             self._suggest_name()
         self.refresh()
 
 
-def _name_fault(name: str, factor: int) -> str | None:
-    """Say why a model cannot be called so."""
+def _find_name_obstacle(name: str, factor: int) -> str | None:
     if not name:
         return None
     try:

@@ -40,7 +40,7 @@ MODES: dict[Mode, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Parent:
-    """A model that can be taught: its name, factor, and what it is."""
+    """A model to begin with: its name, factor, and what it is."""
 
     name: str
     factor: int
@@ -84,7 +84,7 @@ class TrainState:
     choice
         The wish, as far as it can be granted.
     parents
-        Models, and why the pairs cannot teach one; None if they can.
+        Models, and why the pairs cannot train one; None if they can.
     start, pause, cancel, save
         Why the button cannot work; None if it can.
     pauses
@@ -106,8 +106,8 @@ def resolve_training(
     parents: Sequence[Parent],
     pairs: int,
     factor: int | None,
-    split_fault: str | None,
-    name_fault: str | None = None,
+    split_obstacle: str | None,
+    name_obstacle: str | None = None,
     unfinished: Collection[str] = (),
     preparing: bool = False,
     running: bool = False,
@@ -120,12 +120,12 @@ def resolve_training(
     choice
         What the form says.
     parents
-        All models that can be taught.
+        All models that can be fine-tuned.
     pairs, factor
         How many pairs can be used, and their factor; None if there are none.
-    split_fault
+    split_obstacle
         Why the split cannot be used, in words.
-    name_fault
+    name_obstacle
         Why a model cannot be called so, in words.
     unfinished
         Names of fine-tunings that lie in the way.
@@ -134,27 +134,27 @@ def resolve_training(
     running, paused
         How the fine-tuning of this dock stands.
     """
-    offered = tuple((one, _misfit(one, factor)) for one in parents)
-    names = [one.name for one, misfit in offered if misfit is None]
+    offered = tuple((one, _find_obstacle(one, factor)) for one in parents)
+    names = [one.name for one, obstacle in offered if obstacle is None]
     if choice.parent not in names and names:
         choice = replace(choice, parent=names[0])
-    fault = None
+    obstacle = None
     if not pairs:
-        fault = "There are no pairs yet: add some in step 1."
+        obstacle = "There are no pairs yet: add some in step 1."
     elif preparing:
-        fault = "The pairs are being prepared."
-    elif split_fault:
-        fault = split_fault
+        obstacle = "The pairs are being prepared."
+    elif split_obstacle:
+        obstacle = split_obstacle
     elif not names:
-        fault = f"No model of the factor {factor} can be taught."
+        obstacle = f"No model of the factor {factor} can be fine-tuned."
     elif not choice.name.strip():
-        fault = "Give the new model a name."
+        obstacle = "Give the new model a name."
     elif choice.minutes <= 0:
-        fault = "Give more than 0 minutes."
-    elif name_fault:
-        fault = name_fault
+        obstacle = "Give more than 0 minutes."
+    elif name_obstacle:
+        obstacle = name_obstacle
     elif choice.name.strip() in unfinished:
-        fault = (
+        obstacle = (
             f"A fine-tuning called {choice.name.strip()} is listed below: go on with "
             "it, remove it, or choose another name."
         )
@@ -163,20 +163,20 @@ def resolve_training(
     return TrainState(
         choice=choice,
         parents=offered,
-        start=busy if running else fault,
+        start=busy if running else obstacle,
         pause=idle,
         cancel=idle,
-        save=fault,
+        save=obstacle,
         pauses=not paused,
     )
 
 
-def _misfit(parent: Parent, factor: int | None) -> str | None:
-    """Say why pairs of a factor cannot teach a model."""
+def _find_obstacle(parent: Parent, factor: int | None) -> str | None:
+    """Say why pairs of a factor cannot train a model."""
     if factor in (None, parent.factor):
         return None
     return (
-        f"The pairs are ×{factor} and this model is ×{parent.factor}: to teach it, "
+        f"The pairs are ×{factor} and this model is ×{parent.factor}: to train it, "
         f"remove the pairs and add them again as ×{parent.factor} in step 1."
     )
 
@@ -184,11 +184,10 @@ def _misfit(parent: Parent, factor: int | None) -> str | None:
 def free_model_name(parent: str, taken: Collection[str]) -> str:
     """Suggest a name for a model to be."""
     taken = {name.lower() for name in taken}
-    number = 1
-    while (name := f"my-{parent}-{number}" if number > 1 else f"my-{parent}") and (
-        name.lower() in taken
-    ):
+    name, number = f"my-{parent}", 1
+    while name.lower() in taken:  # names of models are names of files
         number += 1
+        name = f"my-{parent}-{number}"
     return name
 
 

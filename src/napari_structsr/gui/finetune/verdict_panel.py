@@ -1,4 +1,4 @@
-"""The third step: how the model did on what it was not taught, and what becomes of it.
+"""The third step: how the model did on validation regions, and what becomes of it.
 
 It owns the decision of the user; the verdict itself is the engine's. A model that is
 not recommended can be kept, but not by a single click. Below stand the models of the
@@ -28,7 +28,7 @@ from qtpy.QtWidgets import (
 from napari_structsr.errors import StructsrError
 from napari_structsr.finetuning.runs import RunSummary, accept_run, read_run, remove_run
 from napari_structsr.gui.finetune.curve_panel import MEASURE_TITLES
-from napari_structsr.gui.finetune.run import quick_job
+from napari_structsr.gui.finetune.run import make_job
 from napari_structsr.gui.finetune.train_state import VerdictState, resolve_verdict
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.widgets.controls import choice_combo, enable, row, sentence
@@ -140,8 +140,8 @@ class VerdictPanel(QWidget):
         self.table.hide()
         self.notes.hide()
         self.sentence.setText(
-            "Once a training has finished, its scores on the regions that taught "
-            "nothing stand here."
+            "Once a training has finished, its scores on the validation regions stand "
+            "here."
         )
         self.refresh()
 
@@ -182,7 +182,6 @@ class VerdictPanel(QWidget):
         enable(self.import_button, None, "Take up a model that was exported.")
 
     def _show(self, folder: Path, scores: Scores, recommended: bool, text: str) -> None:
-        """Show scores and the verdict."""
         self._folder, self._recommended = folder, recommended
         self._confirming = False
         self.notes.hide()
@@ -220,7 +219,7 @@ class VerdictPanel(QWidget):
             remove_run(folder)  # the model holds all that is worth keeping
             return card
 
-        job = quick_job("Accepting the model", work)
+        job = make_job("Accepting the model", work)
         job.finished.connect(lambda event: self._accepted(folder, event.output))
         self._start(job)
 
@@ -241,15 +240,15 @@ class VerdictPanel(QWidget):
     def export(self, path: Path) -> None:
         """Write the chosen model for another machine."""
         name, factor = self.models.currentData()
-        job = quick_job(
+        job = make_job(
             f"Exporting {name}", lambda: export_model(name, path, factor=factor)
         )
         job.finished.connect(lambda event: show_info(f"Exported to {event.output}."))
         self._start(job)
 
-    def take_up(self, path: Path) -> None:
+    def import_file(self, path: Path) -> None:
         """Take up a model that was exported."""
-        job = quick_job(f"Importing {path.name}", lambda: import_model(path))
+        job = make_job(f"Importing {path.name}", lambda: import_model(path))
         job.finished.connect(self._imported)
         self._start(job)
 
@@ -264,14 +263,12 @@ class VerdictPanel(QWidget):
         models_offered.changed.emit()
 
     def _start(self, job: Job) -> None:
-        """Run a short job."""
         self._job = job
         job.ended.connect(self.refresh)
         job.start()
         self.refresh()
 
     def _accepted(self, folder: Path, card: Any) -> None:
-        """Say that the model is offered."""
         self.clear()
         self.sentence.setText(
             f"✓ {card.name} ×{card.factor} is offered in the Upscale dock from now on."
@@ -281,14 +278,12 @@ class VerdictPanel(QWidget):
         self.decided.emit(folder)
 
     def _imported(self, event: Any) -> None:
-        """Say that a model is offered."""
         card = event.output
         models_offered.changed.emit()
         self.models.setCurrentIndex(self.models.findData((card.name, card.factor)))
         show_info(f"{card.name} ×{card.factor} is offered in the Upscale dock now.")
 
     def _ask_export(self) -> None:
-        """Ask where to, and export."""
         name, factor = self.models.currentData()
         path, _ = QFileDialog.getSaveFileName(
             self, "Export model", f"{name}-x{factor}.zip", "Zip (*.zip)"
@@ -297,15 +292,13 @@ class VerdictPanel(QWidget):
             self.export(Path(path).with_suffix(".zip"))
 
     def _ask_import(self) -> None:
-        """Ask for a file, and import it."""
         path, _ = QFileDialog.getOpenFileName(
             self, "Import model", "", "Models (*.zip *.safetensors)"
         )
         if path:
-            self.take_up(Path(path))
+            self.import_file(Path(path))
 
     def _ask_remove(self) -> None:
-        """Remove the chosen model if the user is sure."""
         answer = QMessageBox.question(
             self,
             "Remove model",
@@ -317,9 +310,8 @@ class VerdictPanel(QWidget):
 
 
 def _table() -> QTableWidget:
-    """Make the table of scores."""
     table = QTableWidget(len(_METHODS), len(MEASURE_TITLES))
-    table.setAccessibleName("Scores on the regions that judge")
+    table.setAccessibleName("Scores on the validation regions")
     table.setHorizontalHeaderLabels([title for title, _ in MEASURE_TITLES.values()])
     table.setVerticalHeaderLabels(list(_METHODS))
     for column, (_, tip) in enumerate(MEASURE_TITLES.values()):

@@ -10,7 +10,7 @@ from napari.layers import Image
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.layers import free_path
 
-__all__ = ["command_for"]
+__all__ = ["write_command"]
 
 _SCRIPT = """\
 import napari
@@ -24,7 +24,7 @@ sr.result_of(sr.upscale(source, model, sink, settings=settings))
 """
 
 
-def command_for(layer: Image, choice: Choice) -> str:
+def write_command(layer: Image, choice: Choice) -> str:
     """Return text that upscales a layer as the dock would, into an OME-Zarr store.
 
     Parameters

@@ -26,14 +26,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_structsr.gui.upscale.commands import command_for
+from napari_structsr.gui.upscale.commands import write_command
 from napari_structsr.gui.upscale.estimate import EstimateLabel, Part
 from napari_structsr.gui.upscale.form import UpscaleForm
-from napari_structsr.gui.upscale.preview import Preview, view_obstacle
+from napari_structsr.gui.upscale.preview import Preview, find_view_obstacle
 from napari_structsr.gui.upscale.run import (
-    fitting,
+    choose_sink,
+    fit_choice,
     preferred_choice,
-    sink_for,
     upscale_layer,
 )
 from napari_structsr.gui.upscale.state import DockState, LayerFacts, resolve
@@ -80,7 +80,6 @@ class UpscaleDock(QWidget):
     # -- what the user sees ---------------------------------------------------------
 
     def _lay_out(self) -> None:
-        """Arrange the widgets from top to bottom, in the order of the Tab key."""
         tools, actions = QHBoxLayout(), QHBoxLayout()
         tools.addWidget(self.preview_button)
         tools.addWidget(self.copy_button)
@@ -97,7 +96,6 @@ class UpscaleDock(QWidget):
         layout.addStretch(1)
 
     def _connect(self) -> None:
-        """Follow the viewer and the widgets."""
         for signal in self._followed():
             signal.connect(self._refresh)
         models_offered.changed.connect(self._renew_models)
@@ -109,7 +107,6 @@ class UpscaleDock(QWidget):
         self.cancel_button.clicked.connect(self._cancel)
 
     def _followed(self) -> tuple[Any, ...]:
-        """Return the events of the viewer that change what the dock shows."""
         layers, dims = self._viewer.layers, self._viewer.dims
         return (
             layers.selection.events.changed,
@@ -143,7 +140,6 @@ class UpscaleDock(QWidget):
     # -- the models -------------------------------------------------------------------
 
     def _offer_models(self) -> None:
-        """Offer the models that there are now."""
         cards = list_models()
         self._models = {}
         for card in cards:
@@ -152,23 +148,19 @@ class UpscaleDock(QWidget):
         self.form.offer_models({card.name: card.description for card in cards})
 
     def _renew_models(self) -> None:
-        """Offer a model that was just accepted, or no longer one that was removed."""
         self._offer_models()
         self._refresh()
 
     # -- from the selection and the form to what is shown -----------------------------
 
     def _selected(self) -> list[Layer]:
-        """Return the selected layers in their order."""
         layers = self._viewer.layers
         return [layer for layer in layers if layer in layers.selection]
 
     def _able(self) -> list[Image]:
-        """Return the selected layers that can be upscaled."""
         return [layer for layer in self._selected() if layer_obstacle(layer) is None]
 
     def _resolved(self) -> DockState:
-        """Return what the dock has to show."""
         able = self._able()
         return resolve(
             self.form.choice(),
@@ -184,16 +176,14 @@ class UpscaleDock(QWidget):
             blending=self._blending,
             fault=self._fault,
             busy=self._busy,
-            view=view_obstacle(self._viewer, able[0] if able else None),
+            view=find_view_obstacle(self._viewer, able[0] if able else None),
         )
 
     @property
     def _busy(self) -> bool:
-        """Whether a run has not ended."""
         return any(not row.job.has_ended for row in self.rows)
 
     def _refresh(self) -> None:
-        """Show what follows from the selection and the form."""
         self._fault = None
         self._show()
         state = self._resolved()
@@ -202,20 +192,18 @@ class UpscaleDock(QWidget):
             parts = [
                 (
                     open_source(layer),
-                    fitting(state.choice, layer),
-                    sink_for(layer, state.choice),
+                    fit_choice(state.choice, layer),
+                    choose_sink(layer, state.choice),
                 )
                 for layer in self._able()
             ]
         self.estimate.ask(parts, cheaply="torch" not in sys.modules)
 
     def _refuse(self, message: str) -> None:
-        """Keep a run from starting that would fail."""
         self._fault = message
         self._show()
 
     def _show(self) -> None:
-        """Write the state into the widgets."""
         state = self._resolved()
         self.form.show_state(state)
         _enable(self.run_button, state.run, "Upscale the selected layers.")
@@ -238,7 +226,6 @@ class UpscaleDock(QWidget):
     # -- what the buttons do ----------------------------------------------------------
 
     def _run(self) -> None:
-        """Upscale every selected layer, one after the other."""
         choice = self._resolved().choice
         self._preview.remove()
         self._clear_rows()
@@ -251,40 +238,36 @@ class UpscaleDock(QWidget):
         self._show()
 
     def _cancel(self) -> None:
-        """Stop all runs."""
         for row in self.rows:
             if not row.job.has_ended:
                 row.cancel()
 
     def _clear_rows(self) -> None:
-        """Forget the runs that have ended."""
         for row in self.rows:
             self._rows_layout.removeWidget(row)
             row.deleteLater()
         self.rows.clear()
 
     def _start_preview(self) -> None:
-        """Upscale the visible region."""
         layer = self._able()[0]
-        job = self._preview.start(layer, fitting(self._resolved().choice, layer))
+        job = self._preview.start(layer, fit_choice(self._resolved().choice, layer))
         self.preview_button.setEnabled(False)
         self.preview_button.setText("Previewing…")
         job.ended.connect(self._end_preview)
 
     def _end_preview(self) -> None:
-        """Allow the next preview."""
         self.preview_button.setText("Preview")
         self._refresh()
 
     def _copy(self) -> None:
-        """Put the command or script on the clipboard."""
         choice = self._resolved().choice
-        texts = [command_for(layer, fitting(choice, layer)) for layer in self._able()]
+        texts = [
+            write_command(layer, fit_choice(choice, layer)) for layer in self._able()
+        ]
         if clipboard := QGuiApplication.clipboard():
             clipboard.setText("\n".join(texts))
 
 
 def _enable(button: QPushButton, obstacle: str | None, purpose: str) -> None:
-    """Enable a button, or say in its tooltip why it cannot work."""
     button.setEnabled(obstacle is None)
     button.setToolTip(obstacle or purpose)

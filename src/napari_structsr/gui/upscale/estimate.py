@@ -14,7 +14,7 @@ from qtpy.QtCore import Qt, QTimer, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QLabel, QSizePolicy
 
 from napari_structsr.engine.events import Cancel, Event, Finished, Plan, format_bytes
-from napari_structsr.gui.upscale.run import engine_settings
+from napari_structsr.gui.upscale.run import make_settings
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.io.sink import MemorySink, Sink
@@ -82,19 +82,16 @@ class EstimateLabel(QLabel):
         job.start()
 
     def _forget(self) -> None:
-        """Drop the question asked before."""
         self._timer.stop()
         if self._job is not None:
             self._job.cancel()
         self._job = None
 
     def _show(self, event: Finished) -> None:
-        """Show the answer, if it is to the last question."""
         if self.sender() is self._job:
             self.setText(str(event.output))
 
     def _refuse(self, message: str) -> None:
-        """Say what keeps the runs from starting."""
         if self.sender() is self._job:
             self.setText(message)
             self.refused.emit(message)
@@ -111,7 +108,7 @@ def _planned(parts: Sequence[Part], cancel: Cancel) -> Iterator[Event]:
         model = load_model(
             choice.model, factor=choice.factor, sharpness=choice.sharpness
         )
-        made = plan(source, model, sink, settings=engine_settings(choice))
+        made = plan(source, model, sink, settings=make_settings(choice))
         kept += made.output_bytes if isinstance(sink, MemorySink) else 0
         plans.append(made)
     yield Finished(

@@ -136,11 +136,9 @@ class UpscaleForm(QWidget):
                 combo.setToolTip(text)
 
     def _combos(self) -> tuple[QComboBox, ...]:
-        """Return all choices."""
         return self.model, self.factor, self.agreement, self.color, self.output
 
     def _tell(self) -> None:
-        """Drop what the signals carry."""
         self.changed.emit()
 
 
@@ -148,21 +146,18 @@ _TIP = Qt.ItemDataRole.ToolTipRole
 
 
 def _combo(entries: Mapping[Any, tuple[str, str]]) -> QComboBox:
-    """Make a choice between values, each with its text and an explanation."""
     combo = QComboBox()
     _fill(combo, entries)
     return combo
 
 
 def _fill(combo: QComboBox, entries: Mapping[Any, tuple[str, str]]) -> None:
-    """Add values, each with its text and an explanation."""
     for index, (value, (text, explanation)) in enumerate(entries.items()):
         combo.addItem(text, value)
         combo.setItemData(index, explanation, _TIP)
 
 
 def _select(combo: QComboBox, value: object) -> None:
-    """Show a value, if it is offered, without telling anybody."""
     index = combo.findData(value)
     if index >= 0:
         with signals_blocked(combo):

@@ -14,7 +14,7 @@ from napari.layers import Image
 from napari.viewer import Viewer
 
 from napari_structsr.engine.events import Cancel, Event, Finished
-from napari_structsr.gui.upscale.run import upscale_events
+from napari_structsr.gui.upscale.run import run_upscaling
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.layers import (
@@ -28,7 +28,7 @@ from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
 from napari_structsr.io.source import Source
 
-__all__ = ["Preview", "Region", "view_obstacle", "visible_region"]
+__all__ = ["Preview", "Region", "find_view_obstacle", "visible_region"]
 
 _MARGIN = 16  # pixels around the visible region, so that its border has neighbours
 _LARGEST = 512  # pixels along a side, so that a preview takes a second or two
@@ -55,7 +55,7 @@ class Region:
     columns: slice
 
 
-def view_obstacle(viewer: Viewer, layer: Image | None) -> str | None:
+def find_view_obstacle(viewer: Viewer, layer: Image | None) -> str | None:
     """Say in words why the view cannot be previewed; None if it can."""
     if layer is None:
         return None
@@ -117,7 +117,7 @@ class Preview:
             colored = "s" in axes
             pixels = np.moveaxis(pixels, 0, -1) if colored else pixels[0]
             crop = open_source(pixels, axes="yxs" if colored else "yx")
-            yield from upscale_events(crop, choice, MemorySink(), cancel=cancel)
+            yield from run_upscaling(crop, choice, MemorySink(), cancel=cancel)
 
         def show(event: Finished) -> None:
             """Replace the preview shown before, unless it is no longer wanted."""
@@ -150,7 +150,6 @@ class Preview:
         self._take_away()
 
     def _take_away(self) -> None:
-        """Remove the layer, if there is one."""
         if self._layer is not None and self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
         self._layer = None

@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from napari_structsr.upscaling.settings import UpscaleSettings
 
 __all__ = [
-    "engine_settings",
-    "fitting",
+    "choose_sink",
+    "fit_choice",
+    "make_settings",
     "preferred_choice",
-    "sink_for",
-    "upscale_events",
+    "run_upscaling",
     "upscale_layer",
 ]
 
@@ -74,11 +74,11 @@ def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
         Submitted already; connect to its signals to follow it.
     """
     source = open_source(layer)
-    choice = fitting(choice, layer)
-    sink = sink_for(layer, choice)
+    choice = fit_choice(choice, layer)
+    sink = choose_sink(layer, choice)
     job = Job(
         f"Upscaling {layer.name}",
-        lambda cancel: upscale_events(source, choice, sink, cancel=cancel),
+        lambda cancel: run_upscaling(source, choice, sink, cancel=cancel),
     )
 
     def show(event: Finished) -> None:
@@ -99,7 +99,7 @@ def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
     return job
 
 
-def upscale_events(
+def run_upscaling(
     source: Source, choice: Choice, sink: Sink, *, cancel: Cancel
 ) -> Iterator[Event]:
     """Load the model and run the engine; torch is imported here, in the worker."""
@@ -107,18 +107,18 @@ def upscale_events(
     from napari_structsr.zoo.catalogue import load_model
 
     model = load_model(choice.model, factor=choice.factor, sharpness=choice.sharpness)
-    settings = engine_settings(choice)
+    settings = make_settings(choice)
     yield from upscale(source, model, sink, settings=settings, cancel=cancel)
 
 
-def sink_for(layer: Layer, choice: Choice) -> MemorySink | OmeZarrSink:
+def choose_sink(layer: Layer, choice: Choice) -> MemorySink | OmeZarrSink:
     """Return where the result of a layer goes."""
     if choice.folder is None:
         return MemorySink()
     return OmeZarrSink(free_path(choice.folder, f"{layer.name} {choice.label}"))
 
 
-def fitting(choice: Choice, layer: Image) -> Choice:
+def fit_choice(choice: Choice, layer: Image) -> Choice:
     """Drop wishes that have no meaning for the layer or the model."""
     if not layer.rgb:
         choice = replace(choice, color="channels")
@@ -127,7 +127,7 @@ def fitting(choice: Choice, layer: Image) -> Choice:
     return choice
 
 
-def engine_settings(choice: Choice) -> UpscaleSettings:
+def make_settings(choice: Choice) -> UpscaleSettings:
     """Return the settings of the engine."""
     from napari_structsr.upscaling.settings import UpscaleSettings
 
@@ -140,7 +140,6 @@ def engine_settings(choice: Choice) -> UpscaleSettings:
 
 
 def _follow_in_activity_dock(job: Job) -> None:
-    """Show the job as a progress bar of napari."""
     bars: list[progress] = []
 
     def begin(event: Started) -> None:

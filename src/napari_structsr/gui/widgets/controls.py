@@ -30,6 +30,7 @@ __all__ = [
     "NarrowCombo",
     "Section",
     "choice_combo",
+    "complete_sentence",
     "enable",
     "format_number",
     "layer_combo",
@@ -137,6 +138,12 @@ def sentence(text: str = "") -> QLabel:
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     return label
+
+
+def complete_sentence(text: str) -> str:
+    """Return a message of the engine with a capital and a full stop."""
+    text = text.strip()
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def format_number(value: float | None) -> str:
