@@ -38,7 +38,7 @@ from napari_structsr.finetuning.fine_tune import Scored
 from napari_structsr.finetuning.split import Block, Split
 from napari_structsr.finetuning.verdict import Verdict
 from napari_structsr.imaging.structure import gradient_error
-from napari_structsr.io.arrays import ArraySource, image_spec
+from napari_structsr.io.arrays import ArraySource, make_spec
 from napari_structsr.io.image_folders import find_images
 from napari_structsr.io.source import Source
 from napari_structsr.pairs.register_pair import ImagePair, Region
@@ -215,7 +215,7 @@ def source_of(plane: Plane, *, pixel: int) -> Source:
             for name, size in zip("yx", plane.shape, strict=True)
         )
     )
-    spec = image_spec("image", axes, plane.dtype)
+    spec = make_spec("image", axes, plane.dtype)
     return ArraySource(plane, spec, names="yx", origin="numpy array")
 
 

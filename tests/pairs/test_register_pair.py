@@ -10,7 +10,7 @@ from napari_structsr.core.axes import Axes, Axis
 from napari_structsr.engine.statistics import measure_intensity
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.io.arrays import ArraySource, image_spec
+from napari_structsr.io.arrays import ArraySource, make_spec
 from napari_structsr.io.open import open_source
 from napari_structsr.pairs.checks import find_twin
 from napari_structsr.pairs.files import file_stem, match_files
@@ -39,7 +39,7 @@ def source(
             items.append(Axis(axis, size, pixel, corner + pixel / 2, unit))
         else:
             items.append(Axis(axis, size))
-    spec = image_spec(name, Axes(tuple(items)), pixels.dtype)
+    spec = make_spec(name, Axes(tuple(items)), pixels.dtype)
     return ArraySource(pixels, spec, names=names, origin="numpy array")
 
 

@@ -24,7 +24,7 @@ from napari_structsr.calibration.samples import GAP, SIDE, Samples
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.expected_error import FEATURES, ErrorPredictor
 from napari_structsr.imaging.out_of_distribution import input_ranges
-from napari_structsr.models.calibration import Interval, Layer, TrustCalibration
+from napari_structsr.models.calibration import Interval, NetworkLayer, TrustCalibration
 from napari_structsr.models.model import SRModel
 
 __all__ = ["ENOUGH_TO_FIT", "LEAST_PATCHES", "calibrate"]
@@ -93,7 +93,7 @@ def calibrate(
         predictor = _rounded(_fitted(fitting, seed))
         means, deviations = _listed(predictor.means), _listed(predictor.deviations)
         layers = tuple(
-            Layer(weight=tuple(map(_listed, weight)), bias=_listed(bias))
+            NetworkLayer(weight=tuple(map(_listed, weight)), bias=_listed(bias))
             for weight, bias in zip(predictor.weights, predictor.biases, strict=True)
         )
     mean, bound = predictor(torch.from_numpy(deciding.features)).exp().unbind(-1)

@@ -158,7 +158,6 @@ class TileGrid:
         ]
 
     def _span(self, position: int, unit: int, size: int) -> slice:
-        """Return the output pixels of one tile along one axis."""
         start = position * unit
         return slice(start, min(start + unit, size * self.factor))
 

@@ -127,11 +127,11 @@ def fit_intensity(blocks: Sequence[npt.NDArray[Any]]) -> Intensity:
     if high <= low:  # almost all pixels are equal: take the extremes
         low, high = float(pixels.min()), float(pixels.max())
     rounding = 1 / 12 if pixels.dtype.kind in "ui" else 0.0
-    gain, floor = _noise(blocks, low)
+    gain, floor = _fit_noise(blocks, low)
     return Intensity(low, high, gain, max(floor, rounding))
 
 
-def _noise(blocks: Sequence[npt.NDArray[Any]], low: float) -> tuple[float, float]:
+def _fit_noise(blocks: Sequence[npt.NDArray[Any]], low: float) -> tuple[float, float]:
     """Fit variance = floor + gain (mean - low) to robust high-pass statistics.
 
     The high-pass is the difference of two Laplacians (Immerkaer 1996), blind to
@@ -159,10 +159,10 @@ def _noise(blocks: Sequence[npt.NDArray[Any]], low: float) -> tuple[float, float
     signal = np.array([mean[group].mean() for group in groups]) - low
     deviation = np.array([np.median(np.abs(detail[group])) for group in groups])
     variance = (_FROM_MEDIAN * deviation) ** 2
-    return _line(signal, variance)
+    return _fit_line(signal, variance)
 
 
-def _line(
+def _fit_line(
     signal: npt.NDArray[np.float64], variance: npt.NDArray[np.float64]
 ) -> tuple[float, float]:
     """Fit a line with non-negative slope and intercept; large variances weigh less.

@@ -95,7 +95,7 @@ class Record:
     def command(self, output: str = "OUT") -> str:
         """Return the command line that repeats the run."""
         if self.task == "inspect":
-            return self._inspection(output)
+            return self._format_inspect_command(output)
         words = ["structsr", "upscale", self.source["origin"], output]
         options = {**self.source["options"], "model": self.model["name"]}
         options |= {
@@ -110,8 +110,7 @@ class Record:
                 words += [f"--{key.replace('_', '-')}", str(value)]
         return shlex.join(words)
 
-    def _inspection(self, output: str) -> str:
-        """Return the command line that computes a map again."""
+    def _format_inspect_command(self, output: str) -> str:
         words = ["structsr", "inspect", self.source["origin"], "--out", output]
         for key, value in self.settings.items():
             if isinstance(value, list):

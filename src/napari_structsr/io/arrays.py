@@ -19,9 +19,9 @@ from napari_structsr.io.units import make_axes, name_axes
 
 __all__ = [
     "ArraySource",
-    "array_labels",
     "check_level",
-    "image_spec",
+    "guess_labels",
+    "make_spec",
     "open_array",
 ]
 
@@ -60,7 +60,7 @@ class ArraySource:
         self._names = tuple(names)
         self._spec = spec
         self._origin = origin
-        self._chunks = chunks or _chunks(array, self._names)
+        self._chunks = chunks or _find_chunks(array, self._names)
 
     @property
     def spec(self) -> ImageSpec:
@@ -104,7 +104,7 @@ class ArraySource:
             raise
         except Exception as error:
             raise SourceError(
-                f"{_plane_words(loops, plane)} of {self._origin} cannot be read: "
+                f"{_name_plane(loops, plane)} of {self._origin} cannot be read: "
                 f"{error or type(error).__name__}; check the image in another program, "
                 "or copy it again from where it came from"
             ) from error
@@ -131,13 +131,13 @@ def open_array(
     names = (
         tuple(axes.lower())
         if axes
-        else name_axes(array_labels(shape, array.dtype), shape, squeeze=True)
+        else name_axes(guess_labels(shape, array.dtype), shape, squeeze=True)
     )
-    spec = image_spec(name or "image", make_axes(names, shape, {}), array.dtype)
+    spec = make_spec(name or "image", make_axes(names, shape, {}), array.dtype)
     return ArraySource(array, spec, names=names, origin=origin)
 
 
-def array_labels(shape: Sequence[int], dtype: np.dtype[Any]) -> list[str | None]:
+def guess_labels(shape: Sequence[int], dtype: np.dtype[Any]) -> list[str | None]:
     """Label an array that has no labels: 3 or 4 bytes or words at the end are s."""
     labels: list[str | None] = [None] * len(shape)
     if len(shape) > 2 and shape[-1] in (3, 4) and dtype in ("uint8", "uint16"):
@@ -145,7 +145,7 @@ def array_labels(shape: Sequence[int], dtype: np.dtype[Any]) -> list[str | None]
     return labels
 
 
-def image_spec(
+def make_spec(
     name: str, axes: Axes, dtype: Any, channels: Sequence[Channel] = ()
 ) -> ImageSpec:
     """Return the spec of an image that can be upscaled.
@@ -176,8 +176,7 @@ def check_level(level: int, count: int, *, origin: str) -> None:
     raise SettingsError(f"{origin} has {there}, not {level}; choose one that is there")
 
 
-def _chunks(array: Any, names: Sequence[str | None]) -> tuple[int, int]:
-    """Return how many rows and columns an array stores together."""
+def _find_chunks(array: Any, names: Sequence[str | None]) -> tuple[int, int]:
     sizes = getattr(array, "chunksize", None) or getattr(array, "chunks", None)
     if sizes is None:
         sizes = [min(size, _UNCHUNKED) for size in array.shape]
@@ -188,7 +187,7 @@ def _chunks(array: Any, names: Sequence[str | None]) -> tuple[int, int]:
     return row, column
 
 
-def _plane_words(loops: Sequence[str], plane: tuple[int, ...]) -> str:
+def _name_plane(loops: Sequence[str], plane: tuple[int, ...]) -> str:
     """Name a plane for a reader: "plane t=0, z=3"."""
     pairs = zip(loops, plane, strict=True)
     return (

@@ -45,7 +45,7 @@ class ChannelSubset:
             )
         self.options: Mapping[str, Any] = {}
         self._source = source
-        self._kept = [_channel_index(spec, channel) for channel in channels]
+        self._kept = [_find_channel(spec, channel) for channel in channels]
         if len(set(self._kept)) != len(self._kept):
             raise SettingsError(
                 f"channels {list(channels)} name one channel twice; name each once"
@@ -93,8 +93,7 @@ class ChannelSubset:
             close()
 
 
-def _channel_index(spec: ImageSpec, channel: int | str) -> int:
-    """Return the index of a channel given by index or name."""
+def _find_channel(spec: ImageSpec, channel: int | str) -> int:
     names = [entry.name for entry in spec.channels]
     if isinstance(channel, str):
         if names.count(channel) == 1:

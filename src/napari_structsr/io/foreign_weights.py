@@ -82,7 +82,7 @@ def read_foreign(path: Path) -> ForeignModel:
         raise ModelError(
             f"the model {path} cannot be read ({error.strerror}); check its path"
         ) from error
-    descriptor = _recognised(path, _weights(path, data))
+    descriptor = _recognise(path, _read_weights(path, data))
     _check_purpose(path, descriptor)
     size = descriptor.size_requirements
     return ForeignModel(
@@ -99,7 +99,7 @@ def read_foreign(path: Path) -> ForeignModel:
     )
 
 
-def _weights(path: Path, data: bytes) -> dict[str, Any]:
+def _read_weights(path: Path, data: bytes) -> dict[str, Any]:
     """Read numbers by name; nothing in the file is executed."""
     import safetensors.torch
     import torch
@@ -110,7 +110,7 @@ def _weights(path: Path, data: bytes) -> dict[str, Any]:
         else:
             found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # damage shows itself in many ways
-        reason = _reason(error)
+        reason = _describe(error)
         raise ModelError(
             f"{path} is damaged or holds more than weights ({reason}); files "
             "with other Python objects can run programs and are not opened: get the "
@@ -124,7 +124,7 @@ def _weights(path: Path, data: bytes) -> dict[str, Any]:
     return found
 
 
-def _recognised(path: Path, weights: dict[str, Any]) -> Any:
+def _recognise(path: Path, weights: dict[str, Any]) -> Any:
     """Let spandrel find the architecture, and return its description."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what spandrel imports and builds
@@ -149,7 +149,7 @@ def _recognised(path: Path, weights: dict[str, Any]) -> Any:
                 "see the list at github.com/chaiNNer-org/spandrel"
             ) from error
         except Exception as error:  # parts are missing, or have another shape
-            reason = _reason(error)
+            reason = _describe(error)
             raise ModelError(
                 f"the weights in {path} do not fit the architecture they seem to "
                 f"belong to ({reason}); get the file again"
@@ -178,6 +178,6 @@ def _check_purpose(path: Path, descriptor: Any) -> None:
             )
 
 
-def _reason(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     """Return the kind and the first line of an error, kept short."""
     return f"{type(error).__name__}: {error}".strip().partition("\n")[0][:200]

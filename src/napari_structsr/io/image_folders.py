@@ -105,7 +105,6 @@ def find_images(folder: Path, *, limit: int | None = None) -> list[ImageFile]:
 
 
 def _read(path: Path) -> Plane:
-    """Read a file."""
     import imageio.v3
     import tifffile
 

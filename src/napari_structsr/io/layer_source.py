@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_structsr.core.axes import Channel
 from napari_structsr.errors import SourceError
-from napari_structsr.io.arrays import ArraySource, check_level, image_spec
+from napari_structsr.io.arrays import ArraySource, check_level, make_spec
 from napari_structsr.io.tiff.metadata import read_lut_color
 from napari_structsr.io.units import (
     Step,
@@ -61,16 +61,18 @@ def open_layer(
     full = make_axes(names, shape, steps)
     array = levels[level]
     kept = [n for n, dimension in zip(array.shape, names, strict=True) if dimension]
-    spec = image_spec(
+    spec = make_spec(
         name or str(layer.name),
         scale_axes(full, kept),
         array.dtype,
-        [] if layer.rgb else _channels(layer, full["c"].size if "c" in full else None),
+        []
+        if layer.rgb
+        else _read_channels(layer, full["c"].size if "c" in full else None),
     )
     return ArraySource(array, spec, names=names, origin=origin)
 
 
-def _channels(layer: Any, count: int | None) -> list[Channel]:
+def _read_channels(layer: Any, count: int | None) -> list[Channel]:
     """Return the channels of a layer; `count` is None without an axis c."""
     low, high = layer.contrast_limits
     colormap = getattr(layer, "colormap", None)

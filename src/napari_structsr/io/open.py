@@ -87,7 +87,6 @@ def open_source(
 
 
 def _open_any(image: Any, *, axes: str | None, level: int, name: str | None) -> Source:
-    """Open whatever it is, all channels."""
     if isinstance(image, (str, os.PathLike)):
         return _open_path(os.fspath(image), axes=axes, level=level, name=name)
     if type(image).__module__.partition(".")[0] == "zarr":
@@ -111,7 +110,6 @@ def _open_any(image: Any, *, axes: str | None, level: int, name: str | None) -> 
 def _open_path(
     text: str | bytes, *, axes: str | None, level: int, name: str | None
 ) -> Source:
-    """Open a path or pattern."""
     path = os.fsdecode(text)
     if _URL.match(path):
         raise SourceError(
@@ -167,7 +165,6 @@ def _check_tiff(path: Path) -> None:
 
 
 def _suggest_name(path: Path) -> str:
-    """Suggest a file of the same folder with a similar name."""
     import difflib
 
     if not path.parent.is_dir():

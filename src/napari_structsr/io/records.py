@@ -12,7 +12,7 @@ import zarr
 
 from napari_structsr.core.record import Record
 from napari_structsr.errors import SourceError
-from napari_structsr.io.ome_zarr.marks import is_zarr_group
+from napari_structsr.io.ome_zarr.metadata import is_zarr_group
 
 __all__ = ["KEY", "read_record", "read_zarr_record"]
 

@@ -110,30 +110,24 @@ class MemorySink:
 
 
 class _MemoryWriter:
-    """Fills an array."""
-
     def __init__(self, spec: ImageSpec) -> None:
         self._coloured = "s" in spec.axes
         self._pixels = np.zeros(spec.axes.shape, spec.dtype)
         self.done: Container[int] = frozenset()
 
     def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
-        """Place one tile."""
         place: tuple[Any, ...] = (*tile.plane, *tile.write)
         self._pixels[place] = (
             np.moveaxis(pixels, 0, -1) if self._coloured else pixels[0]
         )
 
     def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
-        """Nothing is left to do."""
         return iter(())
 
     def finish(self) -> npt.NDArray[Any]:
-        """Return the array."""
         return self._pixels
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Nothing to close."""
+    def __exit__(self, *_: object) -> None: ...

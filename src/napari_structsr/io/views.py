@@ -59,8 +59,6 @@ class AxisMapping:
 
 
 class _View:
-    """What all views share."""
-
     def __init__(self, source: Source, spec: ImageSpec) -> None:
         self.options: Mapping[str, Any] = source.options
         self._source = source
@@ -68,18 +66,15 @@ class _View:
 
     @property
     def spec(self) -> ImageSpec:
-        """What the image is."""
         return self._spec
 
     @property
     def chunks(self) -> tuple[int, int]:
-        """Rows and columns stored together."""
         rows, columns = zip(self._source.chunks, self._spec.axes.plane, strict=True)
         return min(rows), min(columns)
 
     @property
     def origin(self) -> str:
-        """Where the pixels come from."""
         return self._source.origin
 
 
@@ -219,7 +214,7 @@ class ResampledView(_View):
         parts, starts = [], []
         sizes = self._source.spec.axes.plane
         for line, part, size in zip(self._lines, (rows, columns), sizes, strict=True):
-            margin = _MARGIN + math.ceil(4 * _blur(line))
+            margin = _MARGIN + math.ceil(4 * _compute_blur(line))
             first = max(math.floor(line.at(part.start)) - margin, 0)
             last = min(math.ceil(line.at(part.stop - 1)) + margin + 1, size)
             first, last = min(first, size - 1), max(last, 1)
@@ -228,7 +223,7 @@ class ResampledView(_View):
         pixels = self._source.read(where, *parts).astype(np.float64)
         shape = rows.stop - rows.start, columns.stop - columns.start
         steps = [line.step for line in self._lines]
-        blurs = [_blur(line) for line in self._lines]
+        blurs = [_compute_blur(line) for line in self._lines]
         known = np.isfinite(pixels)
         whole = bool(known.all())
         out = np.empty((len(pixels), *shape), self._spec.dtype)
@@ -252,6 +247,6 @@ class ResampledView(_View):
         return out
 
 
-def _blur(line: AxisMapping) -> float:
+def _compute_blur(line: AxisMapping) -> float:
     """Return the blur before taking fewer pixels, in pixels of the finer image."""
     return max(0.0, (line.step - 1) / 2)

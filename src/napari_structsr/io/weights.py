@@ -96,13 +96,13 @@ def write_bundle(
     path = path.with_suffix(".safetensors")
     halves = {name: value.half().contiguous() for name, value in weights.items()}
     data = safetensors.torch.save(halves)
-    _replace(path, data)
+    _write_whole(path, data)
     entries = {**card, "sha256": hashlib.sha256(data).hexdigest()}
     text = json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
-    _replace(path.with_suffix(".json"), text.encode())
+    _write_whole(path.with_suffix(".json"), text.encode())
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is never half there."""
     part = path.with_name(f"{path.name}.part")
     part.write_bytes(data)

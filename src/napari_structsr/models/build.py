@@ -136,7 +136,6 @@ def count_activations(network: nn.Module) -> int:
     largest = 0
 
     def note(_: nn.Module, given: tuple[Any, ...], made: Any) -> None:
-        """Count what one layer reads and writes."""
         nonlocal largest
         held = [part for part in (*given, made) if isinstance(part, Tensor)]
         largest = max(largest, sum(part.numel() for part in held))
@@ -159,8 +158,6 @@ def count_parameters(network: nn.Module) -> int:
 
 
 class _Interpolation(nn.Module):
-    """Interpolation in the place of a network."""
-
     receptive_radius = 2
 
     def __init__(self, factor: int, mode: str) -> None:
@@ -168,5 +165,4 @@ class _Interpolation(nn.Module):
         self.factor, self.mode = factor, mode
 
     def forward(self, image: Tensor) -> Tensor:
-        """Interpolate (N, 1, h, w)."""
         return interpolate(image, self.factor, mode=self.mode)

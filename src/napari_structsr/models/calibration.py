@@ -18,7 +18,7 @@ from napari_structsr.errors import ModelError, SettingsError
 if TYPE_CHECKING:
     from napari_structsr.imaging.expected_error import ErrorPredictor
 
-__all__ = ["Interval", "Layer", "TrustCalibration", "read_calibration"]
+__all__ = ["Interval", "NetworkLayer", "TrustCalibration", "read_calibration"]
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -28,7 +28,7 @@ Names = Annotated[tuple[str, ...], Field(strict=False)]
 Range = Annotated[tuple[Number, Number], Field(strict=False)]
 
 
-class Layer(BaseModel):
+class NetworkLayer(BaseModel):
     """A layer of the network that predicts errors.
 
     Parameters
@@ -101,7 +101,7 @@ class TrustCalibration(BaseModel):
     features: Names
     means: Numbers
     deviations: Annotated[tuple[Positive, ...], Field(strict=False)]
-    layers: Annotated[tuple[Layer, ...], Field(strict=False, min_length=1)]
+    layers: Annotated[tuple[NetworkLayer, ...], Field(strict=False, min_length=1)]
     scale: Positive = 1.0
     intervals: Annotated[tuple[Interval, ...], Field(strict=False, min_length=1)]
     patches: int = Field(ge=1)
@@ -113,8 +113,7 @@ class TrustCalibration(BaseModel):
     input_ranges: Mapping[str, Range] = {}
 
     @model_validator(mode="after")
-    def _fitting(self) -> TrustCalibration:
-        """Refuse numbers that do not make a network."""
+    def _check_sizes(self) -> TrustCalibration:
         width = len(self.features)
         if len(self.means) != width or len(self.deviations) != width:
             raise ValueError(f"{width} features need as many means and deviations")

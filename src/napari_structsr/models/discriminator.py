@@ -42,15 +42,15 @@ class PatchDiscriminator(nn.Module):
         self.conditional = conditional
         inputs = factor**2 + conditional
         self.layers = nn.Sequential(
-            _spectral(inputs, width),
+            _make_spectral_conv(inputs, width),
             nn.LeakyReLU(_LEAK),
-            _spectral(width, width),
+            _make_spectral_conv(width, width),
             nn.LeakyReLU(_LEAK),
-            _spectral(width, 2 * width, stride=2),
+            _make_spectral_conv(width, 2 * width, stride=2),
             nn.LeakyReLU(_LEAK),
-            _spectral(2 * width, 2 * width),
+            _make_spectral_conv(2 * width, 2 * width),
             nn.LeakyReLU(_LEAK),
-            _spectral(2 * width, 1),
+            _make_spectral_conv(2 * width, 1),
         )
 
     def forward(self, candidate: Tensor, measured: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ class PlainDiscriminator(nn.Module):
         return verdict
 
 
-def _spectral(inputs: int, outputs: int, *, stride: int = 1) -> nn.Module:
+def _make_spectral_conv(inputs: int, outputs: int, *, stride: int = 1) -> nn.Module:
     """Return a 3 x 3 convolution whose gain is held at 1 (Miyato et al. 2018)."""
     layer = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1)
     return nn.utils.parametrizations.spectral_norm(layer)

@@ -46,8 +46,8 @@ class ResidualGenerator(nn.Module):
         self.blocks = blocks
         self.head = nn.Parameter(torch.empty(width, 1, 3, 3))
         self.body = nn.ModuleList(_Block(width) for _ in range(blocks))
-        self.join = _conv(width, width)
-        self.tail = _conv(width, factor**2)
+        self.join = _make_conv(width, width)
+        self.tail = _make_conv(width, factor**2)
         nn.init.kaiming_normal_(self.head)
         nn.init.zeros_(self.tail.weight)  # training starts from the interpolation
 
@@ -76,18 +76,17 @@ class _Block(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = _conv(width, width)
-        self.second = _conv(width, width)
+        self.first = _make_conv(width, width)
+        self.second = _make_conv(width, width)
         with torch.no_grad():
             self.second.weight.mul_(0.1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Keep the shape."""
         out: Tensor = features + self.second(F.relu(self.first(features)))
         return out
 
 
-def _conv(inputs: int, outputs: int) -> nn.Conv2d:
+def _make_conv(inputs: int, outputs: int) -> nn.Conv2d:
     """Return a 3 x 3 convolution without a bias, initialised for ReLU."""
     layer = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(layer.weight)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_structsr.errors import TrainingError
-from napari_structsr.io.ome_zarr.marks import is_zarr
+from napari_structsr.io.ome_zarr.metadata import is_zarr
 
 __all__ = ["file_stem", "match_files"]
 

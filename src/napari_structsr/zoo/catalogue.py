@@ -53,7 +53,6 @@ def list_models(*, purpose: Literal["use", "comparison"] = "use") -> list[ModelC
 
 
 def _list_all() -> list[ModelCard]:
-    """Return the cards of all models that have a name."""
     shipped = list_shipped()
     networks = [card for card in shipped if card.sha256]
     return networks + read_user_cards() + shipped[len(networks) :]
@@ -81,7 +80,6 @@ def find_card(name: str, *, factor: int | None, sharpness: float = 1.0) -> Model
 
 
 def _find_trained_card(name: str, factor: int | None) -> ModelCard:
-    """Return the card of a model as it was trained."""
     path = Path(name)
     if _is_path(name):
         foreign = is_foreign(path)
@@ -178,7 +176,6 @@ def _set_sharpness(card: ModelCard, sharpness: float) -> ModelCard:
 def _blend_with_partner(
     card: ModelCard, partner: str, weights: dict[str, Tensor], sharpness: float
 ) -> dict[str, Tensor]:
-    """Return weights on the line between a model and its partner."""
     from napari_structsr.models.interpolation import blend_weights
 
     other = _find_trained_card(partner, card.factor)

@@ -206,7 +206,6 @@ def import_model(path: Path, *, replace: bool = False) -> ModelCard:
 
 
 def _bundle_path(name: str, factor: int) -> Path:
-    """Return where a model of the user lies, without the ending."""
     return find_user_folder() / f"{name}-x{factor}"
 
 

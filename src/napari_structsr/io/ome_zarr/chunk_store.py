@@ -1,8 +1,7 @@
 """A pyramid of chunked zarr arrays that is filled tile by tile and can be resumed.
 
-It owns the layout on disk (chunks, shards, levels), the journal and the marker of an
-unfinished result. What the group says about itself as an image is the affair of
-`zarr_sink`.
+It owns the layout on disk (chunks, shards, levels that halve y and x) and the journal
+of finished tiles. What the group says about itself as an image is written by `writer`.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,14 +23,59 @@ from zarr.codecs import BloscCodec
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.core.grid import Tile, TileGrid
-from napari_structsr.io.ome_zarr.journal import Journal
-from napari_structsr.io.ome_zarr.pyramid import halve, pyramid_axes
+from napari_structsr.core.intensity import to_dtype
 
-__all__ = ["ChunkStore", "Layout", "create_arrays"]
+__all__ = [
+    "ChunkStore",
+    "Journal",
+    "Layout",
+    "create_arrays",
+    "halve",
+    "make_write_grid",
+    "pyramid_axes",
+]
 
 _MANY = 256  # chunks from which shards are worth while
 _CHUNKS_PER_SHARD = 4  # along y and along x
-JOURNAL = "structsr-journal.txt"
+_SMALLEST = 256  # pixels along the longer side of the coarsest level
+_JOURNAL = "structsr-journal.txt"
+
+
+def pyramid_axes(axes: Axes) -> list[Axes]:
+    """Return the axes of every level, the finest first."""
+    levels = [axes]
+    while max(levels[-1].plane) > _SMALLEST:
+        levels.append(
+            Axes(
+                tuple(
+                    axis.resample(-(-axis.size // 2), 0.5)
+                    if axis.name in "yx"
+                    else axis
+                    for axis in levels[-1].items
+                )
+            )
+        )
+    return levels
+
+
+def halve(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Halve the last two axes by the mean of 2 x 2 finite pixels.
+
+    An odd last row or column stands for itself.
+    """
+    rows, columns = pixels.shape[-2:]
+    edges = [(0, 0)] * (pixels.ndim - 2) + [(0, rows % 2), (0, columns % 2)]
+    even = np.pad(pixels, edges, mode="edge") if rows % 2 or columns % 2 else pixels
+    corners = [even[..., y::2, x::2] for y in (0, 1) for x in (0, 1)]
+    if pixels.dtype.kind != "f":
+        # sums of four 16-bit numbers are exact in float32
+        exact: Any = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
+        quarter: npt.NDArray[Any] = np.add.reduce([c.astype(exact) for c in corners])
+        return to_dtype(quarter / 4, pixels.dtype)
+    known = sum(np.isfinite(corner).astype(np.float64) for corner in corners)
+    total: Any = sum(np.where(np.isfinite(c), c, 0).astype(np.float64) for c in corners)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: four holes are a hole
+        return to_dtype(np.asarray(total / known), pixels.dtype)
 
 
 @dataclass(frozen=True)
@@ -106,9 +151,66 @@ def create_arrays(root: Path, layout: Layout, attributes: dict[str, Any]) -> Non
             shape=axes.shape,
             chunks=(*flat, *chunk),
             dtype=layout.dtype,
+            # every chunk gets a file, zeros too: `_flush` opens each
             config={"write_empty_chunks": True},
             **options,
         )
+
+
+def make_write_grid(axes: Axes, unit: tuple[int, int]) -> TileGrid:
+    """Return the tiles that write an image of `axes` once, `unit` by `unit`."""
+    loops = tuple(axis.size for axis in axes.loops)
+    return TileGrid(loops, axes.plane, factor=1, unit=unit, halo=0)
+
+
+class Journal:
+    """Which tiles of a result are safely on disk: an append-only text file.
+
+    A line holds the pyramid level and the index of a tile.
+
+    Parameters
+    ----------
+    path
+        The file; created when missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        text = path.read_text("ascii") if path.exists() else ""
+        # a power cut may have torn the last line: that tile is computed again
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:
+            path.write_text(whole, "ascii")
+        self._done: set[tuple[int, int]] = set()
+        for line in whole.splitlines():
+            level, index = line.split()
+            self._done.add((int(level), int(index)))
+        self._lock = threading.Lock()
+        self._file = path.open("a", encoding="ascii")
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    def finished(self, level: int) -> frozenset[int]:
+        """Return the finished tiles of a level."""
+        return frozenset(index for found, index in self._done if found == level)
+
+    def add(self, level: int, index: int) -> None:
+        """Note a tile whose pixels are on disk; from any thread."""
+        with self._lock:
+            self._file.write(f"{level} {index}\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._done.add((level, index))
+
+    def remove(self) -> None:
+        """Close and delete the file: everything is finished."""
+        self.close()
+        self._path.unlink()
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        self._file.close()
 
 
 class ChunkStore:
@@ -125,14 +227,15 @@ class ChunkStore:
     def __init__(self, root: Path, layout: Layout) -> None:
         self.root = root
         self.layout = layout
-        for torn in root.rglob("*.partial"):  # chunks that a kill left behind
+        # zarr writes a chunk beside its place and renames it: a kill leaves the former
+        for torn in root.rglob("*.partial"):
             torn.unlink()
         with zarr.config.set({"array.write_empty_chunks": True}):
             self.arrays: list[Any] = [
                 zarr.open_array(root / str(number), mode="r+")
                 for number in range(len(layout.levels))
             ]
-        self.journal = Journal(root / JOURNAL)
+        self.journal = Journal(root / _JOURNAL)
         self.done = self.journal.finished(0)
 
     def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
@@ -140,19 +243,13 @@ class ChunkStore:
         place = [slice(index, index + 1) for index in tile.plane]
         if len(place) + 2 < len(self.layout.axes.items):  # colour samples lie along c
             place.insert(self.layout.axes.names.index("c"), slice(0, len(pixels)))
-        self._store(0, tile.index, (*place, *tile.write), pixels)
+        self._write_pixels(0, tile.index, (*place, *tile.write), pixels)
 
     def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
         """Yield the work of each coarser level."""
         for number in range(1, len(self.arrays)):
             axes = self.layout.levels[number]
-            grid = TileGrid(
-                loops=tuple(axis.size for axis in axes.loops),
-                shape=axes.plane,
-                factor=1,
-                unit=self.layout.unit_of(axes),
-                halo=0,
-            )
+            grid = make_write_grid(axes, self.layout.unit_of(axes))
             done = self.journal.finished(number)
             yield [
                 partial(self._coarsen, number, grid, tile)
@@ -161,33 +258,32 @@ class ChunkStore:
             ]
 
     def _coarsen(self, level: int, grid: TileGrid, tile: Tile) -> None:
-        """Make one tile of a level from the level below, chunk by chunk."""
         plane = [slice(index, index + 1) for index in tile.plane]
         size = (part.stop - part.start for part in tile.write)
         pixels = np.empty((*(1 for _ in plane), *size), self.layout.dtype)
+        # chunk by chunk: of a whole shard four times the pixels would be in memory
         for part in grid.split(tile, self.layout.chunk):
             finer = [slice(2 * span.start, 2 * span.stop) for span in part.write]
             place = (..., *part.relative_to(tile).write)
             pixels[place] = halve(self.arrays[level - 1][(*plane, *finer)])
-        self._store(level, tile.index, (*plane, *tile.write), pixels)
+        self._write_pixels(level, tile.index, (*plane, *tile.write), pixels)
 
-    def _store(
+    def _write_pixels(
         self,
         level: int,
         index: int,
         place: tuple[slice, ...],
         pixels: npt.NDArray[Any],
     ) -> None:
-        """Write pixels, wait until they are on disk, and note it."""
         shape = [part.stop - part.start for part in place]
         self.arrays[level][place] = pixels.reshape(shape)
-        files = list(self._files(level, place))
+        files = list(self._list_files(level, place))
         for path in [*files, *{file.parent for file in files}]:
             _flush(path)
+        # only now: after a power cut everything in the journal must be on disk
         self.journal.add(level, index)
 
-    def _files(self, level: int, place: tuple[slice, ...]) -> Iterator[Path]:
-        """Name the files that hold the pixels of a place."""
+    def _list_files(self, level: int, place: tuple[slice, ...]) -> Iterator[Path]:
         array = self.arrays[level]
         spans = [
             range(part.start // size, -(-part.stop // size))

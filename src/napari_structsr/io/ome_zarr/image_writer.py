@@ -13,10 +13,13 @@ from typing import Literal
 
 import zarr
 
-from napari_structsr.core.grid import TileGrid
 from napari_structsr.errors import SinkError
-from napari_structsr.io.ome_zarr.chunk_store import ChunkStore, create_arrays
-from napari_structsr.io.ome_zarr.metadata import image_attributes
+from napari_structsr.io.ome_zarr.chunk_store import (
+    ChunkStore,
+    create_arrays,
+    make_write_grid,
+)
+from napari_structsr.io.ome_zarr.metadata import make_attributes
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink, translate_os_errors
 from napari_structsr.io.source import Source
 
@@ -61,20 +64,13 @@ def write_image(
         try:
             create_arrays(new, layout, {})
             store = ChunkStore(new, layout)
-            grid = TileGrid(
-                loops=tuple(axis.size for axis in spec.axes.loops),
-                shape=spec.axes.plane,
-                factor=1,
-                unit=sink.unit(spec),
-                halo=0,
-            )
-            for tile in grid:
+            for tile in make_write_grid(spec.axes, sink.unit(spec)):
                 store.write(tile, source.read(tile.plane, *tile.read))
             for calls in store.passes():
                 for call in calls:
                     call()
             store.journal.remove()
-            attributes = image_attributes(spec, layout.levels, version=version)
+            attributes = make_attributes(spec, layout.levels, version=version)
             zarr.open_group(new, mode="r+").attrs.put(attributes)
             if sink.path.exists():
                 shutil.rmtree(sink.path)

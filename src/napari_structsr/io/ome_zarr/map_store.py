@@ -18,7 +18,7 @@ from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
 from napari_structsr.errors import SinkError
-from napari_structsr.io.ome_zarr.marks import is_zarr
+from napari_structsr.io.ome_zarr.metadata import is_zarr
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink, check_folder
 from napari_structsr.io.records import read_zarr_record
 from napari_structsr.io.sink import MemorySink, Sink, Writer

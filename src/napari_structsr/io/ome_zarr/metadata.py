@@ -1,11 +1,12 @@
-"""What an OME-Zarr group says about its image, by way of yaozarrs.
+"""What tells a folder that is a zarr, and what an OME-Zarr group says of its image.
 
-It owns the translation of `ImageSpec` to OME-Zarr 0.4 and 0.5, writing only.
+It owns the translation of `ImageSpec` to OME-Zarr 0.4 and 0.5 by way of yaozarrs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,14 +14,29 @@ from yaozarrs import v04, v05
 
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 
-__all__ = ["image_attributes"]
+__all__ = ["MARKS", "is_zarr", "is_zarr_group", "make_attributes"]
 
 _KINDS = {"t": "time", "c": "channel"}
 _COLOURS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
 _RGB = (("Red", "FF0000"), ("Green", "00FF00"), ("Blue", "0000FF"), ("Alpha", "FFFFFF"))
 
 
-def image_attributes(
+_GROUP = ("zarr.json", ".zgroup")
+MARKS = (*_GROUP, ".zarray")
+"""Files of which an array or a group holds one."""
+
+
+def is_zarr(path: Path) -> bool:
+    """Tell whether a folder is a zarr array or group."""
+    return any((path / mark).is_file() for mark in MARKS)
+
+
+def is_zarr_group(path: Path) -> bool:
+    """Tell whether a folder can be a zarr group; in version 3 an array looks alike."""
+    return any((path / mark).is_file() for mark in _GROUP)
+
+
+def make_attributes(
     spec: ImageSpec, levels: Sequence[Axes], *, version: Literal["0.4", "0.5"]
 ) -> dict[str, Any]:
     """Return the attributes of the group.
@@ -36,15 +52,15 @@ def image_attributes(
     """
     multiscale: dict[str, Any] = {
         "name": spec.name,
-        "axes": [_axis(axis) for axis in levels[0].items],
+        "axes": [_describe_axis(axis) for axis in levels[0].items],
         "datasets": [
-            {"path": str(number), "coordinateTransformations": _transforms(axes)}
+            {"path": str(number), "coordinateTransformations": _describe_position(axes)}
             for number, axes in enumerate(levels)
         ],
         "type": "mean",
     }
     entries: dict[str, Any] = {"multiscales": [multiscale]}
-    if channels := _channels(spec):
+    if channels := _describe_channels(spec):
         entries["omero"] = {"channels": channels}
     if version == "0.4":
         multiscale["version"] = "0.4"
@@ -55,39 +71,36 @@ def image_attributes(
     return {"ome": checked.model_dump(mode="json", exclude_none=True)}
 
 
-def _axis(axis: Axis) -> dict[str, str]:
-    """Describe one axis."""
+def _describe_axis(axis: Axis) -> dict[str, str]:
     entry = {"name": axis.name, "type": _KINDS.get(axis.name, "space")}
     if axis.unit:
         entry["unit"] = axis.unit
     return entry
 
 
-def _transforms(axes: Axes) -> list[dict[str, Any]]:
-    """Place a level in the world."""
+def _describe_position(axes: Axes) -> list[dict[str, Any]]:
     return [
         {"type": "scale", "scale": [axis.scale for axis in axes.items]},
         {"type": "translation", "translation": [axis.translate for axis in axes.items]},
     ]
 
 
-def _channels(spec: ImageSpec) -> list[dict[str, Any]]:
-    """Name and colour the channels."""
+def _describe_channels(spec: ImageSpec) -> list[dict[str, Any]]:
     if "s" in spec.axes:
         known = spec.channels[0] if spec.channels else Channel()
         pairs = _RGB[: spec.axes.samples]
         return [
-            _channel(Channel(name, colour, known.window), colour, spec.dtype)
+            _describe_channel(Channel(name, colour, known.window), colour, spec.dtype)
             for name, colour in pairs
         ]
     plain = ["FFFFFF"] if len(spec.channels) == 1 else list(_COLOURS)
     return [
-        _channel(channel, plain[number % len(plain)], spec.dtype)
+        _describe_channel(channel, plain[number % len(plain)], spec.dtype)
         for number, channel in enumerate(spec.channels)
     ]
 
 
-def _channel(channel: Channel, colour: str, dtype: np.dtype) -> dict[str, Any]:
+def _describe_channel(channel: Channel, colour: str, dtype: np.dtype) -> dict[str, Any]:
     """Describe one channel; OME-Zarr wants every entry of a window."""
     start, end = channel.window or (0.0, 1.0)
     low, high = start, end

@@ -20,11 +20,11 @@ from napari_structsr.core.axes import Channel
 from napari_structsr.errors import SourceError
 from napari_structsr.io.arrays import (
     ArraySource,
-    array_labels,
     check_level,
-    image_spec,
+    guess_labels,
+    make_spec,
 )
-from napari_structsr.io.ome_zarr.marks import MARKS, is_zarr, is_zarr_group
+from napari_structsr.io.ome_zarr.metadata import MARKS, is_zarr, is_zarr_group
 from napari_structsr.io.units import Step, find_unit_name, make_axes, name_axes
 
 if TYPE_CHECKING:
@@ -57,28 +57,31 @@ def open_zarr(
     AxesError, PixelError, SettingsError
         If axes, pixels or level do not do.
     """
-    node = _open(image) if isinstance(image, Path) else image
-    path = image if isinstance(image, Path) else _local_path(image)
+    node = _open_node(image) if isinstance(image, Path) else image
+    path = image if isinstance(image, Path) else _find_folder(image)
     origin = str(path or f"zarr {type(node).__name__.lower()} {node.name}")
     if isinstance(node, zarr.Group):
         return _open_level(node, origin=origin, axes=axes, level=level, name=name)
     check_level(level, 1, origin=origin)
-    if path is not None and (owner := _owner(path, lenient=axes is not None)):
+    if path is not None and (
+        owner := _find_image_around(path, lenient=axes is not None)
+    ):
         group, level = owner
         return _open_level(group, origin=origin, axes=axes, level=level, name=name)
     shape = node.shape
     names = (
-        tuple(axes.lower()) if axes else name_axes(_labels(node), shape, squeeze=True)
+        tuple(axes.lower())
+        if axes
+        else name_axes(_read_labels(node), shape, squeeze=True)
     )
-    title = name or (_title(path) if path else node.basename) or "image"
-    spec = image_spec(title, make_axes(names, shape, {}), node.dtype)
+    title = name or (_make_name(path) if path else node.basename) or "image"
+    spec = make_spec(title, make_axes(names, shape, {}), node.dtype)
     return ArraySource(node, spec, names=names, origin=origin)
 
 
 def _open_level(
     group: zarr.Group, *, origin: str, axes: str | None, level: int, name: str | None
 ) -> ArraySource:
-    """Open one level of the image in a group."""
     attributes = dict(group.attrs)
     own = attributes.get("structsr")
     if isinstance(own, Mapping) and own.get("status") == "partial":
@@ -86,7 +89,7 @@ def _open_level(
             f"{origin} is an unfinished result; resume and finish the run that writes "
             "it, then open it again"
         )
-    multiscale, omero = _image(attributes, group, origin=origin)
+    multiscale, omero = _read_image(attributes, group, origin=origin)
     check_level(level, len(multiscale.datasets), origin=origin)
     dataset = multiscale.datasets[level]
     try:
@@ -115,19 +118,18 @@ def _open_level(
     names = tuple(axes.lower()) if axes else name_axes(own_names, shape, squeeze=False)
     steps = {
         axis: step
-        for axis, step in zip(names, _steps(multiscale, level), strict=False)
+        for axis, step in zip(names, _read_steps(multiscale, level), strict=False)
         if axis is not None
     }
-    local = _local_path(group)
-    title = name or (_title(local) if local else multiscale.name) or "image"
-    spec = image_spec(
-        title, make_axes(names, shape, steps), array.dtype, _channels(omero)
+    local = _find_folder(group)
+    title = name or (_make_name(local) if local else multiscale.name) or "image"
+    spec = make_spec(
+        title, make_axes(names, shape, steps), array.dtype, _read_channels(omero)
     )
     return ArraySource(array, spec, names=names, origin=origin)
 
 
-def _open(path: Path) -> Array | zarr.Group:
-    """Open what lies in a folder."""
+def _open_node(path: Path) -> Array | zarr.Group:
     if not is_zarr(path):
         tiffs = any(path.glob("*.tif")) or any(path.glob("*.tiff"))
         raise SourceError(
@@ -149,14 +151,14 @@ def _open(path: Path) -> Array | zarr.Group:
         ) from error
 
 
-def _local_path(node: Array | zarr.Group) -> Path | None:
+def _find_folder(node: Array | zarr.Group) -> Path | None:
     """Return the folder of an open array or group; None when it is not local."""
     if not isinstance(node.store, LocalStore):
         return None
     return (Path(node.store.root) / node.path).absolute()
 
 
-def _owner(path: Path, *, lenient: bool) -> tuple[zarr.Group, int] | None:
+def _find_image_around(path: Path, *, lenient: bool) -> tuple[zarr.Group, int] | None:
     """Return the OME-Zarr group around an array, and the array's level in it.
 
     Lenient, a group whose metadata are not valid is none.
@@ -164,12 +166,12 @@ def _owner(path: Path, *, lenient: bool) -> tuple[zarr.Group, int] | None:
     for parent in path.parents:
         if not is_zarr_group(parent):
             return None
-        group = _open(parent)
+        group = _open_node(parent)
         attributes = dict(group.attrs)
         if "ome" not in attributes and "multiscales" not in attributes:
             continue
         try:
-            multiscale, _ = _image(attributes, group, origin=str(parent))
+            multiscale, _ = _read_image(attributes, group, origin=str(parent))
         except SourceError as error:
             if not lenient:
                 raise
@@ -183,7 +185,7 @@ def _owner(path: Path, *, lenient: bool) -> tuple[zarr.Group, int] | None:
     return None
 
 
-def _image(
+def _read_image(
     attributes: dict[str, Any], group: Any, *, origin: str
 ) -> tuple[Multiscale, Any]:
     """Return the first multiscale image of a group and its display hints."""
@@ -210,7 +212,7 @@ def _image(
     return image.multiscales[0], ome.get("omero")
 
 
-def _steps(multiscale: Multiscale, level: int) -> list[Step]:
+def _read_steps(multiscale: Multiscale, level: int) -> list[Step]:
     """Combine the transforms of a level with those of the whole image."""
     count = len(multiscale.axes)
     scales, shifts = [1.0] * count, [0.0] * count
@@ -229,7 +231,7 @@ def _steps(multiscale: Multiscale, level: int) -> list[Step]:
     ]
 
 
-def _channels(omero: Any) -> list[Channel]:
+def _read_channels(omero: Any) -> list[Channel]:
     """Read display hints, as far as they make sense."""
     entries = omero.get("channels") if isinstance(omero, Mapping) else None
     if not isinstance(entries, list):
@@ -242,22 +244,20 @@ def _channels(omero: Any) -> list[Channel]:
         channels.append(
             Channel(
                 str(entry.get("label") or ""),
-                _color(entry.get("color")),
-                _window(entry.get("window")),
+                _read_color(entry.get("color")),
+                _read_window(entry.get("window")),
             )
         )
     return channels
 
 
-def _color(value: Any) -> str | None:
-    """Return six hexadecimal digits."""
+def _read_color(value: Any) -> str | None:
     digits = str(value).removeprefix("#").upper()[:6]
     valid = len(digits) == 6 and set(digits) <= set("0123456789ABCDEF")
     return digits if valid else None
 
 
-def _window(value: Any) -> tuple[float, float] | None:
-    """Return a contrast window."""
+def _read_window(value: Any) -> tuple[float, float] | None:
     if not isinstance(value, Mapping):
         return None
     low, high = value.get("start"), value.get("end")
@@ -266,18 +266,16 @@ def _window(value: Any) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _labels(array: Array) -> list[str | None]:
-    """Return what a bare array calls its dimensions."""
+def _read_labels(array: Array) -> list[str | None]:
     labels = getattr(array.metadata, "dimension_names", None) or array.attrs.get(
         "_ARRAY_DIMENSIONS"
     )
     if isinstance(labels, (list, tuple)) and len(labels) == array.ndim:
         return [str(label) if label else None for label in labels]
-    return array_labels(array.shape, array.dtype)
+    return guess_labels(array.shape, array.dtype)
 
 
-def _title(path: Path) -> str:
-    """Return the name of the store without ending."""
+def _make_name(path: Path) -> str:
     for part in (path, *path.parents):
         if part.suffix == ".zarr":
             return part.name.removesuffix(".zarr").removesuffix(".ome")

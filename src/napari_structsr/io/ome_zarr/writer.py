@@ -23,8 +23,7 @@ from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
 from napari_structsr.errors import SinkError, SourceError
 from napari_structsr.io.ome_zarr.chunk_store import ChunkStore, Layout, create_arrays
-from napari_structsr.io.ome_zarr.marks import is_zarr_group
-from napari_structsr.io.ome_zarr.metadata import image_attributes
+from napari_structsr.io.ome_zarr.metadata import is_zarr_group, make_attributes
 from napari_structsr.io.records import KEY, read_zarr_record
 
 __all__ = ["OmeZarrSink", "check_folder", "translate_os_errors"]
@@ -79,9 +78,9 @@ class OmeZarrSink:
         if self.path.exists() and not self.overwrite:
             self._partial_record()
         elif self.path.exists():
-            _refuse_foreign(self.path)
+            _check_is_group(self.path)
         pyramid = spec.nbytes * 4 // 3
-        check_folder(self.path.parent, pyramid - _bytes_on_disk(self.path))
+        check_folder(self.path.parent, pyramid - _count_bytes(self.path))
 
     def open(self, spec: ImageSpec, record: Record) -> _OmeZarrWriter:
         """Create the store, or continue the one of the same run; see `Sink.open`."""
@@ -90,7 +89,7 @@ class OmeZarrSink:
             if self.path.exists() and self.overwrite:
                 shutil.rmtree(self.path)
             if self.path.exists():
-                self._refuse_other_run(record)
+                self._check_same_run(record)
             else:
                 self._create(layout, record)
             store = ChunkStore(self.path, layout)
@@ -138,8 +137,7 @@ class OmeZarrSink:
             )
         return record
 
-    def _refuse_other_run(self, record: Record) -> None:
-        """Refuse to continue what another run has begun."""
+    def _check_same_run(self, record: Record) -> None:
         if found := record.differences(self._partial_record()):
             raise SinkError(
                 f"{self.path} is the unfinished result of another run (it differs in "
@@ -160,8 +158,6 @@ class OmeZarrSink:
 
 
 class _OmeZarrWriter:
-    """An opened store."""
-
     def __init__(
         self,
         store: ChunkStore,
@@ -178,7 +174,6 @@ class _OmeZarrWriter:
 
     @property
     def levels(self) -> list[Any]:
-        """The zarr arrays of the pyramid, the finest first."""
         return self._store.arrays
 
     @property
@@ -187,19 +182,17 @@ class _OmeZarrWriter:
         return self._store.layout.axes.names.index("c")
 
     def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
-        """Write one tile, and note it once it is on disk."""
         with translate_os_errors(self._store.root):
             self._store.write(tile, pixels)
 
     def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
-        """Yield the levels of the pyramid."""
         return self._store.passes()
 
     def finish(self) -> Path:
         """Write the image metadata; from now on the store is an image."""
         with translate_os_errors(self._store.root):
             status: Any = {"status": "finished", "record": self._record.to_json()}
-            attributes = image_attributes(
+            attributes = make_attributes(
                 self._spec, self._store.layout.levels, version=self._version
             )
             group = zarr.open_group(self._store.root, mode="r+")
@@ -218,8 +211,7 @@ class _OmeZarrWriter:
             shutil.rmtree(self._store.root, ignore_errors=True)
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Refuse to delete what is no zarr group."""
+def _check_is_group(path: Path) -> None:
     if not is_zarr_group(path):
         raise SinkError(
             f"{path} exists and is no zarr group, so that it is not overwritten; "
@@ -227,7 +219,7 @@ def _refuse_foreign(path: Path) -> None:
         )
 
 
-def _bytes_on_disk(path: Path) -> int:
+def _count_bytes(path: Path) -> int:
     """Return what a store already takes, which is continued or replaced."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 

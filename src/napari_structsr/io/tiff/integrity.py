@@ -60,7 +60,7 @@ def check_directories(file: tifffile.TiffFile, *, origin: str) -> None:
         return
     for page in (file.pages.first, file.pages[len(file.pages) - 1]):
         for offset in (page.offset, *(page.subifds or ())):
-            if _values_end(file, offset) > file.filehandle.size:
+            if _find_end_of_values(file, offset) > file.filehandle.size:
                 raise_damaged(origin, "it is truncated: its metadata end early")
 
 
@@ -110,7 +110,7 @@ def check_pixels(
             )
 
 
-def _values_end(file: tifffile.TiffFile, offset: int) -> int:
+def _find_end_of_values(file: tifffile.TiffFile, offset: int) -> int:
     """Return where the page directory at `offset`, or its farthest tag value, ends."""
     tiff = file.tiff
     if offset + tiff.tagnosize > file.filehandle.size:

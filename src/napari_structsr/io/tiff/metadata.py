@@ -22,7 +22,7 @@ from napari_structsr.io.units import Step, convert_unit, find_unit_name, is_pixe
 if TYPE_CHECKING:
     import tifffile
 
-__all__ = ["read_lut_color", "tiff_metadata"]
+__all__ = ["read_lut_color", "read_tiff_metadata"]
 
 _LOGGER = logging.getLogger(__name__)
 _RESOLUTION_UNITS = {3: "centimeter", 4: "millimeter", 5: "micrometer"}
@@ -30,7 +30,7 @@ _RESOLUTION_UNITS = {3: "centimeter", 4: "millimeter", 5: "micrometer"}
 Metadata = tuple[dict[str, Step], tuple[Channel, ...]]
 
 
-def tiff_metadata(file: tifffile.TiffFile, *, origin: str) -> Metadata:
+def read_tiff_metadata(file: tifffile.TiffFile, *, origin: str) -> Metadata:
     """Return pixel sizes by axis name, and channels, of the first image of a TIFF.
 
     Raises
@@ -39,10 +39,10 @@ def tiff_metadata(file: tifffile.TiffFile, *, origin: str) -> Metadata:
         If the OME-XML is damaged.
     """
     if file.ome_metadata:
-        return _ome(file.ome_metadata, origin=origin)
+        return _read_ome(file.ome_metadata, origin=origin)
     if file.imagej_metadata:
-        return _imagej(file.imagej_metadata, file.pages.first.tags)
-    return _plain(file.pages.first.tags), ()
+        return _read_imagej(file.imagej_metadata, file.pages.first.tags)
+    return _read_plain(file.pages.first.tags), ()
 
 
 def read_lut_color(lut: npt.ArrayLike) -> str | None:
@@ -65,18 +65,17 @@ def read_lut_color(lut: npt.ArrayLike) -> str | None:
     return "".join(f"{round(value):02X}" for value in table[-1])
 
 
-def _plain(tags: Any) -> dict[str, Step]:
-    """Read resolution tags."""
+def _read_plain(tags: Any) -> dict[str, Step]:
     unit = _RESOLUTION_UNITS.get(int(tags.valueof("ResolutionUnit", 2)))
     steps = {}
-    for name, size in _resolutions(tags).items():
+    for name, size in _read_pixel_sizes(tags).items():
         scale = convert_unit(size, unit, "micrometer")
         if scale is not None:
             steps[name] = Step(scale, unit="micrometer")
     return steps
 
 
-def _resolutions(tags: Any) -> dict[str, float]:
+def _read_pixel_sizes(tags: Any) -> dict[str, float]:
     """Return the distance between pixels in the file's resolution unit."""
     sizes = {}
     for name in "xy":
@@ -86,11 +85,10 @@ def _resolutions(tags: Any) -> dict[str, float]:
     return sizes
 
 
-def _imagej(meta: dict[str, Any], tags: Any) -> Metadata:
-    """Read the description of ImageJ."""
+def _read_imagej(meta: dict[str, Any], tags: Any) -> Metadata:
     unit = find_unit_name(meta.get("unit"))
     steps = {}
-    for name, size in _resolutions(tags).items():
+    for name, size in _read_pixel_sizes(tags).items():
         own = find_unit_name(meta.get(f"{name}unit")) or unit
         if own or size != 1:
             steps[name] = Step(size, unit=own)
@@ -101,15 +99,15 @@ def _imagej(meta: dict[str, Any], tags: Any) -> Metadata:
     if is_pixel_size(interval):
         steps["t"] = Step(interval, unit=find_unit_name(meta.get("tunit", "sec")))
     count = int(meta.get("channels", 1))
-    names = _imagej_names(meta.get("Labels") or (), count)
-    windows = _imagej_windows(meta, count)
+    names = _read_imagej_names(meta.get("Labels") or (), count)
+    windows = _read_imagej_windows(meta, count)
     tables = list(meta.get("LUTs") or ())
     colors = [read_lut_color(np.asarray(table).T) for table in tables[:count]]
     colors += [None] * (count - len(colors))
     return steps, tuple(map(Channel, names, colors, windows))
 
 
-def _imagej_names(labels: Sequence[str], count: int) -> list[str]:
+def _read_imagej_names(labels: Sequence[str], count: int) -> list[str]:
     """Return channel names: labels of planes, where they differ by channel only."""
     if isinstance(labels, str):
         labels = [labels]
@@ -119,7 +117,7 @@ def _imagej_names(labels: Sequence[str], count: int) -> list[str]:
     return [""] * count
 
 
-def _imagej_windows(
+def _read_imagej_windows(
     meta: dict[str, Any], count: int
 ) -> list[tuple[float, float] | None]:
     """Return display ranges: one for each channel, or min and max for all."""
@@ -136,8 +134,7 @@ def _imagej_windows(
     return windows or [None] * count
 
 
-def _ome(xml: str, *, origin: str) -> Metadata:
-    """Read OME-XML."""
+def _read_ome(xml: str, *, origin: str) -> Metadata:
     try:
         pixels = ElementTree.fromstring(xml).find(".//{*}Image/{*}Pixels")
     except ElementTree.ParseError as error:
@@ -158,11 +155,11 @@ def _ome(xml: str, *, origin: str) -> Metadata:
         scale = float(pixels.get(key, 0))
         if is_pixel_size(scale):
             unit = find_unit_name(pixels.get(f"{key}Unit", default))
-            steps[name] = Step(scale, _position(pixels, name, unit), unit)
-    return steps, tuple(map(_ome_channel, pixels.findall("{*}Channel")))
+            steps[name] = Step(scale, _read_position(pixels, name, unit), unit)
+    return steps, tuple(map(_read_ome_channel, pixels.findall("{*}Channel")))
 
 
-def _position(pixels: ElementTree.Element, name: str, unit: str | None) -> float:
+def _read_position(pixels: ElementTree.Element, name: str, unit: str | None) -> float:
     """Return where all planes lie along x or y; 0 when unsaid or when they differ."""
     key = f"Position{name.upper()}"
     found = {
@@ -177,7 +174,7 @@ def _position(pixels: ElementTree.Element, name: str, unit: str | None) -> float
     return convert_unit(float(value), find_unit_name(own), unit) or 0.0
 
 
-def _ome_channel(channel: ElementTree.Element) -> Channel:
+def _read_ome_channel(channel: ElementTree.Element) -> Channel:
     """Return one channel; its colour is red, green, blue, alpha in a signed integer."""
     color = channel.get("Color")
     digits = f"{int(color) >> 8 & 0xFFFFFF:06X}" if color is not None else None

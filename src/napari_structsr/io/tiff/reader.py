@@ -2,8 +2,8 @@
 
 Uncompressed contiguous pixels are mapped for each read and let go again; everything
 else goes through tifffile's zarr store, strip by strip or tile by tile. Nothing is
-cached, so memory stays flat. Whether the file is whole is checked in `tiff_check` when
-it is opened; what metadata mean is read in `tiff_metadata`.
+cached, so memory stays flat. Whether the file is whole is checked by
+`integrity` when it is opened; what metadata mean is read by `metadata`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import numpy.typing as npt
 import tifffile
 import zarr
 
-from napari_structsr.io.arrays import ArraySource, check_level, image_spec
+from napari_structsr.io.arrays import ArraySource, check_level, make_spec
 from napari_structsr.io.tiff.integrity import (
     check_directories,
     check_pixels,
     raise_damaged,
 )
-from napari_structsr.io.tiff.metadata import tiff_metadata
+from napari_structsr.io.tiff.metadata import read_tiff_metadata
 from napari_structsr.io.units import make_axes, name_axes, scale_axes
 
 __all__ = ["TiffSource", "short_name"]
@@ -84,8 +84,8 @@ class TiffSource(ArraySource):
                 chosen = series.levels[level]
                 for each in series.levels:
                     check_pixels(file, each, origin=origin)
-                array = _array(chosen)
-                steps, channels = tiff_metadata(file, origin=origin)
+                array = _open_pixels(chosen)
+                steps, channels = read_tiff_metadata(file, origin=origin)
             except (
                 tifffile.TiffFileError,
                 struct.error,
@@ -99,14 +99,14 @@ class TiffSource(ArraySource):
                 raise_damaged(origin, f"it cannot be read as TIFF ({error})", error)
             if len(found) > 1:
                 _LOGGER.info("%s holds %d images, the first is read", path, len(found))
-            names = _names(series, axes)
+            names = _name_dimensions(series, axes)
             full = make_axes(names, series.shape, steps)
             shape = [
                 size
                 for axis, size in zip(names, chosen.shape, strict=True)
                 if axis is not None
             ]
-            spec = image_spec(
+            spec = make_spec(
                 name or short_name(path),
                 scale_axes(full, shape),
                 chosen.dtype,
@@ -114,7 +114,7 @@ class TiffSource(ArraySource):
             )
             super().__init__(array, spec, names=names, origin=origin)
             self.steps = steps
-            if isinstance(array, _Mapped):
+            if isinstance(array, _MappedArray):
                 return
             stack.callback(array.store.close)
             self._close = weakref.finalize(self, stack.pop_all().close)
@@ -131,7 +131,7 @@ class TiffSource(ArraySource):
         self.close()
 
 
-class _Mapped:
+class _MappedArray:
     """An array that lies uncompressed in a file; maps it for the time of a read."""
 
     def __init__(self, series: tifffile.TiffPageSeries, offset: int) -> None:
@@ -156,16 +156,17 @@ def short_name(path: Path) -> str:
     return path.stem
 
 
-def _array(series: tifffile.TiffPageSeries) -> Any:
+def _open_pixels(series: tifffile.TiffPageSeries) -> Any:
     """Return the pixels as something to be sliced."""
     offset, final = series.dataoffset, series.transform is None
     if offset is not None and final and not series.is_multifile:
-        return _Mapped(series, offset)
+        return _MappedArray(series, offset)
     return zarr.open_array(series.aszarr(multiscales=False), mode="r")
 
 
-def _names(series: tifffile.TiffPageSeries, axes: str | None) -> tuple[str | None, ...]:
-    """Name the dimensions of a series."""
+def _name_dimensions(
+    series: tifffile.TiffPageSeries, axes: str | None
+) -> tuple[str | None, ...]:
     shape = series.shape
     labels = [letter if letter in "TCZYXS" else None for letter in series.axes]
     if "S" in labels and "C" not in labels and series.keyframe.photometric in _GREY:

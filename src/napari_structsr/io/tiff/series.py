@@ -16,7 +16,7 @@ import tifffile
 
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.errors import AxesError, SourceError
-from napari_structsr.io.arrays import image_spec
+from napari_structsr.io.arrays import make_spec
 from napari_structsr.io.tiff.reader import TiffSource
 from napari_structsr.io.units import Step
 
@@ -62,12 +62,12 @@ class TiffFiles:
         self._level = level
         self._axes = axes[1:] if axes else None
         self._origin = str(pattern)
-        with self._file(0) as first:
+        with self._open_file(0) as first:
             inner, self._chunks, steps = first.spec, first.chunks, first.steps
-        own = axes[0].lower() if axes else _free(inner.axes, pattern)
+        own = axes[0].lower() if axes else _choose_axis(inner.axes, pattern)
         channels = [inner.channels]
         for index in range(1, len(self._files)):
-            with self._file(index) as other:
+            with self._open_file(index) as other:
                 spec = other.spec
             if (spec.axes.names, spec.axes.shape, spec.dtype) != (
                 inner.axes.names,
@@ -76,8 +76,8 @@ class TiffFiles:
             ):
                 raise SourceError(
                     f"the files of {pattern} differ: {self._files[0]} holds "
-                    f"{_words(inner)}, but {self._files[index]} {_words(spec)}; narrow "
-                    "the pattern to files of one kind"
+                    f"{_describe(inner)}, but {self._files[index]} {_describe(spec)}; "
+                    "narrow the pattern to files of one kind"
                 )
             channels.append(spec.channels)
         step = steps.get(own, Step())
@@ -85,11 +85,11 @@ class TiffFiles:
         self._position = [
             item.name for item in Axes((axis, *inner.axes.items)).loops
         ].index(own)
-        self._spec = image_spec(
+        self._spec = make_spec(
             name or pattern.parent.name,
             Axes((axis, *inner.axes.items)),
             inner.dtype,
-            self._named(channels) if own == "c" else inner.channels,
+            self._name_channels(channels) if own == "c" else inner.channels,
         )
 
     @property
@@ -118,11 +118,10 @@ class TiffFiles:
             If the file is gone or cannot be decoded.
         """
         inner = list(plane)
-        with self._file(inner.pop(self._position)) as file:
+        with self._open_file(inner.pop(self._position)) as file:
             return file.read(tuple(inner), rows, columns)
 
-    def _file(self, index: int) -> TiffSource:
-        """Open one of the files."""
+    def _open_file(self, index: int) -> TiffSource:
         path = Path(self._files[index])
         try:
             return TiffSource(path, axes=self._axes, level=self._level)
@@ -132,7 +131,7 @@ class TiffFiles:
                 "exists and that you may read it"
             ) from error
 
-    def _named(self, channels: Sequence[tuple[Channel, ...]]) -> list[Channel]:
+    def _name_channels(self, channels: Sequence[tuple[Channel, ...]]) -> list[Channel]:
         """Return the channel of each file, named after the file if it has no name."""
         found = [entry[0] if entry else Channel() for entry in channels]
         return [
@@ -141,7 +140,7 @@ class TiffFiles:
         ]
 
 
-def _free(axes: Axes, pattern: Path) -> str:
+def _choose_axis(axes: Axes, pattern: Path) -> str:
     """Return the axis that the files become."""
     for name in "ztc":
         if name not in axes:
@@ -152,6 +151,5 @@ def _free(axes: Axes, pattern: Path) -> str:
     )
 
 
-def _words(spec: ImageSpec) -> str:
-    """Describe shape and type."""
+def _describe(spec: ImageSpec) -> str:
     return f"{spec.axes.names} {spec.axes.shape} {spec.dtype}"

@@ -78,8 +78,6 @@ class TiffSink:
 
 
 class _TiffWriter:
-    """Fills the store, then turns it into a file."""
-
     def __init__(self, store: Any, path: Path, spec: ImageSpec, record: Record) -> None:
         self._store = store
         self._path = path
@@ -88,7 +86,6 @@ class _TiffWriter:
         self.done: Container[int] = store.done
 
     def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
-        """Write one tile into the store."""
         self._store.write(tile, pixels)
 
     def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
@@ -114,11 +111,9 @@ class _TiffWriter:
 
     @property
     def _part(self) -> Path:
-        """Name of the file while it is written."""
         return self._path.with_name(f".{self._path.name}.part")
 
     def _assemble(self) -> None:
-        """Write the whole file from the store."""
         import tifffile
 
         levels = self._store.levels
@@ -140,16 +135,18 @@ class _TiffWriter:
                     shape.append(shape.pop(self._store.colour_axis))
                 first = number == 0
                 file.write(
-                    self._tiles(array, coloured),
+                    self._yield_tiles(array, coloured),
                     shape=tuple(shape),
                     dtype=self._spec.dtype,
                     subifds=len(levels) - 1 if first else None,
                     subfiletype=0 if first else 1,
-                    metadata=ome_entries(self._spec, self._record) if first else None,
+                    metadata=make_ome_entries(self._spec, self._record)
+                    if first
+                    else None,
                     **options,
                 )
 
-    def _tiles(self, array: Any, coloured: bool) -> Iterator[npt.NDArray[Any]]:
+    def _yield_tiles(self, array: Any, coloured: bool) -> Iterator[npt.NDArray[Any]]:
         """Yield the tiles of a level, plane by plane, row by row."""
         height, width = array.shape[-2:]
         where = self._store.colour_axis if coloured else None
@@ -165,7 +162,7 @@ class _TiffWriter:
                     yield np.moveaxis(pixels, 0, -1) if coloured else pixels
 
 
-def ome_entries(spec: ImageSpec, record: Record) -> dict[str, Any]:
+def make_ome_entries(spec: ImageSpec, record: Record) -> dict[str, Any]:
     """Return the OME metadata of an image, in the words of tifffile.
 
     The position of a plane is the centre of its first pixel.
@@ -185,7 +182,7 @@ def ome_entries(spec: ImageSpec, record: Record) -> dict[str, Any]:
     for name in "zyx":
         if name not in axes:
             continue
-        unit = _symbol(axes[name].unit)
+        unit = _find_symbol(axes[name].unit)
         entries[f"PhysicalSize{name.upper()}"] = axes[name].scale
         entries[f"PhysicalSize{name.upper()}Unit"] = unit
         if name != "z":
@@ -193,7 +190,7 @@ def ome_entries(spec: ImageSpec, record: Record) -> dict[str, Any]:
             planes[f"Position{name.upper()}Unit"] = [unit] * count
     if "t" in axes and axes["t"].unit:
         entries["TimeIncrement"] = axes["t"].scale
-        entries["TimeIncrementUnit"] = _symbol(axes["t"].unit)
+        entries["TimeIncrementUnit"] = _find_symbol(axes["t"].unit)
     if planes:
         entries["Plane"] = planes
     if "c" in axes and spec.channels:
@@ -202,7 +199,9 @@ def ome_entries(spec: ImageSpec, record: Record) -> dict[str, Any]:
         ]
         entries["Channel"] = {"Name": names}
         if all(channel.color for channel in spec.channels):
-            entries["Channel"]["Color"] = [_rgba(c.color or "") for c in spec.channels]
+            entries["Channel"]["Color"] = [
+                _pack_color(c.color or "") for c in spec.channels
+            ]
     return entries
 
 
@@ -223,12 +222,12 @@ _SYMBOLS = {
 }
 
 
-def _symbol(unit: str | None) -> str:
+def _find_symbol(unit: str | None) -> str:
     """Return a unit as OME writes it; without one, lengths are in pixels."""
     return "pixel" if unit is None else _SYMBOLS.get(unit, unit)
 
 
-def _rgba(color: str) -> int:
+def _pack_color(color: str) -> int:
     """Return a colour as OME wants it: red, green, blue, alpha in a signed integer."""
     value = int(color, 16) << 8 | 255
     return value - (1 << 32) if value >= 1 << 31 else value

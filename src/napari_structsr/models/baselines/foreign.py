@@ -53,7 +53,7 @@ class ForeignNetwork(nn.Module):
         self.inputs = inputs
         self.minimum = minimum
         self.square = square
-        self.align = math.lcm(multiple, _window(module))
+        self.align = math.lcm(multiple, _find_window(module))
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (N, 1, h, w) to (N, 1, factor h, factor w); values near 0..1."""
@@ -72,17 +72,17 @@ class ForeignNetwork(nn.Module):
         return result[..., : height * self.factor, : width * self.factor]
 
 
-def _window(module: nn.Module) -> int:
+def _find_window(module: nn.Module) -> int:
     """Return the grid on which the windows of a network lie; 1 without windows."""
     found = {1}
     for part in module.modules():
         for name in _WINDOWS:
-            found.update(_integers(getattr(part, name, ())))
+            found.update(_list_integers(getattr(part, name, ())))
     shrunk = getattr(module, "start_unshuffle", 1)  # windows of pixels put together
     return math.lcm(*found) * int(shrunk)
 
 
-def _integers(value: object) -> list[int]:
+def _list_integers(value: object) -> list[int]:
     """Return the positive integers in a value that may be one or several."""
     if isinstance(value, int):
         value = (value,)

@@ -42,13 +42,13 @@ class RRDBNet(nn.Module):
         self.factor = factor
         self.width = width
         self.blocks = blocks
-        self.head = _conv(1, width)
+        self.head = _make_conv(1, width)
         self.body = nn.ModuleList(_Block(width, growth) for _ in range(blocks))
-        self.join = _conv(width, width)
+        self.join = _make_conv(width, width)
         stages = round(math.log2(factor))
-        self.rise = nn.ModuleList(_conv(width, width) for _ in range(stages))
-        self.fine = _conv(width, width)
-        self.tail = _conv(width, 1)
+        self.rise = nn.ModuleList(_make_conv(width, width) for _ in range(stages))
+        self.fine = _make_conv(width, width)
+        self.tail = _make_conv(width, 1)
 
     @property
     def receptive_radius(self) -> int:
@@ -66,8 +66,8 @@ class RRDBNet(nn.Module):
         features = first + self.join(features)
         for layer in self.rise:
             larger = F.interpolate(features, scale_factor=2, mode="nearest")
-            features = _active(layer(larger))
-        result: Tensor = self.tail(_active(self.fine(features)))
+            features = _activate(layer(larger))
+        result: Tensor = self.tail(_activate(self.fine(features)))
         return result
 
 
@@ -79,7 +79,6 @@ class _Block(nn.Module):
         self.parts = nn.ModuleList(_Dense(width, growth) for _ in range(3))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Keep the shape."""
         inner = features
         for part in self.parts:
             inner = part(inner)
@@ -92,25 +91,23 @@ class _Dense(nn.Module):
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            _small(_conv(width + n * growth, growth if n < 4 else width))
+            _scale_down(_make_conv(width + n * growth, growth if n < 4 else width))
             for n in range(5)
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Keep the shape."""
         known = features
         for layer in self.layers[:-1]:
-            known = torch.cat([known, _active(layer(known))], dim=1)
+            known = torch.cat([known, _activate(layer(known))], dim=1)
         result: Tensor = features + _RESIDUAL * self.layers[-1](known)
         return result
 
 
-def _conv(inputs: int, outputs: int) -> nn.Conv2d:
-    """Return a 3 x 3 convolution."""
+def _make_conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
-def _small(layer: nn.Conv2d) -> nn.Conv2d:
+def _scale_down(layer: nn.Conv2d) -> nn.Conv2d:
     """Scale the initial weights of a layer down."""
     nn.init.kaiming_normal_(layer.weight)
     with torch.no_grad():
@@ -119,6 +116,5 @@ def _small(layer: nn.Conv2d) -> nn.Conv2d:
     return layer
 
 
-def _active(features: Tensor) -> Tensor:
-    """Apply the leaky ReLU."""
+def _activate(features: Tensor) -> Tensor:
     return F.leaky_relu(features, _SLOPE)

@@ -38,14 +38,16 @@ class SRResNet(nn.Module):
             nn.Conv2d(width, width, 3, padding=1),
             nn.BatchNorm2d(width),
         )
-        self.rise = nn.Sequential(*(_Doubling(width) for _ in range(_stages(factor))))
+        self.rise = nn.Sequential(
+            *(_Doubling(width) for _ in range(_count_doublings(factor)))
+        )
         self.tail = nn.Conv2d(width, 1, 9, padding=4)
 
     @property
     def receptive_radius(self) -> int:
         """LR pixels that one output pixel sees to each side."""
         reach = 4  # of the tail, in output pixels
-        for _ in range(_stages(self.factor)):
+        for _ in range(_count_doublings(self.factor)):
             reach = -(-reach // 2) + 1
         return reach + 2 * self.blocks + 1 + 4
 
@@ -70,7 +72,6 @@ class _Block(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Keep the shape."""
         result: Tensor = features + self.layers(features)
         return result
 
@@ -84,6 +85,5 @@ class _Doubling(nn.Sequential):
         )
 
 
-def _stages(factor: int) -> int:
-    """Return how often the size doubles."""
+def _count_doublings(factor: int) -> int:
     return round(math.log2(factor))
