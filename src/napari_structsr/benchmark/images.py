@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from napari_structsr.io.image_folders import ImageFile, Plane
+from napari_structsr.core.types import Array
+from napari_structsr.io.image_folders import ImageFile
 
 __all__ = ["built_in_images"]
 
@@ -22,12 +23,12 @@ def built_in_images(*, limit: int | None = None) -> list[ImageFile]:
     from napari_structsr.benchmark.demo import tissue_stack
     from napari_structsr.benchmark.phantoms import filaments, grains, nuclei
 
-    def retina() -> Plane:
+    def retina() -> Array:
         """Return the green channel around the optic disc."""
-        image: Plane = data.retina()[450:962, 850:1362, 1]
+        image: Array = data.retina()[450:962, 850:1362, 1]
         return image
 
-    sources: dict[str, dict[str, Callable[[], Plane]]] = {
+    sources: dict[str, dict[str, Callable[[], Array]]] = {
         "drawn filaments": _seeded(filaments),
         "drawn grains": _seeded(grains),
         "drawn nuclei": _seeded(nuclei),
@@ -45,7 +46,7 @@ def built_in_images(*, limit: int | None = None) -> list[ImageFile]:
     ]
 
 
-def _seeded(draw: Callable[..., Plane]) -> dict[str, Callable[[], Plane]]:
+def _seeded(draw: Callable[..., Array]) -> dict[str, Callable[[], Array]]:
     """Draw two images."""
     return {
         "seed 0": lambda: draw(seed=0),

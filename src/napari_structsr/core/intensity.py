@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_structsr.core.types import Array, Float32Array, Float64Array
 from napari_structsr.errors import PixelError
 
 __all__ = ["Intensity", "check_dtype", "fit_intensity", "to_dtype"]
@@ -53,12 +54,12 @@ class Intensity:
         """``high - low``, or 1 for a constant image."""
         return 1.0 if self.constant else self.high - self.low
 
-    def normalise(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def normalise(self, pixels: Array) -> Float32Array:
         """Map `low` to 0 and `high` to 1, exceeding values beyond."""
         values = (pixels.astype(np.float64) - self.low) / self.span
         return values.astype(np.float32)
 
-    def restore(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    def restore(self, values: Float32Array) -> Float64Array:
         """Invert `normalise`."""
         return values.astype(np.float64) * self.span + self.low
 
@@ -88,9 +89,7 @@ def check_dtype(dtype: np.dtype) -> None:
         )
 
 
-def to_dtype(
-    values: npt.NDArray[np.floating[Any]], dtype: np.dtype
-) -> npt.NDArray[Any]:
+def to_dtype(values: npt.NDArray[np.floating[Any]], dtype: np.dtype) -> Array:
     """Convert results to the type of the input.
 
     Integers are rounded to the nearest, halves to even, and clipped to the range of
@@ -101,11 +100,11 @@ def to_dtype(
     limits = np.iinfo(dtype)
     # 64-bit limits have no float64 of their own: take the nearest below
     top = np.nextafter(np.float64(limits.max), 0) if dtype.itemsize == 8 else limits.max
-    clipped: npt.NDArray[Any] = np.clip(np.rint(values), limits.min, top)
+    clipped: Array = np.clip(np.rint(values), limits.min, top)
     return clipped.astype(dtype)
 
 
-def fit_intensity(blocks: Sequence[npt.NDArray[Any]]) -> Intensity:
+def fit_intensity(blocks: Sequence[Array]) -> Intensity:
     """Estimate range and noise of a channel from blocks sampled over the stack.
 
     Parameters
@@ -131,7 +130,7 @@ def fit_intensity(blocks: Sequence[npt.NDArray[Any]]) -> Intensity:
     return Intensity(low, high, gain, max(floor, rounding))
 
 
-def _fit_noise(blocks: Sequence[npt.NDArray[Any]], low: float) -> tuple[float, float]:
+def _fit_noise(blocks: Sequence[Array], low: float) -> tuple[float, float]:
     """Fit variance = floor + gain (mean - low) to robust high-pass statistics.
 
     The high-pass is the difference of two Laplacians (Immerkaer 1996), blind to
@@ -162,9 +161,7 @@ def _fit_noise(blocks: Sequence[npt.NDArray[Any]], low: float) -> tuple[float, f
     return _fit_line(signal, variance)
 
 
-def _fit_line(
-    signal: npt.NDArray[np.float64], variance: npt.NDArray[np.float64]
-) -> tuple[float, float]:
+def _fit_line(signal: Float64Array, variance: Float64Array) -> tuple[float, float]:
     """Fit a line with non-negative slope and intercept; large variances weigh less.
 
     Structure raises the variance of a bin and never lowers it, so that relative

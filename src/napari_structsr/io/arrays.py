@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_structsr.core.axes import Axes, Channel, ImageSpec, check_plane
 from napari_structsr.core.intensity import check_dtype
+from napari_structsr.core.types import Array
 from napari_structsr.errors import SettingsError, SourceError
 from napari_structsr.io.units import make_axes, name_axes
 
@@ -77,9 +77,7 @@ class ArraySource:
         """Where the pixels come from."""
         return self._origin
 
-    def read(
-        self, plane: tuple[int, ...], rows: slice, columns: slice
-    ) -> npt.NDArray[Any]:
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of one plane as (samples, rows, columns), a copy.
 
         Raises

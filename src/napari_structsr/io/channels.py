@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy.typing as npt
-
 from napari_structsr.core.axes import Axes, ImageSpec
+from napari_structsr.core.types import Array
 from napari_structsr.errors import SettingsError
 from napari_structsr.io.source import Source
 
@@ -79,9 +78,7 @@ class ChannelSubset:
         """Where the pixels come from."""
         return self._source.origin
 
-    def read(
-        self, plane: tuple[int, ...], rows: slice, columns: slice
-    ) -> npt.NDArray[Any]:
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of one plane; `plane` counts the chosen channels."""
         position = list(plane)
         position[self._loop] = self._kept[position[self._loop]]

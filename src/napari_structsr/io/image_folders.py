@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from napari_structsr.core.types import Array
 from napari_structsr.errors import SourceError
 
-__all__ = ["ImageFile", "Plane", "find_images"]
+__all__ = ["ImageFile", "find_images"]
 
 _ENDINGS = (".png", ".tif", ".tiff")
-
-Plane = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -39,9 +36,9 @@ class ImageFile:
 
     source: str
     name: str
-    read: Callable[[], Plane]
+    read: Callable[[], Array]
 
-    def planes(self, every: int) -> Iterator[tuple[str, Plane]]:
+    def planes(self, every: int) -> Iterator[tuple[str, Array]]:
         """Yield name and values of planes, of a stack each `every`-th one.
 
         Colour becomes luminance.
@@ -104,12 +101,12 @@ def find_images(folder: Path, *, limit: int | None = None) -> list[ImageFile]:
     return found
 
 
-def _read(path: Path) -> Plane:
+def _read(path: Path) -> Array:
     import imageio.v3
     import tifffile
 
     if path.suffix.lower() == ".png":
-        image: Plane = imageio.v3.imread(path.read_bytes(), extension=".png")
+        image: Array = imageio.v3.imread(path.read_bytes(), extension=".png")
         return image
-    pixels: Plane = np.asarray(tifffile.imread(path))
+    pixels: Array = np.asarray(tifffile.imread(path))
     return pixels

@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
+from napari_structsr.core.types import Array
 
 __all__ = ["MemorySink", "Sink", "Writer"]
 
@@ -32,7 +32,7 @@ class Writer(Protocol):
         """Indices of the tiles that an earlier run has finished."""
         ...
 
-    def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
+    def write(self, tile: Tile, pixels: Array) -> None:
         """Write one tile, shape (samples, rows, columns); from any thread."""
         ...
 
@@ -115,7 +115,7 @@ class _MemoryWriter:
         self._pixels = np.zeros(spec.axes.shape, spec.dtype)
         self.done: Container[int] = frozenset()
 
-    def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
+    def write(self, tile: Tile, pixels: Array) -> None:
         place: tuple[Any, ...] = (*tile.plane, *tile.write)
         self._pixels[place] = (
             np.moveaxis(pixels, 0, -1) if self._coloured else pixels[0]
@@ -124,7 +124,7 @@ class _MemoryWriter:
     def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
         return iter(())
 
-    def finish(self) -> npt.NDArray[Any]:
+    def finish(self) -> Array:
         return self._pixels
 
     def __enter__(self) -> Self:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-import numpy.typing as npt
-
 from napari_structsr.core.axes import ImageSpec
+from napari_structsr.core.types import Array
 
 __all__ = ["Source"]
 
@@ -38,9 +37,7 @@ class Source(Protocol):
         """Where the pixels come from: an absolute path, or what kind of object."""
         ...
 
-    def read(
-        self, plane: tuple[int, ...], rows: slice, columns: slice
-    ) -> npt.NDArray[Any]:
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of one plane.
 
         Parameters

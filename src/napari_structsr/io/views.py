@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from napari_structsr.core.axes import Axes, ImageSpec
+from napari_structsr.core.types import Array
 from napari_structsr.io.source import Source
 
 __all__ = [
@@ -101,9 +101,7 @@ class CroppedView(_View):
             items.append(axis)
         super().__init__(source, replace(source.spec, axes=Axes(tuple(items))))
 
-    def read(
-        self, plane: tuple[int, ...], rows: slice, columns: slice
-    ) -> npt.NDArray[Any]:
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle, counted from the corner of the part."""
         top, left = self._corner
         return self._source.read(
@@ -127,9 +125,7 @@ class PlacedView(_View):
     def __init__(self, source: Source, axes: Axes) -> None:
         super().__init__(source, replace(source.spec, axes=axes))
 
-    def read(
-        self, plane: tuple[int, ...], rows: slice, columns: slice
-    ) -> npt.NDArray[Any]:
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of one plane."""
         return self._source.read(plane, rows, columns)
 
@@ -155,9 +151,7 @@ class LuminanceView(_View):
         loops = [axis.name for axis in axes.loops]
         self._channel = loops.index("c") if name == "c" else None
 
-    def read(
-        self, plane: tuple[int, ...], rows: slice, columns: slice
-    ) -> npt.NDArray[Any]:
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle as (1, rows, columns)."""
         if self._channel is None:
             colours = self._source.read(plane, rows, columns)[:3]
@@ -204,9 +198,7 @@ class ResampledView(_View):
             for axis in source.spec.axes.loops
         ]
 
-    def read(
-        self, plane: tuple[int, ...], rows: slice, columns: slice
-    ) -> npt.NDArray[Any]:
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of the other image's grid as (samples, rows, columns)."""
         where = tuple(0 if n is None else plane[n] for n in self._order)
         if all(line.is_identity for line in self._lines):

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import zarr
 from zarr.codecs import BloscCodec
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.core.intensity import to_dtype
+from napari_structsr.core.types import Array
 
 __all__ = [
     "ChunkStore",
@@ -58,7 +58,7 @@ def pyramid_axes(axes: Axes) -> list[Axes]:
     return levels
 
 
-def halve(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def halve(pixels: Array) -> Array:
     """Halve the last two axes by the mean of 2 x 2 finite pixels.
 
     An odd last row or column stands for itself.
@@ -70,7 +70,7 @@ def halve(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if pixels.dtype.kind != "f":
         # sums of four 16-bit numbers are exact in float32
         exact: Any = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
-        quarter: npt.NDArray[Any] = np.add.reduce([c.astype(exact) for c in corners])
+        quarter: Array = np.add.reduce([c.astype(exact) for c in corners])
         return to_dtype(quarter / 4, pixels.dtype)
     known = sum(np.isfinite(corner).astype(np.float64) for corner in corners)
     total: Any = sum(np.where(np.isfinite(c), c, 0).astype(np.float64) for c in corners)
@@ -238,7 +238,7 @@ class ChunkStore:
         self.journal = Journal(root / _JOURNAL)
         self.done = self.journal.finished(0)
 
-    def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
+    def write(self, tile: Tile, pixels: Array) -> None:
         """Write one tile of the finest level; shape (samples, rows, columns)."""
         place = [slice(index, index + 1) for index in tile.plane]
         if len(place) + 2 < len(self.layout.axes.items):  # colour samples lie along c
@@ -273,7 +273,7 @@ class ChunkStore:
         level: int,
         index: int,
         place: tuple[slice, ...],
-        pixels: npt.NDArray[Any],
+        pixels: Array,
     ) -> None:
         shape = [part.stop - part.start for part in place]
         self.arrays[level][place] = pixels.reshape(shape)

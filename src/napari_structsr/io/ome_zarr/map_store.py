@@ -11,12 +11,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
 import zarr
 
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
+from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError
 from napari_structsr.io.ome_zarr.metadata import is_zarr
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink, check_folder
@@ -115,7 +115,7 @@ class MapStores:
         """Tell whether an earlier run has written a tile to every map."""
         return all(tile in writer.done for writer in self._writers.values())
 
-    def write(self, tile: Tile, maps: Mapping[str, npt.NDArray[Any]]) -> None:
+    def write(self, tile: Tile, maps: Mapping[str, Array]) -> None:
         """Write one tile to every map that lacks it."""
         for key, writer in self._writers.items():
             if tile.index not in writer.done:

@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import numpy.typing as npt
 import zarr
 
 from napari_structsr.core.axes import Axes, Axis, ImageSpec
 from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
+from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError, SourceError
 from napari_structsr.io.ome_zarr.chunk_store import ChunkStore, Layout, create_arrays
 from napari_structsr.io.ome_zarr.metadata import is_zarr_group, make_attributes
@@ -181,7 +181,7 @@ class _OmeZarrWriter:
         """Where colour samples are stored."""
         return self._store.layout.axes.names.index("c")
 
-    def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
+    def write(self, tile: Tile, pixels: Array) -> None:
         with translate_os_errors(self._store.root):
             self._store.write(tile, pixels)
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import tifffile
 import zarr
 
+from napari_structsr.core.types import Array
 from napari_structsr.io.arrays import ArraySource, check_level, make_spec
 from napari_structsr.io.tiff.integrity import (
     check_directories,
@@ -141,7 +141,7 @@ class _MappedArray:
         self.shape = series.shape
         self.dtype = series.dtype.newbyteorder(file.byteorder)
 
-    def __getitem__(self, index: tuple[int | slice, ...]) -> npt.NDArray[Any]:
+    def __getitem__(self, index: tuple[int | slice, ...]) -> Array:
         whole = np.memmap(
             self.path, self.dtype, mode="r", offset=self.offset, shape=self.shape
         )

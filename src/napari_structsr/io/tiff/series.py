@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
 import tifffile
 
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
+from napari_structsr.core.types import Array
 from napari_structsr.errors import AxesError, SourceError
 from napari_structsr.io.arrays import make_spec
 from napari_structsr.io.tiff.reader import TiffSource
@@ -107,9 +107,7 @@ class TiffFiles:
         """The absolute pattern."""
         return self._origin
 
-    def read(
-        self, plane: tuple[int, ...], rows: slice, columns: slice
-    ) -> npt.NDArray[Any]:
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of one plane of one file.
 
         Raises

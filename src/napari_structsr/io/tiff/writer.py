@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
+from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError
 from napari_structsr.io.ome_zarr.writer import (
     OmeZarrSink,
@@ -85,7 +85,7 @@ class _TiffWriter:
         self._record = record
         self.done: Container[int] = store.done
 
-    def write(self, tile: Tile, pixels: npt.NDArray[Any]) -> None:
+    def write(self, tile: Tile, pixels: Array) -> None:
         self._store.write(tile, pixels)
 
     def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
@@ -146,7 +146,7 @@ class _TiffWriter:
                     **options,
                 )
 
-    def _yield_tiles(self, array: Any, coloured: bool) -> Iterator[npt.NDArray[Any]]:
+    def _yield_tiles(self, array: Any, coloured: bool) -> Iterator[Array]:
         """Yield the tiles of a level, plane by plane, row by row."""
         height, width = array.shape[-2:]
         where = self._store.colour_axis if coloured else None

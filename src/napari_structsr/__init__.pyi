@@ -1,0 +1,29 @@
+from .core.error_map import MAPS as MAPS
+from .engine.events import Cancel as Cancel
+from .engine.events import result_of as result_of
+from .errors import StructsrError as StructsrError
+from .finetuning.config import FineTuneConfig as FineTuneConfig
+from .finetuning.fine_tune import fine_tune as fine_tune
+from .imaging.forward import ForwardModel as ForwardModel
+from .imaging.refinement import refine as refine
+from .inspection.error_maps import error_maps as error_maps
+from .inspection.results import Inspection as Inspection
+from .inspection.settings import InspectSettings as InspectSettings
+from .io.ome_zarr.writer import OmeZarrSink as OmeZarrSink
+from .io.open import open_source as open_source
+from .io.sink import MemorySink as MemorySink
+from .io.tiff.writer import TiffSink as TiffSink
+from .models.calibration import read_calibration as read_calibration
+from .models.model import SRModel as SRModel
+from .pairs.register_pair import field_pair as field_pair
+from .pairs.register_pair import high_only_pair as high_only_pair
+from .training.recipe import read_recipe as read_recipe
+from .training.settings import TrainingSettings as TrainingSettings
+from .training.train import train as train
+from .upscaling.settings import UpscaleSettings as UpscaleSettings
+from .upscaling.upscale import plan as plan
+from .upscaling.upscale import upscale as upscale
+from .zoo.catalogue import list_models as list_models
+from .zoo.catalogue import load_model as load_model
+
+__version__: str
