@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_structsr.gui.widgets.controls import sentence
 
@@ -90,7 +90,11 @@ class LinePlot(QWidget):
     def _make_plot(self) -> None:
         import pyqtgraph
 
+        before = set(QApplication.topLevelWidgets())
         self.plot = plot = pyqtgraph.PlotWidget(background=None)
+        # pyqtgraph makes menus without a parent, which would outlive the dock
+        for menu in set(QApplication.topLevelWidgets()) - before - {plot}:
+            menu.setParent(plot, Qt.WindowType.Popup)
         plot.setMouseEnabled(False, False)  # the wheel scrolls the dock
         plot.setMenuEnabled(False)
         plot.hideButtons()
