@@ -75,7 +75,7 @@ def check(folder: Path, name: str, factor: int) -> None:
     inside = np.zeros(len(samples))
     for left in range(PARTS):
         out = np.flatnonzero(part == left)
-        found = calibrate(samples.part(part != left), model)
+        found = calibrate(samples.select(part != left), model)
         features = torch.from_numpy(samples.features[out])
         bound = found.predictor(features)[..., 1].exp().numpy() * found.quantile(0.9)
         inside[out] = (samples.errors[out] <= bound).mean(axis=1)

@@ -30,11 +30,11 @@ import numpy.typing as npt
 import torch
 
 import napari_structsr as sr
-from napari_structsr.benchmark.measures import busiest
-from napari_structsr.benchmark.tracks import TRACKS, Track, score, truth_of
+from napari_structsr.benchmark.measures import find_busiest_window
+from napari_structsr.benchmark.tracks import TRACKS, Track, make_truth, score
 from napari_structsr.core.axes import Axes, Axis
 from napari_structsr.engine.events import Failed, Finished, Noted
-from napari_structsr.finetuning.fine_tune import Scored
+from napari_structsr.finetuning.fine_tune import ResultScores
 from napari_structsr.finetuning.split import Block, Split
 from napari_structsr.finetuning.verdict import Verdict
 from napari_structsr.imaging.structure import gradient_error
@@ -130,7 +130,7 @@ def planes_of(folder: Path, factor: int) -> Mapping[str, list[Plane]]:
         for _, plane in image.planes(every=4):
             if min(plane.shape) >= LEAST and plane.min() < plane.max():
                 turned = plane.T if plane.shape[0] > plane.shape[1] else plane
-                found[image.source].append(truth_of(turned, factor))
+                found[image.source].append(make_truth(turned, factor))
     return found
 
 
@@ -172,7 +172,7 @@ def tuned(
     for event in sr.fine_tune(config, pairs, parent, split=split):
         if isinstance(event, Failed):
             raise event.error
-        if isinstance(event, Scored | Noted):
+        if isinstance(event, ResultScores | Noted):
             print(source, event, flush=True)
         finished = event
     assert isinstance(finished, Finished)
@@ -231,7 +231,7 @@ def regions(plane: Plane, factor: int, gap: int) -> list[Region]:
         return []
     found: list[Region] = []
     for first, part in ((0, plane[:, :half]), (half + gap, plane[:, half + gap :])):
-        rows, columns = busiest(part, SIDE)
+        rows, columns = find_busiest_window(part, SIDE)
         edges = rows.start, rows.stop, first + columns.start, first + columns.stop
         top, bottom, left, right = (edge // factor for edge in edges)
         found.append((top, bottom, left, right))
@@ -246,7 +246,7 @@ def scored(
     for name, model in models.items():
         scores = []
         for number, plane in enumerate(planes):
-            truth = truth_of(plane[busiest(plane, VIEW)], track.factor)
+            truth = make_truth(plane[find_busiest_window(plane, VIEW)], track.factor)
             measured = sr.open_source(track.measure(truth, seed=number))
             result = sr.result_of(sr.upscale(measured, model, sr.MemorySink()))
             seen = score(truth, result)

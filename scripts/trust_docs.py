@@ -24,7 +24,7 @@ import torch
 from scipy.stats import spearmanr
 from torch.nn import functional as F
 
-from napari_structsr.benchmark.tracks import TRACKS, Track, truth_of
+from napari_structsr.benchmark.tracks import TRACKS, Track, make_truth
 from napari_structsr.core.intensity import fit_intensity
 from napari_structsr.imaging.expected_error import (
     TrustInputs,
@@ -109,7 +109,7 @@ def middle_of(image: ImageFile, track: Track) -> np.ndarray:
     plane = plane[tuple(cut)]
     if plane.min() == plane.max():
         return np.zeros(plane.shape, np.float32)
-    return truth_of(plane, track.factor)
+    return make_truth(plane, track.factor)
 
 
 def figures(

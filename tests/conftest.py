@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from skimage.data import cell
 
-from napari_structsr.benchmark.tracks import TRACKS, truth_of
+from napari_structsr.benchmark.tracks import TRACKS, make_truth
 
 # shared machines are slow at times: a slow example is no failure
 settings.register_profile("patient", deadline=None, print_blob=True)
@@ -27,7 +27,7 @@ def no_models_of_the_developer(tmp_path_factory):
 @pytest.fixture(scope="session")
 def truth():
     """Return a floating cell, in 0..1, shape (192, 224)."""
-    return truth_of(cell()[220:412, 180:404], 4)
+    return make_truth(cell()[220:412, 180:404], 4)
 
 
 @pytest.fixture(scope="session")

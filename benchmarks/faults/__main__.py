@@ -14,11 +14,12 @@ import typer
 
 from benchmarks.faults.run import FaultSettings, find_faults
 from napari_structsr.cli.terminal import (
-    cancelled_by_ctrl_c,
-    errors_in_words,
+    cancel_on_ctrl_c,
+    exit_on_error,
     follow,
+    make_settings,
     out,
-    settings_from_words,
+    split_words,
 )
 from napari_structsr.engine.events import Cancel
 
@@ -49,19 +50,19 @@ def plant_and_find(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
 ) -> None:
     """Plant faults into results, and write which maps find them."""
-    with errors_in_words():
-        settings = settings_from_words(
+    with exit_on_error():
+        settings = make_settings(
             FaultSettings,
             "python -m benchmarks.faults",
             data=data,
             model=model,
             track=track,
-            kinds=tuple(word.strip() for word in kinds.split(",")) if kinds else None,
+            kinds=split_words(kinds),
             planes=planes,
             device=device,
         )
         cancel = Cancel()
-        with cancelled_by_ctrl_c(cancel):
+        with cancel_on_ctrl_c(cancel):
             events = find_faults(folder, settings=settings, cancel=cancel)
             finished = follow(events, unit="planes", again="nothing was written")
         out.print(f"wrote {finished.output}/faults.md", soft_wrap=True)

@@ -20,10 +20,10 @@ from benchmarks.faults.detection import Detections, Found
 from benchmarks.faults.planting import FAULTS
 from benchmarks.faults.search import InspectedPlane
 from benchmarks.faults.tables import FaultExample, write_detections
-from napari_structsr.benchmark.figures import require_matplotlib
-from napari_structsr.benchmark.images import built_in_images
-from napari_structsr.benchmark.measures import busiest
-from napari_structsr.benchmark.tracks import TRACKS, Track, truth_of
+from napari_structsr.benchmark.figures import check_matplotlib
+from napari_structsr.benchmark.images import list_built_in_images
+from napari_structsr.benchmark.measures import find_busiest_window
+from napari_structsr.benchmark.tracks import TRACKS, Track, make_truth
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
@@ -88,7 +88,7 @@ class _Plan:
 
     @property
     def done(self) -> int:
-        # a run cannot be resumed: it starts anew
+        """Units done before: none, as a run cannot be resumed."""
         return 0
 
     def __str__(self) -> str:
@@ -127,14 +127,16 @@ def find_faults(
 
 
 def _run(out: Path, settings: FaultSettings, cancel: Cancel) -> Iterator[Event]:
-    require_matplotlib()
+    check_matplotlib()
     if settings.track not in TRACKS:
         raise SettingsError(
             f"there is no track named {settings.track!r}; choose among "
             f"{', '.join(TRACKS)}"
         )
     track, kinds = TRACKS[settings.track], _check_kinds(settings)
-    every = built_in_images() if settings.data is None else find_images(settings.data)
+    every = (
+        list_built_in_images() if settings.data is None else find_images(settings.data)
+    )
     images = _spread_evenly(every, settings.planes)
     load_model(settings.model, factor=track.factor)  # or say why not, at once
     out.mkdir(parents=True, exist_ok=True)
@@ -212,5 +214,5 @@ def _cut_truth(plane: Plane, track: Track) -> npt.NDArray[np.float32]:
         )
     if plane.min() == plane.max():
         raise SourceError("all pixels of a plane are equal")
-    truth = truth_of(plane, track.factor)
-    return truth[busiest(truth, _SIDE)].copy()
+    truth = make_truth(plane, track.factor)
+    return truth[find_busiest_window(truth, _SIDE)].copy()

@@ -8,7 +8,7 @@ from torchmetrics.functional.image import (
 
 from napari_structsr import open_source
 from napari_structsr.benchmark.demo import run_demo
-from napari_structsr.benchmark.tracks import TRACKS, score, truth_of
+from napari_structsr.benchmark.tracks import TRACKS, make_truth, score
 
 
 def test_demo_writes_stacks_and_a_figure_and_the_network_wins(tmp_path):
@@ -54,7 +54,7 @@ def test_tracks_are_reproducible_and_centred(truth):
 
 def test_truth_spans_the_range():
     plane = np.arange(7 * 9, dtype=np.uint16).reshape(7, 9) + 1000
-    truth = truth_of(plane, 2)
+    truth = make_truth(plane, 2)
     assert truth.shape == (6, 8)
     assert truth.min() == 0
     assert truth.max() == 1

@@ -1,5 +1,5 @@
 from napari_structsr.benchmark.comparison import MethodFacts
-from napari_structsr.benchmark.fairness import fairness
+from napari_structsr.benchmark.fairness import describe_fairness
 
 BICUBIC = MethodFacts("bicubic", learned=False)
 
@@ -13,7 +13,7 @@ def method(name, *, seen=300.0, operations=0.16e6, data=("a", "b")):
 
 def test_equal_budgets_are_matched():
     facts = [BICUBIC, method("mine"), method("srgan", seen=310, operations=0.18e6)]
-    assert fairness(facts) == (
+    assert describe_fairness(facts) == (
         "Matched: mine, srgan share their training images, 300 to 310 Mpx seen, and "
         "0.16 to 0.18 M multiply-adds a measured pixel."
     )
@@ -28,7 +28,7 @@ def test_each_difference_is_named():
         method("elsewhere", data=("c",)),
         method("silent", seen=None, data=()),
     ]
-    said = fairness(facts)
+    said = describe_fairness(facts)
     assert said.startswith("Not matched: ")
     assert "long has seen 900 Mpx, the median being 300" in said
     assert "large needs 2 M multiply-adds a pixel, the median being 0.16" in said
@@ -41,4 +41,4 @@ def test_each_difference_is_named():
 
 def test_one_learned_method_has_nothing_to_match():
     facts = [BICUBIC, method("mine"), method("mine, noise")]
-    assert "nothing to match" in fairness(facts)
+    assert "nothing to match" in describe_fairness(facts)

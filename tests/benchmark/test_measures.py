@@ -2,8 +2,13 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from napari_structsr.benchmark.measures import MEASURES, Measure, Reference, busiest
-from napari_structsr.benchmark.phantoms import grains, nuclei
+from napari_structsr.benchmark.measures import (
+    MEASURES,
+    Measure,
+    Reference,
+    find_busiest_window,
+)
+from napari_structsr.benchmark.phantoms import draw_grains, draw_nuclei
 from napari_structsr.benchmark.tracks import TRACKS
 
 TRACK = TRACKS["x2-mild"]
@@ -12,7 +17,7 @@ TRACK = TRACKS["x2-mild"]
 @pytest.fixture(scope="module")
 def truth():
     """Return drawn nuclei, which call for the objects task."""
-    return nuclei(side=256)
+    return draw_nuclei(side=256)
 
 
 @pytest.fixture(scope="module")
@@ -74,21 +79,21 @@ def test_measures_that_do_not_apply_are_none_and_left_out_of_means():
     noise = np.random.default_rng(0).random((96, 96)).astype(np.float32)
     found = Reference(noise, TRACK.measure(noise), TRACK).score(noise)
     assert found["objects"] is found["lines"] is found["structure"] is None
-    assert MEASURES["structure"].of([None, 0.5, 1.0]) == 0.75
-    assert MEASURES["structure"].of([None]) is None
-    assert MEASURES["structure"].text(None) == "-"
+    assert MEASURES["structure"].combine([None, 0.5, 1.0]) == 0.75
+    assert MEASURES["structure"].combine([None]) is None
+    assert MEASURES["structure"].write(None) == "-"
 
 
 def test_averages():
-    assert MEASURES["power_in"].of([0.25, 4]) == pytest.approx(1)
-    assert MEASURES["agreement_slope"].of([0.1, 0.3]) == 0.3
-    assert Measure("x", 1, "").of([1, 2]) == 1.5
+    assert MEASURES["power_in"].combine([0.25, 4]) == pytest.approx(1)
+    assert MEASURES["agreement_slope"].combine([0.1, 0.3]) == 0.3
+    assert Measure("x", 1, "").combine([1, 2]) == 1.5
 
 
 def test_the_busiest_window_holds_the_detail():
     plane = np.zeros((400, 300), np.float32)
-    plane[300:380, 200:280] = grains(side=80)
-    rows, columns = busiest(plane, 100)
+    plane[300:380, 200:280] = draw_grains(side=80)
+    rows, columns = find_busiest_window(plane, 100)
     assert plane[rows, columns].shape == (100, 100)
     assert np.abs(plane[rows, columns]).sum() > 0.9 * plane.sum()
-    assert busiest(plane[:50, :60], 100) == (slice(0, 50), slice(0, 60))
+    assert find_busiest_window(plane[:50, :60], 100) == (slice(0, 50), slice(0, 60))

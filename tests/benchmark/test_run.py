@@ -11,13 +11,13 @@ import tifffile
 from typer.testing import CliRunner
 
 import napari_structsr as structsr
-from napari_structsr.benchmark.images import built_in_images
+from napari_structsr.benchmark.images import list_built_in_images
 from napari_structsr.benchmark.measures import MEASURES
-from napari_structsr.benchmark.methods import default_methods, load_methods
-from napari_structsr.benchmark.phantoms import nuclei
+from napari_structsr.benchmark.methods import list_default_methods, load_methods
+from napari_structsr.benchmark.phantoms import draw_nuclei
 from napari_structsr.benchmark.run import benchmark
 from napari_structsr.benchmark.settings import BenchmarkSettings
-from napari_structsr.benchmark.tracks import TRACKS, score, truth_of
+from napari_structsr.benchmark.tracks import TRACKS, make_truth, score
 from napari_structsr.cli import app
 from napari_structsr.engine.events import (
     Cancel,
@@ -44,7 +44,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     (folder / "cells").mkdir()
     (folder / "stack").mkdir()
-    plane = (200 * nuclei(side=128)).astype(np.uint8)
+    plane = (200 * draw_nuclei(side=128)).astype(np.uint8)
     colour = np.stack([plane, plane // 2, plane // 3], axis=-1)
     skimage.io.imsave(folder / "cells" / "a.png", colour, check_contrast=False)
     skimage.io.imsave(folder / "cells" / "b.png", plane, check_contrast=False)
@@ -134,7 +134,7 @@ def test_scores_are_those_of_the_plane(run, data):
         }
     import torch
 
-    truth = truth_of(skimage.io.imread(data / "cells" / "b.png"), 2)
+    truth = make_truth(skimage.io.imread(data / "cells" / "b.png"), 2)
     measured = torch.from_numpy(TRACKS["x2-mild"].measure(truth))[None, None]
     result = torch.nn.functional.interpolate(measured, scale_factor=2, mode="bicubic")
     expected = score(truth, result[0, 0].numpy())
@@ -279,7 +279,7 @@ def test_a_method_that_makes_no_numbers_is_named(settings, monkeypatch):
 
 
 def test_defaults_are_all_that_ship():
-    names = default_methods(2)
+    names = list_default_methods(2)
     assert names[:3] == ["bicubic", "bilinear", "richardson-lucy"]
     assert {card.name for card in list_models()} <= set(names)
     assert len(names) == len(set(names))
@@ -310,4 +310,4 @@ def test_the_page_of_the_documentation_is_made_of_a_run(run, tmp_path):
 
 def test_limit_takes_the_first_of_each_source(data):
     assert [image.name for image in find_images(data, limit=1)] == ["a.png", "s.tif"]
-    assert len(built_in_images()) > len(built_in_images(limit=1)) == 6
+    assert len(list_built_in_images()) > len(list_built_in_images(limit=1)) == 6

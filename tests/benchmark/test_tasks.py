@@ -3,8 +3,13 @@ import pytest
 from scipy import ndimage
 from skimage.draw import disk, line
 
-from napari_structsr.benchmark.phantoms import filaments, grains, nuclei
-from napari_structsr.benchmark.tasks import LineTask, ObjectTask, matched, overlap
+from napari_structsr.benchmark.phantoms import draw_filaments, draw_grains, draw_nuclei
+from napari_structsr.benchmark.tasks import (
+    LineTask,
+    ObjectTask,
+    match_lines,
+    match_objects,
+)
 
 
 def discs(count=16, value=0.8):
@@ -89,30 +94,30 @@ def test_matching_counts_objects_of_more_than_half_common_area():
     found = np.zeros_like(expected)
     found[:, 1:10] = 1  # IoU 0.9
     found[:, 20:24] = 2  # IoU 0.4
-    assert matched(found, expected) == 0.5
-    assert matched(np.zeros_like(found), expected) == 0
-    assert matched(expected, expected) == 1
+    assert match_objects(found, expected) == 0.5
+    assert match_objects(np.zeros_like(found), expected) == 0
+    assert match_objects(expected, expected) == 1
 
 
 def test_overlap_of_nothing():
     some = np.zeros((9, 9), bool)
     nothing = some.copy()
     some[4] = True
-    assert overlap(nothing, some) == 0
-    assert overlap(some, nothing) == 0
-    assert overlap(nothing, nothing) == 1
+    assert match_lines(nothing, some) == 0
+    assert match_lines(some, nothing) == 0
+    assert match_lines(nothing, nothing) == 1
 
 
 def test_phantoms_call_for_the_tasks_they_were_drawn_for():
-    assert ObjectTask.of(nuclei()).expected.max() > 30
-    assert LineTask.of(filaments()).expected.sum() > 1500
-    polycrystal = LineTask.of(grains())
+    assert ObjectTask.of(draw_nuclei()).expected.max() > 30
+    assert LineTask.of(draw_filaments()).expected.sum() > 1500
+    polycrystal = LineTask.of(draw_grains())
     assert polycrystal.sign == -1
     assert polycrystal.expected.sum() > 1500
 
 
 def test_phantoms_are_seeded_and_lie_in_range():
-    for draw in (filaments, grains, nuclei):
+    for draw in (draw_filaments, draw_grains, draw_nuclei):
         first = draw(side=96, seed=3)
         np.testing.assert_array_equal(first, draw(side=96, seed=3))
         assert np.abs(first - draw(side=96, seed=4)).max() > 0.1

@@ -124,11 +124,11 @@ def test_tables_average_planes_before_sources():
 def test_the_command_writes_tables_and_figures(tmp_path):
     import imageio.v3
 
-    from napari_structsr.benchmark.phantoms import filaments
+    from napari_structsr.benchmark.phantoms import draw_filaments
 
     folder = tmp_path / "data" / "drawn"
     folder.mkdir(parents=True)
-    plane = (255 * filaments(side=160)).astype(np.uint8)
+    plane = (255 * draw_filaments(side=160)).astype(np.uint8)
     imageio.v3.imwrite(folder / "a.png", plane)
     imageio.v3.imwrite(folder / "b.png", plane[:60, :60])
     out = tmp_path / "out"

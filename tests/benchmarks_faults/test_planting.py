@@ -5,7 +5,7 @@ from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 
 from benchmarks.faults.planting import FAULTS, local_deviation, plant
-from napari_structsr.benchmark.phantoms import filaments
+from napari_structsr.benchmark.phantoms import draw_filaments
 from napari_structsr.errors import PixelError
 from napari_structsr.imaging.forward import ForwardModel
 
@@ -15,7 +15,7 @@ FORWARD = {factor: ForwardModel(factor, 0.4) for factor in (2, 4)}
 @pytest.fixture(scope="module")
 def plane():
     """Draw filaments; shape (320, 320)."""
-    return filaments(side=320)
+    return draw_filaments(side=320)
 
 
 def changed(planted, plane):
@@ -140,7 +140,7 @@ def test_the_seed_decides_and_both_ways_share_their_places(plane):
 
 def test_places_hold_structure():
     empty = np.zeros((320, 320), np.float32)
-    empty[:160] = filaments(side=320)[:160]
+    empty[:160] = draw_filaments(side=320)[:160]
     found = plant("textured patch", empty, empty, forward_model=FORWARD[2])
     least = 0.5 * np.percentile(local_deviation(empty)[40:281, 40:281], 99)
     assert all(local_deviation(empty)[place] >= least for place in found.places)

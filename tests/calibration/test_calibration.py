@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from napari_structsr.calibration.conformal import (
-    controlled_factor,
-    effective_number,
-    least_patches,
+    count_effective_units,
+    count_least_units,
+    find_controlled_factor,
 )
 from napari_structsr.calibration.fit import calibrate
-from napari_structsr.calibration.image_pairs import fitted_truth
+from napari_structsr.calibration.image_pairs import fit_truth
 from napari_structsr.calibration.samples import (
     CalibrationPair,
     Samples,
@@ -97,7 +97,7 @@ def test_the_risk_is_controlled_and_no_more_than_that() -> None:
     random = np.random.default_rng(0)
     for alpha in (0.05, 0.1, 0.2):
         ratios = random.exponential(size=(60, 40)) * random.lognormal(size=(60, 1))
-        factor = controlled_factor(ratios, alpha=alpha)
+        factor = find_controlled_factor(ratios, alpha=alpha)
 
         def bound(factor: float, ratios: np.ndarray = ratios) -> float:
             risk = (ratios > factor).mean(axis=1).mean()
@@ -112,7 +112,7 @@ def test_a_new_patch_is_missed_no_more_often_than_promised() -> None:
     missed = []
     for _ in range(2000):
         ratios = random.exponential(size=(21, 16)) * random.lognormal(size=(21, 1))
-        factor = controlled_factor(ratios[:-1], alpha=0.1)
+        factor = find_controlled_factor(ratios[:-1], alpha=0.1)
         missed.append((ratios[-1] > factor).mean())
     spread = np.std(missed) / len(missed) ** 0.5
     assert np.mean(missed) <= 0.1 + 2 * spread
@@ -125,12 +125,12 @@ def test_weights_say_how_often_a_patch_stands() -> None:
     times = random.integers(1, 5, 40)
     repeated = np.repeat(ratios, times, axis=0)
     for alpha in (0.1, 0.3):
-        assert controlled_factor(
+        assert find_controlled_factor(
             ratios, alpha=alpha, weights=times.astype(float), number=len(repeated)
-        ) == controlled_factor(repeated, alpha=alpha)
+        ) == find_controlled_factor(repeated, alpha=alpha)
     units = np.repeat(np.arange(40), times)
-    assert effective_number(units, 1 / times[units]) == pytest.approx(40)
-    assert effective_number(units, np.ones(len(units))) < 40
+    assert count_effective_units(units, 1 / times[units]) == pytest.approx(40)
+    assert count_effective_units(units, np.ones(len(units))) < 40
 
 
 def test_a_new_image_is_missed_no_more_often_than_promised(sharp: SRModel) -> None:
@@ -171,9 +171,9 @@ def test_neither_a_large_source_nor_a_small_one_decides_alone(seen: Samples) -> 
 
 
 def test_too_few_patches_promise_nothing() -> None:
-    assert [least_patches(alpha) for alpha in (0.2, 0.1, 0.05)] == [4, 9, 19]
+    assert [count_least_units(alpha) for alpha in (0.2, 0.1, 0.05)] == [4, 9, 19]
     with pytest.raises(TrainingError, match="8 patches cannot promise that 90%"):
-        controlled_factor(np.ones((8, 4)), alpha=0.1)
+        find_controlled_factor(np.ones((8, 4)), alpha=0.1)
 
 
 def test_few_pairs_are_refused(sharp: SRModel) -> None:
@@ -206,12 +206,10 @@ def test_the_unit_of_the_truth_is_fitted() -> None:
     from napari_structsr.core.intensity import fit_intensity
 
     intensity = fit_intensity([one.measured])
-    fitted = fitted_truth(
-        one.measured, one.truth * 300 - 20, ForwardModel(2), intensity
-    )
+    fitted = fit_truth(one.measured, one.truth * 300 - 20, ForwardModel(2), intensity)
     np.testing.assert_allclose(fitted, one.truth, atol=3e-3)
     with pytest.raises(TrainingError, match="do not show the same"):
-        fitted_truth(one.measured, pair(1).truth, ForwardModel(2), intensity)
+        fit_truth(one.measured, pair(1).truth, ForwardModel(2), intensity)
 
 
 def test_what_is_saved_is_read_back(

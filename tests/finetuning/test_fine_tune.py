@@ -29,7 +29,7 @@ from napari_structsr.finetuning.config import (
 from napari_structsr.finetuning.fine_tune import (
     Pause,
     Previewed,
-    Scored,
+    ResultScores,
     fine_tune,
     resume_fine_tuning,
 )
@@ -172,7 +172,7 @@ def test_it_learns_another_microscope_and_says_how_well(undisturbed, parent):
 
 def test_scores_and_views_come_while_it_learns(undisturbed):
     _, events = undisturbed
-    scored, previewed = of_kind(events, Scored), of_kind(events, Previewed)
+    scored, previewed = of_kind(events, ResultScores), of_kind(events, Previewed)
     assert len(scored) == len(previewed) == 13
     assert scored[0].values["adapted"] == scored[0].values["parent"]
     assert set(scored[-1].values) == {"bicubic", "parent", "adapted"}
@@ -204,7 +204,9 @@ def test_empty_tiles_do_not_judge(pairs, parent):
 def test_the_best_is_kept_and_not_the_last(pairs, parent, split, tmp_path):
     """A rate that is too high spoils what was learnt first."""
     events = run(tmp_path, pairs, parent, split, rate=0.3)
-    heights = [event.values["adapted"]["psnr"] for event in of_kind(events, Scored)[1:]]
+    heights = [
+        event.values["adapted"]["psnr"] for event in of_kind(events, ResultScores)[1:]
+    ]
     found = events[-1].record.scores["adapted"]["psnr"]
     assert found == pytest.approx(max(heights), abs=0.005)
     assert max(heights) > heights[-1] + 0.01
@@ -226,7 +228,7 @@ def test_cancelled_and_resumed_equals_undisturbed(
     out = tmp_path / "mine-x2"
     for event in fine_tune(config(out), pairs, parent, cancel, split=split):
         events.append(event)
-        if isinstance(event, Scored) and event.step == 15:
+        if isinstance(event, ResultScores) and event.step == 15:
             cancel()
     assert isinstance(events[-1], Cancelled)
     (partial,) = list_runs(tmp_path)
@@ -371,7 +373,7 @@ def test_a_pause_saves_and_holds_on(pairs, parent, split, tmp_path):
         config(tmp_path, steps=6), pairs, parent, split=split, pause=pause
     ):
         events.append(event)
-        if isinstance(event, Scored) and event.step == 2:
+        if isinstance(event, ResultScores) and event.step == 2:
             pause()
         if isinstance(event, Noted) and "holding on" in event.message:
             assert (tmp_path / "checkpoint.safetensors").exists()

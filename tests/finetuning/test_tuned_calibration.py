@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_structsr.benchmark.demo import tissue_stack
+from napari_structsr.benchmark.demo import load_tissue_stack
 from napari_structsr.finetuning.split import Block, Split
 from napari_structsr.finetuning.tuned_calibration import tuned_calibration
 from napari_structsr.imaging.expected_error import TrustInputs, half_width
@@ -16,7 +16,7 @@ from napari_structsr.zoo.catalogue import load_model
 @pytest.fixture(scope="module")
 def pair():
     """Measure tissue with a point-spread function wider than that of the training."""
-    truth = tissue_stack()[0][0]
+    truth = load_tissue_stack()[0][0]
     image = torch.from_numpy(truth)[None, None]
     generator = torch.Generator().manual_seed(0)
     measured = ForwardModel(2, 0.9).measure(

@@ -6,7 +6,7 @@ import torch
 from scipy.stats import kurtosis
 from skimage.data import cell
 
-from napari_structsr.benchmark.tracks import truth_of
+from napari_structsr.benchmark.tracks import make_truth
 from napari_structsr.core.intensity import fit_intensity
 from napari_structsr.imaging.filters import smooth
 from napari_structsr.imaging.forward import ForwardModel
@@ -45,7 +45,7 @@ def fields():
     """Return truths: parts of a light micrograph, and phantoms of discs and lines."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:256, :256]
-    out = [truth_of(cell()[y : y + 256, x : x + 256], 4) for y, x in corners(rng, 20)]
+    out = [make_truth(cell()[y : y + 256, x : x + 256], 4) for y, x in corners(rng, 20)]
     for number in range(40):
         field = np.full((256, 256), 0.05)
         for _ in range(int(rng.integers(10, 60))):

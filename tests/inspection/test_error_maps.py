@@ -513,10 +513,10 @@ def test_bad_input_is_a_sentence(images, change, error, words):
 
 
 def test_an_unfamiliar_source_is_told():
-    from napari_structsr.benchmark.demo import tissue_stack
+    from napari_structsr.benchmark.demo import load_tissue_stack
     from napari_structsr.benchmark.tracks import TRACKS
 
-    source = grey(TRACKS["x2-mild"].measure(tissue_stack()[0][0, :256, :256]))
+    source = grey(TRACKS["x2-mild"].measure(load_tissue_stack()[0][0, :256, :256]))
     result = result_of(upscale(open_source(source), load_model("sharp"), MemorySink()))
     noise = np.random.default_rng(0).normal(0, 6000, source.shape)
     noisy = np.clip(source + noise, 0, 65535).astype(np.uint16)

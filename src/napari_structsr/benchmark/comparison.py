@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from napari_structsr.benchmark.measures import MEASURES
 
-__all__ = ["Comparison", "Example", "MethodFacts", "Scored", "Timing"]
+__all__ = ["Comparison", "Example", "MethodFacts", "ResultScores", "Timing"]
 
 
 @dataclass(frozen=True)
-class Scored:
+class ResultScores:
     """The measures of one result, by their keys in `MEASURES`."""
 
     track: str
@@ -80,7 +80,7 @@ class Comparison:
     ----------
     facts
         By track, the methods in the order of tables.
-    scored
+    scores
         One entry for each plane and method.
     examples, timings
         By track.
@@ -89,14 +89,14 @@ class Comparison:
     """
 
     facts: dict[str, list[MethodFacts]] = field(default_factory=dict)
-    scored: list[Scored] = field(default_factory=list)
+    scores: list[ResultScores] = field(default_factory=list)
     examples: dict[str, list[Example]] = field(default_factory=dict)
     timings: dict[str, list[Timing]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
     def sources(self, track: str) -> list[str]:
         """Name the sources of a track, in order."""
-        return list(dict.fromkeys(s.source for s in self.scored if s.track == track))
+        return list(dict.fromkeys(s.source for s in self.scores if s.track == track))
 
     def values(
         self, track: str, source: str, method: str, measure: str
@@ -104,24 +104,24 @@ class Comparison:
         """Return a measure of each plane of a source."""
         return [
             entry.values[measure]
-            for entry in self.scored
+            for entry in self.scores
             if (entry.track, entry.source, entry.method) == (track, source, method)
         ]
 
-    def counted(self, track: str, source: str, method: str, *, measure: str) -> int:
+    def count_planes(self, track: str, source: str, method: str, measure: str) -> int:
         """Count the planes of a source to which a measure applies."""
         values = self.values(track, source, method, measure)
         return sum(value is not None for value in values)
 
-    def of_source(
+    def average_source(
         self, track: str, source: str, method: str, measure: str
     ) -> float | None:
         """Average a measure over the planes of a source."""
-        return MEASURES[measure].of(self.values(track, source, method, measure))
+        return MEASURES[measure].combine(self.values(track, source, method, measure))
 
-    def overall(self, track: str, method: str, measure: str) -> float | None:
+    def average_sources(self, track: str, method: str, measure: str) -> float | None:
         """Average a measure over sources, of which each counts once."""
-        return MEASURES[measure].of(
-            self.of_source(track, source, method, measure)
+        return MEASURES[measure].combine(
+            self.average_source(track, source, method, measure)
             for source in self.sources(track)
         )

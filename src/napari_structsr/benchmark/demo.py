@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_structsr.benchmark.figures import check_matplotlib
 from napari_structsr.benchmark.tracks import TRACKS, Score, score
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.engine.events import result_of
-from napari_structsr.errors import SettingsError
 from napari_structsr.inspection.error_maps import error_maps
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.arrays import ArraySource
@@ -28,13 +28,13 @@ from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.upscale import upscale
 from napari_structsr.zoo.catalogue import load_model
 
-__all__ = ["draw_comparison", "run_demo", "tissue_stack"]
+__all__ = ["draw_comparison", "load_tissue_stack", "run_demo"]
 
 _FULL_RANGE = 40000  # grey values at full light
 _PIXEL = 0.25  # micrometres of a truth pixel, as of a 40x objective
 
 
-def tissue_stack() -> tuple[npt.NDArray[np.float32], tuple[Channel, ...]]:
+def load_tissue_stack() -> tuple[npt.NDArray[np.float32], tuple[Channel, ...]]:
     """Return two stains of a tissue section, shape (2, 512, 512) in 0..1.
 
     Haematoxylin marks nuclei, DAB the antibody against FHL2; colon, glands cut
@@ -72,17 +72,11 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     SettingsError
         If matplotlib is missing.
     """
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise SettingsError(
-            "the figure needs matplotlib; install it with "
-            "pip install 'napari-structsr[report]'"
-        ) from error
+    check_matplotlib()
     from rich.table import Table
 
     folder.mkdir(parents=True, exist_ok=True)
-    truth, channels = tissue_stack()
+    truth, channels = load_tissue_stack()
     track = TRACKS[f"x{factor}-mild"]
     measured = np.stack([track.measure(plane, seed=n) for n, plane in enumerate(truth)])
     pixels = np.clip(measured * _FULL_RANGE, 0, 65535).round().astype(np.uint16)
@@ -116,7 +110,7 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
             found = score(truth[number], result[number])
             table.add_row(channel.name, name, f"{found.psnr:.2f}", f"{found.ssim:.4f}")
     for name, result in results.items():
-        found = _mean(score(t, r) for t, r in zip(truth, result, strict=True))
+        found = _average(score(t, r) for t, r in zip(truth, result, strict=True))
         table.add_row("mean", name, f"{found.psnr:.2f}", f"{found.ssim:.4f}")
     figure = folder / "comparison.png"
     draw_comparison(
@@ -141,8 +135,7 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     yield table
 
 
-def _mean(scores: Iterator[Score]) -> Score:
-    """Average scores."""
+def _average(scores: Iterator[Score]) -> Score:
     found = list(scores)
     return Score(
         psnr=float(np.mean([entry.psnr for entry in found])),
@@ -184,13 +177,14 @@ def draw_comparison(
             use_sample_covariance=False,
         )
         errors.append(1 - similarity)
+    # without pyplot, which would keep the figure and might want a display
     figure = Figure(figsize=(11, 7.6), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(2, 3)
     shown = [
         (measured[coarse], "input"),
-        (bicubic[part], _title("bicubic", truth, bicubic)),
-        (result[part], _title("faithful", truth, result)),
+        (bicubic[part], _write_title("bicubic", truth, bicubic)),
+        (result[part], _write_title("faithful", truth, result)),
         (truth[part], "truth"),
     ]
     places = [grid[0, 0], grid[0, 1], grid[0, 2], grid[1, 0]]
@@ -208,9 +202,8 @@ def draw_comparison(
     figure.savefig(path)
 
 
-def _title(
+def _write_title(
     name: str, truth: npt.NDArray[np.float32], image: npt.NDArray[np.float32]
 ) -> str:
-    """Name a method and its scores."""
     found = score(truth, image)
     return f"{name}\nPSNR {found.psnr:.1f} dB, SSIM {found.ssim:.3f}"

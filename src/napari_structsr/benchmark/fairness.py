@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 from napari_structsr.benchmark.comparison import MethodFacts
 
-__all__ = ["fairness"]
+__all__ = ["describe_fairness"]
 
 _TOLERANCE = 0.2
 
 
-def fairness(facts: Sequence[MethodFacts]) -> str:
+def describe_fairness(facts: Sequence[MethodFacts]) -> str:
     """Say in one paragraph which learned methods were given the same.
 
     Parameters
@@ -33,15 +33,15 @@ def fairness(facts: Sequence[MethodFacts]) -> str:
     learned = list({entry.name.partition(", ")[0]: entry for entry in learned}.values())
     if len(learned) < 2:
         return "One learned method at most: there is nothing to match."
-    apart = [*_data(learned)]
-    apart += _spread(
+    apart = [*_compare_data(learned)]
+    apart += _compare_numbers(
         learned,
         lambda entry: entry.seen_megapixels,
         "has seen {} Mpx, the median being {}",
         "{:.0f}",
         "does not state how many pixels it has seen",
     )
-    apart += _spread(
+    apart += _compare_numbers(
         learned,
         lambda entry: entry.operations / 1e6,
         "needs {} M multiply-adds a pixel, the median being {}",
@@ -51,15 +51,15 @@ def fairness(facts: Sequence[MethodFacts]) -> str:
     if apart:
         return "Not matched: " + "; ".join(apart) + "."
     names = ", ".join(entry.name for entry in learned)
-    seen = _range([entry.seen_megapixels or 0 for entry in learned], "{:.0f}")
-    cost = _range([entry.operations / 1e6 for entry in learned], "{:.3g}")
+    seen = _format_range([entry.seen_megapixels or 0 for entry in learned], "{:.0f}")
+    cost = _format_range([entry.operations / 1e6 for entry in learned], "{:.3g}")
     return (
         f"Matched: {names} share their training images, {seen} Mpx seen, and {cost} M "
         "multiply-adds a measured pixel."
     )
 
 
-def _data(learned: Sequence[MethodFacts]) -> Iterable[str]:
+def _compare_data(learned: Sequence[MethodFacts]) -> Iterable[str]:
     """Name methods whose data differ from those of most."""
     sets = [frozenset(entry.data) for entry in learned]
     usual = max(sets, key=lambda one: (sets.count(one), len(one)))
@@ -70,7 +70,7 @@ def _data(learned: Sequence[MethodFacts]) -> Iterable[str]:
             yield f"{entry.name} was trained on other images"
 
 
-def _spread(
+def _compare_numbers(
     learned: Sequence[MethodFacts],
     value: Callable[[MethodFacts], float | None],
     sentence: str,
@@ -90,7 +90,7 @@ def _spread(
             yield f"{entry.name} {sentence.format(*texts)}"
 
 
-def _range(values: Sequence[float], form: str) -> str:
+def _format_range(values: Sequence[float], form: str) -> str:
     """Write one number, or the smallest and the largest."""
     low, high = form.format(min(values)), form.format(max(values))
     return low if low == high else f"{low} to {high}"

@@ -1,4 +1,4 @@
-"""Drawing a comparison: parts of planes side by side, and error against sharpness."""
+"""Figures of a comparison: parts of planes side by side, error against sharpness."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from napari_structsr.benchmark.comparison import Comparison
 from napari_structsr.benchmark.measures import MEASURES
 from napari_structsr.errors import SettingsError
 
-__all__ = ["draw_crops", "draw_figures", "draw_scatter", "require_matplotlib"]
+__all__ = ["check_matplotlib", "draw_crops", "draw_figures", "draw_scatter"]
 
 _MOST_SOURCES = 6
 _INCH = 1.55  # side of a part of a plane
 
 
-def require_matplotlib() -> None:
+def check_matplotlib() -> None:
     """Raise a SettingsError if matplotlib is missing."""
     try:
         import matplotlib.figure  # noqa: F401
@@ -44,7 +44,7 @@ def draw_crops(outcome: Comparison, track: str, path: Path) -> None:
     examples = outcome.examples[track][:_MOST_SOURCES]
     names = [fact.name for fact in outcome.facts[track]]
     columns = ["truth", *names]
-    figure = _figure(_INCH * len(columns), (_INCH + 0.16) * len(examples) + 0.3)
+    figure = _make_figure(_INCH * len(columns), (_INCH + 0.16) * len(examples) + 0.3)
     grid = figure.subplots(len(examples), len(columns), squeeze=False)
     for row, example in zip(grid, examples, strict=True):
         black, white = np.percentile(example.truth, (0.1, 99.9))
@@ -58,11 +58,11 @@ def draw_crops(outcome: Comparison, track: str, path: Path) -> None:
             if name != "truth":
                 entry = next(
                     s
-                    for s in outcome.scored
+                    for s in outcome.scores
                     if (s.track, s.source, s.plane, s.method)
                     == (track, example.source, example.plane, name)
                 )
-                psnr = MEASURES["psnr"].text(entry.values["psnr"])
+                psnr = MEASURES["psnr"].write(entry.values["psnr"])
                 place.set_xlabel(f"{psnr} dB", fontsize=7, labelpad=2)
         row[0].set_ylabel(example.source.replace("_", "\n", 1), fontsize=7)
     for place, name in zip(grid[0], columns, strict=True):
@@ -80,14 +80,14 @@ def draw_scatter(outcome: Comparison, track: str, path: Path) -> None:
     keys = [
         key
         for key in ("psnr", "gradient_error", "structure")
-        if outcome.overall(track, names[0], key) is not None
+        if outcome.average_sources(track, names[0], key) is not None
     ]
-    figure = _figure(4.2 * len(keys), 3.9)
+    figure = _make_figure(4.2 * len(keys), 3.9)
     places = figure.subplots(1, len(keys), squeeze=False)[0]
     markers = "os^Dv<>PX*phd"
     for place, key in zip(places, keys, strict=True):
         for number, name in enumerate(names):
-            x, y = (outcome.overall(track, name, k) for k in ("power_in", key))
+            x, y = (outcome.average_sources(track, name, k) for k in ("power_in", key))
             place.plot(
                 x,
                 y,
@@ -111,8 +111,8 @@ def draw_scatter(outcome: Comparison, track: str, path: Path) -> None:
     figure.savefig(path)
 
 
-def _figure(width: float, height: float) -> Any:
-    """Make a figure that needs no display."""
+def _make_figure(width: float, height: float) -> Any:
+    # without pyplot, which would keep the figure and might want a display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from napari_structsr.core.types import Array
 from napari_structsr.io.image_folders import ImageFile
 
-__all__ = ["built_in_images"]
+__all__ = ["list_built_in_images"]
 
 
-def built_in_images(*, limit: int | None = None) -> list[ImageFile]:
+def list_built_in_images(*, limit: int | None = None) -> list[ImageFile]:
     """List images of scikit-image and drawn ones, which need no download.
 
     Parameters
@@ -20,23 +20,27 @@ def built_in_images(*, limit: int | None = None) -> list[ImageFile]:
     """
     from skimage import data
 
-    from napari_structsr.benchmark.demo import tissue_stack
-    from napari_structsr.benchmark.phantoms import filaments, grains, nuclei
+    from napari_structsr.benchmark.demo import load_tissue_stack
+    from napari_structsr.benchmark.phantoms import (
+        draw_filaments,
+        draw_grains,
+        draw_nuclei,
+    )
 
     def retina() -> Array:
-        """Return the green channel around the optic disc."""
+        # the green channel, around the optic disc
         image: Array = data.retina()[450:962, 850:1362, 1]
         return image
 
     sources: dict[str, dict[str, Callable[[], Array]]] = {
-        "drawn filaments": _seeded(filaments),
-        "drawn grains": _seeded(grains),
-        "drawn nuclei": _seeded(nuclei),
+        "drawn filaments": _draw_twice(draw_filaments),
+        "drawn grains": _draw_twice(draw_grains),
+        "drawn nuclei": _draw_twice(draw_nuclei),
         "floating cell": {"cell": data.cell},
         "retina": {"retina": retina},
         "tissue": {
-            "haematoxylin": lambda: tissue_stack()[0][0],
-            "DAB": lambda: tissue_stack()[0][1],
+            "haematoxylin": lambda: load_tissue_stack()[0][0],
+            "DAB": lambda: load_tissue_stack()[0][1],
         },
     }
     return [
@@ -46,8 +50,7 @@ def built_in_images(*, limit: int | None = None) -> list[ImageFile]:
     ]
 
 
-def _seeded(draw: Callable[..., Array]) -> dict[str, Callable[[], Array]]:
-    """Draw two images."""
+def _draw_twice(draw: Callable[..., Array]) -> dict[str, Callable[[], Array]]:
     return {
         "seed 0": lambda: draw(seed=0),
         "seed 1": lambda: draw(seed=1),

@@ -1,4 +1,4 @@
-"""What is measured of each result, and how it is averaged.
+"""What is measured of each result, and how values are averaged.
 
 A `Reference` holds what is known of one plane: truth, measurement, and the tasks
 that the truth calls for. It is made once, and every method's result is scored on it.
@@ -29,7 +29,7 @@ from napari_structsr.imaging.structure import (
 )
 from napari_structsr.models.generator import interpolate
 
-__all__ = ["MEASURES", "Measure", "Reference", "busiest"]
+__all__ = ["MEASURES", "Measure", "Reference", "find_busiest_window"]
 
 _TASK_SIDE = 512
 _DEVIATIONS = 2  # of the noise of the measurement, within which nothing is classed
@@ -58,7 +58,7 @@ class Measure:
     meaning: str
     average: Literal["mean", "geometric", "worst"] = "mean"
 
-    def of(self, values: Iterable[float | None]) -> float | None:
+    def combine(self, values: Iterable[float | None]) -> float | None:
         """Average the values that there are; None if there are none."""
         known = [value for value in values if value is not None]
         if not known:
@@ -70,7 +70,7 @@ class Measure:
             return math.exp(math.fsum(logs) / len(logs))
         return math.fsum(known) / len(known)
 
-    def text(self, value: float | None) -> str:
+    def write(self, value: float | None) -> str:
         """Write a value."""
         return "-" if value is None else f"{value:.{self.digits}f}"
 
@@ -144,26 +144,26 @@ class Reference:
     Attributes
     ----------
     objects, lines
-        The tasks that the truth calls for, or None. They look at the 512 x 512 pixels
-        of the truth that hold most gradient.
+        The tasks that the truth calls for, or None. They are set on the 512 x 512
+        pixels of the truth that hold most gradient.
     """
 
     def __init__(self, truth: Plane, measured: Plane, track: Track) -> None:
         self.track = track
         self._measured = measured
-        self._truth = _tensor(truth)
-        self._base = interpolate(_tensor(measured), track.factor, mode="bicubic")
+        self._truth = _to_tensor(truth)
+        self._base = interpolate(_to_tensor(measured), track.factor, mode="bicubic")
         self._noise = (
             _DEVIATIONS
             * (self._truth.clamp_min(0) / track.photons + track.read_noise**2).sqrt()
         )
-        self._part = busiest(truth, _TASK_SIDE)
+        self._part = find_busiest_window(truth, _TASK_SIDE)
         self.objects = ObjectTask.of(truth[self._part])
         self.lines = LineTask.of(truth[self._part])
 
     def score(self, result: Plane) -> dict[str, float | None]:
         """Return every measure by its key in `MEASURES`; None where none applies."""
-        x, z = _tensor(result), self._truth
+        x, z = _to_tensor(result), self._truth
         s = self.track.factor
         within = compare_band(x, z, lowest=0.25 / s, highest=0.5 / s)
         beyond = compare_band(x, z, lowest=0.5 / s, highest=0.5)
@@ -171,7 +171,7 @@ class Reference:
         objects = self.objects.score(result[self._part]) if self.objects else None
         lines = self.lines.score(result[self._part]) if self.lines else None
         tasks = [score for score in (objects, lines) if score is not None]
-        slope, offset = self._agreement(x)
+        slope, offset = self._measure_agreement(x)
         return {
             "psnr": -10 * math.log10(max(float(((x - z).double() ** 2).mean()), 1e-12)),
             "ssim": float(ssim(x, z)),
@@ -194,7 +194,7 @@ class Reference:
             "agreement_offset": offset,
         }
 
-    def _agreement(self, result: Tensor) -> tuple[float, float]:
+    def _measure_agreement(self, result: Tensor) -> tuple[float, float]:
         """Measure the result again and compare it with the input.
 
         The slope is that of the worse of the two directions.
@@ -202,16 +202,19 @@ class Reference:
         again = self.track.forward_model(result)[0, 0].numpy().ravel()
         measured = self._measured.ravel()
         slope, offset = np.polyfit(measured.astype(float), again.astype(float), 1)
+        # noise in the abscissa flattens a slope, so that either direction alone would
+        # hide an excess
         reverse, _ = np.polyfit(again.astype(float), measured.astype(float), 1)
         return float(max(abs(slope - 1), abs(reverse - 1))), float(abs(offset))
 
 
-def busiest(image: Plane, side: int) -> tuple[slice, slice]:
+def find_busiest_window(image: Plane, side: int) -> tuple[slice, slice]:
     """Return the window of at most `side` pixels that holds most gradient.
 
     Windows lie a quarter of their side apart.
     """
     energy = np.hypot(*np.gradient(image.astype(np.float64)))
+    # a summed-area table: the sum over any window then takes four look-ups
     table = np.pad(energy.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     height, width = (min(side, size) for size in image.shape)
     step = max(1, side // 4)
@@ -230,6 +233,5 @@ def busiest(image: Plane, side: int) -> tuple[slice, slice]:
     return best[1], best[2]
 
 
-def _tensor(plane: Plane) -> Tensor:
-    """Give a plane the shape (1, 1, H, W)."""
+def _to_tensor(plane: Plane) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(plane))[None, None]

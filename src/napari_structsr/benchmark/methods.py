@@ -23,7 +23,7 @@ from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.upscale import upscale
 from napari_structsr.zoo.catalogue import list_models, load_model
 
-__all__ = ["Method", "default_methods", "load_methods"]
+__all__ = ["Method", "list_default_methods", "load_methods"]
 
 _DECONVOLUTION = "richardson-lucy"
 _FIRST = ("bicubic", "bilinear", _DECONVOLUTION)
@@ -61,7 +61,7 @@ class Method:
         return self.card is not None
 
 
-def default_methods(factor: int) -> list[str]:
+def list_default_methods(factor: int) -> list[str]:
     """Name everything that ships for a factor, with what it is compared with."""
     cards = [*list_models(purpose="use"), *list_models(purpose="comparison")]
     names = [card.name for card in cards if card.factor == factor]
@@ -107,12 +107,12 @@ def load_methods(
             model = load(name, factor=track.factor)
         except ModelError as error:
             raise ModelError(f"{error}; {_DECONVOLUTION} is a method too") from error
-        label = _label(name, {method.name for method in found})
-        found += _through_engine(label, model, settings)
+        label = _shorten_name(name, {method.name for method in found})
+        found += _wrap_model(label, model, settings)
     return found
 
 
-def _label(name: str, taken: set[str]) -> str:
+def _shorten_name(name: str, taken: set[str]) -> str:
     """Return a short name that is not taken yet."""
     path = Path(name)
     if not path.suffix and len(path.parts) == 1:
@@ -125,18 +125,18 @@ def _label(name: str, taken: set[str]) -> str:
     return name
 
 
-def _through_engine(
+def _wrap_model(
     label: str, model: SRModel, settings: BenchmarkSettings
 ) -> list[Method]:
-    """Run a model as users do."""
+    """Return the methods of a model, one for each choice of agreement."""
     count = count_parameters(model.network)
     if not count:
-        return [Method(label, _runner(label, model, settings, "off"))]
+        return [Method(label, _make_runner(label, model, settings, "off"))]
     cost = count_operations(model.network)
     return [
         Method(
             label if agreement == "off" else f"{label}, {agreement}",
-            _runner(label, model, settings, agreement),
+            _make_runner(label, model, settings, agreement),
             model.card,
             count,
             cost,
@@ -145,10 +145,10 @@ def _through_engine(
     ]
 
 
-def _runner(
+def _make_runner(
     label: str, model: SRModel, settings: BenchmarkSettings, agreement: str
 ) -> Callable[[Plane], Plane]:
-    """Return what upscales a plane in memory."""
+    # through the engine, as users run it: tiles, intensities and precision count
     chosen = UpscaleSettings.model_validate(
         {
             "agreement": agreement,
@@ -158,7 +158,6 @@ def _runner(
     )
 
     def run(image: Plane) -> Plane:
-        """Upscale a plane."""
         events = upscale(open_source(image), model, MemorySink(), settings=chosen)
         result: Plane = result_of(events)
         if not np.isfinite(result).all():

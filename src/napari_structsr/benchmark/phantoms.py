@@ -1,4 +1,4 @@
-"""Images whose structure is known because it was drawn.
+"""Drawn images, whose structure is known.
 
 Filaments, nuclei and a polycrystal with cracks and pores, drawn four times finer than
 the truth and averaged over its pixels, seeded, in 0..1.
@@ -15,14 +15,14 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from skimage.draw import ellipse, line
 
-__all__ = ["filaments", "grains", "nuclei"]
+__all__ = ["draw_filaments", "draw_grains", "draw_nuclei"]
 
 Plane = npt.NDArray[Any]
 
 _FINE = 4
 
 
-def filaments(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]:
+def draw_filaments(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]:
     """Draw a network of 40 smoothly bent filaments of different brightness."""
     random = np.random.default_rng(seed)
     canvas = np.zeros((side * _FINE,) * 2)
@@ -31,14 +31,14 @@ def filaments(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]:
         brightness = random.uniform(0.3, 1)
         drawn = np.zeros(canvas.shape, bool)
         for start, end in pairwise(path):
-            drawn[_segment(start, end, canvas.shape)] = True
+            drawn[_draw_segment(start, end, canvas.shape)] = True
         canvas += brightness * drawn
     thick = ndimage.gaussian_filter(canvas, 0.8 * _FINE)
     haze = ndimage.gaussian_filter(canvas, 12 * _FINE)
     return _finish(thick / thick.max() + 0.5 * haze / haze.max() + 0.02)
 
 
-def nuclei(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]:
+def draw_nuclei(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]:
     """Draw 60 nuclei with chromatin, some of them touching."""
     random = np.random.default_rng(seed)
     fine = side * _FINE
@@ -48,13 +48,13 @@ def nuclei(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]:
     )
     chromatin /= chromatin.std()
     for _ in range(60):
-        rows, columns = _ellipse(random, 8 * _FINE, 18 * _FINE, canvas.shape)
+        rows, columns = _draw_ellipse(random, 8 * _FINE, 18 * _FINE, canvas.shape)
         body = random.uniform(0.4, 0.8) * (1 + 0.15 * chromatin[rows, columns])
         canvas[rows, columns] = np.maximum(canvas[rows, columns], body)
     return _finish(ndimage.gaussian_filter(canvas, 0.5 * _FINE) + 0.05)
 
 
-def grains(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]:
+def draw_grains(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]:
     """Draw 90 grains with dark boundaries, 4 cracks and 25 pores."""
     random = np.random.default_rng(seed)
     fine = side * _FINE
@@ -68,11 +68,11 @@ def grains(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]:
     for _ in range(4):
         path = _walk(random, fine, steps=120)
         for start, end in pairwise(path):
-            canvas[_segment(start, end, canvas.shape)] = 0.05
+            canvas[_draw_segment(start, end, canvas.shape)] = 0.05
     dark = ndimage.minimum_filter(canvas, _FINE + 1)
     canvas = np.where(dark < 0.1, dark, canvas)  # cracks as wide as a pixel
     for _ in range(25):
-        pore = _ellipse(random, 3 * _FINE, 8 * _FINE, canvas.shape)
+        pore = _draw_ellipse(random, 3 * _FINE, 8 * _FINE, canvas.shape)
         canvas[pore] = 0.1
     grain = ndimage.gaussian_filter(random.standard_normal((fine, fine)), _FINE)
     canvas += 0.02 * grain / grain.std()
@@ -88,7 +88,7 @@ def _walk(random: np.random.Generator, side: int, *, steps: int) -> Plane:
     return path
 
 
-def _ellipse(
+def _draw_ellipse(
     random: np.random.Generator, least: int, most: int, shape: tuple[int, ...]
 ) -> tuple[Plane, Plane]:
     """Return the pixels of an ellipse anywhere, its half axes within limits."""
@@ -101,7 +101,9 @@ def _ellipse(
     return found
 
 
-def _segment(start: Plane, end: Plane, shape: tuple[int, ...]) -> tuple[Plane, Plane]:
+def _draw_segment(
+    start: Plane, end: Plane, shape: tuple[int, ...]
+) -> tuple[Plane, Plane]:
     """Return the pixels of a straight piece that lie inside the canvas."""
     rows, columns = line(*start.astype(int), *end.astype(int))
     inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
@@ -109,7 +111,7 @@ def _segment(start: Plane, end: Plane, shape: tuple[int, ...]) -> tuple[Plane, P
 
 
 def _finish(canvas: Plane) -> npt.NDArray[np.float32]:
-    """Average over the pixels of the truth."""
+    # drawn finer and averaged, so that edges are not jagged
     side = canvas.shape[0] // _FINE
     means = canvas.reshape(side, _FINE, side, _FINE).mean(axis=(1, 3))
     truth: npt.NDArray[np.float32] = (means / means.max()).astype(np.float32)

@@ -37,8 +37,8 @@ def interpolate_and_deconvolve(
     )
     light = float(np.clip(measured, 0, None).mean())
     variance = light / track.photons + track.read_noise**2
-    noise = math.sqrt(variance * _noise_gain(track.factor))
-    result = deconvolve(image, _blur(track), noise=noise)
+    noise = math.sqrt(variance * _measure_noise_gain(track.factor))
+    result = deconvolve(image, _make_blur(track), noise=noise)
     plane: npt.NDArray[np.float32] = result[0, 0].numpy()
     return plane
 
@@ -69,7 +69,7 @@ def deconvolve(
     return result
 
 
-def _blur(track: Track) -> list[float]:
+def _make_blur(track: Track) -> list[float]:
     """Return the Gaussian and the area of a measured pixel, in result pixels."""
     sigma = track.psf_sigma * track.factor
     area = np.ones(track.factor + 1 - track.factor % 2)
@@ -79,7 +79,7 @@ def _blur(track: Track) -> list[float]:
     return [float(weight) for weight in kernel]
 
 
-def _noise_gain(factor: int) -> float:
+def _measure_noise_gain(factor: int) -> float:
     """Return the variance that interpolation leaves of white noise, in the mean."""
     point = torch.zeros(1, 1, 9, 9)
     point[..., 4, 4] = 1

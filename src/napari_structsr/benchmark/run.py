@@ -1,7 +1,7 @@
-"""Running a comparison: every method on every plane, under every track's conditions.
+"""A comparison: every method on every plane, under the conditions of every track.
 
-A generator of events, as every long job. Each plane is read, measured and prepared
-once a track; what cannot be scored is left out with a warning.
+The run is a generator of events, as every long job. Each plane is read, measured and
+prepared once a track; what cannot be scored is left out with a warning.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from napari_structsr.benchmark.comparison import (
     Comparison,
     Example,
     MethodFacts,
-    Scored,
+    ResultScores,
     Timing,
 )
-from napari_structsr.benchmark.images import built_in_images
-from napari_structsr.benchmark.measures import Reference, busiest
-from napari_structsr.benchmark.methods import Method, default_methods, load_methods
+from napari_structsr.benchmark.images import list_built_in_images
+from napari_structsr.benchmark.measures import Reference, find_busiest_window
+from napari_structsr.benchmark.methods import Method, list_default_methods, load_methods
 from napari_structsr.benchmark.settings import BenchmarkSettings
-from napari_structsr.benchmark.tracks import TRACKS, Track, truth_of
+from napari_structsr.benchmark.tracks import TRACKS, Track, make_truth
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
@@ -68,7 +68,7 @@ class BenchmarkPlan:
 
     @property
     def done(self) -> int:
-        """Nothing: a comparison starts anew."""
+        """Units done before: none, as a comparison cannot be resumed."""
         return 0
 
     def __str__(self) -> str:
@@ -108,20 +108,19 @@ def benchmark(
 
 
 def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Event]:
-    """Compare; errors are raised."""
-    from napari_structsr.benchmark.figures import draw_figures, require_matplotlib
+    from napari_structsr.benchmark.figures import check_matplotlib, draw_figures
     from napari_structsr.benchmark.tables import write_tables
 
-    require_matplotlib()
-    tracks = _tracks(settings.tracks)
+    check_matplotlib()
+    tracks = _choose_tracks(settings.tracks)
     if settings.data is None:
-        images = built_in_images(limit=settings.limit)
+        images = list_built_in_images(limit=settings.limit)
     else:
         images = find_images(settings.data, limit=settings.limit)
-    load = functools.cache(load_model)
+    load = functools.cache(load_model)  # tracks of one factor share their networks
     methods = {
         track.name: load_methods(
-            settings.methods or default_methods(track.factor),
+            settings.methods or list_default_methods(track.factor),
             track,
             settings=settings,
             load=load,
@@ -135,9 +134,11 @@ def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Eve
     outcome = Comparison()
     done = 0
     for track in tracks:
-        outcome.facts[track.name] = [_facts(m) for m in methods[track.name]]
+        outcome.facts[track.name] = [_collect_facts(m) for m in methods[track.name]]
         for image in images:
-            planes = _compare(image, track, methods[track.name], settings, outcome)
+            planes = _compare_image(
+                image, track, methods[track.name], settings, outcome
+            )
             for warning in planes:
                 if warning:
                     yield Warned(warning)
@@ -153,7 +154,7 @@ def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Eve
                 "no image could be scored: " + "; ".join(outcome.left_out)
             )
         if settings.speed:
-            outcome.timings[track.name] = _timed(methods[track.name], track)
+            outcome.timings[track.name] = _time_methods(methods[track.name], track)
     if cancel:
         yield Cancelled(done)
         return
@@ -162,7 +163,7 @@ def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Eve
     yield Finished(out, outcome)
 
 
-def _compare(
+def _compare_image(
     image: ImageFile,
     track: Track,
     methods: list[Method],
@@ -172,19 +173,19 @@ def _compare(
     """Score every method on each plane of an image; yield why one is left out."""
     try:
         for name, plane in image.planes(settings.every):
-            fault = _fault(plane)
-            if fault:
-                fault = f"{image.source}/{name} is left out: {fault}"
-                outcome.left_out.append(f"{track.name}, {fault}")
+            reason = _find_reason(plane)
+            if reason:
+                reason = f"{image.source}/{name} is left out: {reason}"
+                outcome.left_out.append(f"{track.name}, {reason}")
             else:
-                _score(image.source, name, plane, track, methods, outcome)
-            yield fault
+                _score_plane(image.source, name, plane, track, methods, outcome)
+            yield reason
     except SourceError as error:
         outcome.left_out.append(f"{track.name}, {error}")
         yield f"{error}; it is left out"
 
 
-def _score(
+def _score_plane(
     source: str,
     name: str,
     plane: npt.NDArray[Any],
@@ -193,22 +194,24 @@ def _score(
     outcome: Comparison,
 ) -> None:
     """Measure a plane once, and score what every method makes of it."""
-    truth = truth_of(plane, track.factor)
+    truth = make_truth(plane, track.factor)
     measured = track.measure(truth)
     reference = Reference(truth, measured, track)
-    part = busiest(truth, _EXAMPLE_SIDE)
+    part = find_busiest_window(truth, _EXAMPLE_SIDE)
     parts = {}
     for method in methods:
         result = method.run(measured)
         parts[method.name] = result[part].copy()
         values = reference.score(result)
-        outcome.scored.append(Scored(track.name, source, name, method.name, values))
+        outcome.scores.append(
+            ResultScores(track.name, source, name, method.name, values)
+        )
     examples = outcome.examples.setdefault(track.name, [])
     if source not in {example.source for example in examples}:
         examples.append(Example(source, name, truth[part].copy(), parts))
 
 
-def _fault(plane: npt.NDArray[Any]) -> str | None:
+def _find_reason(plane: npt.NDArray[Any]) -> str | None:
     """Say why a plane cannot be scored, or return None."""
     if min(plane.shape) < _SMALLEST_SIDE:
         return f"it has {plane.shape} pixels, less than {_SMALLEST_SIDE} along a side"
@@ -219,8 +222,7 @@ def _fault(plane: npt.NDArray[Any]) -> str | None:
     return None
 
 
-def _tracks(names: tuple[str, ...] | None) -> list[Track]:
-    """Look tracks up."""
+def _choose_tracks(names: tuple[str, ...] | None) -> list[Track]:
     unknown = [name for name in names or () if name not in TRACKS]
     if unknown:
         raise SettingsError(
@@ -229,8 +231,7 @@ def _tracks(names: tuple[str, ...] | None) -> list[Track]:
     return [TRACKS[name] for name in dict.fromkeys(names or TRACKS)]
 
 
-def _facts(method: Method) -> MethodFacts:
-    """Collect what tables say of a method."""
+def _collect_facts(method: Method) -> MethodFacts:
     if method.card is None:
         return MethodFacts(method.name, learned=False)
     return MethodFacts(
@@ -244,12 +245,14 @@ def _facts(method: Method) -> MethodFacts:
     )
 
 
-def _timed(methods: list[Method], track: Track) -> list[Timing]:
+def _time_methods(methods: list[Method], track: Track) -> list[Timing]:
     """Time methods on one plane, in turns; the median of the rounds after the first."""
-    from napari_structsr.benchmark.phantoms import nuclei
+    from napari_structsr.benchmark.phantoms import draw_nuclei
 
-    plane = np.tile(track.measure(nuclei(side=_TIMED_SIDE)), (track.factor,) * 2)
+    plane = np.tile(track.measure(draw_nuclei(side=_TIMED_SIDE)), (track.factor,) * 2)
     seconds: dict[str, list[float]] = {method.name: [] for method in methods}
+    # in turns, so that a machine that slows down slows all methods alike; the first
+    # round, which compiles kernels and fills caches, is dropped
     for _ in range(1 + _ROUNDS):
         for method in methods:
             spent = seconds[method.name]

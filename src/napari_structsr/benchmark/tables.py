@@ -1,4 +1,4 @@
-"""Writing a comparison: Markdown for people, CSV and JSON for programs.
+"""Tables of a comparison: Markdown for people, CSV and JSON for programs.
 
 The quality files hold no time and no machine, so that the same command writes them
 again to the printed digits. What depends on the machine is in the speed files.
@@ -16,11 +16,11 @@ from typing import Any
 import torch
 
 from napari_structsr.benchmark.comparison import Comparison, MethodFacts
-from napari_structsr.benchmark.fairness import fairness
+from napari_structsr.benchmark.fairness import describe_fairness
 from napari_structsr.benchmark.measures import MEASURES
 from napari_structsr.benchmark.tracks import TRACKS
 
-__all__ = ["track_tables", "write_tables"]
+__all__ = ["format_track", "write_tables"]
 
 _PIXELS = ("psnr", "ssim", "ms_ssim", "micro_ssim", "gradient_error", "slope")
 _DETAIL = (
@@ -51,31 +51,31 @@ _BY_SOURCE = (
 
 def write_tables(outcome: Comparison, out: Path) -> None:
     """Write quality.md, .csv and .json, and speed.md and .csv if methods were timed."""
-    parts = ["# Quality", _legend()]
-    parts += [track_tables(outcome, track) for track in outcome.facts]
+    parts = ["# Quality", _explain_measures()]
+    parts += [format_track(outcome, track) for track in outcome.facts]
     if outcome.left_out:
         parts.append("Left out: " + "; ".join(outcome.left_out))
     (out / "quality.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     rows = [
-        (s.track, s.source, s.plane, s.method, key, _rounded(value))
-        for s in outcome.scored
+        (s.track, s.source, s.plane, s.method, key, _round(value))
+        for s in outcome.scores
         for key, value in s.values.items()
         if value is not None
     ]
     head = ("track", "source", "plane", "method", "measure", "value")
     _write_csv(out / "quality.csv", head, rows)
-    text = json.dumps(_as_json(outcome), indent=1, ensure_ascii=False)
+    text = json.dumps(_to_json(outcome), indent=1, ensure_ascii=False)
     (out / "quality.json").write_text(text + "\n", encoding="utf-8")
     if outcome.timings:
         _write_speed(outcome, out)
 
 
-def track_tables(outcome: Comparison, track: str) -> str:
+def format_track(outcome: Comparison, track: str) -> str:
     """Return the tables of a track in Markdown: means over sources, then by source."""
     facts = outcome.facts[track]
     conditions = TRACKS[track]
     sources = outcome.sources(track)
-    planes = len({(s.source, s.plane) for s in outcome.scored if s.track == track})
+    planes = len({(s.source, s.plane) for s in outcome.scores if s.track == track})
     text = [
         f"## {track}",
         f"Factor {conditions.factor}, point-spread sigma {conditions.psf_sigma} "
@@ -91,70 +91,67 @@ def track_tables(outcome: Comparison, track: str) -> str:
         for fact in facts:
             row = [fact.name]
             row += [
-                MEASURES[key].text(outcome.overall(track, fact.name, key))
+                MEASURES[key].write(outcome.average_sources(track, fact.name, key))
                 for key in keys
             ]
-            rows.append(row + (_cost(fact) if last else []))
-        text.append(_table(head, rows))
-    text.append(fairness(facts))
-    text += [_source_table(outcome, track, keys) for keys in _BY_SOURCE]
+            rows.append(row + (_format_cost(fact) if last else []))
+        text.append(_format_table(head, rows))
+    text.append(describe_fairness(facts))
+    text += [_format_sources(outcome, track, keys) for keys in _BY_SOURCE]
     return "\n\n".join(text)
 
 
-def _source_table(outcome: Comparison, track: str, keys: Sequence[str]) -> str:
+def _format_sources(outcome: Comparison, track: str, keys: Sequence[str]) -> str:
     """Return a table of sources by methods, each cell holding some measures."""
     names = [fact.name for fact in outcome.facts[track]]
 
     def cell(name: str, source: str | None = None) -> str:
-        """Write the measures of a method, of one source or over all."""
         texts = []
         for key in keys:
             if source is None:
-                value = outcome.overall(track, name, key)
+                value = outcome.average_sources(track, name, key)
             else:
-                value = outcome.of_source(track, source, name, key)
-            texts.append(MEASURES[key].text(value))
+                value = outcome.average_source(track, source, name, key)
+            texts.append(MEASURES[key].write(value))
         return " / ".join(texts)
 
     rows = []
     for source in outcome.sources(track):
         counts = [
-            str(outcome.counted(track, source, names[0], measure=key)) for key in keys
+            str(outcome.count_planes(track, source, names[0], key)) for key in keys
         ]
         count = counts[0] if len(set(counts)) == 1 else " / ".join(counts)
         rows.append([source, count, *(cell(name, source) for name in names)])
     rows.append(["**over sources**", str(len(rows)), *map(cell, names)])
     title = " / ".join(MEASURES[key].title for key in keys)
-    return f"{title}:\n\n" + _table(["source", "planes", *names], rows)
+    return f"{title}:\n\n" + _format_table(["source", "planes", *names], rows)
 
 
-def _legend() -> str:
-    """Explain the measures."""
+def _explain_measures() -> str:
     lines = [f"* *{m.title}*: {m.meaning}." for m in MEASURES.values()]
     return "\n".join(lines)
 
 
-def _cost(fact: MethodFacts) -> list[str]:
-    """Write parameters, operations and pixels seen."""
+def _format_cost(fact: MethodFacts) -> list[str]:
     if not fact.learned:
         return ["-", "-", "-"]
     seen = "?" if fact.seen_megapixels is None else f"{fact.seen_megapixels:.0f}"
     return [f"{fact.parameters / 1e3:.0f}", f"{fact.operations / 1e6:.3f}", seen]
 
 
-def _as_json(outcome: Comparison) -> dict[str, Any]:
+def _to_json(outcome: Comparison) -> dict[str, Any]:
     """Return means as plain values."""
     tracks: dict[str, Any] = {}
     for track, facts in outcome.facts.items():
         methods: dict[str, Any] = {}
         for fact in facts:
             values = {
-                key: _rounded(outcome.overall(track, fact.name, key))
+                key: _round(outcome.average_sources(track, fact.name, key))
                 for key in MEASURES
             }
             by_source = {
                 source: {
-                    key: _rounded(outcome.of_source(track, source, fact.name, key))
+                    key: _round(outcome.average_source(track, source, fact.name, key))
                     for key in MEASURES
                 }
                 for source in outcome.sources(track)
@@ -166,12 +163,11 @@ def _as_json(outcome: Comparison) -> dict[str, Any]:
                 "over_sources": values,
                 "sources": by_source,
             }
-        tracks[track] = {"methods": methods, "fairness": fairness(facts)}
+        tracks[track] = {"methods": methods, "fairness": describe_fairness(facts)}
     return {"tracks": tracks, "left_out": outcome.left_out}
 
 
 def _write_speed(outcome: Comparison, out: Path) -> None:
-    """Write what depends on the machine."""
     parts = [
         "# Speed",
         f"{platform.processor() or platform.machine()}, torch {torch.__version__}, "
@@ -192,27 +188,25 @@ def _write_speed(outcome: Comparison, out: Path) -> None:
             speed = timing.pixels / timing.seconds / 1e6
             row = [timing.method, f"{timing.seconds * 1e3:.0f}", f"{speed:.3g}"]
             row += [f"{timing.seconds / base.seconds:.2f}" for base in bases]
-            row += [*_cost(fact), fact.training or "-"]
+            row += [*_format_cost(fact), fact.training or "-"]
             table.append(row)
             rows.append((track, timing.method, timing.pixels, timing.seconds))
-        parts += [f"## {track}", _table(head, table)]
+        parts += [f"## {track}", _format_table(head, table)]
     (out / "speed.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     _write_csv(out / "speed.csv", ("track", "method", "pixels", "seconds"), rows)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a Markdown table."""
+def _format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _rounded(value: float | None) -> float | None:
-    """Keep six digits, which the same machine repeats."""
+def _round(value: float | None) -> float | None:
+    # six digits are repeated by the same machine, the rest is rounding of torch
     return None if value is None else float(f"{value:.6g}")
 
 
 def _write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write a table for programs."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(head)

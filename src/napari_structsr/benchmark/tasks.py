@@ -1,4 +1,4 @@
-"""What a biologist or a materials scientist would do next: find objects, trace lines.
+"""Tasks that follow super-resolution: finding objects, and tracing lines.
 
 Both tasks find in the truth what there is to be found, and by which rule: bright or
 dark, and above which threshold. The rule is then applied to the result as it is, so
@@ -78,7 +78,7 @@ class ObjectTask:
         noise and texture of any grain have 64% and 0. And 8 objects must be found.
         """
         surroundings = max(49, int(min(truth.shape) * _SURROUNDINGS) | 1)
-        contrast = _contrast(truth, surroundings)
+        contrast = _subtract_surroundings(truth, surroundings)
         spread = contrast.std()
         if spread == 0:
             return None
@@ -101,8 +101,11 @@ class ObjectTask:
 
     def find(self, image: Plane) -> Plane:
         """Return the labels 1, 2, ... of the objects of an image."""
-        mask = self.sign * _contrast(image, self.surroundings) > self.threshold
-        mask = _without_small(ndimage.binary_fill_holes(mask), _SMALLEST_OBJECT)
+        mask = (
+            self.sign * _subtract_surroundings(image, self.surroundings)
+            > self.threshold
+        )
+        mask = _remove_small(ndimage.binary_fill_holes(mask), _SMALLEST_OBJECT)
         depth = gaussian(ndimage.distance_transform_edt(mask), 1.0)
         peaks = peak_local_max(
             depth,
@@ -117,7 +120,7 @@ class ObjectTask:
 
     def score(self, result: Plane) -> float:
         """Return the F1 of objects matched at an intersection over union of 0.5."""
-        return matched(self.find(result), self.expected)
+        return match_objects(self.find(result), self.expected)
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ class LineTask:
         the longer side of the image, and if the curvature along them is below 45% of
         that across, in the mean: ridges of noise of any grain have 52%.
         """
-        bends = {sign: curvature(truth, sign) for sign in (1, -1)}
+        bends = {sign: measure_curvature(truth, sign) for sign in (1, -1)}
         sign = max(bends, key=lambda key: float(np.percentile(bends[key], 99)))
         values = bends[sign][bends[sign] > 0]
         if not len(values):
@@ -167,16 +170,16 @@ class LineTask:
 
     def find(self, image: Plane) -> Plane:
         """Return the mask of the lines of an image, one pixel wide."""
-        bend = curvature(image, self.sign)
+        bend = measure_curvature(image, self.sign)
         lines = skeletonize(apply_hysteresis_threshold(bend, self.weak, self.strong))
-        return _without_small(lines, _SHORTEST_LINE)
+        return _remove_small(lines, _SHORTEST_LINE)
 
     def score(self, result: Plane) -> float:
         """Return the F1 of the shares of line within 2 pixels of the other image's."""
-        return overlap(self.find(result), self.expected)
+        return match_lines(self.find(result), self.expected)
 
 
-def matched(found: Plane, expected: Plane) -> float:
+def match_objects(found: Plane, expected: Plane) -> float:
     """Return the F1 of two label images, objects matched at an IoU above 0.5.
 
     Parameters
@@ -196,7 +199,7 @@ def matched(found: Plane, expected: Plane) -> float:
     return 2 * hits / (count_f + count_e)
 
 
-def overlap(found: Plane, expected: Plane) -> float:
+def match_lines(found: Plane, expected: Plane) -> float:
     """Return the F1 of two masks of lines, near meaning within 2 pixels."""
     if not found.any() or not expected.any():
         return float(found.any() == expected.any())
@@ -206,7 +209,7 @@ def overlap(found: Plane, expected: Plane) -> float:
     return float(2 * precision * recall / total) if total else 0.0
 
 
-def curvature(image: Plane, sign: int) -> Plane:
+def measure_curvature(image: Plane, sign: int) -> Plane:
     """Return how strongly an image bends across bright (1) or dark (-1) lines.
 
     The larger eigenvalue of the negated Hessian, at a sigma of 2 pixels.
@@ -221,15 +224,14 @@ def curvature(image: Plane, sign: int) -> Plane:
     return bend
 
 
-def _contrast(image: Plane, surroundings: int) -> Plane:
-    """Return the difference to the surroundings, without camera grain."""
+def _subtract_surroundings(image: Plane, surroundings: int) -> Plane:
     image = image.astype(np.float64)
     mean = ndimage.uniform_filter(image, surroundings)
     contrast: Plane = gaussian(image, _GRAIN) - mean
     return contrast
 
 
-def _without_small(mask: Plane, least: int) -> Plane:
+def _remove_small(mask: Plane, least: int) -> Plane:
     """Remove parts of fewer than `least` pixels, diagonals touching."""
     parts = label(mask, connectivity=2)
     kept: Plane = (np.bincount(parts.ravel()) >= least)[parts] & mask

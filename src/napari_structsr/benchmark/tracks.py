@@ -17,7 +17,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from napari_structsr.imaging.forward import ForwardModel
 
-__all__ = ["TRACKS", "Score", "Track", "score", "truth_of"]
+__all__ = ["TRACKS", "Score", "Track", "make_truth", "score"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Score:
     ssim: float
 
 
-def truth_of(plane: npt.NDArray[Any], factor: int) -> npt.NDArray[np.float32]:
+def make_truth(plane: npt.NDArray[Any], factor: int) -> npt.NDArray[np.float32]:
     """Cut a plane to multiples of `factor` and scale it to 0..1."""
     height, width = (size // factor * factor for size in plane.shape)
     values = plane[:height, :width].astype(np.float64)

@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from napari_structsr.errors import TrainingError
 
-__all__ = ["controlled_factor", "effective_number", "least_patches"]
+__all__ = ["count_effective_units", "count_least_units", "find_controlled_factor"]
 
 
-def controlled_factor(
+def find_controlled_factor(
     ratios: npt.NDArray[np.floating],
     *,
     alpha: float,
@@ -51,21 +51,23 @@ def controlled_factor(
         If no factor can promise that with so few patches.
     """
     count = len(ratios) if number is None else number
-    if count < least_patches(alpha):
+    needed = count_least_units(alpha)
+    if count < needed:
         raise TrainingError(
             f"{count:.0f} patches cannot promise that {1 - alpha:.0%} of pixels lie "
-            f"inside; at least {least_patches(alpha)} are needed: give larger or more "
-            "images"
+            f"inside; at least {needed} are needed: give larger or more images"
         )
     weights = np.ones(len(ratios)) if weights is None else weights
     order = np.argsort(-ratios, axis=None)
     above = np.cumsum(np.repeat(weights, ratios.shape[1])[order])
+    # the bound above, solved for the share that may lie outside
     outside = (alpha * (count + 1) - 1) / count
+    # 1e-12: a share that is met exactly must not be lost to rounding
     allowed = np.searchsorted(above, (outside + 1e-12) * above[-1], side="right")
     return float(ratios.ravel()[order[min(int(allowed), len(order) - 1)]])
 
 
-def effective_number(
+def count_effective_units(
     units: npt.NDArray[np.integer], weights: npt.NDArray[np.floating]
 ) -> float:
     """Return how many units of equal weight tell as much.
@@ -81,6 +83,6 @@ def effective_number(
     return float(each.sum() ** 2 / (each**2).sum())
 
 
-def least_patches(alpha: float) -> int:
+def count_least_units(alpha: float) -> int:
     """Return how many units a risk needs at least, even if nothing is missed."""
     return math.ceil(1 / alpha - 1 - 1e-9)

@@ -1,4 +1,4 @@
-"""Fits the small network that predicts absolute errors from features of pixels.
+"""The fit of the small network that predicts absolute errors from features of pixels.
 
 Its two outputs are the scale of a Laplace distribution, whose likelihood is best at the
 mean absolute error, and the bound that nine of ten errors stay below, by the pinball
@@ -54,14 +54,16 @@ def fit_predictor(
         the same machine.
     """
     generator = torch.Generator().manual_seed(seed)
+    # plus the smallest error that counts, as logarithms of 0 would rule the loss
     x, e = torch.from_numpy(features), torch.from_numpy(errors) + _LEAST
     w = torch.from_numpy(weights).float()
     means, deviations = x.mean(0), x.std(0) + 1e-6
     sizes = (len(FEATURES), *_WIDTHS, 2)
     layers = [
-        (_drawn(inputs, outputs, generator), torch.zeros(outputs))
+        (_draw_weights(inputs, outputs, generator), torch.zeros(outputs))
         for inputs, outputs in itertools.pairwise(sizes)
     ]
+    # start at the mean error, and at the bound that a Laplace distribution would have
     middle = float(((w * e).sum() / w.sum()).log())
     layers[-1][1].copy_(torch.tensor([middle, middle + 0.8]))
     parameters = [nn.Parameter(part) for layer in layers for part in layer]
@@ -72,7 +74,7 @@ def fit_predictor(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps)
     for _ in range(steps):
         drawn = torch.randint(0, len(x), (_BATCH,), generator=generator)
-        loss = (w[drawn] * _loss(predictor(x[drawn]), e[drawn])).mean()
+        loss = (w[drawn] * _measure_loss(predictor(x[drawn]), e[drawn])).mean()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -85,7 +87,7 @@ def fit_predictor(
     )
 
 
-def _loss(logarithms: Tensor, errors: Tensor) -> Tensor:
+def _measure_loss(logarithms: Tensor, errors: Tensor) -> Tensor:
     """Return the loss of each pixel: Laplace likelihood and pinball."""
     mean, bound = logarithms.unbind(-1)
     likelihood: Tensor = mean + errors * torch.exp(-mean)
@@ -94,7 +96,6 @@ def _loss(logarithms: Tensor, errors: Tensor) -> Tensor:
     return likelihood + pinball
 
 
-def _drawn(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:
-    """Draw the first weights of a layer."""
+def _draw_weights(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:
     limit = 1 / math.sqrt(inputs)
     return (torch.rand(outputs, inputs, generator=generator) * 2 - 1) * limit

@@ -1,4 +1,4 @@
-"""Calibrations of the expected error, fitted from pairs of measured and true images.
+"""The calibration of the expected error, fitted from measured and true images.
 
 Pairs are cut into separated patches. With enough of them, half fit the network that
 predicts errors and the other half decide, by conformal risk control, the factors of the
@@ -18,7 +18,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from napari_structsr.calibration.conformal import controlled_factor, effective_number
+from napari_structsr.calibration.conformal import (
+    count_effective_units,
+    find_controlled_factor,
+)
 from napari_structsr.calibration.error_network import fit_predictor
 from napari_structsr.calibration.samples import GAP, SIDE, Samples
 from napari_structsr.errors import TrainingError
@@ -88,17 +91,22 @@ def calibrate(
         deciding, predictor, layers = samples, start.predictor, start.layers
         means, deviations = start.means, start.deviations
     else:
-        first = _halves(samples)
-        fitting, deciding = samples.part(first), samples.part(~first)
-        predictor = _rounded(_fitted(fitting, seed))
-        means, deviations = _listed(predictor.means), _listed(predictor.deviations)
+        first = _mark_fitting_half(samples)
+        fitting, deciding = samples.select(first), samples.select(~first)
+        predictor = _round_predictor(_fit_network(fitting, seed))
+        means, deviations = (
+            _list_numbers(predictor.means),
+            _list_numbers(predictor.deviations),
+        )
         layers = tuple(
-            NetworkLayer(weight=tuple(map(_listed, weight)), bias=_listed(bias))
+            NetworkLayer(
+                weight=tuple(map(_list_numbers, weight)), bias=_list_numbers(bias)
+            )
             for weight, bias in zip(predictor.weights, predictor.biases, strict=True)
         )
     mean, bound = predictor(torch.from_numpy(deciding.features)).exp().unbind(-1)
     ratios = deciding.errors / bound.numpy()
-    weights, number = _independent(deciding)
+    weights, number = _weigh_units(deciding)
     expected = weights @ mean.numpy().mean(axis=1)
     return TrustCalibration(
         model=model.card.name,
@@ -112,7 +120,7 @@ def calibrate(
             Interval(
                 level=level,
                 factor=round(
-                    controlled_factor(
+                    find_controlled_factor(
                         ratios, alpha=1 - level, weights=weights, number=number
                     ),
                     _DIGITS,
@@ -126,11 +134,11 @@ def calibrate(
         gap=GAP,
         sources=tuple(dict.fromkeys(filter(None, samples.source.tolist()))),
         conditions=conditions,
-        input_ranges=_ranges(samples, start),
+        input_ranges=_widen_ranges(samples, start),
     )
 
 
-def _ranges(
+def _widen_ranges(
     samples: Samples, start: TrustCalibration | None
 ) -> dict[str, tuple[float, float]]:
     """Return the ranges of statistics of the measured images.
@@ -150,7 +158,7 @@ def _ranges(
     return known
 
 
-def _halves(samples: Samples) -> npt.NDArray[np.bool_]:
+def _mark_fitting_half(samples: Samples) -> npt.NDArray[np.bool_]:
     """Mark the patches that fit the network: every second image of each source.
 
     Of a source of one image, every second patch.
@@ -166,8 +174,7 @@ def _halves(samples: Samples) -> npt.NDArray[np.bool_]:
     return first
 
 
-def _fitted(samples: Samples, seed: int) -> ErrorPredictor:
-    """Fit a network to the pixels of all patches."""
+def _fit_network(samples: Samples, seed: int) -> ErrorPredictor:
     pixels = samples.errors.shape[1]
     return fit_predictor(
         samples.features.reshape(-1, len(FEATURES)),
@@ -177,22 +184,22 @@ def _fitted(samples: Samples, seed: int) -> ErrorPredictor:
     )
 
 
-def _independent(samples: Samples) -> tuple[npt.NDArray[np.float64], float]:
+def _weigh_units(samples: Samples) -> tuple[npt.NDArray[np.float64], float]:
     """Return the weight of each patch, and how many independent units they are.
 
     Units are images where enough of them count, else patches.
     """
     weights = samples.weights(samples.image)
-    number = effective_number(samples.image, weights)
+    number = count_effective_units(samples.image, weights)
     if number < _ENOUGH_TO_DECIDE:
         patches = np.arange(len(samples))
         weights = samples.weights(patches)
-        number = effective_number(patches, weights)
+        number = count_effective_units(patches, weights)
     return weights, number
 
 
-def _rounded(predictor: ErrorPredictor) -> ErrorPredictor:
-    """Round the numbers to those that are saved."""
+def _round_predictor(predictor: ErrorPredictor) -> ErrorPredictor:
+    # before the intervals are fitted, as they hold for the network that is saved
 
     def short(values: Tensor) -> Tensor:
         return torch.tensor(np.round(values.numpy().astype(float), _DIGITS)).float()
@@ -205,6 +212,5 @@ def _rounded(predictor: ErrorPredictor) -> ErrorPredictor:
     )
 
 
-def _listed(values: Tensor) -> tuple[float, ...]:
-    """Return numbers with the digits that count."""
+def _list_numbers(values: Tensor) -> tuple[float, ...]:
     return tuple(round(float(value), _DIGITS) for value in values)

@@ -1,4 +1,4 @@
-"""Pairs for a calibration, read from images of the user.
+"""Pairs for a calibration, read from images of a user.
 
 A measured image and its truth must show the same field, the truth on pixels that are
 a whole number of times finer; gain and offset between the two are fitted. Of each plane
@@ -22,7 +22,7 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.source import Source
 
-__all__ = ["fitted_truth", "read_pairs"]
+__all__ = ["fit_truth", "read_pairs"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +52,10 @@ def read_pairs(
     StructsrError
         If the images do not belong together, or hold nothing to compare.
     """
-    _check(source, reference, forward_model.factor)
+    _check_pair(source, reference, forward_model.factor)
     intensities = measure_intensity(source)
     axes = source.spec.axes
-    places = list(itertools.product(axes.planes(), *map(_spans, axes.plane)))
+    places = list(itertools.product(axes.planes(), *map(_cut_axis, axes.plane)))
     number = min(len(places), _MOST_BLOCKS)
     chosen = np.unique(np.linspace(0, len(places) - 1, number).round().astype(int))
     holes = 0
@@ -75,7 +75,7 @@ def read_pairs(
             continue
         yield CalibrationPair(
             measured,
-            fitted_truth(measured, truth, forward_model, intensity),
+            fit_truth(measured, truth, forward_model, intensity),
             source=source.spec.name,
             image=f"{source.origin} {plane}",
             intensity=intensity,
@@ -84,7 +84,7 @@ def read_pairs(
         logger.warning("left out %d blocks with NaN or infinity", holes)
 
 
-def fitted_truth(
+def fit_truth(
     measured: Plane,
     truth: Plane,
     forward_model: ForwardModel,
@@ -100,25 +100,25 @@ def fitted_truth(
     image = torch.from_numpy(np.ascontiguousarray(truth, np.float32))[None, None]
     low = float(image.min())
     span = max(float(image.max()) - low, 1e-30)
-    again = forward_model((image - low) / span)[0, 0].double().numpy().ravel()
+    measured_again = forward_model((image - low) / span)[0, 0].double().numpy().ravel()
     values = intensity.normalise(measured).astype(np.float64).ravel()
-    if np.ptp(again) == 0 or np.ptp(values) == 0:
+    if np.ptp(measured_again) == 0 or np.ptp(values) == 0:
         raise TrainingError(
             "a source or its reference is constant; give images with structure"
         )
-    correlation = float(np.corrcoef(again, values)[0, 1])
+    correlation = float(np.corrcoef(measured_again, values)[0, 1])
     if not correlation >= _LEAST_CORRELATION:
         raise TrainingError(
             f"the reference, measured again, has a correlation of {correlation:.2f} "
             f"with the source, at least {_LEAST_CORRELATION} is expected: they do not "
             "show the same place; check the order of the files, or register them first"
         )
-    gain, offset = np.polyfit(again, values, 1)
+    gain, offset = np.polyfit(measured_again, values, 1)
     fitted = intensity.restore((truth - low) / span * gain + offset)
     return fitted.astype(np.float32)
 
 
-def _check(source: Source, reference: Source, factor: int) -> None:
+def _check_pair(source: Source, reference: Source, factor: int) -> None:
     """Refuse images that are no pair."""
     for image in (source, reference):
         check_dtype(image.spec.dtype)
@@ -145,6 +145,5 @@ def _check(source: Source, reference: Source, factor: int) -> None:
         )
 
 
-def _spans(size: int) -> list[slice]:
-    """Cut an axis into blocks."""
+def _cut_axis(size: int) -> list[slice]:
     return [slice(start, min(start + _BLOCK, size)) for start in range(0, size, _BLOCK)]

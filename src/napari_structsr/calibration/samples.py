@@ -1,8 +1,8 @@
-"""Pixels of pairs, by separated patches: what a calibration is fitted from.
+"""The pixels that a calibration is fitted from, in separated patches of pairs.
 
 Every pair is normalised as in an upscaling, by the range of its own measured image. A
 patch is a square of measured pixels; the gap between two is wider than what the error
-of a pixel depends on, so that patches speak for themselves.
+of a pixel depends on, so that patches are independent.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Samples:
     def __len__(self) -> int:
         return len(self.errors)
 
-    def part(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Samples:
+    def select(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Samples:
         """Keep some patches."""
         return Samples(
             self.features[chosen],
@@ -163,8 +163,8 @@ def sample_pairs(
     numbers: dict[tuple[str, str | int], int] = {}
     statistics = []
     for number, pair in enumerate(pairs):
-        measured, variance, truth = _normalised(pair, model.factor, number)
-        result = (run or _as_it_is)(model, measured).cpu()
+        measured, variance, truth = _normalise_pair(pair, model.factor, number)
+        result = (run(model, measured) if run else model(measured)).cpu()
         features = pixel_features(TrustInputs(result, variance))[0].movedim(0, -1)
         errors = (result[0, 0] - truth).abs()
         statistics.append(
@@ -174,7 +174,9 @@ def sample_pairs(
             }
         )
         found.append(
-            _patches(features.numpy(), errors.numpy(), model.factor, patches, random)
+            _cut_patches(
+                features.numpy(), errors.numpy(), model.factor, patches, random
+            )
         )
         sources.append(pair.source)
         key = (pair.source, number if pair.image is None else pair.image)
@@ -191,12 +193,7 @@ def sample_pairs(
     )
 
 
-def _as_it_is(model: SRModel, image: Tensor) -> Tensor:
-    """Run a model where it is."""
-    return model(image)
-
-
-def _normalised(
+def _normalise_pair(
     pair: CalibrationPair, factor: int, number: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return measured image, variance of its noise and truth, in units of the range."""
@@ -218,7 +215,7 @@ def _normalised(
     return measured, noise_variance(measured, intensity), truth
 
 
-def _patches(
+def _cut_patches(
     features: Pixels,
     errors: Pixels,
     factor: int,
@@ -226,6 +223,7 @@ def _patches(
     random: np.random.Generator,
 ) -> tuple[Pixels, Pixels]:
     """Cut separated patches, at most so many, and draw pixels of each."""
+    # neighbouring pixels err together: a part of them tells as much, in less memory
     side, pitch = SIDE * factor, (SIDE + GAP) * factor
     rows, columns = (range(0, size - side + 1, pitch) for size in errors.shape)
     corners = [(top, left) for top in rows for left in columns]

@@ -9,15 +9,17 @@ import typer
 
 from napari_structsr.cli.benchmark import benchmark
 from napari_structsr.cli.calibrate import calibrate
+from napari_structsr.cli.demo import demo
 from napari_structsr.cli.finetune import finetune
-from napari_structsr.cli.inform import demo, info, models
+from napari_structsr.cli.info import info
 from napari_structsr.cli.inspect import inspect
+from napari_structsr.cli.models import models
 from napari_structsr.cli.train import train
 from napari_structsr.cli.upscale import upscale
 
 __all__ = ["app", "main"]
 
-_M_ARENA_MAX = -8  # of malloc.h
+_M_ARENA_MAX = -8  # in malloc.h
 
 app = typer.Typer(
     help="Structure-informed super-resolution for microscopy.",
@@ -40,14 +42,12 @@ for command in (
 
 def main() -> None:
     """Run the command line."""
-    _steady_memory()
+    _limit_malloc_arenas()
     app()
 
 
-def _steady_memory() -> None:
-    """Keep glibc from hoarding what each thread has freed: peaks would creep up.
-
-    By default it has up to eight arenas a core.
-    """
+def _limit_malloc_arenas() -> None:
+    # glibc keeps up to eight arenas a core, and in each what its threads have freed, so
+    # that the peak of a run would grow with the number of cores
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from napari_structsr.cli.terminal import (
-    cancelled_by_ctrl_c,
-    errors_in_words,
+    cancel_on_ctrl_c,
+    exit_on_error,
     follow,
+    make_settings,
     out,
-    settings_from_words,
+    split_words,
 )
 
 __all__ = ["benchmark"]
@@ -52,18 +53,18 @@ def benchmark(
     speed: Annotated[bool, typer.Option(help="Time the methods too.")] = True,
 ) -> None:
     """Compare methods with the truth, and write tables and figures."""
-    with errors_in_words():
+    with exit_on_error():
         from napari_structsr.benchmark.settings import BenchmarkSettings
 
-        settings = settings_from_words(
+        settings = make_settings(
             BenchmarkSettings,
             "structsr benchmark",
             data=data,
-            methods=_words(methods),
-            tracks=_words(tracks),
+            methods=split_words(methods),
+            tracks=split_words(tracks),
             limit=limit,
             every=every,
-            agreement=_words(agreement),
+            agreement=split_words(agreement),
             device=device,
             precision=precision,
             speed=speed,
@@ -72,14 +73,7 @@ def benchmark(
         from napari_structsr.engine.events import Cancel
 
         cancel = Cancel()
-        with cancelled_by_ctrl_c(cancel):
+        with cancel_on_ctrl_c(cancel):
             events = run(folder, settings=settings, cancel=cancel)
             finished = follow(events, unit="images", again="nothing was written")
         out.print(f"wrote {finished.output}/quality.md", soft_wrap=True)
-
-
-def _words(text: str | None) -> tuple[str, ...] | None:
-    """Split a list by comma."""
-    if text is None:
-        return None
-    return tuple(word.strip() for word in text.split(",") if word.strip())

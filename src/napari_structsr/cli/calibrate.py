@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from napari_structsr.cli.terminal import err, errors_in_words, out
+from napari_structsr.cli.terminal import err, exit_on_error, out
 from napari_structsr.errors import SettingsError
 
 __all__ = ["calibrate"]
@@ -35,7 +35,7 @@ def calibrate(
     seed: Annotated[int, typer.Option(help="Of the choice of patches.")] = 0,
 ) -> None:
     """Calibrate expected errors and intervals on pairs of images."""
-    with errors_in_words():
+    with exit_on_error():
         if len(source) != len(reference):
             raise SettingsError(
                 f"there are {len(source)} sources and {len(reference)} references; "
@@ -43,7 +43,9 @@ def calibrate(
             )
         from napari_structsr.zoo.catalogue import find_card, load_model
 
-        find_card(model, factor=factor, sharpness=sharpness)  # before anything slow
+        find_card(
+            model, factor=factor, sharpness=sharpness
+        )  # an unknown name is refused before anything slow
         from napari_structsr.calibration.fit import calibrate as fit
         from napari_structsr.calibration.image_pairs import read_pairs
         from napari_structsr.calibration.samples import sample_pairs

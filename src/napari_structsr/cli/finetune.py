@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_structsr.cli.terminal import (
-    cancelled_by_ctrl_c,
-    errors_in_words,
+    cancel_on_ctrl_c,
+    exit_on_error,
     follow,
     out,
 )
@@ -52,7 +52,7 @@ def finetune(
     ] = None,
 ) -> None:
     """Fine-tune a model to pairs; stop it by Ctrl-C, go on with --resume."""
-    with errors_in_words():
+    with exit_on_error():
         from napari_structsr.engine.events import Cancel
         from napari_structsr.finetuning.config import read_fine_tuning
         from napari_structsr.finetuning.fine_tune import (
@@ -82,7 +82,7 @@ def finetune(
                     line = f"{pair.name}: {note}"
                     out.print(line, highlight=False, soft_wrap=True, markup=False)
             events = fine_tune(chosen, pairs, model, cancel)
-        with cancelled_by_ctrl_c(cancel):
+        with cancel_on_ctrl_c(cancel):
             finished = follow(events, unit="steps", again="--resume goes on from there")
         _show(finished.record)
         out.print(f"wrote {finished.output}", soft_wrap=True)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_structsr.cli.terminal import (
-    cancelled_by_ctrl_c,
-    errors_in_words,
+    cancel_on_ctrl_c,
+    exit_on_error,
     follow,
-    listed_channels,
+    make_settings,
     out,
-    settings_from_words,
+    split_channels,
+    split_words,
 )
 from napari_structsr.errors import SettingsError
 
@@ -87,7 +88,7 @@ def inspect(
         typer.Option(
             "--list",
             help="List the maps and exit.",
-            callback=lambda wanted: _list(wanted),
+            callback=lambda wanted: _list_maps(wanted),
             is_eager=True,
         ),
     ] = False,
@@ -97,17 +98,17 @@ def inspect(
     With --reference against the truth, without it against the image that RESULT was
     made from. The same command continues an interrupted inspection.
     """
-    with errors_in_words():
+    with exit_on_error():
         from napari_structsr.inspection.settings import InspectSettings
 
-        settings = settings_from_words(
+        settings = make_settings(
             InspectSettings,
             "structsr inspect",
-            maps=tuple(maps.replace(" ", "").split(",")) if maps else None,
+            maps=split_words(maps),
             registration=register,
             fit_intensity=fit_intensity,
             match=match,
-            data_range=_range(data_range),
+            data_range=_read_range(data_range),
             model=model,
             calibration=calibration,
             worst=worst,
@@ -121,26 +122,25 @@ def inspect(
         from napari_structsr.io.open import open_source
 
         opened = open_source(result, axes=axes)
-        chosen = listed_channels(channels)
+        chosen = split_channels(channels)
         cancel = Cancel()
         events = error_maps(
             opened,
             reference and open_source(reference, axes=axes, channels=chosen),
             source=source and open_source(source, axes=axes, channels=chosen),
             out=folder,
-            regions=_labels(regions, opened),
+            regions=_read_labels(regions, opened),
             settings=settings,
             overwrite=overwrite,
             cancel=cancel,
         )
-        with cancelled_by_ctrl_c(cancel):
+        with cancel_on_ctrl_c(cancel):
             found: Inspection = follow(events).output
-        _print(found)
+        _print_scores(found)
         out.print(f"wrote {folder}", soft_wrap=True)
 
 
-def _list(wanted: bool) -> None:
-    """List the maps."""
+def _list_maps(wanted: bool) -> None:
     if not wanted:
         return
     from napari_structsr.core.error_map import MAPS
@@ -152,8 +152,7 @@ def _list(wanted: bool) -> None:
     raise typer.Exit
 
 
-def _range(text: str | None) -> tuple[float, float] | None:
-    """Read a range."""
+def _read_range(text: str | None) -> tuple[float, float] | None:
     if text is None:
         return None
     try:
@@ -165,7 +164,7 @@ def _range(text: str | None) -> tuple[float, float] | None:
     return low, high
 
 
-def _labels(path: str | None, result: Source) -> npt.NDArray[Any] | None:
+def _read_labels(path: str | None, result: Source) -> npt.NDArray[Any] | None:
     """Read labels, one plane or as many as the result has."""
     if path is None:
         return None
@@ -188,7 +187,7 @@ def _labels(path: str | None, result: Source) -> npt.NDArray[Any] | None:
     return np.stack(planes).reshape(*loops, *planes[0].shape)
 
 
-def _print(found: Inspection) -> None:
+def _print_scores(found: Inspection) -> None:
     """Print the means over planes, and the worst place of each map."""
     from rich.table import Table
 

@@ -1,6 +1,7 @@
-"""Words on the terminal and exit codes: 0 done, 1 refused or failed, 130 cancelled.
+"""What all commands share: progress, error messages and exit codes.
 
-What is refused, and why, is decided below the command line.
+A command exits with 0 when it is done, 1 when it was refused or failed, 130 when it was
+cancelled.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     from napari_structsr.engine.events import Cancel, Event, Finished
 
 __all__ = [
-    "cancelled_by_ctrl_c",
+    "cancel_on_ctrl_c",
     "err",
-    "errors_in_words",
+    "exit_on_error",
     "follow",
-    "listed_channels",
+    "make_settings",
     "out",
-    "settings_from_words",
+    "split_channels",
+    "split_words",
 ]
 
 _Settings = TypeVar("_Settings", bound="BaseModel")
@@ -42,9 +44,23 @@ def follow(
     unit: str = "tiles",
     again: str = "the same command goes on from there",
 ) -> Finished:
-    """Show the progress of a run; return its end.
+    """Show the progress of a run, and return its last event.
 
-    `unit` is what is counted, `again` what to do after a cancel.
+    Parameters
+    ----------
+    events
+        Of a run.
+    unit
+        What is counted.
+    again
+        What is said after a cancel.
+
+    Raises
+    ------
+    StructsrError
+        If the run failed.
+    typer.Exit
+        If it was cancelled.
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -64,7 +80,7 @@ def follow(
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(),
     )
-    quiet = not err.is_terminal
+    quiet = not err.is_terminal  # a bar would fill log files of a cluster
     with Progress(*columns, console=err, transient=True, disable=quiet) as progress:
         bar = progress.add_task("starting", total=None)
         for event in events:
@@ -88,10 +104,23 @@ def follow(
     raise AssertionError("a run ends with Finished, Cancelled or Failed")
 
 
-def settings_from_words(
-    kind: type[_Settings], command: str, **values: Any
-) -> _Settings:
-    """Check settings given as words."""
+def make_settings(kind: type[_Settings], command: str, **values: Any) -> _Settings:
+    """Return the settings that options of a command make.
+
+    Parameters
+    ----------
+    kind
+        A pydantic model whose fields are named as the options.
+    command
+        What was called, such as "structsr upscale"; errors point to its help.
+    **values
+        Values of the options.
+
+    Raises
+    ------
+    SettingsError
+        Naming every option that is not valid.
+    """
     from pydantic import ValidationError
 
     try:
@@ -107,29 +136,25 @@ def settings_from_words(
 
 
 @contextmanager
-def errors_in_words() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """Print an error as one sentence and exit with 1."""
     try:
         yield
     except StructsrError as error:
-        _fail(str(error))
-
-
-def _fail(sentence: str) -> NoReturn:
-    """Print a sentence and exit."""
-    line = f"error: {sentence}"
-    err.print(line, style="red", highlight=False, soft_wrap=True, markup=False)
-    raise typer.Exit(1)
+        # no markup: a sentence may quote [brackets] of a file name
+        line = f"error: {error}"
+        err.print(line, style="red", highlight=False, soft_wrap=True, markup=False)
+        raise typer.Exit(1) from None
 
 
 @contextmanager
-def cancelled_by_ctrl_c(cancel: Cancel) -> Iterator[None]:
+def cancel_on_ctrl_c(cancel: Cancel) -> Iterator[None]:
     """Let the first Ctrl-C stop after the tiles in flight, the second at once."""
     before = signal.getsignal(signal.SIGINT)
 
     def stop(*_: object) -> None:
-        """Ask the run to stop."""
         cancel()
+        # a second Ctrl-C must work even where a tile never ends
         signal.signal(signal.SIGINT, before)
 
     signal.signal(signal.SIGINT, stop)
@@ -139,7 +164,13 @@ def cancelled_by_ctrl_c(cancel: Cancel) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def listed_channels(text: str | None) -> list[int | str] | None:
+def split_words(text: str | None) -> tuple[str, ...] | None:
+    """Split a list by comma; None where there is no word."""
+    words = tuple(word.strip() for word in (text or "").split(",") if word.strip())
+    return words or None
+
+
+def split_channels(text: str | None) -> list[int | str] | None:
     """Split a list of channels; digits are indices."""
     if text is None:
         return None

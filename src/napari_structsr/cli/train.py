@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from napari_structsr.cli.terminal import (
-    cancelled_by_ctrl_c,
-    errors_in_words,
+    cancel_on_ctrl_c,
+    exit_on_error,
     follow,
+    make_settings,
     out,
-    settings_from_words,
 )
 
 __all__ = ["train"]
@@ -42,7 +42,7 @@ def train(
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16.")] = "auto",
 ) -> None:
     """Train a generator; stop it by Ctrl-C, go on with --resume."""
-    with errors_in_words():
+    with exit_on_error():
         from napari_structsr.engine.events import Cancel
         from napari_structsr.training.recipe import read_recipe
         from napari_structsr.training.settings import TrainingSettings
@@ -51,7 +51,7 @@ def train(
         chosen = read_recipe(
             recipe, start=start, megapixels=megapixels, batch=batch, seed=seed
         )
-        settings = settings_from_words(
+        settings = make_settings(
             TrainingSettings,
             "structsr train",
             device=device,
@@ -61,6 +61,6 @@ def train(
         )
         cancel = Cancel()
         events = run(chosen, data, output, settings=settings, cancel=cancel)
-        with cancelled_by_ctrl_c(cancel):
+        with cancel_on_ctrl_c(cancel):
             finished = follow(events, unit="steps", again="--resume goes on from there")
         out.print(f"wrote {finished.output}", soft_wrap=True)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_structsr.cli.terminal import (
-    cancelled_by_ctrl_c,
-    errors_in_words,
+    cancel_on_ctrl_c,
+    exit_on_error,
     follow,
-    listed_channels,
+    make_settings,
     out,
-    settings_from_words,
+    split_channels,
 )
 from napari_structsr.errors import SettingsError, SinkError
 
@@ -61,10 +61,10 @@ def upscale(
     dry_run: Annotated[bool, typer.Option(help="Say what would be done.")] = False,
 ) -> None:
     """Upscale a stack of any size; the same command continues an interrupted run."""
-    with errors_in_words():
+    with exit_on_error():
         from napari_structsr.upscaling.settings import UpscaleSettings
 
-        settings = settings_from_words(
+        settings = make_settings(
             UpscaleSettings,
             "structsr upscale",
             agreement=agreement,
@@ -74,17 +74,19 @@ def upscale(
             color=color,
             dtype=dtype,
         )
-        sink = _sink(output, overwrite=overwrite, ome_version=ome_version)
+        sink = _choose_sink(output, overwrite=overwrite, ome_version=ome_version)
 
         from napari_structsr.zoo.catalogue import find_card, load_model
 
-        find_card(model, factor=factor, sharpness=sharpness)  # before anything slow
+        find_card(
+            model, factor=factor, sharpness=sharpness
+        )  # an unknown name is refused before anything slow
         from napari_structsr.engine.events import Cancel
         from napari_structsr.io.open import open_source
         from napari_structsr.upscaling import upscale as engine
 
         source = open_source(
-            image, axes=axes, level=level, channels=listed_channels(channels)
+            image, axes=axes, level=level, channels=split_channels(channels)
         )
         network = load_model(model, factor=factor, sharpness=sharpness)
         if dry_run:
@@ -92,12 +94,12 @@ def upscale(
             return
         cancel = Cancel()
         events = engine.upscale(source, network, sink, settings=settings, cancel=cancel)
-        with cancelled_by_ctrl_c(cancel):
+        with cancel_on_ctrl_c(cancel):
             finished = follow(events)
         out.print(f"wrote {finished.output}", soft_wrap=True)
 
 
-def _sink(path: Path, *, overwrite: bool, ome_version: str) -> Sink:
+def _choose_sink(path: Path, *, overwrite: bool, ome_version: str) -> Sink:
     """Choose the format by the ending of the name."""
     from napari_structsr.io.ome_zarr.writer import OmeZarrSink
     from napari_structsr.io.tiff.writer import TiffSink

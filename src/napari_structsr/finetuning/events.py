@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from napari_structsr.engine.events import Cancel, Event
 from napari_structsr.finetuning.validation import TilePreview
 
-__all__ = ["Pause", "Previewed", "Scored", "TuningPlan"]
+__all__ = ["Pause", "Previewed", "ResultScores", "TuningPlan"]
 
 
 @dataclass(frozen=True)
-class Scored(Event):
+class ResultScores(Event):
     """Scores on the regions that judge.
 
     Parameters

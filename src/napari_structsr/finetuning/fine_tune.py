@@ -27,7 +27,7 @@ from napari_structsr.finetuning.config import FineTuneConfig, read_fine_tuning
 from napari_structsr.finetuning.events import (
     Pause,
     Previewed,
-    Scored,
+    ResultScores,
     TuningPlan,
 )
 from napari_structsr.finetuning.runs import find_runs_folder
@@ -47,7 +47,7 @@ from napari_structsr.zoo.user_models import check_name
 __all__ = [
     "Pause",
     "Previewed",
-    "Scored",
+    "ResultScores",
     "TuningPlan",
     "fine_tune",
     "resume_fine_tuning",
@@ -89,7 +89,7 @@ def fine_tune(
     Yields
     ------
     Event
-        `Started` first, then `Progressed`, `Scored`, `Previewed`, `Noted` and
+        `Started` first, then `Progressed`, `ResultScores`, `Previewed`, `Noted` and
         `Warned`, and one of `Finished` (with the path of the model and the `Verdict`
         as its record), `Cancelled` or `Failed` last.
     """

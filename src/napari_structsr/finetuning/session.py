@@ -32,7 +32,7 @@ from napari_structsr.finetuning.config import (
     write_fine_tuning,
 )
 from napari_structsr.finetuning.drift import DriftLimiter
-from napari_structsr.finetuning.events import Previewed, Scored, TuningPlan
+from napari_structsr.finetuning.events import Previewed, ResultScores, TuningPlan
 from napari_structsr.finetuning.length import TuningLength
 from napari_structsr.finetuning.low_rank import (
     choose_mode,
@@ -218,7 +218,7 @@ class TuningSession:
         self.curves.add(self.step, {"seconds": self.seconds} | means)
         return sum(value for name, value in means.items() if name != "discriminator")
 
-    def score(self) -> tuple[Scored, Previewed]:
+    def score(self) -> tuple[ResultScores, Previewed]:
         """Score what was reached, and keep it if it is the best so far."""
         begin = time.monotonic()
         admitted = self.limiter.admit(merge_weights(self.trainer.average))
@@ -228,7 +228,7 @@ class TuningSession:
             height = float(scores[:, 0].mean())
             self.best.see(admitted.weights, height, phase=int(phase is not None))
             self.limiter.balance(admitted)
-        event = Scored(
+        event = ResultScores(
             step=self.step,
             seconds=self.seconds,
             values=self.table(scores),

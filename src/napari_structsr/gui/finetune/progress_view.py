@@ -102,9 +102,9 @@ class ProgressView(QWidget):
             if self._run is None or not self._run.is_paused:
                 self.notes.append(text)
             return
-        from napari_structsr.finetuning.events import Previewed, Scored
+        from napari_structsr.finetuning.events import Previewed, ResultScores
 
-        if isinstance(event, Scored):
+        if isinstance(event, ResultScores):
             where = event.seconds if self._by_time else float(event.step)
             self.curves.add(where, event.values)
         elif isinstance(event, Previewed):

@@ -1,0 +1,26 @@
+"""`structsr demo`: a real stack upscaled, beside the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_structsr.cli.terminal import exit_on_error, out
+
+__all__ = ["demo"]
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the results go.")] = Path(
+        "demo"
+    ),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+) -> None:
+    """Upscale a stack made from images of scikit-image, and compare with the truth."""
+    from napari_structsr.benchmark.demo import run_demo
+
+    with exit_on_error():
+        for line in run_demo(folder, device=device):
+            out.print(line)
