@@ -1,28 +1,21 @@
-"""Overlapping reading, computing and writing, for every job that goes tile by tile.
+"""How a plane is cut: into tiles that are written whole, and blocks that fit in memory.
 
-It owns the order in which tiles are read ahead and written behind, and the rounds of
-work after the last one. What is read and what a tile becomes is the job's affair.
+A tile follows the chunks of the output. It is computed in blocks, whose size follows
+the memory of the device and shrinks, for good, when that runs short.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 from napari_structsr.core.axes import Axes
-from napari_structsr.core.grid import Tile, TileGrid
-from napari_structsr.engine.events import Cancel, Event, Progressed
-from napari_structsr.io.sink import Writer
+from napari_structsr.core.grid import TileGrid, Window
+from napari_structsr.engine.device import Device, is_out_of_memory
+from napari_structsr.errors import MemoryShortageError
 
-__all__ = ["AHEAD", "WriteQueue", "finish_levels", "lay_tiles", "prefetch"]
+__all__ = ["BlockSplitter", "lay_tiles"]
 
-AHEAD = 2
-"""Tiles read before they are needed, and written while the next ones compute."""
-
-_Read = TypeVar("_Read")
+_SMALLEST = 32  # input pixels
 
 
 def lay_tiles(
@@ -59,94 +52,72 @@ def lay_tiles(
     )
 
 
-def prefetch(
-    read: Callable[[Tile], _Read],
-    grid: TileGrid,
-    tiles: Sequence[int],
-    pool: ThreadPoolExecutor,
-) -> Iterator[tuple[Tile, _Read]]:
-    """Yield tiles with what was read for them, while the next ones are being read.
+class BlockSplitter:
+    """Splits the tiles of one run into blocks that fit into memory.
 
     Parameters
     ----------
-    read
-        Called in a thread of the pool.
-    grid, tiles
-        Indices of the tiles of a grid that are wanted, in order.
-    pool
-        Where reading happens.
-    """
-    waiting: deque[tuple[Tile, Future[_Read]]] = deque()
-    rest = iter(tiles)
-    try:
-        while True:
-            for index in islice(rest, AHEAD - len(waiting)):
-                tile = grid[index]
-                waiting.append((tile, pool.submit(read, tile)))
-            if not waiting:
-                return
-            tile, found = waiting.popleft()
-            yield tile, found.result()
-    finally:
-        for _, found in waiting:
-            found.cancel()
-
-
-class WriteQueue:
-    """Tiles that are being written while the next ones compute.
-
-    Parameters
-    ----------
-    pool
-        Where writing happens.
+    side
+        Input pixels along the side of a block, to begin with.
+    device
+        Where blocks are computed.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
-        self._running: deque[Future[Any]] = deque()
+    def __init__(self, side: int, device: Device) -> None:
+        self._side = side
+        self._device = device
+        self._warning: str | None = None
 
-    def start(self, call: Callable[..., Any], *arguments: Any) -> int:
-        """Write a tile; return how many tiles are written since the last call."""
-        self._running.append(self._pool.submit(call, *arguments))
-        return self._finished(wait_beyond=AHEAD)
+    def compute(
+        self, window: Window, grid: TileGrid, block: Callable[[Window], None]
+    ) -> None:
+        """Compute a window block by block.
 
-    def finish(self) -> int:
-        """Wait for the last tiles; return how many these are."""
-        return self._finished(wait_beyond=0)
+        Parameters
+        ----------
+        window
+            Where the tile lies.
+        grid
+            Geometry that the window belongs to.
+        block
+            Called with the window of each block, its `read` and `write` counted from
+            those of `window`.
 
-    def _finished(self, *, wait_beyond: int) -> int:
-        """Drop what is written, in order; errors are raised."""
-        done = 0
-        while self._running and (
-            len(self._running) > wait_beyond or self._running[0].done()
-        ):
-            self._running.popleft().result()
-            done += 1
-        return done
+        Raises
+        ------
+        MemoryShortageError
+            If memory is short even for the smallest block.
+        """
+        waiting = [window]
+        while waiting:
+            current = waiting.pop()
+            longest = max(part.stop - part.start for part in current.write)
+            if longest > self._side * grid.factor:
+                waiting += grid.split(current, self._side * grid.factor)
+                continue
+            try:
+                block(current.relative_to(window))
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._shrink(error)
+                waiting.append(current)
 
+    def take_warning(self) -> str | None:
+        """Return, once, what the user should hear about the last tile."""
+        warning, self._warning = self._warning, None
+        return warning
 
-def finish_levels(
-    writer: Writer, pool: ThreadPoolExecutor, cancel: Cancel
-) -> Iterator[Event]:
-    """Do what the writer has left to do, such as a pyramid."""
-    for calls in writer.passes():
-        running: deque[Future[None]] = deque()
-        for done, call in enumerate(_until(calls, cancel), start=1):
-            running.append(pool.submit(call))
-            if len(running) == AHEAD:
-                running.popleft().result()
-            yield Progressed(done, len(calls), "building the pyramid")
-        while running:
-            running.popleft().result()
-        if cancel:
-            return
-
-
-def _until(
-    calls: Sequence[Callable[[], None]], cancel: Cancel
-) -> Iterator[Callable[[], None]]:
-    """Yield calls until the user cancels."""
-    for call in calls:
-        if cancel:
-            return
-        yield call
+    def _shrink(self, error: Exception) -> None:
+        # cached memory is fragmented by the size that failed
+        self._device.release()
+        if self._side // 2 < _SMALLEST:
+            raise MemoryShortageError(
+                f"{self._device.label} has too little memory for a block of "
+                f"{self._side} pixels; close other programs, or compute on the cpu"
+            ) from error
+        self._side //= 2
+        self._warning = (
+            f"{self._device.label} ran out of memory; "
+            f"going on with blocks of {self._side} pixels"
+        )

@@ -11,14 +11,12 @@ journal of its tiles, and the scores one of their planes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
-from napari_structsr.core.grid import TileGrid
 from napari_structsr.core.record import Record
 from napari_structsr.engine.events import (
     Cancel,
@@ -32,7 +30,8 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.engine.failures import yield_failures
 from napari_structsr.engine.provenance import find_record
-from napari_structsr.engine.tiles import AHEAD, WriteQueue, finish_levels, prefetch
+from napari_structsr.engine.run_tiles import run_tiles
+from napari_structsr.inspection.map_tiles import TileMapper
 from napari_structsr.inspection.plan import (
     choose_limits,
     crop_regions,
@@ -40,14 +39,13 @@ from napari_structsr.inspection.plan import (
     lay_map_tiles,
     make_record,
     plan_maps,
-    read_tile,
 )
 from napari_structsr.inspection.report import write_report
 from napari_structsr.inspection.results import Inspection, ScoreTable
 from napari_structsr.inspection.score_journal import ScoreJournal
 from napari_structsr.inspection.scores import PlaneScores, Scorer
 from napari_structsr.inspection.settings import InspectSettings
-from napari_structsr.inspection.setup import Setup, prepare
+from napari_structsr.inspection.setup import prepare
 from napari_structsr.inspection.worst_places import merge_worst
 from napari_structsr.io.ome_zarr.map_store import MapStores
 from napari_structsr.io.open import open_source
@@ -101,152 +99,107 @@ def error_maps(
         `Started` first, then `Noted`, `Progressed` and `Warned`, and one of `Finished`
         (with an `Inspection`), `Cancelled` or `Failed` last.
     """
-    job = _Job(
+    events = _run(
         result,
         reference,
         source=source,
-        out=out,
+        out=None if out is None else Path(out).absolute(),
         regions=regions,
         names=region_names or {},
         record=record,
         settings=settings or InspectSettings(),
         overwrite=overwrite,
+        # an unset `Cancel` is false
         cancel=cancel if cancel is not None else Cancel(),
     )
-    yield from yield_failures(job.run(), "the inspection")
+    yield from yield_failures(events, "the inspection")
 
 
-class _Job:
-    """One inspection."""
-
-    def __init__(
-        self,
-        result: Any,
-        reference: Any,
-        *,
-        source: Any,
-        out: Path | None,
-        regions: npt.NDArray[Any] | None,
-        names: Mapping[int, str],
-        record: Record | None,
-        settings: InspectSettings,
-        overwrite: bool,
-        cancel: Cancel,
-    ) -> None:
-        self._images = result, reference, source
-        self._out = None if out is None else Path(out).absolute()
-        self._regions = regions
-        self._names = names
-        self._record = record
-        self._settings = settings
-        self._overwrite = overwrite
-        self._cancel = cancel
-
-    def run(self) -> Iterator[Event]:
-        """Inspect; errors are raised."""
-        result, reference, source = (
-            None if image is None else open_source(image) for image in self._images
+def _run(
+    result: Any,
+    reference: Any,
+    *,
+    source: Any,
+    out: Path | None,
+    regions: npt.NDArray[Any] | None,
+    names: Mapping[int, str],
+    record: Record | None,
+    settings: InspectSettings,
+    overwrite: bool,
+    cancel: Cancel,
+) -> Iterator[Event]:
+    result = open_source(result)
+    reference, source = (
+        None if image is None else open_source(image) for image in (reference, source)
+    )
+    setup = prepare(
+        result,
+        reference,
+        source,
+        record=record or find_record(result),
+        settings=settings,
+    )
+    regions = crop_regions(regions, result.spec.axes, setup)
+    record = make_record(setup, settings, digests=out is not None)
+    stores = MapStores(out, describe_maps(setup), record, overwrite=overwrite)
+    grid = lay_map_tiles(setup, stores)
+    with ExitStack() as stack:
+        stores.open(stack)
+        left = [index for index in range(len(grid)) if not stores.holds(index)]
+        yield Started(len(grid), plan_maps(setup, stores, grid, len(left)))
+        yield from (Noted(note) for note in setup.notes)
+        yield from (Warned(warning) for warning in setup.warnings)
+        done = yield from run_tiles(
+            TileMapper(setup, grid),
+            left,
+            write=stores.write,
+            writers=stores.writers,
+            cancel=cancel,
+            doing="mapping",
         )
-        assert result is not None
-        record = self._record or find_record(result)
-        setup = prepare(
-            result, reference, source, record=record, settings=self._settings
-        )
-        regions = crop_regions(self._regions, result.spec.axes, setup)
-        record = make_record(setup, self._settings, digests=self._out is not None)
-        stores = MapStores(
-            self._out, describe_maps(setup), record, overwrite=self._overwrite
-        )
-        computer = setup.computer
-        grid = lay_map_tiles(setup, stores)
-        with ExitStack() as stack:
-            pool = stack.enter_context(ThreadPoolExecutor(2 * AHEAD))
-            stores.open(stack)
-            tiles = [n for n in range(len(grid)) if not stores.holds(n)]
-            yield Started(len(grid), plan_maps(setup, stores, grid, len(tiles)))
-            yield from (Noted(note) for note in setup.notes)
-            yield from (Warned(warning) for warning in setup.warnings)
-            done = len(grid) - len(tiles)
-            yield from self._map(setup, stores, grid, tiles, pool)
-            if self._cancel:
-                yield Cancelled(done)
+        if cancel:
+            yield Cancelled(done)
+            return
+        maps = stores.finish()
+    scorer = Scorer(
+        setup,
+        stores.arrays(),
+        regions=regions,
+        names=names,
+        worst=settings.worst,
+        place=settings.place,
+    )
+    scores: list[PlaneScores] = []
+    with ScoreJournal(out, record, regions) as journal:
+        planes = list(setup.matched.result.spec.axes.planes())
+        for number, plane in enumerate(planes, start=1):
+            if cancel:
+                yield Cancelled(len(grid))
                 return
-            maps = stores.finish()
-        planes: list[PlaneScores] = []
-        scorer = Scorer(
-            setup.matched,
-            computer,
-            stores.arrays(),
-            regions=regions,
-            names=self._names,
-            worst=self._settings.worst,
-            place=self._settings.place,
+            found = journal.find(plane)
+            scores.append(found or journal.add(plane, scorer.score_plane(plane)))
+            yield Progressed(number, len(planes), "scoring")
+        inspection = Inspection(
+            maps,
+            stores.spec,
+            ScoreTable(tuple(row for plane in scores for row in plane.rows)),
+            merge_worst(
+                (place for plane in scores for place in plane.worst), settings.worst
+            ),
+            (*setup.notes, *setup.warnings),
+            setup.alignment,
+            record,
+            choose_limits(setup, scores),
+            out,
         )
-        with ScoreJournal(self._out, record, regions) as journal:
-            wanted = list(setup.matched.result.spec.axes.planes())
-            for number, plane in enumerate(wanted, start=1):
-                if self._cancel:
-                    yield Cancelled(len(grid))
-                    return
-                planes.append(
-                    journal.find(plane) or journal.add(plane, scorer.plane(plane))
-                )
-                yield Progressed(number, len(wanted), "scoring")
-            found = Inspection(
-                maps,
-                stores.spec,
-                ScoreTable(tuple(row for plane in planes for row in plane.rows)),
-                merge_worst(
-                    (place for plane in planes for place in plane.worst),
-                    self._settings.worst,
-                ),
-                (*setup.notes, *setup.warnings),
-                setup.alignment,
-                record,
-                choose_limits(setup, planes),
-                self._out,
+        journal.finish(inspection)
+    if out is not None:
+        try:
+            path = out / "report.html"
+            write_report(path, inspection, setup.matched, stores.arrays())
+        except ImportError as error:
+            yield Warned(
+                f"the report was not written: {error.name} is missing; install it "
+                "with pip install 'napari-structsr[report]'"
             )
-            journal.finish(found)
-        if self._out is not None:
-            try:
-                path = self._out / "report.html"
-                write_report(path, found, setup.matched, stores.arrays())
-            except ImportError:
-                yield Warned(
-                    "the report was not written: matplotlib is missing; install it "
-                    "with pip install 'napari-structsr[report]'"
-                )
-        yield Finished(found, record)
-
-    def _map(
-        self,
-        setup: Setup,
-        stores: MapStores,
-        grid: TileGrid,
-        tiles: list[int],
-        pool: ThreadPoolExecutor,
-    ) -> Iterator[Event]:
-        """Compute and write all maps, tile by tile."""
-        computer, matched = setup.computer, setup.matched
-        total = len(grid)
-        done = total - len(tiles)
-        behind = WriteQueue(pool)
-        for tile, pixels in prefetch(
-            lambda tile: read_tile(matched, tile), grid, tiles, pool
-        ):
-            if self._cancel:
-                break
-            channel = matched.result.spec.axes.channel_of(tile.plane)
-            maps = computer(tile, grid, pixels, plane=tile.plane, channel=channel)
-            if computer.blocks.warning:
-                yield Warned(computer.blocks.warning)
-                computer.blocks.warning = None
-            for _ in range(behind.start(stores.write, tile, maps)):
-                done += 1
-                yield Progressed(done, total, "mapping")
-        for _ in range(behind.finish()):
-            done += 1
-            yield Progressed(done, total, "mapping")
-        for writer in stores.writers:
-            if not self._cancel:
-                yield from finish_levels(writer, pool, self._cancel)
+    yield Finished(inspection, record)

@@ -20,20 +20,19 @@ from torch import Tensor
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.grid import Window
 from napari_structsr.core.intensity import Intensity
-from napari_structsr.engine.device import Device
 from napari_structsr.imaging.expected_error import (
     TrustInputs,
     expected_error,
     half_width,
 )
 from napari_structsr.imaging.filters import fill_missing
-from napari_structsr.imaging.forward import ForwardModel, noise_variance
+from napari_structsr.imaging.forward import noise_variance
 from napari_structsr.imaging.local_resolution import resolution_map
 from napari_structsr.imaging.orientation import (
     coherence_difference_map,
     orientation_difference_map,
 )
-from napari_structsr.imaging.squirrel import SquirrelFit, squirrel_map
+from napari_structsr.imaging.squirrel import squirrel_map
 from napari_structsr.imaging.ssim import ssim_map
 from napari_structsr.imaging.structure import (
     change_map,
@@ -46,61 +45,14 @@ from napari_structsr.imaging.trust import (
     residual_map,
     spread_map,
 )
-from napari_structsr.models.calibration import TrustCalibration
+from napari_structsr.inspection.setup import Setup
 from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
 
-__all__ = ["MapBlock", "Pixels", "ReferenceModels", "Scaling"]
+__all__ = ["MapBlock", "Pixels"]
 
 _CHANGE_DEVIATIONS = 2
 _INTERVAL = 0.9
-
-
-@dataclass(frozen=True)
-class ReferenceModels:
-    """Models that are run again on the source.
-
-    Parameters
-    ----------
-    own
-        The one that made the result.
-    faithful, sharp
-        The one of the shipped pair of the same factor that the result is compared
-        with: faithful, or sharp for a result of faithful.
-    calibration
-        How far the own model is usually off.
-    """
-
-    own: SRModel | None = None
-    faithful: SRModel | None = None
-    sharp: SRModel | None = None
-    calibration: TrustCalibration | None = None
-
-    @property
-    def loaded(self) -> list[SRModel]:
-        """All models that there are."""
-        models = (self.own, self.faithful, self.sharp)
-        return [model for model in models if model is not None]
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """From pixel values of one channel to numbers near 0..1.
-
-    Parameters
-    ----------
-    truth
-        Range of the reference; that of the source where there is none.
-    measured
-        Range and noise of the source.
-    gain, offset
-        Of the result against the reference: ``result = gain * reference + offset``.
-    """
-
-    truth: Intensity
-    measured: Intensity
-    gain: float = 1.0
-    offset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -119,7 +71,7 @@ class Pixels:
     reference: npt.NDArray[Any] | None
     source: npt.NDArray[Any] | None
 
-    def part(self, window: Window, factor: int) -> Pixels:
+    def crop(self, window: Window, factor: int) -> Pixels:
         """Return the pixels of a window within the tile."""
         coarse = window.read
         rows, columns = (slice(s.start * factor, s.stop * factor) for s in coarse)
@@ -136,40 +88,25 @@ class MapBlock:
 
     Parameters
     ----------
+    setup
+        What is compared, and how.
     pixels
         What was read, with halo.
-    scaling
-        Units of its channel.
-    companions
-        Models to run again.
-    device
-        Where to compute.
-    forward_model
-        How the result is measured.
-    fit
-        SQUIRREL's fit of the plane, where that map is wanted.
+    plane
+        Index along the loops, for units and fits.
     """
 
-    def __init__(
-        self,
-        pixels: Pixels,
-        scaling: Scaling,
-        *,
-        companions: ReferenceModels,
-        device: Device,
-        forward_model: ForwardModel,
-        fit: SquirrelFit | None,
-    ) -> None:
+    def __init__(self, setup: Setup, pixels: Pixels, plane: tuple[int, ...]) -> None:
         self._pixels = pixels
-        self._scaling = scaling
-        self._companions = companions
-        self._device = device
+        self._scaling = setup.scalings[setup.find_channel(plane)]
+        self._models = setup.models
+        self._device = setup.device
         # moments and spectra are float64, which Apple's GPUs lack
-        self._where = "cpu" if device.kind == "mps" else device.kind
-        self._forward_model = forward_model
-        self._fit = fit
+        self._where = "cpu" if setup.device.kind == "mps" else setup.device.kind
+        self._forward_model = setup.forward_model
+        self._fit = setup.squirrel_fit(plane) if setup.squirrel_fit else None
 
-    def holes(self, key: str) -> npt.NDArray[np.bool_] | None:
+    def find_holes(self, key: str) -> npt.NDArray[np.bool_] | None:
         """Return where an image that a map compares is no number; None if nowhere."""
         entry, holes = MAPS[key], self._holes
         names = ["result"]
@@ -191,7 +128,7 @@ class MapBlock:
             found[name] = ~known
         return found
 
-    def computed(self, key: str) -> Tensor:
+    def compute(self, key: str) -> Tensor:
         """Return a map in its unit, shape (1, 1, rows, columns)."""
         values: Tensor = getattr(self, f"_{key}")()
         if MAPS[key].unit.startswith("intensity"):
@@ -204,51 +141,43 @@ class MapBlock:
 
     @cached_property
     def _compared(self) -> Tensor:
-        """The result, as it is compared with the reference."""
         fitted = (self._pixels.result - self._scaling.offset) / self._scaling.gain
-        return self._tensor(fitted, self._scaling.truth)
+        return self._normalise(fitted, self._scaling.truth)
 
     @cached_property
     def _truth(self) -> Tensor:
-        """The reference."""
         assert self._pixels.reference is not None
-        return self._tensor(self._pixels.reference, self._scaling.truth)
+        return self._normalise(self._pixels.reference, self._scaling.truth)
 
     # -- images, in units of the source -------------------------------------------
 
     @cached_property
     def _image(self) -> Tensor:
-        """The result."""
-        return self._tensor(self._pixels.result, self._scaling.measured)
+        return self._normalise(self._pixels.result, self._scaling.measured)
 
     @cached_property
     def _measured(self) -> Tensor:
-        """The source."""
         assert self._pixels.source is not None
-        return self._tensor(self._pixels.source, self._scaling.measured)
+        return self._normalise(self._pixels.source, self._scaling.measured)
 
     @cached_property
     def _variance(self) -> Tensor:
-        """The variance of its noise."""
         return noise_variance(self._measured, self._scaling.measured)
 
     @cached_property
     def _base(self) -> Tensor:
-        """The interpolated source."""
         return interpolate(self._measured, self._forward_model.factor, mode="bicubic")
 
     @property
-    def _trusted(self) -> TrustInputs:
-        """What the expected error is predicted from."""
+    def _trust_inputs(self) -> TrustInputs:
         return TrustInputs(self._image, self._variance)
 
-    def _upscaled(self, model: SRModel | None, measured: Tensor) -> Tensor:
-        """Run a model."""
+    def _run_model(self, model: SRModel | None, measured: Tensor) -> Tensor:
         assert model is not None
         found = self._device.run(model, measured.to(self._device.kind))
         return found.to(self._where)
 
-    def _tensor(self, pixels: npt.NDArray[Any], intensity: Intensity) -> Tensor:
+    def _normalise(self, pixels: npt.NDArray[Any], intensity: Intensity) -> Tensor:
         """Normalise pixels and fill holes, shape (1, 1, rows, columns)."""
         known = np.isfinite(pixels)
         whole = bool(known.all())
@@ -273,11 +202,13 @@ class MapBlock:
         return gradient_similarity_map(self._compared, self._truth)
 
     def _coherence(self) -> Tensor:
-        return coherence_difference_map(self._compared, self._truth, noise=self._grain)
+        return coherence_difference_map(
+            self._compared, self._truth, noise=self._reference_noise
+        )
 
     def _orientation(self) -> Tensor:
         return orientation_difference_map(
-            self._compared, self._truth, noise=self._grain
+            self._compared, self._truth, noise=self._reference_noise
         )
 
     def _resolution(self) -> Tensor:
@@ -286,7 +217,7 @@ class MapBlock:
     def _change(self) -> Tensor:
         scaling, factor = self._scaling, self._forward_model.factor
         assert self._pixels.source is not None
-        measured = self._tensor(
+        measured = self._normalise(
             (self._pixels.source - scaling.offset) / scaling.gain, scaling.truth
         )
         base = interpolate(measured, factor, mode="bicubic")
@@ -296,7 +227,7 @@ class MapBlock:
         return change_map(self._compared, self._truth, base, noise=noise)
 
     @property
-    def _grain(self) -> float:
+    def _reference_noise(self) -> float:
         """Standard deviation of the noise of the reference."""
         truth = self._scaling.truth
         return math.sqrt(truth.noise_floor) / truth.span
@@ -312,19 +243,19 @@ class MapBlock:
         return squirrel_map(self._image, self._base, self._fit)
 
     def _artefact(self) -> Tensor:
-        other = self._companions.sharp or self._companions.faithful
-        return artefact_map(self._upscaled(other, self._measured), self._image)
+        other = self._models.sharp or self._models.faithful
+        return artefact_map(self._run_model(other, self._measured), self._image)
 
     def _spread(self) -> Tensor:
-        return spread_map(partial(self._upscaled, self._companions.own), self._measured)
+        return spread_map(partial(self._run_model, self._models.own), self._measured)
 
     def _null_space(self) -> Tensor:
         return null_space_map(self._image, self._forward_model)
 
     def _trust(self) -> Tensor:
-        assert self._companions.calibration is not None
-        return expected_error(self._trusted, self._companions.calibration)
+        assert self._models.calibration is not None
+        return expected_error(self._trust_inputs, self._models.calibration)
 
     def _interval(self) -> Tensor:
-        assert self._companions.calibration is not None
-        return half_width(self._trusted, self._companions.calibration, level=_INTERVAL)
+        assert self._models.calibration is not None
+        return half_width(self._trust_inputs, self._models.calibration, level=_INTERVAL)

@@ -63,13 +63,18 @@ class MatchedImages:
     factor: int
     notes: tuple[str, ...] = ()
 
-    def register_reference(self, down: float, right: float) -> MatchedImages:
-        """Move the reference by pixels of the result, as registration found."""
-        if self.reference is None:
-            return self
-        axes = self.result.spec.axes
-        lines = AxisMapping(-down), AxisMapping(-right)
-        return replace(self, reference=ResampledView(self.reference, axes, *lines))
+    def crop(self, rows: slice, columns: slice) -> MatchedImages:
+        """Cut all images to pixels of the result, multiples of `factor`."""
+        coarse = (
+            slice(part.start // self.factor, part.stop // self.factor)
+            for part in (rows, columns)
+        )
+        return replace(
+            self,
+            result=CroppedView(self.result, rows, columns),
+            reference=self.reference and CroppedView(self.reference, rows, columns),
+            source=self.source and CroppedView(self.source, *coarse),
+        )
 
 
 def match_images(
@@ -102,10 +107,12 @@ def match_images(
     notes: list[str] = []
     images = [image for image in (result, reference, source) if image]
     colour = any(image.spec.axes.samples >= 3 for image in images)
-    result = _grey(result, notes, "result", colour=colour)
-    reference = reference and _grey(reference, notes, "reference", colour=colour)
-    source = source and _grey(source, notes, "source", colour=colour)
-    factor = 1 if source is None else _factor(result, source)
+    result = _convert_to_grey(result, notes, "result", colour=colour)
+    reference = reference and _convert_to_grey(
+        reference, notes, "reference", colour=colour
+    )
+    source = source and _convert_to_grey(source, notes, "source", colour=colour)
+    factor = 1 if source is None else _find_factor(result, source)
     if source is not None:
         _check_planes(result, source, "source")
         source = ResampledView(
@@ -133,12 +140,8 @@ def match_images(
                 f"{columns.start} to {columns.stop} of the result; only these are "
                 "compared"
             )
-            result = CroppedView(result, rows, columns)
-            reference = CroppedView(reference, rows, columns)
-            if source is not None:
-                source = CroppedView(
-                    source, _coarser(rows, factor), _coarser(columns, factor)
-                )
+            matched = MatchedImages(result, reference, source, factor, tuple(notes))
+            return matched.crop(rows, columns)
     return MatchedImages(result, reference, source, factor, tuple(notes))
 
 
@@ -151,7 +154,9 @@ def find_middle(image: Source, side: int) -> tuple[slice, slice]:
     return rows, columns
 
 
-def _grey(image: Source, notes: list[str], name: str, *, colour: bool) -> Source:
+def _convert_to_grey(
+    image: Source, notes: list[str], name: str, *, colour: bool
+) -> Source:
     """See the luminance of a colour image, where one of the images is one."""
     axes = image.spec.axes
     by_channel = colour and "c" in axes and axes["c"].size in (3, 4)
@@ -174,7 +179,7 @@ def _check_planes(result: Source, other: Source, name: str) -> None:
         )
 
 
-def _factor(result: Source, source: Source) -> int:
+def _find_factor(result: Source, source: Source) -> int:
     """Return how many result pixels lie along the side of a source pixel."""
     mine, theirs = result.spec.axes.plane, source.spec.axes.plane
     for factor in _FACTORS:
@@ -278,8 +283,3 @@ def _check_overlap(
         f"result and reference {shared}: the result covers {places[0]}, the reference "
         f"{places[1]}; check pixel sizes and places, or match them by pixels"
     )
-
-
-def _coarser(part: slice, factor: int) -> slice:
-    """Return the source pixels of a part of the result."""
-    return slice(part.start // factor, part.stop // factor)

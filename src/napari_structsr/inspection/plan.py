@@ -1,11 +1,9 @@
-"""What follows from the setup of an inspection: specs, grid, estimate, record, limits.
-
-Pure functions, but for `read_tile`, which reads what a tile needs.
-"""
+"""What follows from the setup of an inspection: specs, grid, estimate and record."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +12,7 @@ import numpy.typing as npt
 
 from napari_structsr.core.axes import Axes, Channel, ImageSpec
 from napari_structsr.core.error_map import MAPS
-from napari_structsr.core.grid import Tile, TileGrid
+from napari_structsr.core.grid import TileGrid
 from napari_structsr.core.record import Record, find_versions
 from napari_structsr.engine.device import read_free_memory
 from napari_structsr.engine.events import Plan
@@ -23,11 +21,15 @@ from napari_structsr.engine.provenance import (
     describe_source,
     hash_samples,
 )
-from napari_structsr.engine.tiles import AHEAD, lay_tiles
+from napari_structsr.engine.run_tiles import AHEAD
+from napari_structsr.engine.tiles import lay_tiles
 from napari_structsr.errors import SettingsError
-from napari_structsr.inspection.map_block import Pixels
+from napari_structsr.imaging.expected_error import EXPECTED_ERROR_RADIUS
+from napari_structsr.imaging.filters import FILL_RADIUS
+from napari_structsr.imaging.local_resolution import resolution_radius
+from napari_structsr.imaging.orientation import orientation_radius
+from napari_structsr.imaging.squirrel import squirrel_radius
 from napari_structsr.inspection.map_tiles import map_dtype
-from napari_structsr.inspection.matching import MatchedImages
 from napari_structsr.inspection.scores import PlaneScores
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.inspection.setup import Setup
@@ -40,9 +42,10 @@ __all__ = [
     "lay_map_tiles",
     "make_record",
     "plan_maps",
-    "read_tile",
 ]
 
+_BICUBIC_REACH = 3  # source pixels
+_RESOLUTION_ALIGN = 16  # pixels of the fixed grid of its windows
 _MARGIN = 0.9  # share of the free memory that maps in memory may take
 _SHOWN = (0.5, 99.5)  # percentiles of a map that are shown
 _PARTS = (0.1, 0.25, 0.5, 1.0)  # of the scale of a similarity, if it is hardly left
@@ -56,22 +59,21 @@ def make_record(
     With digests also what the pixels were, so that maps on disk are not taken for those
     of an image that was made anew.
     """
-    matched, computer = setup.matched, setup.computer
+    matched, models = setup.matched, setup.models
     facts = describe_source(matched.result)
     if digests:
         images = (matched.result, matched.reference, matched.source)
         facts["digests"] = [image and hash_samples(image) for image in images]
-    models = computer.companions.loaded
-    calibration = computer.companions.calibration
+    calibration = models.calibration
     return Record(
         source=facts,
         model={
-            "name": setup.model,
+            "name": setup.made_by,
             "factor": matched.factor,
-            "sha256": [model.card.sha256 for model in models],
+            "sha256": [model.card.sha256 for model in models.loaded],
             "calibration": calibration
             and hashlib.sha256(calibration.model_dump_json().encode()).hexdigest(),
-            "psf_sigma": computer.forward_model.psf_sigma,
+            "psf_sigma": setup.forward_model.psf_sigma,
         },
         settings={
             "reference": matched.reference and matched.reference.origin,
@@ -79,15 +81,18 @@ def make_record(
             "channels": (
                 matched.reference or matched.source or matched.result
             ).options.get("channels"),
+            # the list of worst places does not change the maps
             **settings.model_dump(mode="json", exclude={"worst", "place"}),
-            "maps": list(computer.keys),
-            "device": computer.device.kind,
-            "tile": computer.blocks.side,
+            "maps": list(setup.keys),
+            "device": setup.device.kind,
+            "tile": setup.block_side,
         },
-        intensity=setup.ranges,
+        intensity=tuple(scaling.truth for scaling in setup.scalings),
         least_shares=(),
-        device=computer.device.label,
-        versions=find_versions(*(name for model in models for name in model.packages)),
+        device=setup.device.label,
+        versions=find_versions(
+            *(name for model in models.loaded for name in model.packages)
+        ),
         task="inspect",
     )
 
@@ -134,9 +139,9 @@ def describe_maps(setup: Setup) -> dict[str, ImageSpec]:
     """Say what each map is as an image."""
     spec = setup.matched.result.spec
     found = {}
-    for key in setup.computer.keys:
+    for key in setup.keys:
         entry = MAPS[key]
-        known = spec.channels or (Channel(),) * len(setup.computer.scalings)
+        known = spec.channels or (Channel(),) * len(setup.scalings)
         low_high = entry.limits and (min(entry.limits), max(entry.limits))
         found[key] = replace(
             spec,
@@ -149,21 +154,53 @@ def describe_maps(setup: Setup) -> dict[str, ImageSpec]:
 
 
 def lay_map_tiles(setup: Setup, stores: MapStores) -> TileGrid:
-    """Lay tiles over the maps."""
-    computer = setup.computer
+    """Lay tiles over the maps.
+
+    Each map looks no farther than a known distance, so that tiles equal the whole
+    image; the largest distance of the chosen maps is the halo.
+    """
+    aligns = [model.align for model in setup.models.loaded]
+    if "resolution" in setup.keys:
+        aligns.append(_RESOLUTION_ALIGN)
     return lay_tiles(
         stores.spec.axes,
         stores.unit,
-        side=computer.blocks.side,
-        factor=computer.factor,
-        halo=computer.halo,
-        align=computer.align,
+        side=setup.block_side,
+        factor=setup.matched.factor,
+        halo=_find_halo(setup),
+        align=math.lcm(1, *aligns),
     )
+
+
+def _find_halo(setup: Setup) -> int:
+    """Return the source pixels that decide a pixel of a map, to each side."""
+    network = max((model.radius for model in setup.models.loaded), default=0)
+    forward = setup.forward_model
+    # pixels of the result, and of the source
+    reach: dict[str, tuple[int, int]] = {
+        "error": (0, 0),
+        "ssim": (5, 0),
+        "gradient": (1, 0),
+        "gradient_similarity": (1, 0),
+        "coherence": (orientation_radius(), 0),
+        "orientation": (orientation_radius(), 0),
+        "resolution": (resolution_radius(), 0),
+        "change": (0, _BICUBIC_REACH),
+        "residual": (0, forward.reach + 1),
+        "squirrel": (squirrel_radius(), _BICUBIC_REACH),
+        "artefact": (5, network),
+        "spread": (0, network),
+        "null_space": (0, forward.radius + 1),
+        "trust": (0, EXPECTED_ERROR_RADIUS + 1),
+        "interval": (0, EXPECTED_ERROR_RADIUS + 1),
+    }
+    fine = max(reach[key][0] for key in setup.keys)
+    coarse = max(reach[key][1] for key in setup.keys)
+    return FILL_RADIUS + coarse + -(-fine // setup.matched.factor)
 
 
 def plan_maps(setup: Setup, stores: MapStores, grid: TileGrid, left: int) -> Plan:
     """Estimate the run; refuse maps that do not fit into memory."""
-    computer = setup.computer
     free = read_free_memory()
     if stores.in_memory and free and stores.nbytes > _MARGIN * free:
         raise explain_shortage(
@@ -172,27 +209,18 @@ def plan_maps(setup: Setup, stores: MapStores, grid: TileGrid, left: int) -> Pla
     rows, columns = (
         min(u, s) for u, s in zip(grid.unit, stores.spec.axes.plane, strict=True)
     )
-    in_flight = 2 * AHEAD * rows * columns * 4 * (2 + len(computer.keys))
+    # the images that are read, and all maps of a tile, in float32
+    in_flight = 2 * AHEAD * rows * columns * 4 * (2 + len(setup.keys))
+    network = max((m.values_per_pixel for m in setup.models.loaded), default=0)
+    fine = 4 * (16 + 2 * len(setup.keys)) * grid.factor**2
+    per_pixel = network * setup.device.bytes_per_value + fine
     return Plan(
         tiles=len(grid),
         done=len(grid) - left,
         output_bytes=stores.nbytes,
-        memory_bytes=in_flight + computer.block_bytes,
-        device=computer.device.label,
-        precision=computer.device.precision,
-    )
-
-
-def read_tile(matched: MatchedImages, tile: Tile) -> Pixels:
-    """Read what a tile needs, with halo."""
-    coarse = tile.read
-    factor = matched.factor
-    rows, columns = (slice(s.start * factor, s.stop * factor) for s in coarse)
-    reference, source = matched.reference, matched.source
-    return Pixels(
-        matched.result.read(tile.plane, rows, columns),
-        None if reference is None else reference.read(tile.plane, rows, columns),
-        None if source is None else source.read(tile.plane, *coarse),
+        memory_bytes=in_flight + (setup.block_side + 2 * grid.halo) ** 2 * per_pixel,
+        device=setup.device.label,
+        precision=setup.device.precision,
     )
 
 
@@ -201,7 +229,7 @@ def choose_limits(
 ) -> dict[str, tuple[float, float]]:
     """Choose the values to show of each map, from the best to the worst."""
     found = {}
-    for key in setup.computer.keys:
+    for key in setup.keys:
         entry = MAPS[key]
         values = [v for plane in planes for v in plane.samples.get(key, ())]
         low, high = np.percentile(values, _SHOWN) if values else (0.0, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,7 @@ import numpy as np
 from napari_structsr.errors import SettingsError
 from napari_structsr.imaging.registration import MAX_SIDE, register
 from napari_structsr.inspection.matching import MatchedImages, find_middle
-from napari_structsr.io.source import Source
-from napari_structsr.io.views import CroppedView
+from napari_structsr.io.views import AxisMapping, ResampledView
 
 __all__ = ["register_reference"]
 
@@ -19,9 +19,22 @@ _LEAST = 16  # pixels along y and x that must be left
 
 
 def register_reference(
-    matched: MatchedImages, alignment: dict[str, Any], notes: list[str]
-) -> MatchedImages:
-    """Move the reference below a pixel, by the middle of the middle plane."""
+    matched: MatchedImages,
+) -> tuple[MatchedImages, dict[str, Any]]:
+    """Move the reference below a pixel, by the middle of the middle plane.
+
+    Returns
+    -------
+    matched
+        The images, cut to what the moved reference covers, with a note.
+    alignment
+        "shift" in pixels of the result (y, x), and "confidence"; see `Inspection`.
+
+    Raises
+    ------
+    SettingsError
+        If there is no reference, it cannot be registered, or little is left.
+    """
     if matched.reference is None:
         raise SettingsError("there is no reference to register; leave it out")
     planes = list(matched.result.spec.axes.planes())
@@ -37,43 +50,25 @@ def register_reference(
             "registration out, or correct the place of the reference first"
         )
     down, right = found.shift
-    alignment |= {"shift": [down, right], "confidence": found.confidence}
-    notes.append(
+    note = (
         f"the reference was moved by {down:+.2f}, {right:+.2f} pixels of the result "
         f"(y, x); confidence {found.confidence:.2f}"
     )
-    factor = matched.factor
-    height, width = matched.result.spec.axes.plane
-    moved = matched.register_reference(down, right)
-    margins = [-(-int(np.ceil(abs(shift))) // factor) * factor for shift in found.shift]
-    if min(height - 2 * margins[0], width - 2 * margins[1]) < _LEAST:
+    factor, axes = matched.factor, matched.result.spec.axes
+    # whole pixels of the source, so that it can be cut as well
+    top, left = (-(-math.ceil(abs(shift)) // factor) * factor for shift in found.shift)
+    height, width = axes.plane
+    if min(height - 2 * top, width - 2 * left) < _LEAST:
         raise SettingsError(
             f"after moving the reference by {down:+.1f}, {right:+.1f} pixels hardly "
             "anything overlaps; check that both show the same field"
         )
-    return _inner(moved, *margins)
-
-
-def _inner(matched: MatchedImages, down: int, right: int) -> MatchedImages:
-    """Leave out what the moved reference does not cover."""
-    if not down and not right:
-        return matched
-    height, width = matched.result.spec.axes.plane
-    factor = matched.factor
-
-    def cut(image: Source | None, step: int) -> Source | None:
-        """Cut one image."""
-        return image and CroppedView(
-            image,
-            slice(down // step, (height - down) // step),
-            slice(right // step, (width - right) // step),
-        )
-
-    result = cut(matched.result, 1)
-    assert result is not None
-    return replace(
+    lines = AxisMapping(-down), AxisMapping(-right)
+    moved = replace(
         matched,
-        result=result,
-        reference=cut(matched.reference, 1),
-        source=cut(matched.source, factor),
+        reference=ResampledView(matched.reference, axes, *lines),
+        notes=(*matched.notes, note),
     )
+    if top or left:
+        moved = moved.crop(slice(top, height - top), slice(left, width - left))
+    return moved, {"shift": [down, right], "confidence": found.confidence}

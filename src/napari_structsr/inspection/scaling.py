@@ -7,7 +7,7 @@ so that all tiles agree.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from napari_structsr.core.intensity import Intensity
 from napari_structsr.engine.statistics import measure_intensity, read_finite_samples
 from napari_structsr.errors import PixelError
 from napari_structsr.imaging.forward import noise_variance
@@ -23,7 +24,6 @@ from napari_structsr.imaging.out_of_distribution import (
     input_statistics,
 )
 from napari_structsr.imaging.squirrel import SquirrelFit, fit_squirrel
-from napari_structsr.inspection.map_block import Scaling
 from napari_structsr.inspection.matching import MatchedImages, find_middle
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.source import Source
@@ -31,11 +31,12 @@ from napari_structsr.models.calibration import TrustCalibration
 from napari_structsr.models.generator import interpolate
 
 __all__ = [
+    "Scaling",
     "fill_with_mean",
     "find_dissimilar_images",
     "find_unusual_statistics",
+    "make_squirrel_fit",
     "measure_scalings",
-    "prepare_squirrel_fits",
 ]
 
 _FITTED_SIDE = 2048  # pixels of the part of a plane that SQUIRREL fits
@@ -44,13 +45,36 @@ _RESEMBLES = 0.3  # correlation from which they do
 _STRUCTURE = 4.0  # times the variance of the noise that an image must have for it
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """From pixel values of one channel to numbers near 0..1.
+
+    Parameters
+    ----------
+    truth
+        Range of the reference; that of the source where there is none.
+    measured
+        Range and noise of the source.
+    gain, offset
+        Of the result against the reference: ``result = gain * reference + offset``.
+    """
+
+    truth: Intensity
+    measured: Intensity
+    gain: float = 1.0
+    offset: float = 0.0
+
+
 def measure_scalings(
-    matched: MatchedImages,
-    settings: InspectSettings,
-    alignment: dict[str, Any],
-    notes: list[str],
+    matched: MatchedImages, settings: InspectSettings
 ) -> tuple[Scaling, ...]:
-    """Measure the units of every channel."""
+    """Measure the units of every channel.
+
+    Raises
+    ------
+    PixelError
+        If an image is constant, or gain and offset cannot be fitted.
+    """
     truth = matched.reference or matched.source or matched.result
     ranges = measure_intensity(truth)
     for image, name in ((truth, "reference"), (matched.result, "result")):
@@ -63,31 +87,23 @@ def measure_scalings(
             )
     measured = measure_intensity(matched.source) if matched.source else ranges
     scalings = [Scaling(*pair) for pair in zip(ranges, measured, strict=True)]
-    if matched.reference is None:
-        return tuple(scalings)
-    if settings.fit_intensity:
+    if matched.reference is not None and settings.fit_intensity:
         scalings = [
             replace(scaling, gain=gain, offset=offset)
-            for scaling, (gain, offset) in zip(scalings, _fitted(matched), strict=True)
+            for scaling, (gain, offset) in zip(
+                scalings, _fit_gains(matched), strict=True
+            )
         ]
-        alignment["gain"] = [scaling.gain for scaling in scalings]
-        alignment["offset"] = [scaling.offset for scaling in scalings]
-        notes += [
-            f"result = {one.gain:.4g} x reference + {one.offset:.4g}, fitted and "
-            "undone before comparing"
-            for one in scalings
-        ]
-    if settings.data_range:
+    if matched.reference is not None and settings.data_range:
         low, high = settings.data_range
         scalings = [
             replace(one, truth=replace(one.truth, low=low, high=high))
             for one in scalings
         ]
-    alignment["range"] = [[one.truth.low, one.truth.high] for one in scalings]
     return tuple(scalings)
 
 
-def _fitted(matched: MatchedImages) -> list[tuple[float, float]]:
+def _fit_gains(matched: MatchedImages) -> list[tuple[float, float]]:
     """Fit gain and offset of the result against the reference, channel by channel."""
     assert matched.reference is not None
     found = []
@@ -118,7 +134,7 @@ def _fitted(matched: MatchedImages) -> list[tuple[float, float]]:
     return found
 
 
-def prepare_squirrel_fits(
+def make_squirrel_fit(
     matched: MatchedImages, scalings: Sequence[Scaling]
 ) -> Callable[[tuple[int, ...]], SquirrelFit]:
     """Return SQUIRREL's fit by plane, each found when it is first asked for."""

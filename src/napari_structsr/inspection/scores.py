@@ -20,16 +20,15 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from napari_structsr.core.intensity import Intensity
 from napari_structsr.imaging.decorrelation import decorrelation_resolution
 from napari_structsr.imaging.spectrum import ring_correlation
 from napari_structsr.imaging.ssim import micro_ssim, ms_ssim, ssim_map
 from napari_structsr.imaging.structure import Change, gradient_difference_map
-from napari_structsr.inspection.map_tiles import MapComputer
-from napari_structsr.inspection.matching import MatchedImages, find_middle
+from napari_structsr.inspection.matching import find_middle
 from napari_structsr.inspection.region_sums import RegionSums
 from napari_structsr.inspection.results import WHOLE, ScoreRow, WorstRegion
-from napari_structsr.inspection.scaling import fill_with_mean
+from napari_structsr.inspection.scaling import Scaling, fill_with_mean
+from napari_structsr.inspection.setup import Setup
 from napari_structsr.inspection.worst_places import Places
 from napari_structsr.models.generator import interpolate
 
@@ -72,10 +71,8 @@ class Scorer:
 
     Parameters
     ----------
-    matched
-        The images on one grid.
-    computer
-        What has computed the maps.
+    setup
+        What was compared, and how.
     maps
         Arrays by key, indexed by plane, rows and columns.
     regions
@@ -89,8 +86,7 @@ class Scorer:
 
     def __init__(
         self,
-        matched: MatchedImages,
-        computer: MapComputer,
+        setup: Setup,
         maps: Mapping[str, Any],
         *,
         regions: npt.NDArray[Any] | None,
@@ -98,8 +94,8 @@ class Scorer:
         worst: int,
         place: int,
     ) -> None:
-        self._matched = matched
-        self._computer = computer
+        self._setup = setup
+        self._matched = setup.matched
         self._maps = maps
         self._regions = regions
         self._names = names
@@ -108,7 +104,7 @@ class Scorer:
         values = np.empty(0) if regions is None else np.unique(regions)
         self._labels = values[values != 0]
 
-    def plane(self, plane: tuple[int, ...]) -> PlaneScores:
+    def score_plane(self, plane: tuple[int, ...]) -> PlaneScores:
         """Score one plane."""
         axes = self._matched.result.spec.axes
         index = dict(zip([axis.name for axis in axes.loops], plane, strict=True))
@@ -116,19 +112,19 @@ class Scorer:
         blocks: dict[str, list[tuple[float, int]]] = defaultdict(list)
         places = Places(self._place, axes.plane)
         samples: dict[str, list[Values]] = defaultdict(list)
-        for rows, columns in self._blocks():
-            regions = self._numbered(plane, rows, columns)
+        for rows, columns in self._cut_blocks():
+            regions = self._number_regions(plane, rows, columns)
             for key, store in self._maps.items():
                 values = np.asarray(store[(*plane, rows, columns)], np.float64)
                 thin = values[::_SAMPLED, ::_SAMPLED]
                 samples[key].append(thin[np.isfinite(thin)])
-                for name, part in _scored(key, values).items():
+                for name, part in _split_scores(key, values).items():
                     sums.add(name, part, regions)
                 if key == "change":  # what is bad there is invention
                     values = (values == Change.HALLUCINATION) * 1.0
                 places.add(key, values, rows, columns)
             if self._matched.reference is not None:
-                for name, value in self._compared(
+                for name, value in self._score_reference(
                     plane, rows, columns, regions, sums
                 ).items():
                     area = (rows.stop - rows.start) * (columns.stop - columns.start)
@@ -138,14 +134,17 @@ class Scorer:
             for name, found in blocks.items()
         }
         return PlaneScores(
-            tuple(self._rows(plane, sums, whole)),
+            tuple(self._build_rows(plane, sums, whole)),
             tuple(places.worst(self._worst, plane=index)),
-            {key: _quantiles(np.concatenate(found)) for key, found in samples.items()},
+            {
+                key: _find_quantiles(np.concatenate(found))
+                for key, found in samples.items()
+            },
         )
 
     # -- blocks -------------------------------------------------------------------
 
-    def _blocks(self) -> Iterator[tuple[slice, slice]]:
+    def _cut_blocks(self) -> Iterator[tuple[slice, slice]]:
         """Cut a plane into blocks of whole places."""
         spans = []
         for size in self._matched.result.spec.axes.plane:
@@ -154,7 +153,7 @@ class Scorer:
             spans.append([slice(n, min(n + step, size)) for n in range(0, size, step)])
         yield from itertools.product(*spans)
 
-    def _numbered(
+    def _number_regions(
         self,
         plane: tuple[int, ...],
         rows: slice = _WHOLE,
@@ -170,7 +169,7 @@ class Scorer:
 
     # -- with a reference ---------------------------------------------------------
 
-    def _compared(
+    def _score_reference(
         self,
         plane: tuple[int, ...],
         rows: slice,
@@ -180,14 +179,14 @@ class Scorer:
     ) -> dict[str, float]:
         """Add a block to the sums; return the scores that are averaged over blocks."""
         height, width = self._matched.result.spec.axes.plane
-        read, keep = zip(_grown(rows, height), _grown(columns, width), strict=True)
-        x, z, known = self._pair(plane, *read)
+        read, keep = zip(_grow(rows, height), _grow(columns, width), strict=True)
+        x, z, known = self._read_pair(plane, *read)
         inside = known.copy()
         for axis, (part, size) in enumerate(zip(read, (height, width), strict=True)):
             position = np.arange(part.start, part.stop)
             border = (position < _BORDER) | (position >= size - _BORDER)
             inside &= ~(border[:, None] if axis == 0 else border[None])
-        intensity = self._range(plane)
+        intensity = self._scaling(plane).truth
         level = intensity.low / intensity.span
         similar = ssim_map(x, z)[0, 0].double().numpy()
         sums.add("ssim", np.where(inside, similar, np.nan)[keep], regions)
@@ -202,14 +201,14 @@ class Scorer:
             ("_power", (z[0, 0].double().numpy() + level) ** 2),
         ):
             sums.add(name, np.where(known, values, np.nan), regions)
-        return _structure(x, z, known)
+        return _score_structure(x, z, known)
 
-    def _pair(
+    def _read_pair(
         self, plane: tuple[int, ...], rows: slice, columns: slice
     ) -> tuple[Tensor, Tensor, npt.NDArray[np.bool_]]:
         """Read result and reference in units of the reference, and what is known."""
         assert self._matched.reference is not None
-        scaling = self._computer.scalings[self._channel(plane)]
+        scaling = self._scaling(plane)
         result = self._matched.result.read(plane, rows, columns)
         reference = self._matched.reference.read(plane, rows, columns)
         result = (result.astype(np.float64) - scaling.offset) / scaling.gain
@@ -222,40 +221,35 @@ class Scorer:
         )
         return x, z, known[0]
 
-    def _range(self, plane: tuple[int, ...]) -> Intensity:
-        """Return the values of the reference that count as 0 and 1."""
-        return self._computer.scalings[self._channel(plane)].truth
-
-    def _channel(self, plane: tuple[int, ...]) -> int:
-        """Return the index along c."""
-        return self._matched.result.spec.axes.channel_of(plane)
+    def _scaling(self, plane: tuple[int, ...]) -> Scaling:
+        return self._setup.scalings[self._setup.find_channel(plane)]
 
     # -- rows ---------------------------------------------------------------------
 
-    def _rows(
+    def _build_rows(
         self, plane: tuple[int, ...], sums: RegionSums, whole: dict[str, float]
     ) -> Iterator[ScoreRow]:
         """Put together what was found of the plane and of its regions."""
         spec = self._matched.result.spec
         names = [axis.name for axis in spec.axes.loops]
         index = dict(zip(names, plane, strict=True))
-        channel = self._channel(plane)
+        channel = self._setup.find_channel(plane)
         title = spec.channels[channel].name if channel < len(spec.channels) else ""
         pixels = math.prod(spec.axes.plane)
-        values = {**sums.scores(None), **whole, **self._of_source(plane)}
+        values = {**sums.scores(None), **whole, **self._score_source(plane)}
         yield ScoreRow(index, title, WHOLE, pixels, values)
         if not len(self._labels):
             return
-        boxes = ndimage.find_objects(self._numbered(plane), len(self._labels))
+        boxes = ndimage.find_objects(self._number_regions(plane), len(self._labels))
         for number, (label, box) in enumerate(
             zip(map(int, self._labels), boxes, strict=True), start=1
         ):
             if box is not None and (count := sums.pixels(number)):
-                found = sums.scores(number) | self._around(plane, box)
+                found = sums.scores(number) | self._score_box(plane, box)
                 name = self._names.get(label, str(label))
                 yield ScoreRow(index, title, name, count, found)
 
-    def _around(
+    def _score_box(
         self, plane: tuple[int, ...], box: tuple[slice, ...]
     ) -> dict[str, float]:
         """Score the rectangle around a region, where a region alone has no score."""
@@ -264,9 +258,9 @@ class Scorer:
         sides = [part.stop - part.start for part in box]
         if min(sides) < _SMALLEST or max(sides) > 2 * _BLOCK:
             return {}
-        return _structure(*self._pair(plane, box[0], box[1]))
+        return _score_structure(*self._read_pair(plane, box[0], box[1]))
 
-    def _of_source(self, plane: tuple[int, ...]) -> dict[str, float]:
+    def _score_source(self, plane: tuple[int, ...]) -> dict[str, float]:
         """Return scores that compare a plane with its source."""
         source, factor = self._matched.source, self._matched.factor
         if source is None:
@@ -279,10 +273,10 @@ class Scorer:
         )
         if not all(np.isfinite(image).any() for image in pixels):
             return {}
-        span = self._computer.scalings[self._channel(plane)].measured.span
+        span = self._scaling(plane).measured.span
         found = {}
-        if self._computer.fits is not None:
-            fit = self._computer.fits(plane)
+        if self._setup.squirrel_fit is not None:
+            fit = self._setup.squirrel_fit(plane)
             found = {
                 "rse": fit.rse * span,
                 "rsp": math.copysign(fit.rsp, fit.gain),
@@ -305,7 +299,7 @@ class Scorer:
         return found
 
 
-def _quantiles(values: Values) -> list[float]:
+def _find_quantiles(values: Values) -> list[float]:
     """Return what stands for the distribution of values."""
     if not values.size:
         return []
@@ -313,7 +307,7 @@ def _quantiles(values: Values) -> list[float]:
     return found
 
 
-def _scored(key: str, values: Values) -> dict[str, Values]:
+def _split_scores(key: str, values: Values) -> dict[str, Values]:
     """Return what is averaged of a map, by the name of the score."""
     if key == "change":
         kinds = (Change.IMPROVEMENT, Change.OMISSION, Change.HALLUCINATION)
@@ -325,13 +319,15 @@ def _scored(key: str, values: Values) -> dict[str, Values]:
     return {key: values}
 
 
-def _grown(part: slice, size: int) -> tuple[slice, slice]:
+def _grow(part: slice, size: int) -> tuple[slice, slice]:
     """Grow a part by the halo; return what to read, and what of it to keep."""
     start, stop = max(part.start - _HALO, 0), min(part.stop + _HALO, size)
     return slice(start, stop), slice(part.start - start, part.stop - start)
 
 
-def _structure(x: Tensor, z: Tensor, known: npt.NDArray[np.bool_]) -> dict[str, float]:
+def _score_structure(
+    x: Tensor, z: Tensor, known: npt.NDArray[np.bool_]
+) -> dict[str, float]:
     """Score structure that is no mean of pixels; a few holes count as equal."""
     if min(z.shape[-2:]) < _SMALLEST or 1 - known.mean() > _HOLES:
         return {}

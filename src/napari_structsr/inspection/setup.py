@@ -6,36 +6,65 @@ again, and in which units everything is compared. Samples are read here, no more
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from napari_structsr.core.axes import check_plane
 from napari_structsr.core.error_map import MAPS, Need, default_maps
-from napari_structsr.core.intensity import Intensity, check_dtype
+from napari_structsr.core.intensity import check_dtype
 from napari_structsr.core.record import Record
-from napari_structsr.engine.device import choose_device
+from napari_structsr.engine.device import Device, choose_device
 from napari_structsr.engine.provenance import find_source
 from napari_structsr.errors import ModelError, SettingsError
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.inspection.map_block import ReferenceModels
-from napari_structsr.inspection.map_tiles import MapComputer
+from napari_structsr.imaging.squirrel import SquirrelFit
 from napari_structsr.inspection.matching import MatchedImages, match_images
 from napari_structsr.inspection.reference_shift import register_reference
 from napari_structsr.inspection.scaling import (
+    Scaling,
     find_dissimilar_images,
     find_unusual_statistics,
+    make_squirrel_fit,
     measure_scalings,
-    prepare_squirrel_fits,
 )
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.source import Source
-from napari_structsr.models.calibration import read_calibration
+from napari_structsr.models.calibration import TrustCalibration, read_calibration
+from napari_structsr.models.model import SRModel
 from napari_structsr.zoo.catalogue import list_models, load_model
 
-__all__ = ["Setup", "prepare"]
+__all__ = ["ReferenceModels", "Setup", "prepare"]
 
 _FAITHFUL, _SHARP = "faithful", "sharp"
 _TRUSTED = frozenset({"trust", "interval"})
+
+
+@dataclass(frozen=True)
+class ReferenceModels:
+    """Models that are run again on the source.
+
+    Parameters
+    ----------
+    own
+        The one that made the result.
+    faithful, sharp
+        The one of the shipped pair of the same factor that the result is compared
+        with: faithful, or sharp for a result of faithful.
+    calibration
+        How far the own model is usually off.
+    """
+
+    own: SRModel | None = None
+    faithful: SRModel | None = None
+    sharp: SRModel | None = None
+    calibration: TrustCalibration | None = None
+
+    @property
+    def loaded(self) -> list[SRModel]:
+        """All models that there are."""
+        models = (self.own, self.faithful, self.sharp)
+        return [model for model in models if model is not None]
 
 
 @dataclass(frozen=True)
@@ -46,27 +75,46 @@ class Setup:
     ----------
     matched
         The images on one grid.
-    computer
-        What computes maps, its statistics set.
+    keys
+        Maps to compute.
+    models
+        Models to run again.
+    forward_model
+        How the result is measured; its factor is 1 without a source.
+    device
+        Where to compute.
+    block_side
+        Source pixels along the side of what is computed at once, to begin with.
+    scalings
+        Units of each channel.
+    squirrel_fit
+        SQUIRREL's fit by plane, if that map is computed.
+    alignment
+        See `Inspection`.
+    made_by
+        Name or path of the model that made the result, where it is known.
     notes
         Sentences for the user.
     warnings
         Sentences that the user must not overlook.
-    alignment
-        See `Inspection`.
-    ranges
-        Values taken as 0 and 1, by channel.
-    model
-        Name or path of the model that made the result, where it is known.
     """
 
     matched: MatchedImages
-    computer: MapComputer
+    keys: tuple[str, ...]
+    models: ReferenceModels
+    forward_model: ForwardModel
+    device: Device
+    block_side: int
+    scalings: tuple[Scaling, ...]
+    squirrel_fit: Callable[[tuple[int, ...]], SquirrelFit] | None
+    alignment: dict[str, Any]
+    made_by: str | None
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
-    alignment: dict[str, Any]
-    ranges: tuple[Intensity, ...]
-    model: str | None
+
+    def find_channel(self, plane: tuple[int, ...]) -> int:
+        """Return the index along c of a plane."""
+        return self.matched.result.spec.axes.channel_of(plane)
 
 
 def prepare(
@@ -88,61 +136,71 @@ def prepare(
         check_dtype(image.spec.dtype)
         check_plane(image.spec.axes)
     notes: list[str] = []
-    lost = None
+    reason = None
     if source is None:
-        source, lost = find_source(record)
+        source, reason = find_source(record)
         if source is not None:
             notes.append(f"the source is the one of the record: {source.origin}")
-        elif lost and reference is not None:
-            notes.append(f"maps that need the source are left out: {lost}")
+        elif reason and reference is not None:
+            notes.append(f"maps that need the source are left out: {reason}")
     matched = match_images(result, reference, source, match=settings.match)
-    notes += matched.notes
     alignment: dict[str, Any] = {}
     if settings.registration:
-        matched = register_reference(matched, alignment, notes)
-    scalings = measure_scalings(matched, settings, alignment, notes)
-    companions = _companions(matched, record, settings, notes)
-    keys = _chosen(settings.maps, matched, companions, lost=lost)
-    forward = ForwardModel(matched.factor, _psf_sigma(record, companions))
-    made_by = companions.own.origin if companions.own else None
-    companions = _needed(companions, keys)
+        matched, alignment = register_reference(matched)
+    notes += matched.notes
+    scalings = measure_scalings(matched, settings)
+    if reference is not None:
+        if settings.fit_intensity:
+            alignment["gain"] = [scaling.gain for scaling in scalings]
+            alignment["offset"] = [scaling.offset for scaling in scalings]
+            notes += [
+                f"result = {one.gain:.4g} x reference + {one.offset:.4g}, fitted and "
+                "undone before comparing"
+                for one in scalings
+            ]
+        alignment["range"] = [[one.truth.low, one.truth.high] for one in scalings]
+    models, more = _find_models(matched, record, settings)
+    notes += more
+    keys = _choose_maps(settings.maps, matched, models, reason=reason)
+    forward_model = ForwardModel(matched.factor, _find_psf_sigma(record, models))
+    made_by = models.own.origin if models.own else None
+    models = _keep_needed(models, keys)
+    # most maps run no network, so that the device is tried on bicubic
     device, warning = choose_device(
         settings.device, settings.precision, load_model("bicubic")
     )
-    for model in companions.loaded:
+    for model in models.loaded:
         model.to(device.kind)
-    computer = MapComputer(
-        keys,
-        forward_model=forward,
-        companions=companions,
-        device=device,
-        tile=settings.tile,
-    )
-    computer.scalings = scalings
-    if "squirrel" in keys:
-        computer.fits = prepare_squirrel_fits(matched, scalings)
     warnings = [warning] if warning else []
     warnings += find_dissimilar_images(matched, scalings)
-    if companions.calibration and matched.source:
+    if models.calibration and matched.source:
         warnings += find_unusual_statistics(
-            matched.source, scalings, companions.calibration
+            matched.source, scalings, models.calibration
         )
-    ranges = tuple(scaling.truth for scaling in scalings)
     return Setup(
-        matched, computer, tuple(notes), tuple(warnings), alignment, ranges, made_by
+        matched,
+        keys,
+        models,
+        forward_model,
+        device,
+        # counted in source pixels, while memory goes by the finer ones of the maps
+        settings.tile or max(64, device.block * 2 // matched.factor),
+        scalings,
+        make_squirrel_fit(matched, scalings) if "squirrel" in keys else None,
+        alignment,
+        made_by,
+        tuple(notes),
+        tuple(warnings),
     )
 
 
-def _companions(
-    matched: MatchedImages,
-    record: Record | None,
-    settings: InspectSettings,
-    notes: list[str],
-) -> ReferenceModels:
-    """Find the models that can be run again."""
+def _find_models(
+    matched: MatchedImages, record: Record | None, settings: InspectSettings
+) -> tuple[ReferenceModels, list[str]]:
+    """Find the models that can be run again; also return notes for the user."""
     if matched.source is None:
-        return ReferenceModels()
-    factor = matched.factor
+        return ReferenceModels(), []
+    factor, notes = matched.factor, []
     offered = {(card.name, card.factor) for card in list_models()}
     pair = [
         load_model(name, factor=factor) if (name, factor) in offered else None
@@ -169,28 +227,29 @@ def _companions(
         calibration = read_calibration(settings.calibration)
     elif own:
         calibration = own.card.calibration
-    return ReferenceModels(own, pair[0], pair[1], calibration)
+    return ReferenceModels(own, pair[0], pair[1], calibration), notes
 
 
-def _needed(companions: ReferenceModels, keys: tuple[str, ...]) -> ReferenceModels:
+def _keep_needed(models: ReferenceModels, keys: tuple[str, ...]) -> ReferenceModels:
     """Keep only the models that the chosen maps run."""
     artefact = "artefact" in keys
-    faithful_made_it = companions.own and companions.own.card.name == _FAITHFUL
-    sharp = companions.sharp if artefact and faithful_made_it else None
+    # a result is compared with the other model of the pair
+    made_by_faithful = models.own and models.own.card.name == _FAITHFUL
+    sharp = models.sharp if artefact and made_by_faithful else None
     return ReferenceModels(
-        own=companions.own if "spread" in keys else None,
-        faithful=companions.faithful if artefact and sharp is None else None,
+        own=models.own if "spread" in keys else None,
+        faithful=models.faithful if artefact and sharp is None else None,
         sharp=sharp,
-        calibration=companions.calibration if _TRUSTED & set(keys) else None,
+        calibration=models.calibration if _TRUSTED & set(keys) else None,
     )
 
 
-def _chosen(
+def _choose_maps(
     wanted: tuple[str, ...] | None,
     matched: MatchedImages,
-    companions: ReferenceModels,
+    models: ReferenceModels,
     *,
-    lost: str | None,
+    reason: str | None,
 ) -> tuple[str, ...]:
     """Return the maps to compute, in the order of their list."""
     available: set[Need] = set()
@@ -198,19 +257,19 @@ def _chosen(
         available.add("reference")
     if matched.source:
         available.add("source")
-    if companions.own:
+    if models.own:
         available.add("model")
-    if companions.calibration:
+    if models.calibration:
         available.add("calibration")
     if wanted is None:
         keys = default_maps(frozenset(available))
-        if companions.faithful is None:
+        if models.faithful is None:
             keys = tuple(key for key in keys if key != "artefact")
         if not keys:
             raise SettingsError(
                 "there is nothing to compare the result with: "
                 + (
-                    lost
+                    reason
                     or "give the true image as reference, or the source that it was "
                     "made from"
                 )
@@ -219,11 +278,11 @@ def _chosen(
     for key in wanted:
         if missing := sorted(MAPS[key].needs - available):
             needs = ", ".join(_NEEDS[need] for need in missing)
-            remedy = lost if lost and "source" in missing else "give it"
+            remedy = reason if reason and "source" in missing else "give it"
             raise SettingsError(
                 f"the map {key} needs {needs}; {remedy}, or leave the map out"
             )
-        if key == "artefact" and companions.faithful is None:
+        if key == "artefact" and models.faithful is None:
             raise SettingsError(
                 f"there is no faithful model for the factor {matched.factor} to find "
                 "artefacts with; leave the map out"
@@ -239,9 +298,9 @@ _NEEDS: dict[Need, str] = {
 }
 
 
-def _psf_sigma(record: Record | None, companions: ReferenceModels) -> float:
+def _find_psf_sigma(record: Record | None, models: ReferenceModels) -> float:
     """Return the width of the point-spread function, in source pixels."""
     if record is not None and "psf_sigma" in record.model:
         return float(record.model["psf_sigma"])
-    models = companions.loaded
-    return models[0].card.psf_sigma if models else load_model("bicubic").card.psf_sigma
+    known = [*models.loaded, load_model("bicubic")]
+    return known[0].card.psf_sigma

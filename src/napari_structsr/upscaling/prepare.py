@@ -1,74 +1,225 @@
-"""What stands before the first tile: checks, the grid, the estimate, the record.
+"""Everything that is settled before the first tile is upscaled.
 
-Pure functions of what is read, how and where; they touch no pixel and write nothing.
+Checks, device, grid and estimate need no pixel; statistics are measured on samples
+spread over the stack. Nothing is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from napari_structsr.core.axes import Channel, ImageSpec, check_plane
 from napari_structsr.core.grid import TileGrid
 from napari_structsr.core.intensity import Intensity, check_dtype
 from napari_structsr.core.record import Record, find_versions
-from napari_structsr.engine.device import read_free_memory
-from napari_structsr.engine.events import Plan
+from napari_structsr.engine.device import Device, choose_device, read_free_memory
+from napari_structsr.engine.events import Cancel, Plan
 from napari_structsr.engine.failures import explain_shortage
 from napari_structsr.engine.provenance import describe_source
-from napari_structsr.engine.tiles import AHEAD, lay_tiles
+from napari_structsr.engine.run_tiles import AHEAD
+from napari_structsr.engine.statistics import measure_intensity, read_finite_samples
+from napari_structsr.engine.tiles import lay_tiles
 from napari_structsr.errors import SettingsError, SinkError
+from napari_structsr.imaging.agreement import agreement_radius
+from napari_structsr.imaging.filters import FILL_RADIUS
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
-from napari_structsr.models.card import ModelCard
-from napari_structsr.upscaling.tile_upscaler import TileUpscaler
+from napari_structsr.models.model import SRModel
+from napari_structsr.upscaling.correction import find_least_shares
+from napari_structsr.upscaling.settings import UpscaleSettings
 
-__all__ = [
-    "checked_spec",
-    "make_record",
-    "planned",
-    "tile_grid",
-    "with_windows",
-]
+__all__ = ["Prepared", "plan_tiles", "prepare"]
 
 _MARGIN = 0.9  # share of the free memory that a result in memory may take
+_SEAM = 0.01  # share of the range from which on a difference of tiles is told
 
 
-def checked_spec(source: Source, computer: TileUpscaler, sink: Sink) -> ImageSpec:
-    """Refuse what cannot be upscaled or written; return the spec of the result."""
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can start.
+
+    Parameters
+    ----------
+    source, model, device, settings
+        What is upscaled, by what, where and how.
+    spec
+        What the result is, contrast limits included.
+    grid
+        Its tiles.
+    block_side
+        Input pixels along the side of what is computed at once, to begin with.
+    intensities
+        Range and noise, by channel.
+    least_shares
+        Least share of the residual to correct within noise, by channel; none where
+        that is not asked for.
+    plan
+        Estimate of the run.
+    record
+        Everything that decides the result.
+    warnings
+        Sentences for the user.
+    """
+
+    source: Source
+    model: SRModel
+    device: Device
+    settings: UpscaleSettings
+    spec: ImageSpec
+    grid: TileGrid
+    block_side: int
+    intensities: tuple[Intensity, ...]
+    least_shares: tuple[float, ...]
+    plan: Plan
+    record: Record
+    warnings: tuple[str, ...]
+
+
+def prepare(
+    source: Source,
+    model: SRModel,
+    sink: Sink,
+    settings: UpscaleSettings,
+    *,
+    cancel: Cancel,
+) -> Prepared:
+    """Check everything, and measure what tiles must agree on.
+
+    After a cancel what is returned has no meaning.
+
+    Raises
+    ------
+    StructsrError
+        What keeps the run from starting.
+    """
+    device, warning = choose_device(settings.device, settings.precision, model)
+    spec, grid, plan = plan_tiles(source, model, sink, settings, device=device)
+    intensities = measure_intensity(source)
+    least_shares: tuple[float, ...] = ()
+    if settings.agreement == "noise":
+        least_shares = find_least_shares(
+            read_finite_samples(source),
+            model,
+            device,
+            intensities=intensities,
+            color=settings.color,
+            cancel=cancel,
+        )
+    side = settings.tile or device.block
+    record = Record(
+        source=describe_source(source),
+        model=_describe_model(model),
+        settings={
+            **settings.model_dump(),
+            "device": device.kind,
+            "precision": device.precision,
+            "tile": side,
+        },
+        intensity=intensities,
+        least_shares=least_shares,
+        device=device.label,
+        versions=find_versions(*model.packages),
+    )
+    warnings = [warning] if warning else []
+    if model.seam > _SEAM and side < max(source.spec.axes.plane):
+        warnings.append(
+            f"{model.card.name} sees farther than {model.radius} pixels: tiles "
+            f"may differ by up to {model.seam:.1%} of the range where they meet; "
+            "a larger tile has fewer seams"
+        )
+    return Prepared(
+        source,
+        model,
+        device,
+        settings,
+        _add_windows(spec, intensities),
+        grid,
+        side,
+        intensities,
+        least_shares,
+        plan,
+        record,
+        tuple(warnings),
+    )
+
+
+def plan_tiles(
+    source: Source,
+    model: SRModel,
+    sink: Sink,
+    settings: UpscaleSettings,
+    *,
+    device: Device,
+) -> tuple[ImageSpec, TileGrid, Plan]:
+    """Say what the result will be, in which tiles, and at which cost; reads no pixel.
+
+    Raises
+    ------
+    StructsrError
+        If the source cannot be upscaled, or the result cannot be written.
+    """
+    _check(source, sink, settings)
+    dtype = source.spec.dtype if settings.dtype == "same" else np.dtype(np.float32)
+    spec = replace(source.spec.upscale(model.factor), dtype=dtype)
+    sink.check(spec)
+    free = read_free_memory()
+    if isinstance(sink, MemorySink) and free and spec.nbytes > _MARGIN * free:
+        raise explain_shortage(
+            f"the result takes {spec.nbytes / 1e9:.3g} GB, {free / 1e9:.3g} GB are free"
+        )
+    halo = model.radius + agreement_radius(model.forward_model, settings.agreement)
+    if source.spec.dtype.kind == "f":  # integers have no missing pixels to fill
+        halo += FILL_RADIUS
+    side = settings.tile or device.block
+    grid = lay_tiles(
+        spec.axes,
+        sink.unit(spec),
+        side=side,
+        factor=model.factor,
+        halo=halo,
+        align=model.align,
+    )
+    rows, columns = (min(u, s) for u, s in zip(grid.unit, spec.axes.plane, strict=True))
+    # a queue of tiles waits to be computed, and one to be written
+    in_flight = 2 * AHEAD * rows * columns * spec.axes.samples * spec.dtype.itemsize
+    block = min(side, *source.spec.axes.plane) + 2 * halo + 2 * (model.align - 1)
+    # features of the model, and about eight float32 images of the size of the result
+    values = model.values_per_pixel * device.bytes_per_value + 8 * 4 * model.factor**2
+    plan = Plan(
+        tiles=len(grid),
+        done=0,
+        output_bytes=spec.nbytes,
+        memory_bytes=in_flight + block**2 * values * spec.axes.samples,
+        device=device.label,
+        precision=device.precision,
+    )
+    return spec, grid, plan
+
+
+def _check(source: Source, sink: Sink, settings: UpscaleSettings) -> None:
+    """Refuse what cannot be upscaled."""
     spec = source.spec
     check_dtype(spec.dtype)
     check_plane(spec.axes)
-    if computer.settings.color == "luminance" and spec.axes.samples < 3:
+    if settings.color == "luminance" and spec.axes.samples < 3:
         raise SettingsError(
             "luminance was asked for, but the image has no colour samples "
             f"(axes {spec.axes.names!r}); use --color channels"
         )
-    if sink.path and _overlap(sink.path, Path(source.origin)):
-        raise SinkError(
-            f"the result {sink.path} would lie over the input {source.origin}; "
-            "choose another name"
-        )
-    result = replace(spec.upscale(computer.model.factor), dtype=computer.dtype)
-    sink.check(result)
-    free = read_free_memory()
-    if isinstance(sink, MemorySink) and free and result.nbytes > _MARGIN * free:
-        raise explain_shortage(
-            f"the result takes {result.nbytes / 1e9:.3g} GB, {free / 1e9:.3g} GB are "
-            "free"
-        )
-    return result
+    if sink.path is not None:
+        one, other = sink.path.resolve(), Path(source.origin).resolve()
+        if one == other or one in other.parents or other in one.parents:
+            raise SinkError(
+                f"the result {sink.path} would lie over the input {source.origin}; "
+                "choose another name"
+            )
 
 
-def _overlap(one: Path, other: Path) -> bool:
-    """Tell whether two paths are the same or one lies inside the other."""
-    one, other = one.resolve(), other.resolve()
-    return one == other or one in other.parents or other in one.parents
-
-
-def with_windows(spec: ImageSpec, intensities: Sequence[Intensity]) -> ImageSpec:
+def _add_windows(spec: ImageSpec, intensities: tuple[Intensity, ...]) -> ImageSpec:
     """Give channels without contrast limits those of the statistics."""
     known = spec.channels or (Channel(),) * len(intensities)
     return replace(
@@ -82,61 +233,18 @@ def with_windows(spec: ImageSpec, intensities: Sequence[Intensity]) -> ImageSpec
     )
 
 
-def tile_grid(spec: ImageSpec, computer: TileUpscaler, sink: Sink) -> TileGrid:
-    """Lay tiles over the result."""
-    return lay_tiles(
-        spec.axes,
-        sink.unit(spec),
-        side=computer.blocks.side,
-        factor=computer.model.factor,
-        halo=computer.halo,
-        align=computer.model.align,
-    )
-
-
-def planned(spec: ImageSpec, computer: TileUpscaler, grid: TileGrid, done: int) -> Plan:
-    """Estimate a run of which `done` tiles are finished."""
-    rows, columns = (min(u, s) for u, s in zip(grid.unit, spec.axes.plane, strict=True))
-    tile = rows * columns * spec.axes.samples
-    in_flight = 2 * AHEAD * tile * spec.dtype.itemsize
-    return Plan(
-        tiles=len(grid),
-        done=done,
-        output_bytes=spec.nbytes,
-        memory_bytes=in_flight + computer.block_bytes,
-        device=computer.device.label,
-        precision=computer.device.precision,
-    )
-
-
-def make_record(source: Source, computer: TileUpscaler) -> Record:
-    """Write down everything that decides the result."""
-    model, device = computer.model, computer.device
-    return Record(
-        source=describe_source(source),
-        model={
-            "name": model.origin,
-            "factor": model.factor,
-            "sha256": model.card.sha256,
-            "psf_sigma": model.card.psf_sigma,
-            **_blend_of(model.card),
-        },
-        settings={
-            **computer.settings.model_dump(),
-            "device": device.kind,
-            "precision": device.precision,
-            "tile": computer.blocks.side,
-        },
-        intensity=computer.intensities,
-        least_shares=computer.least_shares,
-        device=device.label,
-        versions=find_versions(*model.packages),
-    )
-
-
-def _blend_of(card: ModelCard) -> dict[str, Any]:
-    """Return what a record says of a model that can be blended with another."""
-    if card.sharpness is None:
-        return {}
-    made_of = {"parents": card.parents} if card.sharpness < 1 else {}
-    return {"sharpness": card.sharpness, **made_of}
+def _describe_model(model: SRModel) -> dict[str, Any]:
+    """Return what a record says of a model."""
+    card = model.card
+    found: dict[str, Any] = {
+        "name": model.origin,
+        "factor": model.factor,
+        "sha256": card.sha256,
+        "psf_sigma": card.psf_sigma,
+    }
+    # only models that can be blended with another have a sharpness
+    if card.sharpness is not None:
+        found["sharpness"] = card.sharpness
+        if card.sharpness < 1:
+            found["parents"] = card.parents
+    return found

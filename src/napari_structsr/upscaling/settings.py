@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_structsr.engine.device import Precision
 from napari_structsr.imaging.agreement import Agreement
 
-__all__ = ["UpscaleSettings"]
+__all__ = ["Color", "UpscaleSettings"]
+
+Color = Literal["channels", "luminance"]
 
 
 class UpscaleSettings(BaseModel):
@@ -40,5 +42,5 @@ class UpscaleSettings(BaseModel):
     device: str = "auto"
     precision: Precision = "auto"
     tile: int | None = Field(default=None, ge=16, le=16384)
-    color: Literal["channels", "luminance"] = "channels"
+    color: Color = "channels"
     dtype: Literal["same", "float32"] = "same"
