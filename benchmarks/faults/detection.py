@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 from scipy.stats import rankdata
 
 from napari_structsr.core.error_map import MAPS
+from napari_structsr.core.types import Array
 
 __all__ = [
     "GUARD",
@@ -33,8 +32,6 @@ __all__ = [
     "detect",
     "orient_and_smooth",
 ]
-
-Plane = npt.NDArray[Any]
 
 SMOOTHING = 4.0
 """Pixels, sigma of the Gaussian that maps are smoothed with."""
@@ -126,7 +123,7 @@ class Detections:
         return float(found), float(seen)
 
 
-def auroc(positive: Plane, negative: Plane) -> float:
+def auroc(positive: Array, negative: Array) -> float:
     """Return how often a positive value exceeds a negative one; ties count half.
 
     Parameters
@@ -146,7 +143,7 @@ def auroc(positive: Plane, negative: Plane) -> float:
     return float(above / (count * others))
 
 
-def orient_and_smooth(key: str, values: Plane) -> Plane:
+def orient_and_smooth(key: str, values: Array) -> Array:
     """Flip the sign of a map where low is bad, and smooth it.
 
     Parameters
@@ -163,15 +160,15 @@ def orient_and_smooth(key: str, values: Plane) -> Plane:
     known = np.isfinite(values)
     if not known.all():
         values = np.where(known, values, np.median(values[known]) if known.any() else 0)
-    bad: Plane = ndimage.gaussian_filter(
+    bad: Array = ndimage.gaussian_filter(
         values if entry.worse == "high" else -values, SMOOTHING
     )
     return bad
 
 
 def combine_maps(
-    maps: Mapping[str, Plane], *, like: Mapping[str, Plane] | None = None
-) -> Plane:
+    maps: Mapping[str, Array], *, like: Mapping[str, Array] | None = None
+) -> Array:
     """Return at each pixel the worst of the standardised values of some maps.
 
     A map is standardised over its plane: 0 is its median, 1 its 95th percentile. So a
@@ -193,11 +190,11 @@ def combine_maps(
 
 
 def detect(
-    after: Mapping[str, Plane],
-    before: Mapping[str, Plane],
+    after: Mapping[str, Array],
+    before: Mapping[str, Array],
     *,
-    mask: Plane,
-    touched: Plane,
+    mask: Array,
+    touched: Array,
 ) -> dict[str, tuple[float, float]]:
     """Measure how well each map, and each union, finds and sees faults.
 
@@ -224,8 +221,8 @@ def detect(
 
 
 def _add_unions(
-    after: Mapping[str, Plane], before: Mapping[str, Plane]
-) -> tuple[dict[str, Plane], dict[str, Plane]]:
+    after: Mapping[str, Array], before: Mapping[str, Array]
+) -> tuple[dict[str, Array], dict[str, Array]]:
     found = dict(after), dict(before)
     for name, keys in zip(UNIONS, _group_maps(after), strict=True):
         if keys:

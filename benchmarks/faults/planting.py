@@ -12,7 +12,6 @@ would be ``d - A⁺ A d``; so it stays where it was planted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +21,11 @@ from scipy.linalg import solve
 from skimage.filters import sato
 
 from benchmarks.faults.shapes import HALF, MAKERS, Spot, find_detail, find_gaps
+from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.errors import PixelError
 from napari_structsr.imaging.forward import ForwardModel
 
 __all__ = ["FAULTS", "Planted", "local_deviation", "plant"]
-
-Plane = npt.NDArray[Any]
 
 FAULTS = tuple(MAKERS)
 """Kinds of faults."""
@@ -57,7 +55,7 @@ class Planted:
         Row and column of the middle of each fault.
     """
 
-    image: npt.NDArray[np.float32]
+    image: Float32Array
     touched: npt.NDArray[np.bool_]
     mask: npt.NDArray[np.bool_]
     places: tuple[tuple[int, int], ...]
@@ -65,8 +63,8 @@ class Planted:
 
 def plant(
     fault: str,
-    image: Plane,
-    truth: Plane,
+    image: Array,
+    truth: Array,
     *,
     forward_model: ForwardModel,
     visible: bool = True,
@@ -143,7 +141,7 @@ def plant(
     return Planted(faulty.astype(np.float32), touched, mask, tuple(places))
 
 
-def local_deviation(image: Plane) -> Plane:
+def local_deviation(image: Array) -> Array:
     """Return how much there is to see around each pixel: the local deviation.
 
     Standard deviation in a Gaussian window of sigma 8, shape and unit of the image.
@@ -151,20 +149,20 @@ def local_deviation(image: Plane) -> Plane:
     image = image.astype(np.float64)
     mean = ndimage.gaussian_filter(image, _NEAR)
     square = ndimage.gaussian_filter(image**2, _NEAR)
-    deviation: Plane = np.sqrt(np.maximum(square - mean**2, 0))
+    deviation: Array = np.sqrt(np.maximum(square - mean**2, 0))
     return deviation
 
 
-def _find_ridges(truth: Plane) -> Plane:
+def _find_ridges(truth: Array) -> Array:
     """Return how much each pixel is part of a line, bright or dark."""
-    found: list[Plane] = [
+    found: list[Array] = [
         sato(truth, sigmas=_LINES, black_ridges=dark) for dark in (False, True)
     ]
     return max(found, key=lambda ridge: float(np.percentile(ridge, 99)))
 
 
 def _choose_places(
-    suitability: Plane, *, count: int, step: int, random: np.random.Generator
+    suitability: Array, *, count: int, step: int, random: np.random.Generator
 ) -> list[tuple[int, int]]:
     """Draw suitable places whose windows do not overlap."""
     height, width = suitability.shape
@@ -182,8 +180,8 @@ def _choose_places(
 
 
 def _project_to_null_space(
-    change: Plane, where: Plane, forward_model: ForwardModel, *, strength: float
-) -> Plane:
+    change: Array, where: Array, forward_model: ForwardModel, *, strength: float
+) -> Array:
     """Return the part of a change that measures as nothing, of that strength."""
     side, factor = len(where), forward_model.factor
     impulses = torch.eye(side, dtype=torch.float64)[:, None, None].repeat(
@@ -203,14 +201,14 @@ def _project_to_null_space(
     return found
 
 
-def _find_strong_change(change: Plane, where: Plane) -> Plane:
+def _find_strong_change(change: Array, where: Array) -> Array:
     """Return where a change is strong, for that fault."""
     power = ndimage.gaussian_filter(change**2, _GRAIN)
-    counting: Plane = where & (
+    counting: Array = where & (
         power >= (_COUNTING * _root_mean_square(change[where])) ** 2
     )
     return counting
 
 
-def _root_mean_square(values: Plane) -> float:
+def _root_mean_square(values: Array) -> float:
     return float(np.sqrt(np.mean(values**2)))

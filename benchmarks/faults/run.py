@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmarks.faults.detection import Detections, Found
@@ -24,6 +22,7 @@ from napari_structsr.benchmark.figures import check_matplotlib
 from napari_structsr.benchmark.images import list_built_in_images
 from napari_structsr.benchmark.measures import find_busiest_window
 from napari_structsr.benchmark.tracks import TRACKS, Track, make_truth
+from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
@@ -47,8 +46,6 @@ _EXAMPLES = (
     ("rotated patch", True),
     ("textured patch", False),
 )
-
-Plane = npt.NDArray[Any]
 
 
 class FaultSettings(BaseModel):
@@ -199,13 +196,13 @@ def _spread_evenly(images: list[ImageFile], planes: int) -> list[ImageFile]:
     return found
 
 
-def _read_middle_plane(image: ImageFile) -> tuple[str, Plane]:
+def _read_middle_plane(image: ImageFile) -> tuple[str, Array]:
     """Return the plane in the middle of an image, which may be a stack."""
     planes = list(image.planes(1))
     return planes[len(planes) // 2]
 
 
-def _cut_truth(plane: Plane, track: Track) -> npt.NDArray[np.float32]:
+def _cut_truth(plane: Array, track: Track) -> Float32Array:
     """Cut a plane to the part that holds most structure, as truth."""
     if min(plane.shape) < _LEAST_SIDE or not np.isfinite(plane).all():
         raise SourceError(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from benchmarks.faults.detection import detect, orient_and_smooth
 from benchmarks.faults.planting import Planted, plant
 from benchmarks.faults.tables import FaultExample
 from napari_structsr.benchmark.tracks import Track
+from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.engine.events import result_of
 from napari_structsr.inspection.error_maps import error_maps
 from napari_structsr.inspection.settings import InspectSettings
@@ -24,8 +21,6 @@ from napari_structsr.zoo.catalogue import load_model
 __all__ = ["InspectedPlane", "Search"]
 
 _EXAMPLE_SIDE = 96
-
-Plane = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -43,7 +38,7 @@ class Search:
     """
 
     planted: Planted
-    maps: dict[str, Plane]
+    maps: dict[str, Array]
     pairs: dict[str, tuple[float, float]]
 
 
@@ -63,7 +58,7 @@ class InspectedPlane:
     """
 
     def __init__(
-        self, truth: npt.NDArray[np.float32], track: Track, *, model: str, device: str
+        self, truth: Float32Array, track: Track, *, model: str, device: str
     ) -> None:
         self._truth, self._track = truth, track
         self._model, self._device = model, device
@@ -114,8 +109,8 @@ class InspectedPlane:
         return FaultExample.of(title, images, search.maps, part=(part[0], part[1]))
 
     def _inspect(
-        self, image: Plane, keys: tuple[str, ...] | None = None
-    ) -> dict[str, Plane]:
+        self, image: Array, keys: tuple[str, ...] | None = None
+    ) -> dict[str, Array]:
         settings = InspectSettings(
             maps=keys, model=self._model, device=self._device, worst=0
         )
@@ -125,5 +120,5 @@ class InspectedPlane:
         return dict(result_of(events).maps)
 
     @staticmethod
-    def _orient_all(maps: dict[str, Plane]) -> dict[str, Plane]:
+    def _orient_all(maps: dict[str, Array]) -> dict[str, Array]:
         return {key: orient_and_smooth(key, values) for key, values in maps.items()}

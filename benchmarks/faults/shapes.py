@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from napari_structsr.core.types import Array
+
 __all__ = ["HALF", "MAKERS", "Spot", "find_detail", "find_gaps"]
 
-Plane = npt.NDArray[Any]
-Change = tuple[Plane, Plane]
+Change = tuple[Array, Array]
 
 HALF = 40
 """A fault lies in the middle of a window of twice that side."""
@@ -62,9 +61,9 @@ class Spot:
         Source of randomness.
     """
 
-    image: Plane
-    truth: Plane
-    ridges: Plane
+    image: Array
+    truth: Array
+    ridges: Array
     factor: int
     width: float
     random: np.random.Generator
@@ -88,16 +87,16 @@ class Spot:
         )
 
 
-def find_detail(image: Plane, factor: int) -> Plane:
+def find_detail(image: Array, factor: int) -> Array:
     """Return what a blur by a measured pixel takes from an image."""
-    fine: Plane = image - ndimage.gaussian_filter(image, _BLUR * factor)
+    fine: Array = image - ndimage.gaussian_filter(image, _BLUR * factor)
     return fine
 
 
-def find_gaps(image: Plane, factor: int) -> Plane:
+def find_gaps(image: Array, factor: int) -> Array:
     """Return how dark what is narrower than two measured pixels is between the rest."""
     wide = (2 * factor + 1,) * 2
-    filled: Plane = ndimage.grey_closing(image, wide, mode="mirror") - image
+    filled: Array = ndimage.grey_closing(image, wide, mode="mirror") - image
     return filled
 
 
@@ -140,7 +139,7 @@ def _duplicate_filament(spot: Spot) -> Change:
     return copy * (fade > 0), fade > 0
 
 
-def _cut_ridge(spot: Spot) -> tuple[Plane, Plane, Plane, Plane]:
+def _cut_ridge(spot: Spot) -> tuple[Array, Array, Array, Array]:
     """Return a piece of the ridge in the middle, and what is around it.
 
     These are where it is, where no ridge is, the weight of the piece and its margin,
@@ -159,9 +158,9 @@ def _cut_ridge(spot: Spot) -> tuple[Plane, Plane, Plane, Plane]:
     return piece, known, fade, filled
 
 
-def _high_pass(image: Plane) -> Plane:
+def _high_pass(image: Array) -> Array:
     """Return the finest part of an image, which noise is measured in."""
-    part: Plane = image - ndimage.gaussian_filter(image, 1.0)
+    part: Array = image - ndimage.gaussian_filter(image, 1.0)
     return part
 
 
@@ -225,17 +224,17 @@ def _add_texture(spot: Spot) -> Change:
     return _feather_change(texture / texture.std() * spot.strength)
 
 
-def _feather_change(change: Plane, *, feather: float = _FEATHER) -> Change:
+def _feather_change(change: Array, *, feather: float = _FEATHER) -> Change:
     """Let a change fade out at the edge of a disc."""
     weight = _weigh_disc(feather)
     return weight * change, weight > 0
 
 
-def _weigh_disc(feather: float) -> Plane:
+def _weigh_disc(feather: float) -> Array:
     """Return the weight of a patch in its window: 1 inside, 0 outside."""
     rows, columns = np.indices((2 * HALF, 2 * HALF)) - HALF
     inside = np.clip((_RADIUS - np.hypot(rows, columns)) / feather, 0, 1)
-    weight: Plane = inside**2 * (3 - 2 * inside)
+    weight: Array = inside**2 * (3 - 2 * inside)
     return weight
 
 

@@ -6,17 +6,14 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.faults.detection import UNIONS, Detections
 from napari_structsr.core.error_map import MAPS
+from napari_structsr.core.types import Array
 
 __all__ = ["FaultExample", "draw_faults", "fault_tables", "write_detections"]
-
-Plane = npt.NDArray[Any]
 
 SHOWN = ("ssim", "gradient", "residual", "artefact", "null_space")
 """Maps of the figure."""
@@ -45,17 +42,17 @@ class FaultExample:
     """
 
     title: str
-    images: Mapping[str, Plane]
+    images: Mapping[str, Array]
     grey: tuple[float, float]
-    maps: Mapping[str, Plane]
+    maps: Mapping[str, Array]
     limits: Mapping[str, tuple[float, float]]
 
     @classmethod
     def of(
         cls,
         title: str,
-        images: Mapping[str, Plane],
-        maps: Mapping[str, Plane],
+        images: Mapping[str, Array],
+        maps: Mapping[str, Array],
         *,
         part: tuple[slice, slice],
     ) -> FaultExample:

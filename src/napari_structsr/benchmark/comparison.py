@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
 from napari_structsr.benchmark.measures import MEASURES
+from napari_structsr.core.types import Float32Array
 
 __all__ = ["Comparison", "Example", "MethodFacts", "ResultScores", "Timing"]
 
@@ -59,8 +57,8 @@ class Example:
 
     source: str
     plane: str
-    truth: npt.NDArray[np.float32]
-    results: Mapping[str, npt.NDArray[np.float32]]
+    truth: Float32Array
+    results: Mapping[str, Float32Array]
 
 
 @dataclass(frozen=True)

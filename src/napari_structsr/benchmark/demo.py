@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_structsr.benchmark.figures import check_matplotlib
 from napari_structsr.benchmark.tracks import TRACKS, Score, score
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
+from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.engine.events import result_of
 from napari_structsr.inspection.error_maps import error_maps
 from napari_structsr.inspection.settings import InspectSettings
@@ -34,7 +34,7 @@ _FULL_RANGE = 40000  # grey values at full light
 _PIXEL = 0.25  # micrometres of a truth pixel, as of a 40x objective
 
 
-def load_tissue_stack() -> tuple[npt.NDArray[np.float32], tuple[Channel, ...]]:
+def load_tissue_stack() -> tuple[Float32Array, tuple[Channel, ...]]:
     """Return two stains of a tissue section, shape (2, 512, 512) in 0..1.
 
     Haematoxylin marks nuclei, DAB the antibody against FHL2; colon, glands cut
@@ -90,7 +90,7 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     path = write_image(stack, folder / "measured.ome.zarr", overwrite=True)
     yield f"measured stack: {path}, {pixels.shape} {pixels.dtype}"
 
-    results: dict[str, npt.NDArray[np.float32]] = {}
+    results: dict[str, Float32Array] = {}
     table = Table("channel", "method", "PSNR (dB)", "SSIM", title=f"x{factor}")
     for name in ("bilinear", "bicubic", "faithful", "sharp"):
         sink = OmeZarrSink(folder / f"{name}.ome.zarr", overwrite=True)
@@ -145,10 +145,10 @@ def _average(scores: Iterator[Score]) -> Score:
 
 def draw_comparison(
     path: Path,
-    measured: npt.NDArray[Any],
-    bicubic: npt.NDArray[Any],
-    result: npt.NDArray[Any],
-    truth: npt.NDArray[Any],
+    measured: Array,
+    bicubic: Array,
+    result: Array,
+    truth: Array,
 ) -> None:
     """Draw input, bicubic, result, truth and the structure error of both results.
 
@@ -202,8 +202,6 @@ def draw_comparison(
     figure.savefig(path)
 
 
-def _write_title(
-    name: str, truth: npt.NDArray[np.float32], image: npt.NDArray[np.float32]
-) -> str:
+def _write_title(name: str, truth: Float32Array, image: Float32Array) -> str:
     found = score(truth, image)
     return f"{name}\nPSNR {found.psnr:.1f} dB, SSIM {found.ssim:.3f}"

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from napari_structsr.benchmark.tasks import LineTask, ObjectTask
 from napari_structsr.benchmark.tracks import Track
+from napari_structsr.core.types import Float32Array
 from napari_structsr.imaging.spectrum import compare_band, ring_correlation
 from napari_structsr.imaging.ssim import micro_ssim, ms_ssim, ssim
 from napari_structsr.imaging.structure import (
@@ -33,8 +33,6 @@ __all__ = ["MEASURES", "Measure", "Reference", "find_busiest_window"]
 
 _TASK_SIDE = 512
 _DEVIATIONS = 2  # of the noise of the measurement, within which nothing is classed
-
-Plane = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,9 @@ class Reference:
         pixels of the truth that hold most gradient.
     """
 
-    def __init__(self, truth: Plane, measured: Plane, track: Track) -> None:
+    def __init__(
+        self, truth: Float32Array, measured: Float32Array, track: Track
+    ) -> None:
         self.track = track
         self._measured = measured
         self._truth = _to_tensor(truth)
@@ -161,7 +161,7 @@ class Reference:
         self.objects = ObjectTask.of(truth[self._part])
         self.lines = LineTask.of(truth[self._part])
 
-    def score(self, result: Plane) -> dict[str, float | None]:
+    def score(self, result: Float32Array) -> dict[str, float | None]:
         """Return every measure by its key in `MEASURES`; None where none applies."""
         x, z = _to_tensor(result), self._truth
         s = self.track.factor
@@ -208,7 +208,7 @@ class Reference:
         return float(max(abs(slope - 1), abs(reverse - 1))), float(abs(offset))
 
 
-def find_busiest_window(image: Plane, side: int) -> tuple[slice, slice]:
+def find_busiest_window(image: Float32Array, side: int) -> tuple[slice, slice]:
     """Return the window of at most `side` pixels that holds most gradient.
 
     Windows lie a quarter of their side apart.
@@ -233,5 +233,5 @@ def find_busiest_window(image: Plane, side: int) -> tuple[slice, slice]:
     return best[1], best[2]
 
 
-def _to_tensor(plane: Plane) -> Tensor:
+def _to_tensor(plane: Float32Array) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(plane))[None, None]

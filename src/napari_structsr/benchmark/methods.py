@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_structsr.benchmark.richardson_lucy import interpolate_and_deconvolve
 from napari_structsr.benchmark.settings import BenchmarkSettings
 from napari_structsr.benchmark.tracks import Track
+from napari_structsr.core.types import Float32Array
 from napari_structsr.engine.events import result_of
 from napari_structsr.errors import ModelError
 from napari_structsr.io.open import open_source
@@ -27,8 +27,6 @@ __all__ = ["Method", "list_default_methods", "load_methods"]
 
 _DECONVOLUTION = "richardson-lucy"
 _FIRST = ("bicubic", "bilinear", _DECONVOLUTION)
-
-Plane = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Method:
     """
 
     name: str
-    run: Callable[[Plane], Plane]
+    run: Callable[[Float32Array], Float32Array]
     card: ModelCard | None = None
     parameters: int = 0
     operations: float = 0.0
@@ -147,7 +145,7 @@ def _wrap_model(
 
 def _make_runner(
     label: str, model: SRModel, settings: BenchmarkSettings, agreement: str
-) -> Callable[[Plane], Plane]:
+) -> Callable[[Float32Array], Float32Array]:
     # through the engine, as users run it: tiles, intensities and precision count
     chosen = UpscaleSettings.model_validate(
         {
@@ -157,9 +155,9 @@ def _make_runner(
         }
     )
 
-    def run(image: Plane) -> Plane:
+    def run(image: Float32Array) -> Float32Array:
         events = upscale(open_source(image), model, MemorySink(), settings=chosen)
-        result: Plane = result_of(events)
+        result: Float32Array = result_of(events)
         if not np.isfinite(result).all():
             raise ModelError(
                 f"{label} made values that are no numbers; leave it out of --methods"

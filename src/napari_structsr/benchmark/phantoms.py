@@ -7,22 +7,20 @@ the truth and averaged over its pixels, seeded, in 0..1.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import cKDTree
 from skimage.draw import ellipse, line
 
-__all__ = ["draw_filaments", "draw_grains", "draw_nuclei"]
+from napari_structsr.core.types import Array, Float32Array
 
-Plane = npt.NDArray[Any]
+__all__ = ["draw_filaments", "draw_grains", "draw_nuclei"]
 
 _FINE = 4
 
 
-def draw_filaments(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]:
+def draw_filaments(*, side: int = 384, seed: int = 0) -> Float32Array:
     """Draw a network of 40 smoothly bent filaments of different brightness."""
     random = np.random.default_rng(seed)
     canvas = np.zeros((side * _FINE,) * 2)
@@ -38,7 +36,7 @@ def draw_filaments(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]
     return _finish(thick / thick.max() + 0.5 * haze / haze.max() + 0.02)
 
 
-def draw_nuclei(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]:
+def draw_nuclei(*, side: int = 384, seed: int = 0) -> Float32Array:
     """Draw 60 nuclei with chromatin, some of them touching."""
     random = np.random.default_rng(seed)
     fine = side * _FINE
@@ -54,7 +52,7 @@ def draw_nuclei(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]:
     return _finish(ndimage.gaussian_filter(canvas, 0.5 * _FINE) + 0.05)
 
 
-def draw_grains(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]:
+def draw_grains(*, side: int = 384, seed: int = 0) -> Float32Array:
     """Draw 90 grains with dark boundaries, 4 cracks and 25 pores."""
     random = np.random.default_rng(seed)
     fine = side * _FINE
@@ -79,40 +77,40 @@ def draw_grains(*, side: int = 384, seed: int = 0) -> npt.NDArray[np.float32]:
     return _finish(ndimage.gaussian_filter(canvas, 0.5 * _FINE))
 
 
-def _walk(random: np.random.Generator, side: int, *, steps: int) -> Plane:
+def _walk(random: np.random.Generator, side: int, *, steps: int) -> Array:
     """Return the places of a walk whose direction changes little by little."""
     turns = ndimage.gaussian_filter1d(random.standard_normal(steps), 6)
     heading = random.uniform(0, 2 * np.pi) + np.cumsum(0.35 * turns)
     stride = 2.5 * _FINE * np.stack([np.sin(heading), np.cos(heading)], axis=1)
-    path: Plane = random.uniform(0, side, 2) + np.cumsum(stride, axis=0)
+    path: Array = random.uniform(0, side, 2) + np.cumsum(stride, axis=0)
     return path
 
 
 def _draw_ellipse(
     random: np.random.Generator, least: int, most: int, shape: tuple[int, ...]
-) -> tuple[Plane, Plane]:
+) -> tuple[Array, Array]:
     """Return the pixels of an ellipse anywhere, its half axes within limits."""
     row, column = random.uniform(0, shape[0]), random.uniform(0, shape[1])
     tall, wide = random.uniform(least, most), random.uniform(least, most)
     turn = random.uniform(-np.pi, np.pi)
-    found: tuple[Plane, Plane] = ellipse(
+    found: tuple[Array, Array] = ellipse(
         row, column, tall, wide, shape=shape, rotation=turn
     )
     return found
 
 
 def _draw_segment(
-    start: Plane, end: Plane, shape: tuple[int, ...]
-) -> tuple[Plane, Plane]:
+    start: Array, end: Array, shape: tuple[int, ...]
+) -> tuple[Array, Array]:
     """Return the pixels of a straight piece that lie inside the canvas."""
     rows, columns = line(*start.astype(int), *end.astype(int))
     inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
     return rows[inside], columns[inside]
 
 
-def _finish(canvas: Plane) -> npt.NDArray[np.float32]:
+def _finish(canvas: Array) -> Float32Array:
     # drawn finer and averaged, so that edges are not jagged
     side = canvas.shape[0] // _FINE
     means = canvas.reshape(side, _FINE, side, _FINE).mean(axis=(1, 3))
-    truth: npt.NDArray[np.float32] = (means / means.max()).astype(np.float32)
+    truth: Float32Array = (means / means.max()).astype(np.float32)
     return truth

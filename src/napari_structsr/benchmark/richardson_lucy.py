@@ -14,11 +14,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from napari_structsr.benchmark.tracks import Track
+from napari_structsr.core.types import Float32Array
 from napari_structsr.imaging.filters import gaussian_kernel, separable_filter
 from napari_structsr.models.generator import interpolate
 
@@ -28,9 +28,7 @@ _ITERATIONS = 50
 _FLOOR = 1e-6  # of the range; the iteration needs positive values
 
 
-def interpolate_and_deconvolve(
-    measured: npt.NDArray[np.float32], track: Track
-) -> npt.NDArray[np.float32]:
+def interpolate_and_deconvolve(measured: Float32Array, track: Track) -> Float32Array:
     """Interpolate a measured plane, shape (h, w), and deconvolve it."""
     image = interpolate(
         torch.from_numpy(measured)[None, None], track.factor, mode="bicubic"
@@ -39,7 +37,7 @@ def interpolate_and_deconvolve(
     variance = light / track.photons + track.read_noise**2
     noise = math.sqrt(variance * _measure_noise_gain(track.factor))
     result = deconvolve(image, _make_blur(track), noise=noise)
-    plane: npt.NDArray[np.float32] = result[0, 0].numpy()
+    plane: Float32Array = result[0, 0].numpy()
     return plane
 
 

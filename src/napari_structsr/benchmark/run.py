@@ -11,10 +11,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_structsr.benchmark.comparison import (
     Comparison,
@@ -28,6 +26,7 @@ from napari_structsr.benchmark.measures import Reference, find_busiest_window
 from napari_structsr.benchmark.methods import Method, list_default_methods, load_methods
 from napari_structsr.benchmark.settings import BenchmarkSettings
 from napari_structsr.benchmark.tracks import TRACKS, Track, make_truth
+from napari_structsr.core.types import Array
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
@@ -188,7 +187,7 @@ def _compare_image(
 def _score_plane(
     source: str,
     name: str,
-    plane: npt.NDArray[Any],
+    plane: Array,
     track: Track,
     methods: list[Method],
     outcome: Comparison,
@@ -211,7 +210,7 @@ def _score_plane(
         examples.append(Example(source, name, truth[part].copy(), parts))
 
 
-def _find_reason(plane: npt.NDArray[Any]) -> str | None:
+def _find_reason(plane: Array) -> str | None:
     """Say why a plane cannot be scored, or return None."""
     if min(plane.shape) < _SMALLEST_SIDE:
         return f"it has {plane.shape} pixels, less than {_SMALLEST_SIDE} along a side"

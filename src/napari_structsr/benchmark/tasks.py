@@ -18,10 +18,8 @@ Which task applies is read from the truth alone, see `ObjectTask.of` and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.filters import apply_hysteresis_threshold, gaussian, threshold_otsu
@@ -29,9 +27,9 @@ from skimage.measure import label
 from skimage.morphology import skeletonize
 from skimage.segmentation import watershed
 
-__all__ = ["LineTask", "ObjectTask"]
+from napari_structsr.core.types import Array
 
-Plane = npt.NDArray[Any]
+__all__ = ["LineTask", "ObjectTask"]
 
 _GRAIN = 1.0  # pixels; smooths the grain of a camera before thresholding
 _SURROUNDINGS = 1 / 4  # of the shorter side: window of the local mean
@@ -66,10 +64,10 @@ class ObjectTask:
     sign: int
     surroundings: int
     threshold: float
-    expected: Plane
+    expected: Array
 
     @classmethod
-    def of(cls, truth: Plane) -> ObjectTask | None:
+    def of(cls, truth: Array) -> ObjectTask | None:
         """Take the rule from a truth, or return None if it holds no objects.
 
         The sign is that of the skewness of the differences to the surroundings, the
@@ -99,7 +97,7 @@ class ObjectTask:
             return None
         return cls(sign, surroundings, threshold, expected)
 
-    def find(self, image: Plane) -> Plane:
+    def find(self, image: Array) -> Array:
         """Return the labels 1, 2, ... of the objects of an image."""
         mask = (
             self.sign * _subtract_surroundings(image, self.surroundings)
@@ -115,10 +113,10 @@ class ObjectTask:
         )
         seeds = np.zeros(mask.shape, np.int32)
         seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-        found: Plane = watershed(-depth, seeds, mask=mask)
+        found: Array = watershed(-depth, seeds, mask=mask)
         return found
 
-    def score(self, result: Plane) -> float:
+    def score(self, result: Array) -> float:
         """Return the F1 of objects matched at an intersection over union of 0.5."""
         return match_objects(self.find(result), self.expected)
 
@@ -141,10 +139,10 @@ class LineTask:
     sign: int
     weak: float
     strong: float
-    expected: Plane
+    expected: Array
 
     @classmethod
-    def of(cls, truth: Plane) -> LineTask | None:
+    def of(cls, truth: Array) -> LineTask | None:
         """Take the rule from a truth, or return None if it holds no lines.
 
         Lines are bright or dark, whichever bend more strongly, by the 99th percentile
@@ -168,18 +166,18 @@ class LineTask:
             return None
         return cls(sign, strong / 2, strong, expected)
 
-    def find(self, image: Plane) -> Plane:
+    def find(self, image: Array) -> Array:
         """Return the mask of the lines of an image, one pixel wide."""
         bend = measure_curvature(image, self.sign)
         lines = skeletonize(apply_hysteresis_threshold(bend, self.weak, self.strong))
         return _remove_small(lines, _SHORTEST_LINE)
 
-    def score(self, result: Plane) -> float:
+    def score(self, result: Array) -> float:
         """Return the F1 of the shares of line within 2 pixels of the other image's."""
         return match_lines(self.find(result), self.expected)
 
 
-def match_objects(found: Plane, expected: Plane) -> float:
+def match_objects(found: Array, expected: Array) -> float:
     """Return the F1 of two label images, objects matched at an IoU above 0.5.
 
     Parameters
@@ -199,7 +197,7 @@ def match_objects(found: Plane, expected: Plane) -> float:
     return 2 * hits / (count_f + count_e)
 
 
-def match_lines(found: Plane, expected: Plane) -> float:
+def match_lines(found: Array, expected: Array) -> float:
     """Return the F1 of two masks of lines, near meaning within 2 pixels."""
     if not found.any() or not expected.any():
         return float(found.any() == expected.any())
@@ -209,7 +207,7 @@ def match_lines(found: Plane, expected: Plane) -> float:
     return float(2 * precision * recall / total) if total else 0.0
 
 
-def measure_curvature(image: Plane, sign: int) -> Plane:
+def measure_curvature(image: Array, sign: int) -> Array:
     """Return how strongly an image bends across bright (1) or dark (-1) lines.
 
     The larger eigenvalue of the negated Hessian, at a sigma of 2 pixels.
@@ -220,19 +218,19 @@ def measure_curvature(image: Plane, sign: int) -> Plane:
     down = padded[2:, 1:-1] + padded[:-2, 1:-1] - centre
     across = padded[1:-1, 2:] + padded[1:-1, :-2] - centre
     mixed = (padded[2:, 2:] - padded[2:, :-2] - padded[:-2, 2:] + padded[:-2, :-2]) / 4
-    bend: Plane = np.hypot((down - across) / 2, mixed) - (down + across) / 2
+    bend: Array = np.hypot((down - across) / 2, mixed) - (down + across) / 2
     return bend
 
 
-def _subtract_surroundings(image: Plane, surroundings: int) -> Plane:
+def _subtract_surroundings(image: Array, surroundings: int) -> Array:
     image = image.astype(np.float64)
     mean = ndimage.uniform_filter(image, surroundings)
-    contrast: Plane = gaussian(image, _GRAIN) - mean
+    contrast: Array = gaussian(image, _GRAIN) - mean
     return contrast
 
 
-def _remove_small(mask: Plane, least: int) -> Plane:
+def _remove_small(mask: Array, least: int) -> Array:
     """Remove parts of fewer than `least` pixels, diagonals touching."""
     parts = label(mask, connectivity=2)
-    kept: Plane = (np.bincount(parts.ravel()) >= least)[parts] & mask
+    kept: Array = (np.bincount(parts.ravel()) >= least)[parts] & mask
     return kept

@@ -8,13 +8,12 @@ offset, so that intensity errors count.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.imaging.forward import ForwardModel
 
 __all__ = ["TRACKS", "Score", "Track", "make_truth", "score"]
@@ -49,16 +48,14 @@ class Track:
         """What is done to the truth, without noise."""
         return ForwardModel(self.factor, self.psf_sigma)
 
-    def measure(
-        self, truth: npt.NDArray[np.float32], *, seed: int = 0
-    ) -> npt.NDArray[np.float32]:
+    def measure(self, truth: Float32Array, *, seed: int = 0) -> Float32Array:
         """Measure a plane of values in 0..1 whose sides `factor` divides."""
         generator = torch.Generator().manual_seed(seed)
         image = torch.from_numpy(np.ascontiguousarray(truth))[None, None]
         measured = self.forward_model.measure(
             image, photons=self.photons, read_noise=self.read_noise, generator=generator
         )
-        pixels: npt.NDArray[np.float32] = measured[0, 0].numpy()
+        pixels: Float32Array = measured[0, 0].numpy()
         return pixels
 
 
@@ -89,16 +86,16 @@ class Score:
     ssim: float
 
 
-def make_truth(plane: npt.NDArray[Any], factor: int) -> npt.NDArray[np.float32]:
+def make_truth(plane: Array, factor: int) -> Float32Array:
     """Cut a plane to multiples of `factor` and scale it to 0..1."""
     height, width = (size // factor * factor for size in plane.shape)
     values = plane[:height, :width].astype(np.float64)
     low, high = values.min(), values.max()
-    scaled: npt.NDArray[np.float32] = ((values - low) / (high - low)).astype("f4")
+    scaled: Float32Array = ((values - low) / (high - low)).astype("f4")
     return scaled
 
 
-def score(truth: npt.NDArray[np.float32], result: npt.NDArray[np.float32]) -> Score:
+def score(truth: Float32Array, result: Float32Array) -> Score:
     """Compare a result with the truth, both of one shape and in 0..1."""
     return Score(
         psnr=float(peak_signal_noise_ratio(truth, result, data_range=1)),

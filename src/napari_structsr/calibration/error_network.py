@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from napari_structsr.core.types import Float32Array
 from napari_structsr.imaging.expected_error import FEATURES, ErrorPredictor
 
 __all__ = ["fit_predictor"]
@@ -30,8 +31,8 @@ _BOUND = 0.9
 
 
 def fit_predictor(
-    features: npt.NDArray[np.float32],
-    errors: npt.NDArray[np.float32],
+    features: Float32Array,
+    errors: Float32Array,
     weights: npt.NDArray[np.floating],
     *,
     steps: int = _STEPS,

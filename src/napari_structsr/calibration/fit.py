@@ -24,6 +24,7 @@ from napari_structsr.calibration.conformal import (
 )
 from napari_structsr.calibration.error_network import fit_predictor
 from napari_structsr.calibration.samples import GAP, SIDE, Samples
+from napari_structsr.core.types import Float64Array
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.expected_error import FEATURES, ErrorPredictor
 from napari_structsr.imaging.out_of_distribution import input_ranges
@@ -184,7 +185,7 @@ def _fit_network(samples: Samples, seed: int) -> ErrorPredictor:
     )
 
 
-def _weigh_units(samples: Samples) -> tuple[npt.NDArray[np.float64], float]:
+def _weigh_units(samples: Samples) -> tuple[Float64Array, float]:
     """Return the weight of each patch, and how many independent units they are.
 
     Units are images where enough of them count, else patches.

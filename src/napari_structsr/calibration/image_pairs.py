@@ -12,11 +12,11 @@ import logging
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from napari_structsr.calibration.samples import CalibrationPair
 from napari_structsr.core.intensity import Intensity, check_dtype
+from napari_structsr.core.types import Float32Array
 from napari_structsr.engine.statistics import measure_intensity
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
@@ -29,8 +29,6 @@ logger = logging.getLogger(__name__)
 _BLOCK = 512  # measured pixels along the side of what is read at once
 _MOST_BLOCKS = 64  # of one image
 _LEAST_CORRELATION = 0.5
-
-Plane = npt.NDArray[np.float32]
 
 
 def read_pairs(
@@ -85,11 +83,11 @@ def read_pairs(
 
 
 def fit_truth(
-    measured: Plane,
-    truth: Plane,
+    measured: Float32Array,
+    truth: Float32Array,
     forward_model: ForwardModel,
     intensity: Intensity,
-) -> Plane:
+) -> Float32Array:
     """Bring a truth to the unit of its measurement, by gain and offset.
 
     Raises

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from napari_structsr.core.intensity import Intensity, fit_intensity
+from napari_structsr.core.types import Float32Array, Float64Array
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.expected_error import TrustInputs, pixel_features
 from napari_structsr.imaging.forward import noise_variance
@@ -32,8 +33,6 @@ GAP = 8
 """Measured pixels between two patches."""
 
 _PIXELS = 256  # of each patch that count
-
-Pixels = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,8 @@ class Samples:
         Of each measured image, `imaging.out_of_distribution`.
     """
 
-    features: Pixels
-    errors: Pixels
+    features: Float32Array
+    errors: Float32Array
     image: npt.NDArray[np.int64]
     source: npt.NDArray[np.str_]
     statistics: tuple[dict[str, float], ...]
@@ -101,7 +100,7 @@ class Samples:
             self.statistics,
         )
 
-    def weights(self, units: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    def weights(self, units: npt.NDArray[np.integer]) -> Float64Array:
         """Weigh patches so that the units of a source count alike.
 
         A source weighs as the square root of its number of units, as in a training, so
@@ -117,7 +116,7 @@ class Samples:
         ndarray
             Shape (patches,), of mean 1.
         """
-        weights: npt.NDArray[np.float64] = np.empty(len(self))
+        weights: Float64Array = np.empty(len(self))
         for source in np.unique(self.source):
             mine = self.source == source
             _, number, patches = np.unique(
@@ -157,7 +156,7 @@ def sample_pairs(
         If shapes do not fit, or an image holds NaN or one number only.
     """
     random = np.random.default_rng(seed)
-    found: list[tuple[Pixels, Pixels]] = []
+    found: list[tuple[Float32Array, Float32Array]] = []
     sources: list[str] = []
     images: list[int] = []
     numbers: dict[tuple[str, str | int], int] = {}
@@ -216,12 +215,12 @@ def _normalise_pair(
 
 
 def _cut_patches(
-    features: Pixels,
-    errors: Pixels,
+    features: Float32Array,
+    errors: Float32Array,
     factor: int,
     most: int,
     random: np.random.Generator,
-) -> tuple[Pixels, Pixels]:
+) -> tuple[Float32Array, Float32Array]:
     """Cut separated patches, at most so many, and draw pixels of each."""
     # neighbouring pixels err together: a part of them tells as much, in less memory
     side, pitch = SIDE * factor, (SIDE + GAP) * factor

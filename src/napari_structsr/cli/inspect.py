@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,11 +16,10 @@ from napari_structsr.cli.terminal import (
     split_channels,
     split_words,
 )
+from napari_structsr.core.types import Array
 from napari_structsr.errors import SettingsError
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from napari_structsr.inspection.results import Inspection
     from napari_structsr.io.source import Source
 
@@ -164,7 +163,7 @@ def _read_range(text: str | None) -> tuple[float, float] | None:
     return low, high
 
 
-def _read_labels(path: str | None, result: Source) -> npt.NDArray[Any] | None:
+def _read_labels(path: str | None, result: Source) -> Array | None:
     """Read labels, one plane or as many as the result has."""
     if path is None:
         return None
@@ -176,7 +175,7 @@ def _read_labels(path: str | None, result: Source) -> npt.NDArray[Any] | None:
     rows, columns = (slice(0, size) for size in labels.spec.axes.plane)
     planes = [labels.read(p, rows, columns)[0] for p in labels.spec.axes.planes()]
     if len(planes) == 1:
-        found: npt.NDArray[Any] = planes[0]
+        found: Array = planes[0]
         return found
     loops = tuple(axis.size for axis in result.spec.axes.loops)
     if len(planes) != int(np.prod(loops)):

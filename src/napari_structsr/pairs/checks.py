@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from napari_structsr.core.intensity import Intensity
+from napari_structsr.core.types import Array
 from napari_structsr.engine.statistics import read_finite_samples
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.registration import scale_hint
@@ -31,8 +30,6 @@ __all__ = [
     "find_twin",
     "hash_content",
 ]
-
-Image = npt.NDArray[Any]
 
 _SATURATED = 0.02  # share of pixels at the top beyond which a pair is refused
 _NOTICED = 0.001
@@ -62,7 +59,7 @@ def find_twin(pair: ImagePair, others: Iterable[ImagePair]) -> str | None:
     )
 
 
-def check_pixels(pixels: Image, name: str, intensity: Intensity) -> str | None:
+def check_pixels(pixels: Array, name: str, intensity: Intensity) -> str | None:
     """Refuse pixels without a measurement.
 
     Parameters
@@ -118,7 +115,7 @@ def check_pixels(pixels: Image, name: str, intensity: Intensity) -> str | None:
     return f"{100 * share:.2g}% of the {name}-resolution pixels are saturated"
 
 
-def _measure_saturation(pixels: Image) -> float:
+def _measure_saturation(pixels: Array) -> float:
     """Return the share of pixels at the top value, if they pile up there."""
     values, counts = np.unique(pixels, return_counts=True)
     if len(values) < 8:  # a mask or a drawing, whose top level is no saturation
@@ -128,7 +125,7 @@ def _measure_saturation(pixels: Image) -> float:
     return float(counts[-1] / pixels.size) if counts[-1] > _PLATEAU * below else 0.0
 
 
-def check_detail(measured: Image, truth: Image) -> None:
+def check_detail(measured: Array, truth: Array) -> None:
     """Refuse a truth that is less sharp than what was measured.
 
     Parameters
@@ -155,7 +152,7 @@ def check_detail(measured: Image, truth: Image) -> None:
         )
 
 
-def check_common(measured: Image, truth: Image) -> None:
+def check_common(measured: Array, truth: Array) -> None:
     """Refuse images that show different things, where none was moved.
 
     Parameters
@@ -178,18 +175,18 @@ def check_common(measured: Image, truth: Image) -> None:
         )
 
 
-def _filter_band(image: Image, fine: float, wide: float) -> Image:
+def _filter_band(image: Array, fine: float, wide: float) -> Array:
     one, other = (ndimage.gaussian_filter(image, by) for by in (fine, wide))
     return np.asarray(one - other)
 
 
-def _regress(measured: Image, truth: Image) -> float:
+def _regress(measured: Array, truth: Array) -> float:
     power = float((truth**2).sum())
     return float((measured * truth).sum()) / power if power > 0 else 0.0
 
 
 def explain_failed_registration(
-    truth: Image, enlarged: Image, factor: int, refused: str
+    truth: Array, enlarged: Array, factor: int, refused: str
 ) -> TrainingError:
     """Say why a pair could not be registered, and whether its scale is to blame.
 

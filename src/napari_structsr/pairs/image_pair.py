@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.core.intensity import Intensity
+from napari_structsr.core.types import Float32Array
 from napari_structsr.engine.statistics import measure_intensity
 from napari_structsr.imaging.registration import IDENTITY, Registration
 from napari_structsr.io.source import Source
 
 __all__ = ["ImagePair", "Place", "measure_channel", "scale_noise"]
-
-Pixels = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -99,8 +97,8 @@ class ImagePair:
     """
 
     name: str
-    measured: Pixels
-    truth: Pixels
+    measured: Float32Array
+    truth: Float32Array
     factor: int
     where: Place
     psf_sigma: float = 0.4

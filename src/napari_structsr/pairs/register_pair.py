@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_structsr.core.axes import Axes, Axis
 from napari_structsr.core.intensity import Intensity
+from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.psf_fit import fit_forward_model, upsample
 from napari_structsr.imaging.registration import IDENTITY, MAX_SIDE, Registration
@@ -54,7 +53,6 @@ __all__ = ["ImagePair", "Place", "Region", "field_pair", "high_only_pair"]
 
 _NOTABLE_PERCENT = 0.03  # of scale
 
-Pixels = npt.NDArray[np.float32]
 Area = tuple[slice, slice]
 
 
@@ -184,7 +182,7 @@ class _TrueImage:
             scale=registration.scale,
         )
 
-    def read(self, area: Area, registration: Registration) -> Pixels:
+    def read(self, area: Area, registration: Registration) -> Float32Array:
         """Return the pixels of a region, normalised, moved by a registration."""
         height, width = (size * self.grid.factor for size in _count_pixels(area))
         axes = Axes((*self.source.spec.axes.loops, Axis("y", height), Axis("x", width)))
@@ -197,7 +195,7 @@ class _TrueImage:
             )
         return self.intensity.normalise(pixels)
 
-    def read_stored(self, area: Area) -> npt.NDArray[Any]:
+    def read_stored(self, area: Area) -> Array:
         """Return the pixels under a region as they are stored."""
         parts = []
         for mapping, part, size in zip(
@@ -206,7 +204,7 @@ class _TrueImage:
             first = max(0, math.floor(mapping.at(part.start - 0.5) + 0.5))
             last = min(size, math.ceil(mapping.at(part.stop - 0.5) + 0.5))
             parts.append(slice(first, last))
-        found: npt.NDArray[Any] = self.source.read(self.plane, *parts)[0]
+        found: Array = self.source.read(self.plane, *parts)[0]
         return found
 
 
@@ -257,8 +255,8 @@ def _count_pixels(area: Area) -> tuple[int, int]:
 
 
 def _crop(
-    values: Pixels, truth: Pixels, area: Area, known: Area, factor: int
-) -> tuple[Pixels, Pixels, Area]:
+    values: Float32Array, truth: Float32Array, area: Area, known: Area, factor: int
+) -> tuple[Float32Array, Float32Array, Area]:
     """Keep the measured pixels under which the truth is known."""
     rows, columns = known
     fine = tuple(slice(part.start * factor, part.stop * factor) for part in known)
@@ -273,7 +271,7 @@ def _crop(
     )
 
 
-def _bin(truth: Pixels, factor: int) -> Pixels:
+def _bin(truth: Float32Array, factor: int) -> Float32Array:
     height, width = (size // factor for size in truth.shape)
     blocks = truth.reshape(height, factor, width, factor)
     return np.asarray(blocks.mean(axis=(1, 3)))
