@@ -99,7 +99,6 @@ def minimum_share(measured: Tensor, again: Tensor) -> float:
 
 
 def _slope(values: Tensor, along: Tensor) -> float:
-    """Return the absolute slope of the least-squares line of `values` over `along`."""
     along = along.double() - along.double().mean()
     power = (along**2).sum()
     return float(((values.double() * along).sum() / power).abs()) if power > 0 else 0.0

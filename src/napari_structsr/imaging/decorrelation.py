@@ -79,7 +79,6 @@ class _Rings:
             twice[-1] = 1
 
         def summed(values: Tensor) -> Tensor:
-            """Sum over channels and rings, leaving out the mean; (N, rings)."""
             flat = (values * twice).sum(dim=1).flatten(1).double()
             sums = flat.new_zeros((len(flat), int(ring.max()) + 1))
             sums.index_add_(1, ring, flat)
@@ -91,7 +90,6 @@ class _Rings:
         self.count = summed(torch.ones_like(size[:1]))[0].cumsum(dim=0)
 
     def resolution(self, number: int) -> Tensor:
-        """Return the period of the highest peak of one image."""
         plain = torch.ones_like(self.frequency)[None]
         first = self._highest_peak(number, plain)
         coarse = float(1 / first) if first > 0 else self._coarsest
@@ -115,7 +113,6 @@ class _Rings:
 
 
 def _faded(image: Tensor) -> Tensor:
-    """Bring images to the mean 0 and fade them out along the border."""
     image = image - image[..., :1, :1]  # so that a constant is 0 without any rounding
     image = image - image.mean(dim=(-2, -1), keepdim=True)
     for dim in (-2, -1):

@@ -216,7 +216,6 @@ def pixel_features(inputs: TrustInputs) -> Tensor:
 
 
 def _features(result: Tensor, variance: Tensor, factor: int) -> Tensor:
-    """Compute features from images on one grid."""
     near, around = max(1, round(_NEAR * factor)), _AROUND * factor
     gradient = (_across(result, -1, 0.5) ** 2 + _across(result, -2, 0.5) ** 2).sqrt()
     curvature = _around(result, -1) + _around(result, -2)
@@ -232,17 +231,14 @@ def _features(result: Tensor, variance: Tensor, factor: int) -> Tensor:
 
 
 def _spread_out(variance: Tensor, factor: int) -> Tensor:
-    """Repeat the pixels of the measured image on the grid of the result."""
     return variance.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
 
 
 def _mean(image: Tensor, radius: int) -> Tensor:
-    """Average the pixels of a square window."""
     return separable_filter(image, [1 / (2 * radius + 1)] * (2 * radius + 1))
 
 
 def _root_mean_square(image: Tensor, radius: int) -> Tensor:
-    """Return the root mean square in a window."""
     return _mean(image**2, radius).sqrt()
 
 
@@ -254,19 +250,16 @@ def _deviation(image: Tensor, radius: int) -> Tensor:
 
 
 def _across(image: Tensor, dim: int, share: float) -> Tensor:
-    """Return a share of the difference of both neighbours along an axis."""
     before, after = _neighbours(image, dim)
     return (after - before) * share
 
 
 def _around(image: Tensor, dim: int) -> Tensor:
-    """Return the second difference along an axis."""
     before, after = _neighbours(image, dim)
     return before + after - 2 * image
 
 
 def _neighbours(image: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Return the images of the pixel before and the pixel after."""
     size = image.shape[dim]
     place = torch.arange(size, device=image.device)
     last = max(size - 2, 0)

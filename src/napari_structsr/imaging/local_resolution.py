@@ -131,7 +131,6 @@ class _Rings:
 
 @lru_cache(maxsize=8)
 def _rings(window: int, device: torch.device) -> _Rings:
-    """Prepare windows of one size."""
     hann = torch.hann_window(window, dtype=torch.float64, device=device)
     ring = (radial_frequency(window, window, device=device) * window).round().flatten()
     twice = torch.full((window, window // 2 + 1), 2.0, device=device)
@@ -175,7 +174,6 @@ def _resolution(x: Tensor, z: Tensor, rings: _Rings) -> Tensor:
 
 
 def _spectrum(windows: Tensor, fade: Tensor) -> Tensor:
-    """Fade windows out and transform them; shape (B, frequencies)."""
     middle = windows.shape[-1] // 2
     # so that a flat window is 0 without any rounding
     windows = windows - windows[:, middle, middle][:, None, None]

@@ -78,7 +78,6 @@ def coherence_difference_map(
     """
 
     def difference(x: Tensor, z: Tensor, noise: Tensor) -> Tensor:
-        """Compare a few rows."""
         coherence_x = _directions(x, sigma, noise).coherence
         return (coherence_x - _directions(z, sigma, noise).coherence).abs_()
 
@@ -113,7 +112,6 @@ def orientation_difference_map(
     """
 
     def difference(x: Tensor, z: Tensor, noise: Tensor) -> Tensor:
-        """Compare a few rows."""
         one, other = (_directions(image, sigma, noise) for image in (x, z))
         along = one.cosine * other.cosine + one.sine * other.sine
         across = one.cosine * other.sine - one.sine * other.cosine
@@ -139,7 +137,6 @@ class _Directions(NamedTuple):
 
 
 def _directions(image: Tensor, sigma: float, noise: Tensor) -> _Directions:
-    """Measure one image in the window."""
     radius = orientation_radius(sigma)
     image = reflect_pad(image, (radius, radius), (radius, radius))
     down, across = (
@@ -160,11 +157,9 @@ def _directions(image: Tensor, sigma: float, noise: Tensor) -> _Directions:
 
 
 def _step(coherence: Tensor) -> Tensor:
-    """Rise smoothly from 0 to 1."""
     return coherence**2 * (3 - 2 * coherence)
 
 
 def _like(image: Tensor, noise: Tensor | float) -> Tensor:
-    """Give the noise the shape of an image."""
     noise = torch.as_tensor(noise, dtype=image.dtype, device=image.device)
     return noise.expand_as(image)

@@ -176,7 +176,6 @@ def describe_outliers(
 
 
 def _bend(values: Tensor, step: int) -> Tensor:
-    """Return the mean square of the second differences over `step` pixels."""
     total = torch.zeros(len(values), dtype=values.dtype, device=values.device)
     for dim in (-2, -1):
         size = values.shape[dim] - 2 * step
@@ -186,7 +185,6 @@ def _bend(values: Tensor, step: int) -> Tensor:
 
 
 def _change(values: Tensor, step: int) -> Tensor:
-    """Return the mean square of the differences over `step` pixels."""
     total = torch.zeros(len(values), dtype=values.dtype, device=values.device)
     for dim in (-2, -1):
         size = values.shape[dim] - step
@@ -203,12 +201,10 @@ def _quantiles(values: Tensor) -> list[Tensor]:
 
 
 def _known(value: Tensor, where: Tensor) -> Tensor:
-    """Return NaN where a value cannot be told."""
     return torch.where(where, value, torch.nan)
 
 
 def _distance(values: Array) -> Array:
-    """Return how far each value lies from the rest, NaN as near."""
     low, median, high = np.nanquantile(values, (0.25, 0.5, 0.75))
     away = np.abs(np.nan_to_num(values, nan=median) - median)
     return np.asarray(away / (high - low) if high > low else away)

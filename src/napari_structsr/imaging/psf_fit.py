@@ -105,8 +105,6 @@ def upsample(image: npt.NDArray[np.floating[Any]], factor: int) -> Image:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A truth measured again, with what was fitted."""
-
     image: Image
     psf_sigma: float
     gain: float
@@ -117,17 +115,14 @@ class _Seen:
 def _regression(
     truth: Image, measured: npt.NDArray[np.floating[Any]], factor: int
 ) -> _Seen:
-    """Fit the point-spread function, gain and offset."""
     tensor = torch.from_numpy(np.ascontiguousarray(truth))[None, None]
 
     def seen(sigma: float) -> _Seen:
-        """Measure with one width."""
         image = ForwardModel(factor, sigma)(tensor)[0, 0].numpy()
         gain, offset, correlation = _line(image, measured)
         return _Seen(image, sigma, gain, offset, correlation)
 
     def cost(sigma: float) -> float:
-        """Return what should be small."""
         return -abs(seen(sigma).correlation)
 
     widths = np.array([0, 0.2, 0.4, 0.6, 0.8, 1.2, _WIDEST])

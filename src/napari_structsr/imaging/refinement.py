@@ -108,7 +108,6 @@ def refine(
 def _descent(
     objective: Callable[[Tensor], Tensor], image: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return gradient and value of a functional."""
     with torch.enable_grad():
         variable = image.detach().requires_grad_()
         value = objective(variable)

@@ -94,7 +94,6 @@ class RingCorrelation:
         return torch.stack([self._crossing(row, threshold) for row in self.correlation])
 
     def _crossing(self, curve: Tensor, threshold: float) -> Tensor:
-        """Find the first crossing of one curve, between rings on a straight line."""
         below = (curve < threshold).nonzero()
         if not len(below):
             return torch.full_like(curve[0], 2.0)
@@ -133,7 +132,6 @@ def ring_correlation(
     x, z = _spectrum(one), _spectrum(other)
 
     def summed(values: Tensor) -> Tensor:
-        """Sum over channels and over each ring."""
         flat = (values.sum(dim=1).flatten(1) * weight).double()
         sums = flat.new_zeros((len(flat), int(ring.max()) + 1))
         return sums.index_add_(1, ring, flat)[:, :rings]
@@ -157,7 +155,6 @@ def radial_frequency(
 
 
 def _spectrum(image: Tensor) -> Tensor:
-    """Fade an image out and transform it."""
     image = image - image[..., :1, :1]  # so that a constant is 0 without any rounding
     image = image - image.mean(dim=(-2, -1), keepdim=True)
     rows, columns = (
@@ -180,5 +177,4 @@ def _twice(width: int, *, device: torch.device) -> Tensor:
 
 
 def _sum(values: Tensor) -> Tensor:
-    """Sum each image."""
     return values.flatten(1).double().sum(dim=1)

@@ -161,12 +161,10 @@ class _Regression:
         self._power = float(np.vdot(b, b))
 
     def error(self, sigma: float) -> float:
-        """Return the sum of squares that is left."""
         own, common = self._blurred(sigma)
         return self._power - common**2 / own if own > 0 else self._power
 
     def fit(self, sigma: float) -> SquirrelFit:
-        """Return the fit of one width."""
         own, common = self._blurred(sigma)
         gain = common / own if own > 0 else 0.0
         left = max(0.0, self._power - gain * common)
@@ -179,7 +177,6 @@ class _Regression:
         )
 
     def _blurred(self, sigma: float) -> tuple[float, float]:
-        """Sum the squares of the blurred result, and its products with the other."""
         rows, columns = (_transfer(sigma, size) for size in self._own.shape)
         own = rows**2 @ self._own @ columns**2
         return float(own), float(rows @ self._common @ columns)

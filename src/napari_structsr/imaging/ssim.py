@@ -142,7 +142,6 @@ def micro_ssim(result: Tensor, truth: Tensor) -> Tensor:
 
 
 def _micro_ssim(result: Tensor, truth: Tensor) -> Tensor:
-    """Score one image, shape (1, C, H, W)."""
     result, truth = result - _background(result), truth - _background(truth)
     data_range = float(truth.max() - truth.min())
     if data_range == 0:  # a constant is equal to another, and like nothing else
@@ -165,7 +164,6 @@ def _compared(
     c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
 
     def compared(x: Tensor, z: Tensor) -> Tensor:
-        """Compare a few rows."""
         pad = (SSIM_RADIUS, SSIM_RADIUS)
         x, z = (reflect_pad(image.double(), pad, pad) for image in (x, z))
         mean_x, mean_z, product, power = (
@@ -206,8 +204,6 @@ def _best_gain(result: Tensor, truth: Tensor, data_range: float) -> float:
 
 @dataclass(frozen=True)
 class _Moments:
-    """Means, variances and covariance of result x and truth z in some windows."""
-
     mean_x: Tensor
     mean_z: Tensor
     variance_x: Tensor
@@ -215,7 +211,6 @@ class _Moments:
     covariance: Tensor
 
     def mean_ssim(self, gain: float, data_range: float) -> float:
-        """Return the mean SSIM of `gain` times the result."""
         c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
         luminance = (2 * gain * self.mean_x * self.mean_z + c1) / (
             gain**2 * self.mean_x**2 + self.mean_z**2 + c1
@@ -232,7 +227,6 @@ def _flat_moments(result: Tensor, truth: Tensor) -> _Moments:
     step = max(1, math.isqrt(truth.numel() // _FIT_WINDOWS))
 
     def measured(x: Tensor, z: Tensor) -> Tensor:
-        """Measure a few rows."""
         x, z = x.double(), z.double()
         mean_x, mean_z, square_x, square_z, product = (
             separable_filter(image, _FLAT) for image in (x, z, x**2, z**2, x * z)
@@ -249,7 +243,6 @@ def _flat_moments(result: Tensor, truth: Tensor) -> _Moments:
 
 
 def _background(image: Tensor) -> Tensor:
-    """Return the low percentile of one image, of any size."""
     values = image.flatten()
     place = _BACKGROUND / 100 * (len(values) - 1)
     below = values.kthvalue(int(place) + 1).values
@@ -258,10 +251,8 @@ def _background(image: Tensor) -> Tensor:
 
 
 def _inside(image: Tensor, reach: int = SSIM_RADIUS) -> Tensor:
-    """Cut the border off."""
     return image[..., reach:-reach, reach:-reach]
 
 
 def _mean(image: Tensor) -> Tensor:
-    """Average each image."""
     return image.flatten(1).mean(dim=1)

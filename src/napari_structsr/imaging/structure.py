@@ -99,7 +99,6 @@ def gradient_similarity_map(
     steady = _STEADY * data_range**2
 
     def similarity(x: Tensor, z: Tensor) -> Tensor:
-        """Compare a few rows."""
         length_x, length_z = _prewitt(x), _prewitt(z)
         unlike = (length_x - length_z) ** 2
         return 1 - unlike / (length_x**2 + length_z**2 + steady)
@@ -160,7 +159,6 @@ def change_map(
     """
 
     def classed(x: Tensor, z: Tensor, u: Tensor, noise: Tensor) -> Tensor:
-        """Class a few rows."""
         to_truth, to_base, known = (x - z).abs(), (x - u).abs(), (u - z).abs()
         unit = torch.maximum(known, noise).clamp_min_(torch.finfo(z.dtype).tiny)
         d_im, d_om = to_truth / unit, to_base / unit
@@ -222,7 +220,6 @@ def intensity_slope(result: Tensor, truth: Tensor) -> Tensor:
 
 
 def _prewitt(image: Tensor) -> Tensor:
-    """Return the length of the gradient over 3 x 3 pixels."""
     step, mean = (-1.0, 0.0, 1.0), (1 / 3, 1 / 3, 1 / 3)
     image = reflect_pad(image, (1, 1), (1, 1))
     return _length(
@@ -231,5 +228,4 @@ def _prewitt(image: Tensor) -> Tensor:
 
 
 def _length(down: Tensor, across: Tensor) -> Tensor:
-    """Return the length of vectors."""
     return torch.hypot(down, across)

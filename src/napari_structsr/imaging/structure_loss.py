@@ -237,7 +237,6 @@ def _rounded(square: Tensor) -> Tensor:
 
 
 def _moments(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return local mean and variance in the window of SSIM."""
     both = smooth(torch.cat([image, image**2]), _SIGMA, radius=_RADIUS)
     mean, power = both.chunk(2)
     return mean, power - mean**2

@@ -171,14 +171,12 @@ def flips_and_rotations() -> Iterator[tuple[Turn, Turn]]:
 
 
 def _turn(quarters: int, mirrored: bool) -> Turn:
-    """Mirror, then rotate."""
     return lambda image: torch.rot90(
         image.flip(-1) if mirrored else image, quarters, (-2, -1)
     )
 
 
 def _back(quarters: int, mirrored: bool) -> Turn:
-    """Rotate back, then mirror."""
 
     def back(image: Tensor) -> Tensor:
         image = torch.rot90(image, -quarters, (-2, -1))
@@ -201,7 +199,6 @@ def _local_variance(image: Tensor) -> Tensor:
 
 
 def _moments(image: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Return mean and variance in the window along one axis."""
     size = image.shape[dim] - _WINDOW + 1
     parts = [image.narrow(dim, start, size) for start in range(_WINDOW)]
     mean = torch.zeros_like(parts[0])

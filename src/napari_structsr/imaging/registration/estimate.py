@@ -1,13 +1,9 @@
-"""How one image lies on another: shift and scale below a pixel, or a refusal.
+"""Register two images below a pixel, with a standard error, or refuse.
 
-A wrong answer without a refusal is the worst that can happen here: it teaches a model
-to move what it sees. Every answer therefore carries the error that its own blocks
-show, and a sentence instead of trust where they do not agree::
-
-    search  all whole-pixel shifts, coarse to fine        registration_search
-    fit     Newton's method, in ever finer bands           registration_fit
-    doubt   is another place as good, do blocks agree,
-            is it more than a shift?                       here
+A wrong answer without a refusal is the worst that can happen here, since a model that
+is trained on it learns to move what it sees. So every answer carries the error that
+blocks of the image show, and a reason to refuse it where another place fits as well,
+blocks disagree, or it takes more than shift and scale.
 """
 
 from __future__ import annotations
@@ -21,20 +17,23 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_structsr.imaging.registration.coarse import MAX_SIDE, richest_window
+from napari_structsr.imaging.registration.coarse import MAX_SIDE, find_richest_window
+from napari_structsr.imaging.registration.coarse_to_fine import (
+    MAX_SCALE_CHANGE,
+    Match,
+    find_match,
+)
+from napari_structsr.imaging.registration.fine import Fit
 from napari_structsr.imaging.registration.pose import BandImage, Pose, warp
-from napari_structsr.imaging.registration.task import SCALES, Answer, Task
 
 __all__ = ["IDENTITY", "MAX_SIDE", "Registration", "apply", "register"]
 
 Image = npt.NDArray[np.floating[Any]]
 
-TOLERANCE = 0.1
-"""Pixels of the coarser image within which an answer is given, or none."""
-
-_SMALLEST = 32  # pixels of the coarser image along a side
-_AMBIGUOUS = 0.9
-_LEAST_SHARED = 0.08
+_TOLERANCE = 0.1  # pixels of the coarser image within which an answer is given
+_MIN_SIDE = 32  # pixels of the coarser image
+_MAX_PEAK_RATIO = 0.9
+_MIN_SHARED = 0.08
 _SIGMAS = 2.5  # standard errors within the tolerance
 _BEND_SIGMAS = 3.0
 
@@ -75,7 +74,7 @@ class Registration:
 
 
 IDENTITY = Registration()
-"""Of an image that lies on itself."""
+"""The registration of an image that lies on its partner already."""
 
 
 def register(
@@ -117,26 +116,54 @@ def register(
     if moving.shape != fixed.shape or moving.ndim != 2:
         raise ValueError(f"two planes of one shape, not {moving.shape}, {fixed.shape}")
     side = min(fixed.shape)
-    least = round(_SMALLEST * max(1.0, coarseness))
+    least = round(_MIN_SIDE * max(1.0, coarseness))
     if side < least:
-        return _refusal(
+        return _refuse(
             f"{fixed.shape[0]} x {fixed.shape[1]} pixels are too few to lay two "
             f"images on each other; at least {least} x {least} are needed"
         )
-    window, offset = richest_window(moving, fixed)
-    one, other = BandImage.of(moving[window]), BandImage.of(fixed[window])
-    for view, name in ((one, "first"), (other, "second")):
-        if not view.pixels.any():
-            return _refusal(f"the {name} image is flat; take a region with structure")
-    longest = side / 4 if limit is None else limit
-    task = Task(one, other, with_scale, max(1.0, 0.7 * coarseness), longest)
-    answer = task.answer()
-    if answer is None:
-        return _refusal(
+    window, offset = find_richest_window(moving, fixed)
+    images = [BandImage.from_array(image[window]) for image in (moving, fixed)]
+    for image, name in zip(images, ("first", "second"), strict=True):
+        if not image.pixels.any():
+            return _refuse(f"the {name} image is flat; take a region with structure")
+    limit = side / 4 if limit is None else limit
+    match = find_match(
+        *images,
+        with_scale=with_scale,
+        # finer detail than the coarser image holds is made up by interpolation
+        sigma=max(1.0, 0.7 * coarseness),
+        limit=limit,
+    )
+    if match is None:
+        return _refuse(
             "too little of the two images overlaps; draw the region where both show "
             "the same place"
         )
-    return _judged(answer, task, coarseness, fixed.shape, offset)
+    fit, pose = match.fit, match.fit.pose
+    # about the centre of the whole grid instead of the window's
+    y, x = (
+        float(by + off * (1 - pose.scale))
+        for by, off in zip(pose.shift, offset, strict=True)
+    )
+    sizes = zip(fixed.shape, offset, strict=True)
+    reach = max(size / 2 + abs(off) for size, off in sizes)
+    error = math.hypot(fit.errors[0], fit.errors[1] * reach)
+    tolerance = _TOLERANCE * coarseness
+    chance = math.erf(tolerance / max(error, 1e-9) / math.sqrt(2))
+    reasons = [
+        *_check_place(match, max(abs(y), abs(x)), limit),
+        *_check_error(fit, error, tolerance),
+        *_check_bend(fit, reach, tolerance, with_scale=with_scale),
+    ]
+    return Registration(
+        shift=(y, x),
+        scale=float(pose.scale),
+        confidence=float(max(0.0, min(chance, 1 - match.peak_ratio**2))),
+        correlation=fit.correlation,
+        uncertainty=float(min(error, 1e3)),
+        refused=reasons[0] if reasons else None,
+    )
 
 
 def apply(registration: Registration, image: Image) -> npt.NDArray[np.float64]:
@@ -160,6 +187,7 @@ def apply(registration: Registration, image: Image) -> npt.NDArray[np.float64]:
     finite = np.isfinite(values)
     if finite.all():
         return warp(values, pose)
+    # splines would spread one NaN over the whole image: fill, and mark afterwards
     nearest = ndimage.distance_transform_edt(
         ~finite, return_distances=False, return_indices=True
     )
@@ -169,94 +197,61 @@ def apply(registration: Registration, image: Image) -> npt.NDArray[np.float64]:
     )
 
 
-def _judged(
-    answer: Answer,
-    task: Task,
-    coarseness: float,
-    shape: tuple[int, ...],
-    offset: tuple[float, float],
-) -> Registration:
-    """Turn an answer into a registration of the whole grid, with its doubts."""
-    found, pose = answer.fit, answer.fit.pose
-    y, x = (
-        by + off * (1 - pose.scale) for by, off in zip(pose.shift, offset, strict=True)
-    )
-    reach = max(size / 2 + abs(off) for size, off in zip(shape, offset, strict=True))
-    error = math.hypot(found.errors[0], found.errors[1] * reach)
-    tolerance = TOLERANCE * coarseness
-    chance = math.erf(tolerance / max(error, 1e-9) / math.sqrt(2))
-    return Registration(
-        shift=(float(y), float(x)),
-        scale=float(pose.scale),
-        confidence=float(max(0.0, min(chance, 1 - answer.rival**2))),
-        correlation=found.correlation,
-        uncertainty=float(min(error, 1e3)),
-        refused=next(
-            _doubts(answer, task, (float(y), float(x)), error, tolerance, reach), None
-        ),
-    )
-
-
-def _doubts(
-    answer: Answer,
-    task: Task,
-    shift: tuple[float, float],
-    error: float,
-    tolerance: float,
-    reach: float,
-) -> Iterator[str]:
-    """Yield reasons not to trust an answer, the plainest first."""
-    found = answer.fit
-    if found.shared < _LEAST_SHARED:
+def _check_place(match: Match, longest: float, limit: float) -> Iterator[str]:
+    if match.fit.shared < _MIN_SHARED:
         yield (
             "the two images show no common structure, or none that fixes the place in "
             "every direction; check that they show the same place, and take a region "
             "with more detail"
         )
-    longest = max(abs(by) for by in shift)
-    if longest > task.limit + 1:
+    if longest > limit + 1:
         yield (
             f"the images seem to lie {longest:.0f} pixels apart, more than the "
-            f"{task.limit:.0f} that were searched; correct their position first"
+            f"{limit:.0f} that were searched; correct their position first"
         )
-    if answer.rival > _AMBIGUOUS:
+    if match.peak_ratio > _MAX_PEAK_RATIO:
         yield (
             "several places fit about as well, as in a repeating pattern; take a "
             "region with something that does not repeat, or allow a shorter shift"
         )
-    if abs(found.pose.scale - 1) > SCALES:
+
+
+def _check_error(fit: Fit, error: float, tolerance: float) -> Iterator[str]:
+    growth = fit.pose.scale - 1
+    if abs(growth) > MAX_SCALE_CHANGE:
         yield (
-            f"the scales differ by {100 * (found.pose.scale - 1):+.1f}%, more than "
+            f"the scales differ by {100 * growth:+.1f}%, more than "
             "the 2% that are corrected; check the pixel sizes"
         )
-    if found.left > 0.2 * tolerance or _SIGMAS * error > tolerance:
+    if fit.last_step > 0.2 * tolerance or _SIGMAS * error > tolerance:
         yield (
             f"the place is known only to about {_SIGMAS * error:.2g} pixels, and parts "
             "of the image disagree by as much; take a larger, sharper or less noisy "
             "region"
         )
-    grow, turn, grow_error, turn_error = found.bend
-    grow, grow_error = (0.0, 1.0) if task.with_scale else (grow, grow_error)
-    for size, least, what in (
-        (
-            grow,
-            grow_error,
-            f"one is {100 * abs(grow):.2g}% larger than the other; correct its pixel "
-            "size, or register with the scale",
-        ),
-        (
-            turn,
-            turn_error,
-            f"one is turned by {math.degrees(abs(turn)):.2g} degrees; "
-            "turn it back first",
-        ),
-    ):
-        if abs(size) * reach > tolerance and abs(size) > _BEND_SIGMAS * least:
-            yield f"parts of the images disagree: {what}"
 
 
-def _refusal(sentence: str) -> Registration:
-    """Return a registration that could not be tried."""
+def _check_bend(
+    fit: Fit, reach: float, tolerance: float, *, with_scale: bool
+) -> Iterator[str]:
+    grow, turn, grow_error, turn_error = fit.bend
+
+    def matters(size: float, error: float) -> bool:
+        return abs(size) * reach > tolerance and abs(size) > _BEND_SIGMAS * error
+
+    if not with_scale and matters(grow, grow_error):
+        yield (
+            f"parts of the images disagree: one is {100 * abs(grow):.2g}% larger than "
+            "the other; correct its pixel size, or register with the scale"
+        )
+    if matters(turn, turn_error):
+        yield (
+            "parts of the images disagree: one is turned by "
+            f"{math.degrees(abs(turn)):.2g} degrees; turn it back first"
+        )
+
+
+def _refuse(reason: str) -> Registration:
     return Registration(
-        confidence=0.0, correlation=0.0, uncertainty=math.inf, refused=sentence
+        confidence=0.0, correlation=0.0, uncertainty=math.inf, refused=reason
     )

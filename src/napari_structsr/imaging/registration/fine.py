@@ -1,14 +1,9 @@
-"""The fine half of a registration: Newton's method on the correlation of two images.
+"""The fine registration: Newton's method on the correlation of two images.
 
-Three things keep the answer unbiased and its stated error honest:
-
-* Both images are seen through one band of frequencies and at equal blur, so that what
-  is left after the registration is noise, not structure.
-* Curvature is the product of the slopes of *different* images. Their noise is
-  independent and cancels; in the square of one image's slope it would pass for detail.
-* The error is taken from how far the answer moves when blocks of the image are left out
-  (a jackknife), and so knows of noise, of content that runs along one direction, of
-  warps, of moving things and of too little content alike.
+Both images are compared in one band of frequencies and at equal blur, so that what is
+left after the registration is noise and not structure. The standard error is that of a
+jackknife over blocks of the image: it grows with noise, with content along one
+direction, with warps, with things that moved and with too little content alike.
 """
 
 from __future__ import annotations
@@ -29,12 +24,12 @@ Image = npt.NDArray[np.float64]
 _ROUNDS = 15
 _CONVERGED = 0.004  # pixels
 _BLOCKS = 8  # along each axis
-_LEAST_PIXELS = 300
+_MIN_PIXELS = 300
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What Newton's method found at one fineness.
+    """What Newton's method found in one band.
 
     Parameters
     ----------
@@ -46,41 +41,41 @@ class Fit:
         Standard error of the shift, in pixels along the worse axis, and of the
         magnification.
     shared
-        Least share, over all directions, of detail that is common to both; 0 or less
-        where the images have nothing to do with each other.
-    left
+        Smallest share, over all directions, of detail that is common to both; 0 or
+        less where the images have nothing to do with each other.
+    last_step
         Pixels that the last step still moved.
     bend
-        What a free magnification and turn would add, each as a share and in radians,
-        and its standard error: (magnification, turn, error, error).
+        What a free magnification and turn would add, and their standard errors:
+        (magnification, turn, error, error), as shares and in radians.
     """
 
     pose: Pose
     correlation: float
     errors: tuple[float, float]
     shared: float
-    left: float
+    last_step: float
     bend: tuple[float, float, float, float]
 
 
 def match_blur(
-    moving: BandImage, fixed: BandImage, pose: Pose, fine: float
+    moving: BandImage, fixed: BandImage, pose: Pose, sigma: float
 ) -> tuple[BandImage, BandImage]:
-    """Blur the sharper of two views until they correlate best."""
-    views = {0.0: (moving, fixed)}
-    scores = {0.0: _correlation(moving, fixed, pose, fine)}
+    """Blur the sharper of two images until they correlate best."""
+    images = {0.0: (moving, fixed)}
+    scores = {0.0: _correlate(moving, fixed, pose, sigma)}
 
     def score(step: float) -> float:
-        """Correlate with `step`² fine² added to one of them, moving where positive."""
+        # blurs `moving` by step² sigma² where positive, else `fixed`
         if step not in scores:
-            blur = (step * fine) ** 2
+            blur = (step * sigma) ** 2
             pair = (
                 (replace(moving, blur=moving.blur + blur), fixed)
                 if step > 0
                 else (moving, replace(fixed, blur=fixed.blur + blur))
             )
-            views[step] = pair
-            scores[step] = _correlation(*pair, pose, fine)
+            images[step] = pair
+            scores[step] = _correlate(*pair, pose, sigma)
         return scores[step]
 
     side = 1.0 if score(0.4) >= score(-0.4) else -1.0
@@ -89,21 +84,19 @@ def match_blur(
         if score(side * step) <= scores[best]:
             break
         best = side * step
-    return views[best]
+    return images[best]
 
 
-def _correlation(moving: BandImage, fixed: BandImage, pose: Pose, fine: float) -> float:
-    """Correlate two views at a pose, regardless of the sign."""
-    image, weight = moving.band(fine)
-    other, known = fixed.band(fine)
+def _correlate(moving: BandImage, fixed: BandImage, pose: Pose, sigma: float) -> float:
+    image, weight = moving.band(sigma)
+    other, known = fixed.band(sigma)
     weight = np.clip(warp(weight, pose), 0, 1) * known
-    return abs(_weighted(warp(image, pose), other, weight)[0])
+    return abs(_correlate_weighted(warp(image, pose), other, weight)[0])
 
 
-def _weighted(one: Image, other: Image, weight: Image) -> tuple[float, float]:
-    """Return the correlation of two images, and the gain from `one` to `other`."""
+def _correlate_weighted(one: Image, other: Image, weight: Image) -> tuple[float, float]:
     total = weight.sum()
-    if total < _LEAST_PIXELS:
+    if total < _MIN_PIXELS:
         return 0.0, 0.0
     one = one - (weight * one).sum() / total
     other = other - (weight * other).sum() / total
@@ -115,38 +108,38 @@ def _weighted(one: Image, other: Image, weight: Image) -> tuple[float, float]:
 
 
 def fit(
-    moving: BandImage, fixed: BandImage, start: Pose, *, fine: float, with_scale: bool
+    moving: BandImage, fixed: BandImage, start: Pose, *, sigma: float, with_scale: bool
 ) -> Fit | None:
     """Refine a pose in one band; None where too little of the images overlaps.
 
     Parameters
     ----------
-    fine
-        Gaussian width of the fine end of the band, in pixels; the start must lie
-        about as near as this.
+    sigma
+        Lower Gaussian width of the band, in pixels. The start must be about as good.
     with_scale
         Refine the magnification as well.
     """
-    image, known = moving.band(fine)
+    image, known = moving.band(sigma)
     coefficients = ndimage.spline_filter(image, order=3, mode="mirror")
-    other, weight_fixed = fixed.band(fine)
+    other, weight_fixed = fixed.band(sigma)
     rows, columns = _from_centre(image.shape)
     reach = max(image.shape) / 2
     pose, free = start, 3 if with_scale else 2
     for _ in range(_ROUNDS):
         moved = warp(coefficients, pose, spline=True)
         weight = np.clip(warp(known, pose), 0, 1) * weight_fixed
-        correlation, gain = _weighted(moved, other, weight)
+        correlation, gain = _correlate_weighted(moved, other, weight)
         if gain == 0:
             return None
         weight /= weight.sum()
-        system = _System(gain * moved, other, weight, rows, columns, fine)
+        system = _NormalEquations(gain * moved, other, weight, rows, columns, sigma)
         step = system.step(free)
-        longest = np.array([2 * fine, 2 * fine, fine / reach])[:free]
+        longest = np.array([2 * sigma, 2 * sigma, sigma / reach])[:free]
+        # beyond the width of the band the correlation is not quadratic
         step = np.clip(step, -longest, longest)
         pose = pose.then(Pose((step[0], step[1]), 1 + step[2] if with_scale else 1.0))
-        left = float(np.abs(step[:2]).max() + np.abs(step[2:]).sum() * reach)
-        if left < _CONVERGED:
+        last_step = float(np.abs(step[:2]).max() + np.abs(step[2:]).sum() * reach)
+        if last_step < _CONVERGED:
             break
     errors = system.errors(free)
     bend = system.step(4)[2:], system.errors(4)[2:]
@@ -155,13 +148,13 @@ def fit(
         correlation,
         (float(max(errors[:2])), float(errors[2]) if with_scale else 0.0),
         system.shared(free),
-        left,
+        last_step,
         tuple(float(value) for part in bend for value in part),  # type: ignore[arg-type]
     )
 
 
-class _System:
-    """The linear system of one Newton step; unknowns: y, x, magnification, turn."""
+class _NormalEquations:
+    """The linear system of one Newton step for shift y, x, magnification and turn."""
 
     def __init__(
         self,
@@ -170,16 +163,19 @@ class _System:
         weight: Image,
         rows: Image,
         columns: Image,
-        fine: float,
+        sigma: float,
     ) -> None:
         residual = fixed - moved
         residual -= (weight * residual).sum()
-        slopes = [_slopes(image, rows, columns) for image in (moved, fixed)]
-        one, other = (part.reshape(4, -1) for part in slopes)
-        self._one, self._other = (part.reshape(4, -1) for part in slopes)
+        self._one, self._other = (
+            _differentiate(image, rows, columns).reshape(4, -1)
+            for image in (moved, fixed)
+        )
         self._weight = weight.ravel()
-        self._blocks = _blocks(weight.shape, fine)
+        self._blocks = _number_blocks(weight.shape, sigma)
         one, other = self._one * self._weight, self._other * self._weight
+        # Products of the slopes of different images: their noise is independent and
+        # cancels, whereas in the square of one image's slope it passes for detail.
         self.crossed = one @ self._other.T
         self.crossed = (self.crossed + self.crossed.T) / 2
         self.own = (one @ self._one.T + other @ self._other.T) / 2
@@ -187,7 +183,7 @@ class _System:
         self.pull = self._pulls.sum(axis=1)
 
     def shared(self, free: int) -> float:
-        """Return the least share of slope that is common, over all directions."""
+        """Return the smallest share of slope that is common, over all directions."""
         crossed, own = self.crossed[:free, :free], self.own[:free, :free]
         try:
             return float(linalg.eigh(crossed, own, eigvals_only=True)[0])
@@ -195,17 +191,14 @@ class _System:
             return 0.0
 
     def step(self, free: int) -> Image:
-        """Return the step of the first `free` unknowns."""
-        safe = self.shared(free) > 0.05
-        curvature = self.crossed if safe else self.own
+        # where hardly anything is common the crossed curvature may point uphill
+        curvature = self.crossed if self.shared(free) > 0.05 else self.own
         found: Image = -linalg.lstsq(curvature[:free, :free], self.pull[:free])[0]
         return found
 
     def errors(self, free: int) -> Image:
-        """Return the standard errors of the first `free` unknowns, by a jackknife.
-
-        Blocks without structure change nothing, and count as little.
-        """
+        # a jackknife: how far the answer moves when each block is left out in turn;
+        # blocks without structure change nothing, and count as little
         blocks, count = self._blocks, int(self._blocks.max()) + 1
         curves = np.empty((count, free, free))
         pulls = np.empty((count, free))
@@ -221,8 +214,7 @@ class _System:
         return found
 
 
-def _slopes(image: Image, rows: Image, columns: Image) -> Image:
-    """Return how an image changes along the four unknowns, shape (4, h, w)."""
+def _differentiate(image: Image, rows: Image, columns: Image) -> Image:
     down, right = np.gradient(image)
     return np.stack(
         [down, right, rows * down + columns * right, columns * down - rows * right]
@@ -230,16 +222,15 @@ def _slopes(image: Image, rows: Image, columns: Image) -> Image:
 
 
 def _from_centre(shape: tuple[int, ...]) -> tuple[Image, Image]:
-    """Return row and column of each pixel from the centre, to be broadcast."""
     rows, columns = (
         np.arange(size, dtype=np.float64) - (size - 1) / 2 for size in shape
     )
     return rows[:, None], columns[None, :]
 
 
-def _blocks(shape: tuple[int, ...], fine: float) -> npt.NDArray[np.intp]:
-    """Return the number of the block of each pixel, flat; noise does not reach far."""
-    least = max(12, 6 * fine)
+def _number_blocks(shape: tuple[int, ...], sigma: float) -> npt.NDArray[np.intp]:
+    # blocks much wider than the band, so that the noise of one hardly reaches another
+    least = max(12, 6 * sigma)
     rows, columns = (
         np.arange(size) * count // size
         for size, count in (

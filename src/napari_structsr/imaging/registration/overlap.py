@@ -1,14 +1,13 @@
-"""Whether two images show a common part, wherever it lies in each of them.
+"""The common part of two images, wherever it lies in each of them.
 
-`register` lays one image on another that shows nearly the same. Here next to nothing is
+`register` lays one image on another that shows nearly the same. Here next to nostepg is
 known: two files may be parts of one acquisition, shifted by most of their width::
 
     first   |--------------|
     second            |--------------|      shift: where second begins in first
 
-Phase correlation of the padded images gives places to try; a place counts if what lies
-on each other there correlates as only the same structures do. Smooth images of few
-objects correlate by chance, so that there must be many details as well.
+Phase correlation of the padded images gives shifts to try. A shift counts if what then
+lies on each other correlates as only the same structures do.
 """
 
 from __future__ import annotations
@@ -30,25 +29,25 @@ __all__ = ["Overlap", "find_overlap"]
 Image = npt.NDArray[np.float64]
 _Shift = tuple[int, int]
 
-_SIDE = 256  # pixels along the longer side that is looked at
+_SIDE = 256  # pixels along the longer side after subsampling
 _FINE, _WIDE = 1.0, 4.0  # Gaussian widths of the band, in pixels of that side
-_RIM = 6  # pixels over which the border fades out
-_TRIES = 20  # places
-_CLOSER = 3  # of them, with their neighbours
-_LEAST_SHARE = 0.04  # of the smaller image
-_LEAST_SIDE = 8  # pixels
-_CORRELATED = 0.8
-_LEAST_DETAILS = 60.0
+_RIM = 6  # pixels over which the border is tapered
+_PEAKS = 20  # shifts that are tried
+_BEST_PEAKS = 3  # of them, with their neighbours
+_MIN_SHARE = 0.04  # of the smaller image
+_MIN_SIDE = 8  # pixels
+_MIN_CORRELATION = 0.8
+_MIN_DETAILS = 60.0  # pixels
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """What two images have in common.
+    """The common part of two images.
 
     Parameters
     ----------
     shift
-        Place of the first pixel of the second image in the first one, in whole pixels.
+        Row and column of the first pixel of the second image in the first one.
     correlation
         Correlation coefficient of the common part, in a band of small structures.
     share
@@ -81,54 +80,59 @@ def find_overlap(
     C. D. Kuglin, D. C. Hines, "The phase correlation image alignment method", Proc.
     IEEE Conf. on Cybernetics and Society, 1975.
     """
-    thin = max(1, math.ceil(max(*first.shape, *second.shape) / _SIDE))
-    one, other = _band(first, thin), _band(second, thin)
-    if min(*one.shape, *other.shape) < _LEAST_SIDE:
+    step = max(1, math.ceil(max(*first.shape, *second.shape) / _SIDE))
+    one, other = _filter_band(first, step), _filter_band(second, step)
+    if min(*one.shape, *other.shape) < _MIN_SIDE:
         return None
     places = sorted(
-        ((_match(one, other, shift), shift) for shift in _places(one, other)),
+        (
+            (_correlate_at(one, other, shift), shift)
+            for shift in _find_places(one, other)
+        ),
         reverse=True,
     )
     near = {
         (shift[0] + down, shift[1] + right)
-        for _, shift in places[:_CLOSER]
+        for _, shift in places[:_BEST_PEAKS]
         for down, right in itertools.product((-1, 0, 1), repeat=2)
     }
     if not near:
         return None
-    correlation, shift = max((_match(one, other, shift), shift) for shift in near)
-    if correlation < _CORRELATED:
+    correlation, shift = max(
+        (_correlate_at(one, other, shift), shift) for shift in near
+    )
+    if correlation < _MIN_CORRELATION:
         return None
-    parts = _common(one, other, shift)
-    if min(_details(part) for part in parts) < _LEAST_DETAILS:
+    parts = _cut_common(one, other, shift)
+    # smooth images of few objects correlate by chance
+    if min(_count_details(part) for part in parts) < _MIN_DETAILS:
         return None
     share = parts[0].size / min(one.size, other.size)
-    return Overlap(_refined(first, second, shift, thin), correlation, share)
+    return Overlap(_refine_shift(first, second, shift, step), correlation, share)
 
 
-def _band(image: npt.NDArray[np.floating[Any]], thin: int) -> Image:
-    """Return small structures of a thinned image."""
-    rows, columns = (size // thin * thin for size in image.shape)
-    small = block_reduce(image[:rows, :columns].astype(np.float64), thin, np.mean)
-    fine, wide = (ndimage.gaussian_filter(small, by) for by in (_FINE, _WIDE))
-    return np.asarray(fine - wide)
+def _filter_band(image: npt.NDArray[np.floating[Any]], step: int) -> Image:
+    rows, columns = (size // step * step for size in image.shape)
+    small = block_reduce(image[:rows, :columns].astype(np.float64), step, np.mean)
+    sigma, wide = (ndimage.gaussian_filter(small, by) for by in (_FINE, _WIDE))
+    return np.asarray(sigma - wide)
 
 
-def _places(one: Image, other: Image) -> list[_Shift]:
-    """Return shifts at which the phases of two images agree best."""
+def _find_places(one: Image, other: Image) -> list[_Shift]:
     shape = [
         fft.next_fast_len(mine + theirs, real=True)
         for mine, theirs in zip(one.shape, other.shape, strict=True)
     ]
-    spectra = [fft.rfft2(image * _fade(image.shape), shape) for image in (one, other)]
+    spectra = [fft.rfft2(image * _taper(image.shape), shape) for image in (one, other)]
     product = spectra[0] * np.conj(spectra[1])
     power = np.abs(product)
     if not power.any():
         return []
+    # the smallest powers are rounding alone, and would come out as full phases
     phases = fft.irfft2(product / (power + 1e-3 * power.mean()), shape)
     heights = ndimage.gaussian_filter(phases, 0.7, mode="wrap")
     peaks = peak_local_max(
-        heights, min_distance=2, num_peaks=_TRIES, exclude_border=False
+        heights, min_distance=2, num_peaks=_PEAKS, exclude_border=False
     )
     return [
         (
@@ -139,8 +143,7 @@ def _places(one: Image, other: Image) -> list[_Shift]:
     ]
 
 
-def _fade(shape: tuple[int, ...]) -> Image:
-    """Return weights that fall to the border."""
+def _taper(shape: tuple[int, ...]) -> Image:
     rows, columns = (
         np.clip((np.minimum(np.arange(size), np.arange(size)[::-1]) + 1) / _RIM, 0, 1)
         for size in shape
@@ -148,8 +151,7 @@ def _fade(shape: tuple[int, ...]) -> Image:
     return np.outer(rows, columns)
 
 
-def _common(one: Image, other: Image, shift: _Shift) -> tuple[Image, Image]:
-    """Return the part of each image that lies on the other."""
+def _cut_common(one: Image, other: Image, shift: _Shift) -> tuple[Image, Image]:
     parts: list[tuple[slice, slice]] = []
     for by, mine, theirs in zip(shift, one.shape, other.shape, strict=True):
         first, last = max(0, by), max(0, by, min(mine, theirs + by))
@@ -158,37 +160,36 @@ def _common(one: Image, other: Image, shift: _Shift) -> tuple[Image, Image]:
     return one[rows, columns], other[rows_other, columns_other]
 
 
-def _match(one: Image, other: Image, shift: _Shift) -> float:
-    """Return the correlation of what lies on each other; -1 for too little."""
-    mine, theirs = _common(one, other, shift)
-    few = mine.size < _LEAST_SHARE * min(one.size, other.size)
-    if few or min(mine.shape) < _LEAST_SIDE:
+def _correlate_at(one: Image, other: Image, shift: _Shift) -> float:
+    # -1 for too little
+    mine, theirs = _cut_common(one, other, shift)
+    few = mine.size < _MIN_SHARE * min(one.size, other.size)
+    if few or min(mine.shape) < _MIN_SIDE:
         return -1.0
     mine, theirs = mine - mine.mean(), theirs - theirs.mean()
     power = float((mine**2).sum() * (theirs**2).sum())
     return float((mine * theirs).sum()) / math.sqrt(power) if power > 0 else -1.0
 
 
-def _details(part: Image) -> float:
-    """Return over how many pixels the power of an image is spread."""
+def _count_details(part: Image) -> float:
+    # the participation ratio: over how many pixels the power is spread
     power = (part - part.mean()) ** 2
     return float(power.sum() ** 2 / max((power**2).sum(), 1e-300))
 
 
-def _refined(
+def _refine_shift(
     first: npt.NDArray[np.floating[Any]],
     second: npt.NDArray[np.floating[Any]],
     shift: _Shift,
-    thin: int,
+    step: int,
 ) -> _Shift:
-    """Find the whole pixel, where the search was on thinned images."""
-    down, right = (by * thin for by in shift)
-    if thin == 1:
+    down, right = (by * step for by in shift)
+    if step == 1:
         return down, right
-    parts = _common(
+    parts = _cut_common(
         np.asarray(first, np.float64), np.asarray(second, np.float64), (down, right)
     )
     more, _, _ = phase_cross_correlation(*parts)
-    if np.abs(more).max() > thin:  # another place, or noise
+    if np.abs(more).max() > step:  # another place, or noise
         return down, right
     return down + int(more[0]), right + int(more[1])

@@ -1,13 +1,10 @@
-"""What a registration looks at: an image in one band, moved by a pose.
-
-Unknown pixels, and all that lies beyond the border, take no part in a blur and weigh
-nothing after it.
-"""
+"""Poses, and images that are band-pass filtered and resampled for registration."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,11 +15,9 @@ __all__ = ["BandImage", "Pose", "warp"]
 
 Image = npt.NDArray[np.float64]
 
-_WIDE = 4.0
-"""The coarse end of the band, in multiples of its fine end; less in small images."""
-
-_SEEN = (0.84, 0.98)  # share of known pixels around one that weighs 0 and 1
-_LEAST_WIDTHS = 12  # widths of the band's coarse end across an image
+_BAND = 4.0  # upper over lower Gaussian width of the band; less in small images
+_KNOWN_SHARES = (0.84, 0.98)  # of known pixels around one that weighs 0 and 1
+_MIN_WIDTHS = 12  # upper widths of the band across an image
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,7 @@ class Pose:
     scale: float = 1.0
 
     def then(self, other: Pose) -> Pose:
-        """Return the pose that does this one first and `other` after it."""
+        """Return the pose that applies this one first and `other` after it."""
         y, x = (
             other.scale * own + more
             for own, more in zip(self.shift, other.shift, strict=True)
@@ -43,7 +38,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class BandImage:
-    """An image whose unknown pixels are 0.
+    """An image to be band-pass filtered, whose unknown pixels are 0.
 
     Parameters
     ----------
@@ -52,7 +47,7 @@ class BandImage:
     known
         1 where a pixel is known and 0 elsewhere, shape (h, w).
     blur
-        Variance of the blur that makes it as unsharp as its partner, in pixels².
+        Variance in pixels² of a blur that brings it to the sharpness of its partner.
     """
 
     pixels: Image
@@ -60,8 +55,8 @@ class BandImage:
     blur: float = 0.0
 
     @classmethod
-    def of(cls, image: npt.NDArray[Any]) -> BandImage:
-        """Bring the finite pixels of an image to the mean 0 and the deviation 1."""
+    def from_array(cls, image: npt.NDArray[Any]) -> BandImage:
+        """Standardise the finite pixels to the mean 0 and the deviation 1."""
         finite = np.isfinite(image)
         values = image[finite].astype(np.float64)
         deviation = values.std() if values.size else 0.0
@@ -70,28 +65,31 @@ class BandImage:
             pixels[finite] = (values - values.mean()) / deviation
         return cls(pixels, finite.astype(np.float64))
 
-    def band(self, fine: float) -> tuple[Image, Image]:
-        """Return the image between two Gaussian widths, and the weight of its pixels.
+    def band(self, sigma: float) -> tuple[Image, Image]:
+        """Return the band-passed image, and weights that fall to 0 at unknown pixels.
 
-        Weights fall to 0 towards unknown pixels and towards the border.
+        Parameters
+        ----------
+        sigma
+            Lower Gaussian width of the band in pixels; the upper is at most 4 times that.
         """
-        narrow = min(self.pixels.shape) / _LEAST_WIDTHS
-        detail = self._smooth(fine)[0]
-        base, share = self._smooth(fine * float(np.clip(narrow / fine, 1.5, _WIDE)))
-        low, high = _SEEN
+        narrow = min(self.pixels.shape) / _MIN_WIDTHS
+        detail = self._smooth(sigma)[0]
+        base, share = self._smooth(sigma * float(np.clip(narrow / sigma, 1.5, _BAND)))
+        # what lies beyond the border is unknown too, so that weights fall there as well
+        low, high = _KNOWN_SHARES
         weight = np.clip((share - low) / (high - low), 0, 1) * self.known
         return (detail - base) * self.known, weight
 
     def _smooth(self, sigma: float) -> tuple[Image, Image]:
-        """Return a mean of known pixels, and the share of known ones."""
-        total = math.sqrt(sigma**2 + self.blur)
-
-        def smooth(part: Image) -> Image:
-            """Blur, 0 beyond the border."""
-            return np.asarray(ndimage.gaussian_filter(part, total, mode="constant"))
-
+        # a normalised convolution: unknown pixels take no part in the mean
+        smooth = partial(
+            ndimage.gaussian_filter,
+            sigma=math.sqrt(sigma**2 + self.blur),
+            mode="constant",
+        )
         values = smooth(self.pixels)
-        if self.known.all():
+        if self.known.all():  # then the share is separable, which takes no time
             rows, columns = (smooth(np.ones(size)) for size in self.known.shape)
             share = np.outer(rows, columns)
         else:
@@ -100,12 +98,12 @@ class BandImage:
 
 
 def warp(image: Image, pose: Pose, *, spline: bool = False, order: int = 3) -> Image:
-    """Resample an image so that a pose is done to it, by cubic splines, mirrored.
+    """Resample an image by a pose with cubic splines, its border reflected.
 
     Parameters
     ----------
     image
-        Shape (h, w); its spline coefficients with `spline`.
+        Shape (h, w); with `spline` the spline coefficients of one.
     """
     centre = (np.array(image.shape) - 1) / 2
     offset = centre - (centre + pose.shift) / pose.scale

@@ -1,4 +1,4 @@
-"""Whether two images that cannot be registered would fit at quite another scale."""
+"""The scale at which two images would fit that cannot be registered as they are."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_structsr.imaging.registration.coarse import search
+from napari_structsr.imaging.registration.coarse_to_fine import MAX_SCALE_CHANGE
 from napari_structsr.imaging.registration.estimate import register
 from napari_structsr.imaging.registration.pose import BandImage
-from napari_structsr.imaging.registration.task import SCALES
 
 __all__ = ["scale_hint"]
 
@@ -19,11 +19,11 @@ Image = npt.NDArray[np.floating[Any]]
 
 _WIDEST = 2.3
 _STEP = 1.03
-_WIDTHS = 50  # of the band across an image
-_CLEAR = 0.8  # rivalry below which a scale is looked at closely
+_WIDTHS = 50  # lower widths of the band across an image
+_MAX_RATIO = 0.8  # of peaks; above it a scale is not tried any further
 _TRIES = 3
-_SURE = 0.5  # pixels; images of different things are at 1 and beyond
-_SMALLEST = 48  # pixels along a side
+_MAX_ERROR = 0.5  # pixels; images of different things are at 1 and beyond
+_MIN_SIDE = 48  # pixels along a side
 _MAX_SIDE = 400
 
 
@@ -41,34 +41,34 @@ def scale_hint(moving: Image, fixed: Image, *, coarseness: float = 1.0) -> float
         Between 0.43 and 2.3; None where no magnification fits, or one that `register`
         finds itself.
     """
-    moving, fixed = (_middle(image) for image in (moving, fixed))
+    moving, fixed = (_cut_middle(image) for image in (moving, fixed))
     count = int(np.log(_WIDEST) / np.log(_STEP))
     found = []
+    # log-polar phase correlation of the spectra was tried: see docs/decisions.md
     for scale in _STEP ** np.arange(-count, count + 1.0):
-        parts = _scaled(moving, fixed, float(scale))
+        parts = _magnify(moving, fixed, float(scale))
         if parts is None:
             continue
-        views = [BandImage.of(part) for part in parts]
+        images = [BandImage.from_array(part) for part in parts]
         place = search(
-            views[0],
-            views[1],
-            fine=max(2.8, coarseness, min(parts[0].shape) / _WIDTHS),
+            images[0],
+            images[1],
+            sigma=max(2.8, coarseness, min(parts[0].shape) / _WIDTHS),
             limit=min(parts[0].shape) / 4,
         )
-        found.append((place.rival, float(scale)))
-    for rival, scale in sorted(found)[:_TRIES]:
-        parts = _scaled(moving, fixed, scale)
-        if rival > _CLEAR or parts is None:
+        found.append((place.peak_ratio, float(scale)))
+    for ratio, scale in sorted(found)[:_TRIES]:
+        parts = _magnify(moving, fixed, scale)
+        if ratio > _MAX_RATIO or parts is None:
             break
         near = register(*parts, with_scale=True, coarseness=coarseness)
-        other = abs(scale * near.scale - 1) > SCALES
-        if near.uncertainty < _SURE and other:
+        other = abs(scale * near.scale - 1) > MAX_SCALE_CHANGE
+        if near.uncertainty < _MAX_ERROR and other:
             return scale * near.scale
     return None
 
 
-def _middle(image: Image) -> Image:
-    """Cut the middle out of a large image."""
+def _cut_middle(image: Image) -> Image:
     rows, columns = (
         slice((size - min(size, _MAX_SIDE)) // 2, (size + min(size, _MAX_SIDE)) // 2)
         for size in image.shape
@@ -76,15 +76,15 @@ def _middle(image: Image) -> Image:
     return image[rows, columns]
 
 
-def _scaled(moving: Image, fixed: Image, scale: float) -> tuple[Image, Image] | None:
-    """Magnify about the middle, and cut both to what is then known."""
+def _magnify(moving: Image, fixed: Image, scale: float) -> tuple[Image, Image] | None:
+    # about the middle, and both cut to what is then known
     sizes = [int(min(1.0, scale) * size) // 2 * 2 for size in fixed.shape]
-    if min(sizes) < _SMALLEST:
+    if min(sizes) < _MIN_SIDE:
         return None
     starts = [(full - size) // 2 for full, size in zip(fixed.shape, sizes, strict=True)]
     centre = (np.array(fixed.shape) - 1) / 2
     values = moving.astype(np.float64)
-    if scale < 1:  # fewer pixels are left
+    if scale < 1:  # fewer pixels are left, so that detail would be aliased
         values = ndimage.gaussian_filter(values, (1 / scale - 1) / 2, mode="mirror")
     part = ndimage.affine_transform(
         values,
