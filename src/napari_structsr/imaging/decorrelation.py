@@ -16,7 +16,7 @@ A filter that depends on |k| alone changes |I| and no phases. Hence the sums ove
 rings, taken once, are all there is to compute with.
 
 It says how fine detail is, not whether it is true: texture that a model invents counts
-as resolution. Images are torch tensors of shape (N, C, H, W).
+as resolution.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import math
 import torch
 from torch import Tensor
 
-from napari_structsr.imaging.spectrum import radial_frequency
+from napari_structsr.imaging.spectrum import radial_frequency, subtract_mean, sum_rings
 
 __all__ = ["decorrelation_resolution"]
 
@@ -72,26 +72,20 @@ class _Rings:
         self.frequency = torch.arange(last + 1, device=image.device).double() / last / 2
         self._coarsest = last
         ring = radial_frequency(height, width, device=image.device)
-        ring = (ring * 2 * last).round().long().flatten()
-        twice = torch.full((width // 2 + 1,), 2.0, device=image.device)
-        twice[0] = 1  # columns of a half spectrum that stand for one
-        if width % 2 == 0:
-            twice[-1] = 1
-
-        def summed(values: Tensor) -> Tensor:
-            flat = (values * twice).sum(dim=1).flatten(1).double()
-            sums = flat.new_zeros((len(flat), int(ring.max()) + 1))
-            sums.index_add_(1, ring, flat)
-            sums[:, 0] = 0
-            return sums[:, : last + 1]
-
-        size = torch.fft.rfft2(_faded(image)).abs()
-        self.size, self.power = summed(size), summed(size**2)
-        self.count = summed(torch.ones_like(size[:1]))[0].cumsum(dim=0)
+        ring = (ring * 2 * last).round().long()
+        size = torch.fft.rfft2(_taper(image)).abs()
+        self.size, self.power, count = (
+            sum_rings(values, ring, width=width)[:, : last + 1]
+            for values in (size, size**2, torch.ones_like(size[:1]))
+        )
+        for sums in (self.size, self.power, count):
+            sums[:, 0] = 0  # the mean is no detail
+        self.count = count[0].cumsum(dim=0)
 
     def resolution(self, number: int) -> Tensor:
         plain = torch.ones_like(self.frequency)[None]
         first = self._highest_peak(number, plain)
+        # from the first peak on: coarser filters could only find it again
         coarse = float(1 / first) if first > 0 else self._coarsest
         widths = torch.logspace(
             math.log(coarse), math.log(_FINEST), _FILTERS, base=math.e
@@ -107,14 +101,14 @@ class _Rings:
         norm = (total * self.count).clamp_min_(smallest).sqrt_()
         curve = (size * filters).cumsum(dim=1) / norm
         lowest_after = curve.flip(1).cummin(dim=1).values.flip(1)
+        # a peak is a record that the curve falls below afterwards by more than chance
         record = curve >= curve.cummax(dim=1).values
         peak = record & (curve - lowest_after >= _FALL)
         return torch.where(peak, self.frequency, 0.0).max()
 
 
-def _faded(image: Tensor) -> Tensor:
-    image = image - image[..., :1, :1]  # so that a constant is 0 without any rounding
-    image = image - image.mean(dim=(-2, -1), keepdim=True)
+def _taper(image: Tensor) -> Tensor:
+    image = subtract_mean(image)
     for dim in (-2, -1):
         size = image.shape[dim]
         place = torch.arange(size, device=image.device) + 0.5

@@ -32,14 +32,14 @@ import torch
 from torch import Tensor
 
 from napari_structsr.imaging.filters import reflect_pad
-from napari_structsr.imaging.spectrum import radial_frequency
+from napari_structsr.imaging.spectrum import count_conjugates, radial_frequency
 
 __all__ = ["resolution_map", "resolution_radius"]
 
 _WINDOW, _STEP = 64, 16
 _THRESHOLD = 1 / 7
 _SMOOTH = (1.0, 2.0, 1.0)
-_SURE = 2.5  # standard deviations of the mean correlation of noise
+_SIGMAS = 2.5  # standard deviations of the mean correlation of noise
 
 
 def resolution_map(
@@ -87,7 +87,7 @@ def resolution_map(
             "16 and at least as large as the step"
         )
     sizes = truth.shape[-2:]
-    early = [first % step for first in origin]  # pixels of our first blocks before us
+    early = [first % step for first in origin]  # pixels of the first blocks before it
     blocks = [-(-(size + e) // step) for size, e in zip(sizes, early, strict=True)]
     margin = (window - step) // 2
     pads = [
@@ -95,8 +95,9 @@ def resolution_map(
         for size, e, count in zip(sizes, early, blocks, strict=True)
     ]
     planes = [reflect_pad(i.flatten(0, 1), *pads) for i in (result, truth)]
-    rings = _rings(window, truth.device)
+    rings = _prepare_rings(window, truth.device)
     periods = truth.new_empty(len(planes[0]), *blocks)
+    # a row of blocks at a time: all windows at once take (window / step)² images
     for plane in range(len(periods)):
         for row in range(blocks[0]):
             x, z = (
@@ -105,7 +106,7 @@ def resolution_map(
                 .transpose(0, 1)
                 for image in planes
             )
-            periods[plane, row] = _resolution(x, z, rings)
+            periods[plane, row] = _measure_periods(x, z, rings)
     for dim in (-2, -1):
         pixels = periods.repeat_interleave(step, dim=dim)
         periods = pixels.narrow(dim, early[dim], sizes[dim])
@@ -130,26 +131,25 @@ class _Rings:
 
 
 @lru_cache(maxsize=8)
-def _rings(window: int, device: torch.device) -> _Rings:
+def _prepare_rings(window: int, device: torch.device) -> _Rings:
     hann = torch.hann_window(window, dtype=torch.float64, device=device)
     ring = (radial_frequency(window, window, device=device) * window).round().flatten()
-    twice = torch.full((window, window // 2 + 1), 2.0, device=device)
-    twice[:, 0] = twice[:, -1] = 1  # columns of a half spectrum that stand for one
+    conjugates = count_conjugates(window, device=device).expand(window, -1)
     number = torch.arange(1, window // 2 + 1, device=device)
-    member = (ring[:, None] == number) * twice.flatten()[:, None]
+    member = (ring[:, None] == number) * conjugates.flatten()[:, None]
     count = member.sum(dim=0)[:, None]
     half = len(_SMOOTH) // 2
     distance = number[:, None] - number[half:]
     smooth = sum(w * (distance == k - half) for k, w in enumerate(_SMOOTH)) * count
     upto = (distance <= 0) * count
     alike = (hann**4).mean() / (hann**2).mean() ** 2  # frequencies for one that is free
-    chance = _SURE * alike / upto.sum(dim=0).sqrt()  # along both axes, so no root
+    chance = _SIGMAS * alike / upto.sum(dim=0).sqrt()  # along both axes, so no root
     smooth, upto = smooth / smooth.sum(dim=0), upto / upto.sum(dim=0)
     parts = (hann[:, None] * hann, member, smooth, upto, chance, number[half:] / window)
     return _Rings(*(part.float() for part in parts))
 
 
-def _resolution(x: Tensor, z: Tensor, rings: _Rings) -> Tensor:
+def _measure_periods(x: Tensor, z: Tensor, rings: _Rings) -> Tensor:
     """Measure windows, shape (B, window, window); return periods, shape (B,)."""
     x, z = _spectrum(x, rings.fade), _spectrum(z, rings.fade)
     common = (x * z.conj()).real @ rings.member

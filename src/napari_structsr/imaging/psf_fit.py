@@ -1,8 +1,7 @@
-"""How a true image was measured: its place, blur, gain and offset.
+"""Fit the forward model to a pair: shift, point-spread function, gain and offset.
 
-The place comes first, by registration on the grid of the truth. Then the truth is
-measured again by the forward model at every likely width of the point-spread function,
-and the one whose regression leaves least is taken.
+The truth is registered on its own grid first. Then it is measured by the forward model
+at every likely width of the point-spread function; the one that fits best is taken.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ __all__ = ["ForwardFit", "fit_forward_model", "upsample"]
 
 Image = npt.NDArray[np.float64]
 
-_WIDEST = 1.6  # measured pixels; wider blur is no point-spread function of a pair
+_MAX_SIGMA = 1.6  # measured pixels; wider blur is no point-spread function of a pair
 
 
 @dataclass(frozen=True)
 class ForwardFit:
-    """How a truth turns into a measurement.
+    """A truth's way to its measurement.
 
     Parameters
     ----------
@@ -85,8 +84,7 @@ def fit_forward_model(
                 truth, target, with_scale=True, coarseness=factor, limit=limit
             )
             found = found if scaled.refused else scaled
-    seen = _regression(apply(found, truth), measured, factor)
-    return ForwardFit(found, seen.psf_sigma, seen.gain, seen.offset, seen.correlation)
+    return ForwardFit(found, *_fit_psf(apply(found, truth), measured, factor))
 
 
 def upsample(image: npt.NDArray[np.floating[Any]], factor: int) -> Image:
@@ -103,38 +101,31 @@ def upsample(image: npt.NDArray[np.floating[Any]], factor: int) -> Image:
     return large
 
 
-@dataclass(frozen=True)
-class _Seen:
-    image: Image
-    psf_sigma: float
-    gain: float
-    offset: float
-    correlation: float
-
-
-def _regression(
+def _fit_psf(
     truth: Image, measured: npt.NDArray[np.floating[Any]], factor: int
-) -> _Seen:
+) -> tuple[float, float, float, float]:
+    """Return the width of the point-spread function, gain, offset and correlation."""
     tensor = torch.from_numpy(np.ascontiguousarray(truth))[None, None]
 
-    def seen(sigma: float) -> _Seen:
+    def regress(sigma: float) -> tuple[float, float, float]:
         image = ForwardModel(factor, sigma)(tensor)[0, 0].numpy()
-        gain, offset, correlation = _line(image, measured)
-        return _Seen(image, sigma, gain, offset, correlation)
+        return _fit_line(image, measured)
 
     def cost(sigma: float) -> float:
-        return -abs(seen(sigma).correlation)
+        return -abs(regress(sigma)[2])
 
-    widths = np.array([0, 0.2, 0.4, 0.6, 0.8, 1.2, _WIDEST])
+    # a coarse grid first: the bounded search finds a local optimum alone
+    widths = np.array([0, 0.2, 0.4, 0.6, 0.8, 1.2, _MAX_SIGMA])
     best = int(np.argmin([cost(width) for width in widths]))
     low, high = widths[max(0, best - 1)], widths[min(len(widths) - 1, best + 1)]
     found = minimize_scalar(
         cost, bounds=(low, high), method="bounded", options={"xatol": 0.02}
     )
-    return seen(float(found.x))
+    sigma = float(found.x)
+    return sigma, *regress(sigma)
 
 
-def _line(
+def _fit_line(
     image: Image, measured: npt.NDArray[np.floating[Any]]
 ) -> tuple[float, float, float]:
     """Return gain, offset and correlation of ``measured = gain * image + offset``."""

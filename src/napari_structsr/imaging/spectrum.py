@@ -1,9 +1,6 @@
 """What a result holds at each frequency, compared with the truth.
 
-All images are torch tensors of shape (N, C, H, W) in one unit. Frequencies are radial,
-in cycles per pixel: 0.5 is the finest detail along an axis. Images are brought to the
-mean 0 and faded out towards the border by a Hann window, so that opposite borders,
-which do not fit, add nothing.
+Frequencies are radial, in cycles per pixel: 0.5 is the finest detail along an axis.
 """
 
 from __future__ import annotations
@@ -17,8 +14,11 @@ __all__ = [
     "Band",
     "RingCorrelation",
     "compare_band",
+    "count_conjugates",
     "radial_frequency",
     "ring_correlation",
+    "subtract_mean",
+    "sum_rings",
 ]
 
 _RINGS = 64
@@ -58,9 +58,11 @@ def compare_band(
     x, z = _spectrum(result), _spectrum(truth)
     frequency = radial_frequency(*truth.shape[-2:], device=truth.device)
     inside = (frequency >= lowest) & (frequency < highest)
-    weight = inside * _twice(truth.shape[-1], device=truth.device)
-    power_x, power_z = _sum(x.abs() ** 2 * weight), _sum(z.abs() ** 2 * weight)
-    common = _sum((x * z.conj()).real * weight)
+    weight = inside * count_conjugates(truth.shape[-1], device=truth.device)
+    power_x, power_z, common = (
+        (values * weight).flatten(1).double().sum(dim=1)
+        for values in (x.abs() ** 2, z.abs() ** 2, (x * z.conj()).real)
+    )
     smallest = torch.finfo(common.dtype).tiny
     return Band(
         power_x / power_z.clamp_min(smallest),
@@ -127,17 +129,14 @@ def ring_correlation(
     height, width = one.shape[-2:]
     rings = min(rings, min(height, width) // 2)
     frequency = radial_frequency(height, width, device=one.device)
-    ring = (frequency * 2 * rings).long().flatten()
-    weight = _twice(width, device=one.device).expand(height, -1).flatten()
+    ring = (frequency * 2 * rings).long()
     x, z = _spectrum(one), _spectrum(other)
 
-    def summed(values: Tensor) -> Tensor:
-        flat = (values.sum(dim=1).flatten(1) * weight).double()
-        sums = flat.new_zeros((len(flat), int(ring.max()) + 1))
-        return sums.index_add_(1, ring, flat)[:, :rings]
-
-    common = summed((x * z.conj()).real)
-    powers = summed(x.abs() ** 2) * summed(z.abs() ** 2)
+    common, power_x, power_z = (
+        sum_rings(values, ring, width=width)[:, :rings]  # the corners lie beyond
+        for values in ((x * z.conj()).real, x.abs() ** 2, z.abs() ** 2)
+    )
+    powers = power_x * power_z
     smallest = torch.finfo(powers.dtype).tiny
     middles = (torch.arange(rings, dtype=torch.float64) + 0.5) / (2 * rings)
     return RingCorrelation(
@@ -154,9 +153,47 @@ def radial_frequency(
     return torch.hypot(rows[:, None], columns[None])
 
 
+def count_conjugates(width: int, *, device: torch.device) -> Tensor:
+    """Return for how many frequencies each column of ``torch.fft.rfft2`` stands."""
+    count = torch.full((width // 2 + 1,), 2.0, device=device)
+    count[0] = 1
+    if width % 2 == 0:
+        count[-1] = 1
+    return count
+
+
+def sum_rings(values: Tensor, ring: Tensor, *, width: int) -> Tensor:
+    """Sum a half spectrum over channels and rings.
+
+    Parameters
+    ----------
+    values
+        Shape (N, C, H, width // 2 + 1).
+    ring
+        Number of the ring of each frequency, shape (H, width // 2 + 1).
+    width
+        Width of the images.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, rings), float64.
+    """
+    weight = count_conjugates(width, device=values.device)
+    flat = (values * weight).sum(dim=1).flatten(1).double()
+    sums = flat.new_zeros((len(flat), int(ring.max()) + 1))
+    return sums.index_add_(1, ring.flatten(), flat)
+
+
+def subtract_mean(image: Tensor) -> Tensor:
+    """Subtract the mean of each plane; a constant becomes 0 without any rounding."""
+    image = image - image[..., :1, :1]
+    return image - image.mean(dim=(-2, -1), keepdim=True)
+
+
 def _spectrum(image: Tensor) -> Tensor:
-    image = image - image[..., :1, :1]  # so that a constant is 0 without any rounding
-    image = image - image.mean(dim=(-2, -1), keepdim=True)
+    # faded out, since opposite borders do not fit and would add a cross of power
+    image = subtract_mean(image)
     rows, columns = (
         torch.hann_window(
             size + 1, periodic=False, dtype=image.dtype, device=image.device
@@ -165,16 +202,3 @@ def _spectrum(image: Tensor) -> Tensor:
     )
     spectrum: Tensor = torch.fft.rfft2(image * rows[:, None] * columns)
     return spectrum
-
-
-def _twice(width: int, *, device: torch.device) -> Tensor:
-    """Count columns of a half spectrum that stand for two."""
-    count = torch.full((width // 2 + 1,), 2.0, device=device)
-    count[0] = 1
-    if width % 2 == 0:
-        count[-1] = 1
-    return count
-
-
-def _sum(values: Tensor) -> Tensor:
-    return values.flatten(1).double().sum(dim=1)

@@ -1,18 +1,15 @@
 """Maps of structure error that need no reference.
 
-Each looks at a result from one side and is blind on another, which
-`napari_structsr.core.error_map` states: against the measurement (`residual_map`),
-against a faithful model (`artefact_map`), against the same model on the turned input
-(`spread_map`), and at what no measurement can decide (`null_space_map`). SQUIRREL,
-which needs a fit first, stands in `imaging.squirrel`.
-
-A pixel of a map depends on the images within a stated radius alone, and images
-continue beyond their border as their mirror image, so that tiles join without seams.
+Each compares a result with something else: with the measurement (`residual_map`), with
+a faithful model (`artefact_map`), with the same model on the turned input
+(`spread_map`), and with what a measurement can confirm (`null_space_map`). What each is
+blind to is stated in `napari_structsr.core.error_map`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -31,11 +28,11 @@ __all__ = [
 ]
 
 MIN_NOISE = 1e-3
-"""Least standard deviation of noise that a residual is divided by, as a share of the
-range: that of rounding to 8 bits, and the least that models are trained with."""
+"""Smallest standard deviation of noise that a residual is divided by, as a share of the
+range: that of rounding to 8 bits, and the smallest that models are trained with."""
 
 ARTEFACT_RADIUS = 5
-"""Pixels of the result to each side that `artefact_map` looks at."""
+"""Pixels of the result to each side that `artefact_map` depends on."""
 
 _WINDOW = 2 * ARTEFACT_RADIUS + 1
 
@@ -84,8 +81,8 @@ def artefact_map(faithful: Tensor, sharp: Tensor, *, noise: float = 0.03) -> Ten
     Parameters
     ----------
     faithful, sharp
-        Results of a model without and with an adversary, shape (N, C, H, W), range
-        about 0..1, at least 6 pixels along a side.
+        Results of models trained without and with an adversary, shape (N, C, H, W),
+        range about 0..1, at least 6 pixels along a side.
     noise
         Contrast to forgive, as a share of the range: where both standard deviations
         are far below it, as in empty background, the map is 1. By default the constant
@@ -134,14 +131,15 @@ def spread_map(upscale: Callable[[Tensor], Tensor], measured: Tensor) -> Tensor:
         if count == 1:
             mean, squares = result.clone(), torch.zeros_like(result)
             continue
-        change = result - mean  # the recurrence of Welford (1962): three images in all
+        # the recurrence of Welford (1962), which holds three images instead of eight
+        change = result - mean
         mean = mean + change / count
         squares = torch.addcmul(squares, change, result - mean)
     return (squares / count).clamp_min(0).sqrt()
 
 
 def null_space_map(image: Tensor, forward_model: ForwardModel) -> Tensor:
-    """Return what a result holds that the measurement can neither confirm nor deny.
+    """Return the part of a result that the measurement can neither confirm nor deny.
 
     It reaches `ForwardModel.radius` measured pixels.
 
@@ -165,33 +163,27 @@ def flips_and_rotations() -> Iterator[tuple[Turn, Turn]]:
 
     Four of them exchange height and width. The first leaves images as they are.
     """
-    for mirrored in (False, True):
+    for flip in (False, True):
         for quarters in range(4):
-            yield _turn(quarters, mirrored), _back(quarters, mirrored)
+            yield (
+                partial(_turn, quarters=quarters, flip=flip),
+                partial(_turn_back, quarters=quarters, flip=flip),
+            )
 
 
-def _turn(quarters: int, mirrored: bool) -> Turn:
-    return lambda image: torch.rot90(
-        image.flip(-1) if mirrored else image, quarters, (-2, -1)
-    )
+def _turn(image: Tensor, *, quarters: int, flip: bool) -> Tensor:
+    return torch.rot90(image.flip(-1) if flip else image, quarters, (-2, -1))
 
 
-def _back(quarters: int, mirrored: bool) -> Turn:
-
-    def back(image: Tensor) -> Tensor:
-        image = torch.rot90(image, -quarters, (-2, -1))
-        return image.flip(-1) if mirrored else image
-
-    return back
+def _turn_back(image: Tensor, *, quarters: int, flip: bool) -> Tensor:
+    image = torch.rot90(image, -quarters, (-2, -1))
+    return image.flip(-1) if flip else image
 
 
 def _local_variance(image: Tensor) -> Tensor:
-    """Return the variance in the window around each pixel, exact at any level.
-
-    The variance in a window is the mean of the variances of its rows, plus the
-    variance of the means of its rows; either is taken of differences from a mean, so
-    that nothing large cancels. The mean of all pixels changes rounding alone.
-    """
+    # The variance in a window is the mean of the variances of its rows, plus the
+    # variance of their means. Either is taken of differences from a mean, so that
+    # nothing large cancels; the mean of the image goes for the same reason.
     image = image - image.mean(dim=(-2, -1), keepdim=True)
     image = F.pad(image, [ARTEFACT_RADIUS] * 4, mode="reflect")
     mean, variance = _moments(image, -1)
@@ -202,7 +194,7 @@ def _moments(image: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     size = image.shape[dim] - _WINDOW + 1
     parts = [image.narrow(dim, start, size) for start in range(_WINDOW)]
     mean = torch.zeros_like(parts[0])
-    for part in parts:
+    for part in parts:  # one by one, so that there is never a stack of 11 images
         mean.add_(part, alpha=1 / _WINDOW)
     variance = torch.zeros_like(mean)
     for part in parts:

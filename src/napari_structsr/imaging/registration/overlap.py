@@ -1,6 +1,6 @@
 """The common part of two images, wherever it lies in each of them.
 
-`register` lays one image on another that shows nearly the same. Here next to nostepg is
+`register` lays one image on another that shows nearly the same. Here next to nothing is
 known: two files may be parts of one acquisition, shifted by most of their width::
 
     first   |--------------|

@@ -71,7 +71,7 @@ class BandImage:
         Parameters
         ----------
         sigma
-            Lower Gaussian width of the band in pixels; the upper is at most 4 times that.
+            Lower Gaussian width of the band in pixels; the upper is up to 4 times it.
         """
         narrow = min(self.pixels.shape) / _MIN_WIDTHS
         detail = self._smooth(sigma)[0]
