@@ -11,9 +11,9 @@ from napari_structsr.core.intensity import fit_intensity
 from napari_structsr.imaging.filters import smooth
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.out_of_distribution import (
+    compute_input_statistics,
     describe_outliers,
-    input_ranges,
-    input_statistics,
+    find_input_ranges,
 )
 
 NAMES = {"noise", "fine_detail", "spots", "headroom", "fill"}
@@ -25,7 +25,9 @@ def described(pixels):
     measured = torch.from_numpy(intensity.normalise(pixels))[None, None]
     gain, floor = intensity.noise_gain, intensity.noise_floor
     variance = measured.clamp_min(0) * gain / intensity.span + floor / intensity.span**2
-    return {k: float(v) for k, v in input_statistics(measured, variance).items()}
+    return {
+        k: float(v) for k, v in compute_input_statistics(measured, variance).items()
+    }
 
 
 def measure(truth, rng, *, psf_sigma=0.4, read_noise=0.005, photons=3000):
@@ -84,7 +86,7 @@ def drawn(field, rng):
 @pytest.fixture(scope="module")
 def ranges(fields):
     rng = np.random.default_rng(1)
-    return input_ranges(
+    return find_input_ranges(
         [described(drawn(field, rng)) for field in fields for _ in range(3)]
     )
 
@@ -148,7 +150,9 @@ def test_numbers_equal_those_of_numpy_and_scipy(fields):
     values[:, :, 0, 0] = 1.9
     variance = np.full_like(values, 0.02**2)
     variance[1] *= 4
-    found = input_statistics(torch.from_numpy(values), torch.from_numpy(variance))
+    found = compute_input_statistics(
+        torch.from_numpy(values), torch.from_numpy(variance)
+    )
     assert {name: tuple(value.shape) for name, value in found.items()} == dict.fromkeys(
         NAMES, (2,)
     )
@@ -189,7 +193,7 @@ def test_what_cannot_be_told_is_nan_and_passed_over(ranges):
     flat = torch.full((1, 1, 40, 40), 0.3)
     small = torch.rand(1, 1, 8, 100, generator=torch.Generator().manual_seed(0))
     for values in (flat, small):
-        found = input_statistics(values, torch.full_like(values, 1e-4))
+        found = compute_input_statistics(values, torch.full_like(values, 1e-4))
         for name in ("fine_detail", "spots", "headroom"):
             assert found[name].isnan().all()
             assert not describe_outliers({name: float(found[name])}, ranges)
@@ -202,20 +206,22 @@ def test_ranges_hold_the_share_of_samples_and_leave_out_the_farthest():
     rng = np.random.default_rng(7)
     samples = [{"noise": n, "fill": f} for n, f in rng.standard_normal((98, 2))]
     samples += [{"noise": 50.0, "fill": 0.0}, {"noise": 0.0, "fill": -60.0}]
-    ranges = input_ranges(samples)
+    ranges = find_input_ranges(samples)
     inside = [not describe_outliers(sample, ranges) for sample in samples]
     assert inside == [True] * 98 + [False] * 2
-    whole = input_ranges(samples, share=1.0)
+    whole = find_input_ranges(samples, share=1.0)
     assert whole["noise"][1] == 50
     assert whole["fill"][0] == -60
 
 
 def test_ranges_pass_over_nan_and_need_a_sample():
     samples = [{"noise": 0.1, "spots": math.nan}, {"noise": math.nan, "spots": 1.0}]
-    assert input_ranges(samples) == {"noise": (0.1, 0.1), "spots": (1.0, 1.0)}
-    assert input_ranges([{"noise": 0.1, "spots": math.nan}]) == {"noise": (0.1, 0.1)}
+    assert find_input_ranges(samples) == {"noise": (0.1, 0.1), "spots": (1.0, 1.0)}
+    assert find_input_ranges([{"noise": 0.1, "spots": math.nan}]) == {
+        "noise": (0.1, 0.1)
+    }
     with pytest.raises(ValueError, match="at least one"):
-        input_ranges([])
+        find_input_ranges([])
 
 
 def test_sentences_say_what_was_found_and_what_was_seen():

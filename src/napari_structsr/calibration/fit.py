@@ -27,7 +27,7 @@ from napari_structsr.calibration.samples import GAP, SIDE, Samples
 from napari_structsr.core.types import Float64Array
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.expected_error import FEATURES, ErrorPredictor
-from napari_structsr.imaging.out_of_distribution import input_ranges
+from napari_structsr.imaging.out_of_distribution import find_input_ranges
 from napari_structsr.models.calibration import Interval, NetworkLayer, TrustCalibration
 from napari_structsr.models.model import SRModel
 
@@ -150,7 +150,7 @@ def _widen_ranges(
     known = dict(start.input_ranges) if start else {}
     if not known and len(samples.statistics) < _ENOUGH_IMAGES:
         return {}
-    for name, (low, high) in input_ranges(samples.statistics).items():
+    for name, (low, high) in find_input_ranges(samples.statistics).items():
         lowest, highest = known.get(name, (low, high))
         known[name] = (
             round(min(low, lowest), _DIGITS),

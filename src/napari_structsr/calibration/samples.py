@@ -21,7 +21,7 @@ from napari_structsr.core.types import Float32Array, Float64Array
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.expected_error import TrustInputs, pixel_features
 from napari_structsr.imaging.forward import noise_variance
-from napari_structsr.imaging.out_of_distribution import input_statistics
+from napari_structsr.imaging.out_of_distribution import compute_input_statistics
 from napari_structsr.models.model import SRModel
 
 __all__ = ["GAP", "SIDE", "CalibrationPair", "Samples", "sample_pairs"]
@@ -169,7 +169,7 @@ def sample_pairs(
         statistics.append(
             {
                 name: float(value)
-                for name, value in input_statistics(measured, variance).items()
+                for name, value in compute_input_statistics(measured, variance).items()
             }
         )
         found.append(

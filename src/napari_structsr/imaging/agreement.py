@@ -4,13 +4,12 @@
 in y that copies the noise, so that "noise" corrects only what noise cannot explain:
 
 * the local mean of the residual, which hardly holds noise, is corrected in full;
-* what is left is corrected by the share 1 - 1/m, where m is its local root mean
-  square in units of the noise: the discrepancy principle (Morozov 1966), applied
-  pixel by pixel, so that tiles agree. Where m <= 1 nothing is changed.
-* that share is at least `minimum_share`, one number for a channel. In an image whose
-  contrast is hardly larger than its noise, what is left would bend the line between
-  input and result measured again; this keeps its slope at 1 within 1% and its offset
-  small.
+* the rest is corrected by the share 1 - 1/m, where m is its local root mean square
+  in units of the noise: the discrepancy principle (Morozov 1966), pixel by pixel, so
+  that tiles agree. Where m <= 1 nothing is changed;
+* that share is at least `minimum_share`, one number for a channel. Where contrast is
+  hardly larger than noise, the rest would bend the line between input and result
+  measured again; this keeps its slope within 1% of 1.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def agree(
     variance
         Variance of the noise, shape (N, 1, h, w); needed for "noise".
     minimum_share
-        Least share of the residual that "noise" corrects, see `minimum_share`.
+        Smallest share of the residual that "noise" corrects, see `minimum_share`.
 
     Returns
     -------
@@ -72,6 +71,7 @@ def agree(
             raise ValueError("agreement within noise needs the variance of the noise")
         mean = smooth(residual, _MEAN_SIGMA)
         detail = residual - mean
+        # a variance of 0 must not turn a residual of 0 into NaN
         smallest = torch.finfo(detail.dtype).tiny ** 0.5
         power = smooth(detail**2 / variance.clamp_min(smallest), _WINDOW_SIGMA)
         share = (1 - power.clamp_min(1).rsqrt()).clamp_min(minimum_share)
@@ -80,32 +80,29 @@ def agree(
 
 
 def minimum_share(measured: Tensor, again: Tensor) -> float:
-    """Return the least share of the residual to correct, so that slopes stay at 1.
+    """Return the smallest share of the residual to correct so that slopes stay at 1.
 
     The least-squares lines through (measured, again) and through (again, measured)
     miss the slope 1 by the covariance of the residual with either, and correcting a
     share of the residual takes the same share off that.
 
-    Parameters
-    ----------
-    measured
-        Samples of the measured image, any shape.
-    again
-        The result, agreed within noise and measured again, at the same pixels.
+    `measured` holds samples of the measured image, `again` the result, agreed within
+    noise and measured again, at the same pixels.
     """
     residual = measured - again
-    missed = max(_slope(residual, measured), _slope(residual, again))
+    missed = max(_fit_slope(residual, measured), _fit_slope(residual, again))
     return max(0.0, 1 - _SLOPE_TOLERANCE / missed) if missed > 0 else 0.0
 
 
-def _slope(values: Tensor, along: Tensor) -> float:
+def _fit_slope(values: Tensor, along: Tensor) -> float:
+    # in float64: the slope is to be known to a thousandth over millions of samples
     along = along.double() - along.double().mean()
     power = (along**2).sum()
     return float(((values.double() * along).sum() / power).abs()) if power > 0 else 0.0
 
 
 def agreement_radius(forward_model: ForwardModel, agreement: Agreement) -> int:
-    """Measured pixels beyond which `agree` does not look."""
+    """Return the measured pixels to each side that `agree` depends on."""
     if agreement == "off":
         return 0
     if agreement == "exact":

@@ -1,4 +1,4 @@
-"""How fine an image resolves, estimated from the image alone, without parameters.
+"""Decorrelation analysis: the resolution of an image, from the image alone.
 
 I is the Fourier transform of the image, faded out at its border, and I/|I| keeps its
 phases alone. Inside the radius r the two are correlated::

@@ -1,17 +1,10 @@
 """The expected absolute error of each pixel of a result, predicted without a reference.
 
-A small network looks at six numbers of each pixel: how bright the result is there, how
-much contrast it has nearby on two scales, how steep and how fine it is, and how noisy
-the measurement was. It gives the mean of the absolute error and the bound that 90% of
-errors stay below; `models.calibration` holds its numbers and makes the bound honest.
-
-Other maps (residual, null space, difference from the faithful model, spread over
-orientations) were tried as inputs; none improved the ranking by 0.01, so that the
-prediction needs no run of a model and serves any.
-
-Everything is in units of the range of the source, and the windows grow with the factor.
-A pixel depends on what lies within `EXPECTED_ERROR_RADIUS`, mirrored at the border, so
-that tiles join without seams.
+A small network maps six features of each pixel (brightness, contrast on two scales,
+gradient, curvature and noise) to the mean of the absolute error and to the bound that
+90% of errors stay below. `models.calibration` holds its weights, and the factors that
+were calibrated on pairs. The error maps of `trust` were tried as further features; none
+improved the ranking by 0.01, so that the prediction needs no run of a model.
 """
 
 from __future__ import annotations
@@ -23,7 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_structsr.imaging.filters import map_row_chunks, separable_filter
+from napari_structsr.imaging.filters import (
+    map_row_chunks,
+    reflect_pad,
+    separable_filter,
+)
 
 __all__ = [
     "EXPECTED_ERROR_RADIUS",
@@ -38,7 +35,7 @@ __all__ = [
 ]
 
 EXPECTED_ERROR_RADIUS = 2
-"""Measured pixels to each side that a pixel depends on."""
+"""Measured pixels to each side that the prediction for a pixel depends on."""
 
 FEATURES = (
     "brightness",
@@ -48,17 +45,17 @@ FEATURES = (
     "curvature",
     "noise",
 )
-"""What is known of each pixel; version 1."""
+"""Features of each pixel, version 1."""
 
 _NEAR, _AROUND = 0.5, 2  # measured pixels to each side of a window
-_SOFT = 5e-4  # of the range, below which differences of logarithms mean nothing
-_OUTLYING = 4.0  # deviations beyond which an input counts as this far
+_SOFT = 5e-4  # of the range; keeps logarithms of next to nothing from mattering
+_MAX_DEVIATIONS = 4.0  # beyond these a feature is clamped: no training saw it
 _LOG_RANGE = (-12.0, 2.0)
 
 
 @dataclass(frozen=True)
 class TrustInputs:
-    """What the expected error is predicted from, in units of the range of the source.
+    """A result and the noise of its measurement, in units of the range of the source.
 
     Parameters
     ----------
@@ -103,7 +100,7 @@ class ErrorPredictor:
         The numbers are logarithms of the mean absolute error and of the bound.
         """
         values = (features - self.means) / self.deviations
-        values = values.clamp(-_OUTLYING, _OUTLYING)
+        values = values.clamp(-_MAX_DEVIATIONS, _MAX_DEVIATIONS)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             values = F.silu(F.linear(values, weight, bias))
         return F.linear(values, self.weights[-1], self.biases[-1]).clamp(*_LOG_RANGE)
@@ -119,7 +116,7 @@ class ErrorPredictor:
 
 
 class ErrorCalibration(Protocol):
-    """A predictor with factors that were checked on pairs, `TrustCalibration`."""
+    """A predictor with factors calibrated on pairs, such as `TrustCalibration`."""
 
     @property
     def predictor(self) -> ErrorPredictor:
@@ -134,19 +131,9 @@ class ErrorCalibration(Protocol):
 
 
 def expected_error(inputs: TrustInputs, calibration: ErrorCalibration) -> Tensor:
-    """Predict the mean absolute error of each pixel.
+    """Predict the mean absolute error of each pixel, in shape and unit of the result.
 
-    Parameters
-    ----------
-    inputs
-        The result and how it was measured.
-    calibration
-        From the card of the model, or made from pairs of the user.
-
-    Returns
-    -------
-    Tensor
-        Shape and unit of the result, positive.
+    The calibration comes from the card of a model, or was made from pairs of the user.
     """
     mean, _ = predict_error(inputs, calibration.predictor)
     return mean * calibration.scale
@@ -185,21 +172,18 @@ def half_width(
 def predict_error(
     inputs: TrustInputs, predictor: ErrorPredictor
 ) -> tuple[Tensor, Tensor]:
-    """Predict the mean absolute error and the bound of 90%, before any check.
+    """Predict the mean absolute error and the bound of 90%, before calibration.
 
-    Returns
-    -------
-    tuple of Tensor
-        Both of the shape and unit of the result.
+    Both have the shape and unit of the result.
     """
     predictor = predictor.to(inputs.result.device)
     factor = inputs.factor
 
     def predict(result: Tensor, variance: Tensor) -> Tensor:
-        found = predictor(_features(result, variance, factor).movedim(1, -1))
+        found = predictor(_compute_features(result, variance, factor).movedim(1, -1))
         return found.movedim(-1, 0)[:, :, None]
 
-    variance = _spread_out(inputs.variance, factor)
+    variance = _repeat(inputs.variance, factor)
     radius = EXPECTED_ERROR_RADIUS * factor
     logarithms = map_row_chunks(predict, inputs.result, variance, radius=radius)
     mean, bound = logarithms.exp()
@@ -211,58 +195,43 @@ def pixel_features(inputs: TrustInputs) -> Tensor:
 
     All but brightness are natural logarithms of amounts in units of the range.
     """
-    variance = _spread_out(inputs.variance, inputs.factor)
-    return _features(inputs.result, variance, inputs.factor)
+    variance = _repeat(inputs.variance, inputs.factor)
+    return _compute_features(inputs.result, variance, inputs.factor)
 
 
-def _features(result: Tensor, variance: Tensor, factor: int) -> Tensor:
+def _compute_features(result: Tensor, variance: Tensor, factor: int) -> Tensor:
     near, around = max(1, round(_NEAR * factor)), _AROUND * factor
-    gradient = (_across(result, -1, 0.5) ** 2 + _across(result, -2, 0.5) ** 2).sqrt()
-    curvature = _around(result, -1) + _around(result, -2)
+    up, down = _shift_both_ways(result, -2)
+    left, right = _shift_both_ways(result, -1)
+    gradient = ((right - left) / 2) ** 2 + ((down - up) / 2) ** 2
+    curvature = (left + right - 2 * result) + (up + down - 2 * result)
     amounts = [
-        _deviation(result, near),
-        _deviation(result, around),
-        _root_mean_square(gradient, factor),
-        _root_mean_square(curvature, factor),
-        _mean(variance.clamp_min(0), around).sqrt(),
+        _deviate(result, near),
+        _deviate(result, around),
+        _average(gradient.sqrt() ** 2, factor).sqrt(),
+        _average(curvature**2, factor).sqrt(),
+        _average(variance.clamp_min(0), around).sqrt(),
     ]
     logarithms = [(amount + _SOFT).log() for amount in amounts]
     return torch.cat([result.clamp(-0.5, 1.5), *logarithms], dim=1)
 
 
-def _spread_out(variance: Tensor, factor: int) -> Tensor:
+def _repeat(variance: Tensor, factor: int) -> Tensor:
     return variance.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
 
 
-def _mean(image: Tensor, radius: int) -> Tensor:
+def _average(image: Tensor, radius: int) -> Tensor:
     return separable_filter(image, [1 / (2 * radius + 1)] * (2 * radius + 1))
 
 
-def _root_mean_square(image: Tensor, radius: int) -> Tensor:
-    return _mean(image**2, radius).sqrt()
-
-
-def _deviation(image: Tensor, radius: int) -> Tensor:
-    """Return the standard deviation in a window; float32 is too coarse where flat."""
-    values = image.double()
-    variance = _mean(values**2, radius) - _mean(values, radius) ** 2
+def _deviate(image: Tensor, radius: int) -> Tensor:
+    values = image.double()  # float32 is too coarse where the image is flat
+    variance = _average(values**2, radius) - _average(values, radius) ** 2
     return variance.clamp_min(0).sqrt().to(image.dtype)
 
 
-def _across(image: Tensor, dim: int, share: float) -> Tensor:
-    before, after = _neighbours(image, dim)
-    return (after - before) * share
-
-
-def _around(image: Tensor, dim: int) -> Tensor:
-    before, after = _neighbours(image, dim)
-    return before + after - 2 * image
-
-
-def _neighbours(image: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+def _shift_both_ways(image: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     size = image.shape[dim]
-    place = torch.arange(size, device=image.device)
-    last = max(size - 2, 0)
-    before = torch.where(place > 0, place - 1, min(1, size - 1))
-    after = torch.where(place < size - 1, place + 1, last)
-    return image.index_select(dim, before), image.index_select(dim, after)
+    rows, columns = ((1, 1), (0, 0)) if dim == -2 else ((0, 0), (1, 1))
+    padded = reflect_pad(image, rows, columns)
+    return padded.narrow(dim, 0, size), padded.narrow(dim, 2, size)

@@ -39,20 +39,7 @@ _CPU_CHUNK, _GPU_CHUNK = 1 << 18, 1 << 23
 
 
 def separable_filter(image: Tensor, weights: Sequence[float]) -> Tensor:
-    """Sum each neighbourhood with the same separable weights along both axes.
-
-    Parameters
-    ----------
-    image
-        Shape (N, C, H, W).
-    weights
-        An odd number of weights for either axis.
-
-    Returns
-    -------
-    Tensor
-        Shape (N, C, H, W).
-    """
+    """Correlate with an odd number of weights along both axes, the border reflected."""
     pad = (len(weights) // 2,) * 2
     return correlate_separable(reflect_pad(image, pad, pad), weights, weights)
 
@@ -90,12 +77,8 @@ def reflect_pad(
 ) -> Tensor:
     """Continue an image beyond its border as ``numpy.pad(mode="reflect")`` does.
 
-    Parameters
-    ----------
-    image
-        Shape (N, C, H, W) or (N, H, W).
-    rows, columns
-        Pixels to add before and after; they may exceed the size of the image.
+    `rows` and `columns` are added before and after the last two axes; they may exceed
+    the size of the image.
     """
     height, width = image.shape[-2:]
     # torch reflects by less than the size alone, tiles at a border may need more
@@ -204,17 +187,8 @@ def fill_missing(values: Tensor, known: Tensor) -> Tensor:
 def forward_differences(image: Tensor) -> list[Tensor]:
     """Return the differences to the next pixel along each spatial axis.
 
-    The finest detail counts in full; the last pixel has none across the border.
-
-    Parameters
-    ----------
-    image
-        Shape (N, C, H, W), or with more spatial axes.
-
-    Returns
-    -------
-    list of Tensor
-        One of the shape of `image` for each spatial axis, 0 at its last pixel.
+    Each has the shape of `image`, (N, C, ...), and is 0 at the last pixel. Central
+    differences would be blind to the finest detail.
     """
     slopes = []
     for dim in range(2, image.ndim):

@@ -1,21 +1,17 @@
-"""What the microscope did: the forward operator A, its adjoint, its pseudo-inverse.
+"""The forward model of a microscope: operator A, adjoint, pseudo-inverse and noise.
 
-One object serves four ends: it makes low-resolution (LR) images from
-high-resolution (HR) ones, it states what a model was trained to undo, it corrects
-a result so that it agrees with the measurement, and it says how far a result
-departs from it. It owns the physics; it knows nothing of tiles, files or networks.
+It makes low-resolution (LR) images from high-resolution (HR) ones, states what a model
+was trained to undo, corrects a result so that it agrees with the measurement, and
+measures how far a result departs from it.
 
 A is separable. Along each axis a Gaussian point-spread function is followed by the
-mean over ``factor`` HR pixels, and the image continues beyond its border as its
-mirror image (half-sample symmetric, ``numpy.pad(mode="symmetric")``)::
+mean over ``factor`` HR pixels; the border is continued symmetrically::
 
     HR   c b a | a b c d e f g h | h g f        mirror, at pixel edges
                |--0--|--1--|--2--|--3--|        factor 2: LR pixels
 
-The LR pixels mirror at the same line, so A, its adjoint and the inverse of
-A Aᵀ are all short one-dimensional convolutions on mirrored images. They are exact
-up to the border, and a tile with a halo of `ForwardModel.radius` gives the same
-values as the whole image.
+The LR pixels mirror at the same line, so A, its adjoint and the inverse of A Aᵀ are all
+short one-dimensional convolutions, exact up to the border.
 """
 
 from __future__ import annotations
@@ -143,24 +139,24 @@ class ForwardModel:
 
     @property
     def radius(self) -> int:
-        """LR pixels over which ``pseudo_inverse(y - self(x))`` reaches."""
+        """LR pixels to each side that ``pseudo_inverse(y - self(x))`` depends on."""
         return len(self.inverse_kernel) // 2 + 2 * self.reach
 
     @property
     def reach(self) -> int:
-        """LR pixels over which A, or Aᵀ, reaches."""
+        """LR pixels to each side that A, or Aᵀ, depends on."""
         return -(-((len(self.kernel) - self.factor) // 2) // self.factor)
 
     @cached_property
     def kernel(self) -> npt.NDArray[np.float64]:
-        """A along one axis, in HR pixels: the blur, convolved with the pixel."""
+        """Weights of A along one axis, in HR pixels: blur convolved with the pixel."""
         pixel = np.full(self.factor, 1 / self.factor)
         return np.convolve(gaussian_kernel(self.psf_sigma * self.factor), pixel)
 
     @cached_property
     def inverse_kernel(self) -> npt.NDArray[np.float64]:
-        """(A Aᵀ)⁻¹ along one axis, in LR pixels, cut where it has decayed."""
-        period = 512
+        """Weights of (A Aᵀ)⁻¹ along one axis, in LR pixels, cut where they decay."""
+        period = 512  # far longer than the inverse, so that it does not wrap around
         lag = np.correlate(self.kernel, self.kernel, mode="full")
         centre = len(lag) // 2
         lag = lag[centre % self.factor :: self.factor]
@@ -175,19 +171,9 @@ class ForwardModel:
 
 
 def noise_variance(measured: Tensor, intensity: Intensity) -> Tensor:
-    """Return the variance of the noise of each pixel, in normalised units.
+    """Return the variance of the noise of each pixel of a normalised image.
 
-    Parameters
-    ----------
-    measured
-        Normalised by `intensity`, any shape.
-    intensity
-        Range and noise of the channel.
-
-    Returns
-    -------
-    Tensor
-        Shape of `measured`: shot noise that grows with the signal, above the floor.
+    Shot noise grows with the signal, above the floor of the camera.
     """
     signal = measured.clamp_min(0) * (intensity.noise_gain / intensity.span)
     return signal + intensity.noise_floor / intensity.span**2

@@ -1,4 +1,4 @@
-"""Resolution from place to place: Fourier ring correlation in small windows.
+"""Local resolution: Fourier ring correlation in small windows.
 
 The plane is divided into blocks of `step` x `step` pixels, counted from its origin, and
 each has a window of `window` x `window` pixels centred on it::
@@ -114,7 +114,7 @@ def resolution_map(
 
 
 def resolution_radius(*, window: int = _WINDOW, step: int = _STEP) -> int:
-    """Pixels beyond which `resolution_map` does not look."""
+    """Return the pixels to each side that `resolution_map` depends on."""
     return (window + step) // 2 - 1
 
 
@@ -177,6 +177,7 @@ def _spectrum(windows: Tensor, fade: Tensor) -> Tensor:
     middle = windows.shape[-1] // 2
     # so that a flat window is 0 without any rounding
     windows = windows - windows[:, middle, middle][:, None, None]
+    # the mean weighted by the window, or its rest would leak into the first ring
     mean = (windows * fade).sum(dim=(-2, -1), keepdim=True) / fade.sum()
     spectrum: Tensor = torch.fft.rfft2((windows - mean) * fade)
     return spectrum.flatten(1)

@@ -1,4 +1,4 @@
-"""Where structure has another direction, or is more or less of one direction.
+"""Direction and coherence of structure, compared by the structure tensor.
 
 The structure tensor is the mean of the products of gradients in a Gaussian window::
 
@@ -6,16 +6,13 @@ The structure tensor is the mean of the products of gradients in a Gaussian wind
         | mean of d a  mean of a²  |      a: slope across the columns
 
 Its eigenvalues are the power across and along what is there. Their difference over
-their sum is the coherence: 1 for a straight filament or edge, 0 for what looks the
-same in all directions. Twice the angle of the structure is the angle of the vector
+their sum is the coherence: 1 for a straight filament or edge, 0 for what is the same
+in all directions. Twice the angle of the structure is the angle of the vector
 (mean of a² - d², mean of 2 d a), whose length is that difference.
 
-Gradients are those of Scharr, whose direction is true to a fraction of a degree. Even
-white noise has a direction in a small window. With T the sum of the eigenvalues that
-noise alone has on average, and S their sum, coherence is multiplied by
+Even white noise has a direction in a small window. With T the sum of the eigenvalues
+that noise alone has on average, and S their sum, coherence is multiplied by
 ``1 - (2 T / S)²``, or by 0 where S is below 2 T: what noise explains has no direction.
-
-Images continue beyond their border as their mirror image, the border pixel once.
 """
 
 from __future__ import annotations
@@ -41,6 +38,7 @@ __all__ = [
 
 _SIGMA = 2.0  # pixels
 _NOISE = 1e-6  # rounding of intensities of 0..1
+# the gradient of Scharr, whose direction is true to a fraction of a degree
 _STEP = (-0.5, 0.0, 0.5)
 _MEAN = (3 / 16, 10 / 16, 3 / 16)
 # trace of J of white noise of variance 1
@@ -54,7 +52,7 @@ def coherence_difference_map(
     sigma: float = _SIGMA,
     noise: Tensor | float = _NOISE,
 ) -> Tensor:
-    """Return how much more, or less, the result is of one direction than the truth.
+    """Return the difference of the coherence of result and truth.
 
     Parameters
     ----------
@@ -77,13 +75,13 @@ def coherence_difference_map(
     structure tensor is that of J. Bigün and G. Granlund, ICCV 1987.
     """
 
-    def difference(x: Tensor, z: Tensor, noise: Tensor) -> Tensor:
-        coherence_x = _directions(x, sigma, noise).coherence
-        return (coherence_x - _directions(z, sigma, noise).coherence).abs_()
+    def compare(x: Tensor, z: Tensor, noise: Tensor) -> Tensor:
+        coherence_x = _measure_directions(x, sigma, noise).coherence
+        return (coherence_x - _measure_directions(z, sigma, noise).coherence).abs_()
 
-    noise = _like(truth, noise)
+    noise = _expand_like(truth, noise)
     radius = orientation_radius(sigma)
-    return map_row_chunks(difference, result, truth, noise, radius=radius)
+    return map_row_chunks(compare, result, truth, noise, radius=radius)
 
 
 def orientation_difference_map(
@@ -93,7 +91,7 @@ def orientation_difference_map(
     sigma: float = _SIGMA,
     noise: Tensor | float = _NOISE,
 ) -> Tensor:
-    """Return the angle between the directions of structure, where there is any.
+    """Return the angle between the directions of structure, weighted by coherence.
 
     It is half the angle between the vectors of twice the angle, 0..90 degrees, times
     s(c_x) s(c_z). c is the coherence of either image, and s(c) = c² (3 - 2 c) rises
@@ -111,20 +109,20 @@ def orientation_difference_map(
         Degrees, shape (N, C, H, W), 0..90. 0 also where only one has a direction.
     """
 
-    def difference(x: Tensor, z: Tensor, noise: Tensor) -> Tensor:
-        one, other = (_directions(image, sigma, noise) for image in (x, z))
+    def compare(x: Tensor, z: Tensor, noise: Tensor) -> Tensor:
+        one, other = (_measure_directions(image, sigma, noise) for image in (x, z))
         along = one.cosine * other.cosine + one.sine * other.sine
         across = one.cosine * other.sine - one.sine * other.cosine
         angle = torch.atan2(across.abs_(), along).mul_(90 / math.pi)
-        return angle * _step(one.coherence) * _step(other.coherence)
+        return angle * _smoothstep(one.coherence) * _smoothstep(other.coherence)
 
-    noise = _like(truth, noise)
+    noise = _expand_like(truth, noise)
     radius = orientation_radius(sigma)
-    return map_row_chunks(difference, result, truth, noise, radius=radius)
+    return map_row_chunks(compare, result, truth, noise, radius=radius)
 
 
 def orientation_radius(sigma: float = _SIGMA) -> int:
-    """Pixels beyond which maps with this window do not look."""
+    """Return the pixels to each side that maps with this window depend on."""
     return math.ceil(3 * sigma) + 1
 
 
@@ -136,13 +134,14 @@ class _Directions(NamedTuple):
     sine: Tensor
 
 
-def _directions(image: Tensor, sigma: float, noise: Tensor) -> _Directions:
+def _measure_directions(image: Tensor, sigma: float, noise: Tensor) -> _Directions:
     radius = orientation_radius(sigma)
     image = reflect_pad(image, (radius, radius), (radius, radius))
     down, across = (
         correlate_separable(image, _STEP, _MEAN),
         correlate_separable(image, _MEAN, _STEP),
     )
+    # the products are smoothed, not the gradients: opposite flanks of a filament add up
     window = gaussian_kernel(sigma, radius - 1).tolist()
     power_down, power_across, product = (
         correlate_separable(image, window, window)
@@ -156,10 +155,10 @@ def _directions(image: Tensor, sigma: float, noise: Tensor) -> _Directions:
     return _Directions(torch.hypot(cosine, sine) / trace * structure, cosine, sine)
 
 
-def _step(coherence: Tensor) -> Tensor:
+def _smoothstep(coherence: Tensor) -> Tensor:
     return coherence**2 * (3 - 2 * coherence)
 
 
-def _like(image: Tensor, noise: Tensor | float) -> Tensor:
+def _expand_like(image: Tensor, noise: Tensor | float) -> Tensor:
     noise = torch.as_tensor(noise, dtype=image.dtype, device=image.device)
     return noise.expand_as(image)

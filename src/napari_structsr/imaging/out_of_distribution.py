@@ -1,15 +1,11 @@
-"""Whether an image is like those that a model was trained on.
+"""Detection of images unlike those that a model was trained on.
 
-A model and its calibration are only known to hold for images like those of its
-training. A few numbers say what an image is like, each something that a person can
-see. Their ranges over the training travel with the model, and whatever leaves them is
-told in a sentence. What none of these numbers sees stays unnoticed: this warns, it
-does not vouch.
-
-Numbers are in units of the range of the image, so that gain and offset of the camera
-do not matter. They were chosen on the images of the training, as the simplest that
-set apart images with more noise, with more blur, saturated ones and those of single
-molecules.
+A few statistics describe an image, each something that a person can see, in units of
+its range, so that gain and offset of the camera do not matter. Their ranges over the
+training images travel with the model, and each that lies outside is reported in a
+sentence. They were chosen on the training images, as the simplest that set apart
+images with more noise, with more blur, saturated ones and those of single molecules.
+An image may be unlike the training in ways that none of them shows.
 """
 
 from __future__ import annotations
@@ -22,16 +18,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["describe_outliers", "input_ranges", "input_statistics"]
+__all__ = ["compute_input_statistics", "describe_outliers", "find_input_ranges"]
 
 Array = npt.NDArray[np.float64]
 
-_SMALLEST_SIDE = 16
+_MIN_SIDE = 16
 _LIMITS = (-1.0, 2.0)  # a hot pixel counts no more than this
-_ENOUGH = 0.02  # of the power at hand: what is less cannot be told from noise
+_MIN_SHARE = 0.02  # of the power; less cannot be told from noise
 _QUANTILES = (0.5, 0.99, 0.999)
 
-_SAID = {
+_DESCRIPTIONS = {
     "noise": "noise is {} of the range",
     "fine_detail": "the share of fine detail is {}",
     "spots": "the measure of small spots is {}",
@@ -45,11 +41,11 @@ _HINTS = {
 }
 
 
-def input_statistics(measured: Tensor, variance: Tensor) -> dict[str, Tensor]:
-    """Describe images by a few numbers.
+def compute_input_statistics(measured: Tensor, variance: Tensor) -> dict[str, Tensor]:
+    """Describe images by a few statistics.
 
-    An image is judged by the medians over blocks spread over it, of about 160 x 160
-    pixels, in training as in use.
+    Those of a large image are the medians over blocks of about 160 x 160 pixels spread
+    over it, in training as in use.
 
     Parameters
     ----------
@@ -82,46 +78,48 @@ def input_statistics(measured: Tensor, variance: Tensor) -> dict[str, Tensor]:
     values = measured.clamp(*_LIMITS)
     noise = variance.flatten(1)
     grain = noise.mean(dim=1)
-    median, high, highest = _quantiles(values)
+    median, high, highest = _find_quantiles(values)
     found = {"noise": noise.sqrt().median(dim=1).values}
-    if min(values.shape[-2:]) < _SMALLEST_SIDE:
+    if min(values.shape[-2:]) < _MIN_SIDE:
         nothing = torch.full_like(grain, torch.nan)
         return (
             found
             | dict.fromkeys(("fine_detail", "spots", "headroom"), nothing)
             | {"fill": median}
         )
-    near, middle, far = (_bend(values, step) for step in (1, 2, 4))
+    # white noise adds the same to the curvature over any step, and drops out of the
+    # differences
+    near, middle, far = (_mean_square_curvature(values, step) for step in (1, 2, 4))
     centred = values - values.mean(dim=(-2, -1), keepdim=True)
     power = centred.square().flatten(1).mean(dim=1)
     kurtosis = centred.pow(4).flatten(1).mean(dim=1) / power**2
-    lost = (_change(values, 4) / 2 - grain) / (power - grain)
+    lost = (_mean_square_step(values, 4) / 2 - grain) / (power - grain)
     return found | {
-        "fine_detail": _known(
-            (middle - near) / (far - near), far - near > _ENOUGH * far
+        "fine_detail": _mask(
+            (middle - near) / (far - near), far - near > _MIN_SHARE * far
         ),
-        "spots": _known(
+        "spots": _mask(
             kurtosis.log10() * lost.clamp_min(0),
-            power - grain > _ENOUGH * power,
+            power - grain > _MIN_SHARE * power,
         ),
-        "headroom": _known((highest - high) / (highest - median), highest > median),
+        "headroom": _mask((highest - high) / (highest - median), highest > median),
         "fill": median,
     }
 
 
-def input_ranges(
+def find_input_ranges(
     samples: Sequence[Mapping[str, float]], *, share: float = 0.98
 ) -> dict[str, tuple[float, float]]:
-    """Return the ranges that hold most of the training's images.
+    """Return the ranges of the statistics that hold most of the training images.
 
-    Of the samples those that lie farthest from the rest are left out: the distance is
-    that from the median over the interquartile range, in whichever number it is
-    largest. The others lie within all ranges.
+    The samples farthest from the rest are left out: the distance is that from the
+    median over the interquartile range, in the statistic where it is largest. The
+    others lie within all ranges.
 
     Parameters
     ----------
     samples
-        What `input_statistics` found for each image, the same names in all. NaN
+        What `compute_input_statistics` found for each image, the same names in all. NaN
         counts as near.
     share
         Share of samples to keep.
@@ -138,7 +136,7 @@ def input_ranges(
         for name in samples[0]
         if not all(np.isnan(sample[name]) for sample in samples)
     }
-    distance = np.max([_distance(values) for values in table.values()], axis=0)
+    distance = np.max([_measure_distance(values) for values in table.values()], axis=0)
     kept = np.argsort(distance, kind="stable")[: math.ceil(share * len(samples))]
     return {
         name: (float(np.nanmin(values[kept])), float(np.nanmax(values[kept])))
@@ -150,32 +148,32 @@ def input_ranges(
 def describe_outliers(
     found: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]
 ) -> list[str]:
-    """Say what leaves the ranges of the training.
+    """Describe each statistic outside its range over the training images.
 
     Parameters
     ----------
     found
-        What `input_statistics` found for an image; NaN is passed over.
+        Statistics of an image; NaN is passed over.
     ranges
-        What `input_ranges` found for the training.
+        Lowest and highest value of each over the training images.
 
     Returns
     -------
     list of str
         A sentence without a full stop for each, such as "noise is 0.12 of the range,
-        training saw 0.001 to 0.05"; empty if nothing is strange.
+        training saw 0.001 to 0.05"; empty if all are inside.
     """
     sentences = []
     for name, (low, high) in ranges.items():
         value = found.get(name, np.nan)
         if value < low or value > high:
-            said = _SAID.get(name, f"{name} is {{}}").format(f"{value:.3g}")
+            said = _DESCRIPTIONS.get(name, f"{name} is {{}}").format(f"{value:.3g}")
             hint = _HINTS.get((name, "low" if value < low else "high"), "")
             sentences.append(f"{said}{hint}, training saw {low:.3g} to {high:.3g}")
     return sentences
 
 
-def _bend(values: Tensor, step: int) -> Tensor:
+def _mean_square_curvature(values: Tensor, step: int) -> Tensor:
     total = torch.zeros(len(values), dtype=values.dtype, device=values.device)
     for dim in (-2, -1):
         size = values.shape[dim] - 2 * step
@@ -184,7 +182,7 @@ def _bend(values: Tensor, step: int) -> Tensor:
     return total
 
 
-def _change(values: Tensor, step: int) -> Tensor:
+def _mean_square_step(values: Tensor, step: int) -> Tensor:
     total = torch.zeros(len(values), dtype=values.dtype, device=values.device)
     for dim in (-2, -1):
         size = values.shape[dim] - step
@@ -193,18 +191,18 @@ def _change(values: Tensor, step: int) -> Tensor:
     return total
 
 
-def _quantiles(values: Tensor) -> list[Tensor]:
-    """Return quantiles of each image, of any size, without interpolation."""
+def _find_quantiles(values: Tensor) -> list[Tensor]:
+    # torch.quantile interpolates, and takes no more than 2^24 pixels
     flat = values.flatten(1)
     last = flat.shape[1] - 1
     return [flat.kthvalue(round(q * last) + 1, dim=1).values for q in _QUANTILES]
 
 
-def _known(value: Tensor, where: Tensor) -> Tensor:
+def _mask(value: Tensor, where: Tensor) -> Tensor:
     return torch.where(where, value, torch.nan)
 
 
-def _distance(values: Array) -> Array:
+def _measure_distance(values: Array) -> Array:
     low, median, high = np.nanquantile(values, (0.25, 0.5, 0.75))
     away = np.abs(np.nan_to_num(values, nan=median) - median)
     return np.asarray(away / (high - low) if high > low else away)

@@ -1,4 +1,4 @@
-"""Refining a result by the convex functional, where it stands for the truth itself."""
+"""Refinement of a result by the convex functional."""
 
 from __future__ import annotations
 
@@ -39,11 +39,10 @@ def refine(
     weights: StructureWeights | None = None,
     iterations: int = 20,
 ) -> Refinement:
-    """Move a result to where structure and measurement agree best.
+    """Minimise the convex functional in which the given image stands for the truth.
 
-    Minimises the convex functional in which the given image stands for the truth:
-    a proximal step on the data term, whose distance is the structural one. It has
-    one minimiser; descent with a backtracking step never raises the objective.
+    This is a proximal step on the data term, whose distance is the structural one. It
+    has one minimiser; gradient descent with backtracking never raises the objective.
 
     Parameters
     ----------
@@ -56,8 +55,7 @@ def refine(
     variance
         Variance of the noise of `measured`, broadcast to its shape; positive.
     weights
-        What the terms weigh; the default trusts the measurement more than in
-        training.
+        Weights of the terms; by default the data term weighs more than in training.
     iterations
         Largest number of steps; fewer are made when none lowers the objective.
 
@@ -81,11 +79,12 @@ def refine(
         return torch.stack(list(terms.values())).sum()
 
     best = anchor
-    slope, value = _descent(objective, best)
+    slope, value = _evaluate(objective, best)
     values = [float(value)]
-    step = float(image.numel())  # terms are means
+    step = float(image.numel())  # terms are means over pixels
     for _ in range(iterations):
         power = float((slope**2).sum())
+        # Armijo's condition: a quarter of the decrease that the gradient promises
         while step * power > 1e-9 * abs(values[-1]):
             with torch.no_grad():
                 trial = best - step * slope
@@ -95,7 +94,7 @@ def refine(
             step /= 2
         else:
             break
-        new_slope, value = _descent(objective, trial)
+        new_slope, value = _evaluate(objective, trial)
         change, bend = trial - best, new_slope - slope
         curvature = float((change * bend).sum())
         # the step that would be right for a quadratic (Barzilai and Borwein 1988)
@@ -105,7 +104,7 @@ def refine(
     return Refinement(best, tuple(values))
 
 
-def _descent(
+def _evaluate(
     objective: Callable[[Tensor], Tensor], image: Tensor
 ) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():

@@ -1,4 +1,4 @@
-"""What a result holds at each frequency, compared with the truth.
+"""Comparison of a result with the truth by spatial frequency.
 
 Frequencies are radial, in cycles per pixel: 0.5 is the finest detail along an axis.
 """

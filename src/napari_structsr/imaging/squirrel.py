@@ -1,15 +1,10 @@
-"""SQUIRREL: whether a result, blurred again, looks like the measurement.
+"""SQUIRREL: how a result, blurred again, differs from the measurement.
 
 A result is blurred by a Gaussian and brought to the brightness of the interpolated
 measurement; what then differs is an error of large structures (Culley et al. 2018).
 Nothing need be known of the microscope, since width, gain and offset are fitted. In
-return, detail finer than the fitted blur and a gain of the whole image go unseen.
-
-The fit is made once for an image, the map then tile by tile. Images continue beyond
-their border as their mirror image, pixel for pixel, as in `imaging.forward`. On such
-images a blur only scales each coefficient of the discrete cosine transform. With the
-transforms of result and measurement at hand, the error that is left at any width is a
-weighted sum over coefficients, exact and cheap enough to try many widths.
+return, detail finer than the fitted blur and a gain of the whole image go unseen. The
+fit is made once for an image, the map then tile by tile.
 """
 
 from __future__ import annotations
@@ -34,8 +29,8 @@ __all__ = [
 ]
 
 MAX_SIGMA = 8.0
-"""Widest Gaussian that is tried when nothing is said, in pixels of the result: two
-measured pixels at the factor 4, and about three times what a true result needs."""
+"""Widest Gaussian that is tried by default, in pixels of the result: two measured
+pixels at the factor 4, and about three times what a true result needs."""
 
 _STEPS = 16  # widths from which the search starts
 _TOLERANCE = 1e-4  # of the width, in pixels
@@ -69,7 +64,7 @@ class SquirrelFit:
 
 
 def fit_squirrel(
-    image: Tensor, base: Tensor, *, max_sigma: float | None = None
+    image: Tensor, base: Tensor, *, max_sigma: float = MAX_SIGMA
 ) -> SquirrelFit:
     """Fit blur, gain and offset so that a result matches its measurement.
 
@@ -83,7 +78,7 @@ def fit_squirrel(
     base
         The measurement, interpolated to the same shape and in the same unit.
     max_sigma
-        Widest Gaussian to try, in pixels of the result; by default `MAX_SIGMA`.
+        Widest Gaussian to try, in pixels of the result.
 
     Returns
     -------
@@ -96,7 +91,6 @@ def fit_squirrel(
     .. [1] S. Culley et al., "Quantitative mapping and minimization of super-resolution
        optical imaging artifacts", Nature Methods 15, 2018.
     """
-    max_sigma = MAX_SIGMA if max_sigma is None else max_sigma
     x, b = (part.double().cpu().numpy() for part in (image, base))
     if np.ptp(x) == 0 or np.ptp(b) == 0:
         return SquirrelFit(0.0, 0.0, float(b.mean()), float(b.std()), 0.0)
@@ -136,18 +130,20 @@ def squirrel_map(image: Tensor, base: Tensor, fit: SquirrelFit) -> Tensor:
 
 
 def squirrel_radius(*, max_sigma: float = MAX_SIGMA) -> int:
-    """Pixels of the result beyond which `squirrel_map` does not look.
+    """Return the pixels of the result to each side that `squirrel_map` depends on.
 
-    Parameters
-    ----------
-    max_sigma
-        As given to `fit_squirrel`, or the ``sigma`` of a fit for that fit alone.
+    `max_sigma` is that of `fit_squirrel`, or the ``sigma`` of a fit for that fit alone.
     """
     return math.ceil(4 * max_sigma)
 
 
 class _Regression:
-    """Regression of the measurement on the blurred result, for any width."""
+    """Regression of the measurement on the blurred result, for any width.
+
+    Symmetrically continued, a blur only scales each coefficient of the discrete cosine
+    transform. So the error that is left at any width is a weighted sum over
+    coefficients, exact, and quick enough to try many widths.
+    """
 
     def __init__(self, image: Values, base: Values) -> None:
         self._means = float(image.mean()), float(base.mean())
@@ -161,12 +157,13 @@ class _Regression:
         self._power = float(np.vdot(b, b))
 
     def error(self, sigma: float) -> float:
-        own, common = self._blurred(sigma)
+        own, common = self._sum_blurred(sigma)
         return self._power - common**2 / own if own > 0 else self._power
 
     def fit(self, sigma: float) -> SquirrelFit:
-        own, common = self._blurred(sigma)
+        own, common = self._sum_blurred(sigma)
         gain = common / own if own > 0 else 0.0
+        # rounding may bring either below 0 where the fit is perfect
         left = max(0.0, self._power - gain * common)
         return SquirrelFit(
             sigma=sigma,
@@ -176,18 +173,18 @@ class _Regression:
             rsp=math.sqrt(min(max(0.0, gain * common / self._power), 1.0)),
         )
 
-    def _blurred(self, sigma: float) -> tuple[float, float]:
+    def _sum_blurred(self, sigma: float) -> tuple[float, float]:
         rows, columns = (_transfer(sigma, size) for size in self._own.shape)
         own = rows**2 @ self._own @ columns**2
         return float(own), float(rows @ self._common @ columns)
 
 
 def _transfer(sigma: float, size: int) -> Values:
-    """Return what a blur leaves of each coefficient of the cosine transform."""
+    # what a blur leaves of each coefficient of the cosine transform
     if sigma == 0:
         return np.ones(size)
     distance = np.arange(math.ceil(4 * sigma) + 1)
-    bell = np.exp(-0.5 * (distance / sigma) ** 2)
-    bell[1:] *= 2  # on either side
+    kernel = np.exp(-0.5 * (distance / sigma) ** 2)
+    kernel[1:] *= 2  # on either side
     waves = np.cos(np.pi / size * np.outer(np.arange(size), distance))
-    return np.asarray(waves @ bell / bell.sum())
+    return np.asarray(waves @ kernel / kernel.sum())

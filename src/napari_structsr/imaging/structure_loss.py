@@ -54,7 +54,7 @@ __all__ = [
 
 _SIGMA, _RADIUS = 1.5, 5  # the window of 11 x 11 pixels of Wang et al.
 _C1, _C2 = 0.01**2, 0.03**2
-_ROUNDING = 1e-3  # e: norms are rounded below this difference
+_ROUNDING = 1e-3  # e: norms are smooth below this difference
 _SCALES = 3
 _ON_EDGES, _ACROSS = 1.0, 2.0  # what edges weigh beyond flat regions
 _HUBER = 3.0  # noise deviations beyond which residuals count linearly
@@ -62,7 +62,7 @@ _HUBER = 3.0  # noise deviations beyond which residuals count linearly
 
 @dataclass(frozen=True)
 class StructureWeights:
-    """What each term of the functional weighs; all must be non-negative.
+    """Weights of the terms of the functional; all must be non-negative.
 
     Parameters
     ----------
@@ -133,29 +133,18 @@ def structure_terms(
 
 
 def pixel_term(difference: Tensor) -> Tensor:
-    """Return the mean of the difference, its absolute value rounded at 0 (Charbonnier).
-
-    Parameters
-    ----------
-    difference
-        Candidate minus truth, any shape.
-    """
-    return _rounded(difference**2).mean()
+    """Return the mean absolute difference, smooth at 0 (Charbonnier)."""
+    return _smooth_sqrt(difference**2).mean()
 
 
 def ssim_term(difference: Tensor, truth: Tensor) -> Tensor:
     """Return 1 - SSIM to second order at the truth, a convex quadratic everywhere.
 
-    Parameters
-    ----------
-    difference
-        Candidate minus truth, shape (N, C, H, W).
-    truth
-        Shape (N, C, H, W), range 0..1; no gradient flows to it.
+    `difference` is candidate minus truth; no gradient flows to the truth.
     """
     with torch.no_grad():
-        mean_z, variance_z = _moments(truth)
-    mean, variance = _moments(difference)
+        mean_z, variance_z = _local_moments(truth)
+    mean, variance = _local_moments(difference)
     luminance = mean**2 / (2 * mean_z**2 + _C1)
     return (luminance + variance / (2 * variance_z + _C2)).mean()
 
@@ -163,30 +152,22 @@ def ssim_term(difference: Tensor, truth: Tensor) -> Tensor:
 def gradient_term(difference: Tensor, truth: Tensor) -> Tensor:
     """Return the structure-weighted length of the gradient of the difference.
 
-    Parameters
-    ----------
-    difference
-        Candidate minus truth, shape (N, C, H, W).
-    truth
-        Shape (N, C, H, W); no gradient flows to it.
-
-    Notes
-    -----
     Averaged over pixels and over scales, each the 2 x 2 mean of the one before. Scales
-    with fewer than 4 pixels along a side are left out.
+    with fewer than 4 pixels along a side are left out. `difference` is candidate minus
+    truth; no gradient flows to the truth.
     """
     lengths = []
     for _ in range(_SCALES):
         slopes = forward_differences(difference)
         with torch.no_grad():
-            tensor, edges = _structure_tensor(truth)
+            tensor, edges = _weigh_structure(truth)
         across = sum(
             (1 if i == j else 2) * tensor[i, j] * slopes[i] * slopes[j]
             for i, j in tensor
         )
         power = sum(slope**2 for slope in slopes)
         lengths.append(
-            _rounded((1 + _ON_EDGES * edges) * power + _ACROSS * across).mean()
+            _smooth_sqrt((1 + _ON_EDGES * edges) * power + _ACROSS * across).mean()
         )
         difference, truth = F.avg_pool2d(difference, 2), F.avg_pool2d(truth, 2)
         if min(truth.shape[2:]) < 4:
@@ -202,7 +183,7 @@ def data_term(
     variance: Tensor,
     border: int = 0,
 ) -> Tensor:
-    """Return how badly the candidate explains the measurement, in units of noise.
+    """Return the mismatch of candidate and measurement in units of the noise.
 
     Parameters
     ----------
@@ -230,24 +211,21 @@ def data_term(
     return F.huber_loss(residual, torch.zeros_like(residual), delta=_HUBER)
 
 
-def _rounded(square: Tensor) -> Tensor:
-    """Return the square root, rounded at 0 so that it can be differentiated there."""
+def _smooth_sqrt(square: Tensor) -> Tensor:
+    # the square root, smooth at 0 so that it can be differentiated there
     root: Tensor = (square + _ROUNDING**2).sqrt() - _ROUNDING
     return root
 
 
-def _moments(image: Tensor) -> tuple[Tensor, Tensor]:
+def _local_moments(image: Tensor) -> tuple[Tensor, Tensor]:
     both = smooth(torch.cat([image, image**2]), _SIGMA, radius=_RADIUS)
     mean, power = both.chunk(2)
     return mean, power - mean**2
 
 
-def _structure_tensor(truth: Tensor) -> tuple[dict[tuple[int, int], Tensor], Tensor]:
-    """Return the upper half of the structure tensor, and its trace, both within 0..1.
-
-    The tensor is divided by its trace plus the mean trace of the image, so that it
-    tells edges from flat regions whatever the contrast.
-    """
+def _weigh_structure(truth: Tensor) -> tuple[dict[tuple[int, int], Tensor], Tensor]:
+    # upper half of the structure tensor, and its trace, divided by the trace plus its
+    # mean over the image: within 0..1, and the same whatever the contrast
     slopes = forward_differences(truth)
     pairs = [(i, j) for i in range(len(slopes)) for j in range(i, len(slopes))]
     products = torch.stack([slopes[i] * slopes[j] for i, j in pairs])

@@ -141,19 +141,7 @@ def spread_map(upscale: Callable[[Tensor], Tensor], measured: Tensor) -> Tensor:
 def null_space_map(image: Tensor, forward_model: ForwardModel) -> Tensor:
     """Return the part of a result that the measurement can neither confirm nor deny.
 
-    It reaches `ForwardModel.radius` measured pixels.
-
-    Parameters
-    ----------
-    image
-        Shape (N, C, factor h, factor w), any unit.
-    forward_model
-        How `image` is measured.
-
-    Returns
-    -------
-    Tensor
-        ``|image - A⁺ A image|``, shape and unit of `image`.
+    It is ``|image - A⁺ A image|`` and depends on `ForwardModel.radius` measured pixels.
     """
     return (image - forward_model.pseudo_inverse(forward_model(image))).abs()
 

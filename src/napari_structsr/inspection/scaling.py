@@ -20,8 +20,8 @@ from napari_structsr.engine.statistics import measure_intensity, read_finite_sam
 from napari_structsr.errors import PixelError
 from napari_structsr.imaging.forward import noise_variance
 from napari_structsr.imaging.out_of_distribution import (
+    compute_input_statistics,
     describe_outliers,
-    input_statistics,
 )
 from napari_structsr.imaging.squirrel import SquirrelFit, fit_squirrel
 from napari_structsr.inspection.matching import MatchedImages, find_middle
@@ -224,7 +224,7 @@ def find_unusual_statistics(
         for block in blocks:
             measured = torch.from_numpy(intensity.normalise(block))[:, None]
             variance = noise_variance(measured, intensity)
-            for name, value in input_statistics(measured, variance).items():
+            for name, value in compute_input_statistics(measured, variance).items():
                 statistics.setdefault(name, []).append(float(value))
         medians = {name: float(np.median(v)) for name, v in statistics.items()}
         which = f"channel {channel} of " if len(scalings) > 1 else ""
