@@ -22,7 +22,7 @@ from napari_structsr.errors import AxesError, PixelError
 
 __all__ = ["Axes", "Axis", "Channel", "ImageSpec", "check_plane"]
 
-_ORDER = "tczyxs"
+_ORDER = "tczyxs"  # as OME-Zarr wants it, with colour samples last
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Axis:
 
     def resample(self, size: int, factor: float) -> Axis:
         """Return the axis with pixels `factor` times as fine, edges kept."""
+        # the outer edge stays: the first centre moves by half the change of a pixel
         return replace(
             self,
             size=size,

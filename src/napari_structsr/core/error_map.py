@@ -82,8 +82,8 @@ _ALL = (
         _REFERENCE,
         "Similarity of brightness, contrast and structure with the reference around "
         "each pixel; 1 is equality.",
-        "Where the image is flat it judges noise; in bright regions it forgives a "
-        "gain.",
+        "Where the image is flat it compares noise; in bright regions it forgives "
+        "a gain.",
         "SSIM",
         worse="low",
         limits=(1.0, 0.0),

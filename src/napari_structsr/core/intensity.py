@@ -125,6 +125,7 @@ def fit_intensity(blocks: Sequence[Array]) -> Intensity:
     low, high = (float(value) for value in np.percentile(pixels, _PERCENTILES))
     if high <= low:  # almost all pixels are equal: take the extremes
         low, high = float(pixels.min()), float(pixels.max())
+    # rounding to whole numbers alone has the variance 1 / 12
     rounding = 1 / 12 if pixels.dtype.kind in "ui" else 0.0
     gain, floor = _fit_noise(blocks, low)
     return Intensity(low, high, gain, max(floor, rounding))
@@ -143,6 +144,7 @@ def _fit_noise(blocks: Sequence[Array], low: float) -> tuple[float, float]:
             continue
         values = np.where(np.isfinite(block), block, np.nan).astype(np.float64)
         rows = values[:-2] - 2 * values[1:-1] + values[2:]
+        # the squares of the weights sum to 36: / 6 keeps the deviation of noise
         detail = (rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]) / 6
         rows = values[:-2] + values[1:-1] + values[2:]
         mean = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9
@@ -162,13 +164,10 @@ def _fit_noise(blocks: Sequence[Array], low: float) -> tuple[float, float]:
 
 
 def _fit_line(signal: Float64Array, variance: Float64Array) -> tuple[float, float]:
-    """Fit a line with non-negative slope and intercept; large variances weigh less.
-
-    Structure raises the variance of a bin and never lowers it, so that relative
-    errors count, not absolute ones.
-    """
+    """Fit a line with non-negative slope and intercept; large variances weigh less."""
     if not variance.any():
         return 0.0, 0.0
+    # relative errors count: structure raises the variance of a bin, nothing lowers it
     weight = (variance.max() / np.maximum(variance, variance.max() * 1e-3)) ** 2
     mean_s = np.average(signal, weights=weight)
     mean_v = np.average(variance, weights=weight)
@@ -176,7 +175,7 @@ def _fit_line(signal: Float64Array, variance: Float64Array) -> tuple[float, floa
     covariance = np.average((signal - mean_s) * (variance - mean_v), weights=weight)
     gain = max(0.0, covariance / spread) if spread > 0 else 0.0
     floor = float(mean_v - gain * mean_s)
-    if floor < 0:
+    if floor < 0:  # noise cannot be negative: fit again through the origin
         power = np.average(signal**2, weights=weight)
         gain = max(0.0, np.average(signal * variance, weights=weight) / power)
         floor = 0.0

@@ -96,9 +96,10 @@ class ArraySource:
         try:
             block = self._array[tuple(where[name] for name in self._names)]
             if hasattr(block, "compute"):
+                # in this thread: tiles are read in several threads already
                 block = block.compute(scheduler="synchronous")
             block = np.asarray(block)
-        except MemoryError:
+        except MemoryError:  # no damage: a run may go on with smaller tiles
             raise
         except Exception as error:
             raise SourceError(
@@ -163,6 +164,7 @@ def make_spec(
     kept = tuple(channels) if len(channels) == count else ()
     if all(channel == Channel() for channel in kept):
         kept = ()
+    # a file may have the other byte order; results have the machine's
     return ImageSpec(name, axes, dtype.newbyteorder("="), kept)
 
 

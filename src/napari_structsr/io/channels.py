@@ -93,6 +93,7 @@ class ChannelSubset:
 def _find_channel(spec: ImageSpec, channel: int | str) -> int:
     names = [entry.name for entry in spec.channels]
     if isinstance(channel, str):
+        # a name that two channels share names none
         if names.count(channel) == 1:
             return names.index(channel)
         fault = "occurs twice" if channel in names else "does not exist"

@@ -1,9 +1,7 @@
 """Weights that somebody else has trained, in the files in which they are passed around.
 
 It owns reading the file, without ever running what lies in it, and asking spandrel
-which network the weights belong to. Such files are pickles, which can hold programs:
-torch opens them for plain numbers alone (`weights_only`), and everything else is
-refused. What the network does with an image is not known here.
+which network the weights belong to; everything but plain numbers is refused.
 """
 
 from __future__ import annotations
@@ -100,7 +98,6 @@ def read_foreign(path: Path) -> ForeignModel:
 
 
 def _read_weights(path: Path, data: bytes) -> dict[str, Any]:
-    """Read numbers by name; nothing in the file is executed."""
     import safetensors.torch
     import torch
 
@@ -108,6 +105,7 @@ def _read_weights(path: Path, data: bytes) -> dict[str, Any]:
         if path.suffix.lower() == ".safetensors":
             found: Any = safetensors.torch.load(data)
         else:
+            # such files are pickles: without weights_only they can run programs
             found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # damage shows itself in many ways
         reason = _describe(error)
@@ -157,7 +155,6 @@ def _recognise(path: Path, weights: dict[str, Any]) -> Any:
 
 
 def _check_purpose(path: Path, descriptor: Any) -> None:
-    """Refuse networks that do something else than upscale an image."""
     import spandrel
 
     name = descriptor.architecture.name

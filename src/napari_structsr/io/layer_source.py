@@ -51,6 +51,7 @@ def open_layer(
     if layer.rgb:
         labels.append("s")
     names = tuple(axes.lower()) if axes else name_axes(labels, shape, squeeze=False)
+    # strict=False: the colour samples of an RGB layer have no scale of their own
     steps = {
         dimension: Step(float(scale), float(translate), find_unit_name(str(unit)))
         for dimension, scale, translate, unit in zip(

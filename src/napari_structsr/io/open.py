@@ -19,6 +19,7 @@ from napari_structsr.io.source import Source
 __all__ = ["open_source"]
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
+# classic TIFF and BigTIFF, in either byte order
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _READ = (
     "TIFF (also ImageJ and OME-TIFF), OME-Zarr 0.4 and 0.5, and zarr arrays are read"
@@ -89,10 +90,12 @@ def open_source(
 def _open_any(image: Any, *, axes: str | None, level: int, name: str | None) -> Source:
     if isinstance(image, (str, os.PathLike)):
         return _open_path(os.fspath(image), axes=axes, level=level, name=name)
+    # by the name of its package: zarr is imported only where a zarr is given
     if type(image).__module__.partition(".")[0] == "zarr":
         from napari_structsr.io.ome_zarr.reader import open_zarr
 
         return open_zarr(image, axes=axes, level=level, name=name)
+    # a layer is known by what it has, since napari is not imported here
     if all(hasattr(image, part) for part in ("scale", "translate", "name", "data")):
         from napari_structsr.io.layer_source import open_layer
 
@@ -135,6 +138,7 @@ def _open_path(
             f"{absolute} cannot be opened ({error.strerror or error}); check that it "
             "exists and that you may read it"
         ) from error
+    # only now: brackets are allowed in names of files
     if not glob.has_magic(path):
         raise SourceError(
             f"{absolute} does not exist; check the path{_suggest_name(absolute)}"

@@ -81,6 +81,7 @@ def _tiff_record(path: Path) -> _Found:
     if not text:
         return None, None
     for entry in ElementTree.fromstring(text).iter():
+        # <M K="structsr">record</M> in a MapAnnotation, whatever the OME version
         if entry.tag.endswith("}M") and entry.get("K") == KEY:
             return "finished", Record.from_json(json.loads(entry.text or "{}"))
     return None, None

@@ -117,6 +117,7 @@ class _MemoryWriter:
 
     def write(self, tile: Tile, pixels: Array) -> None:
         place: tuple[Any, ...] = (*tile.plane, *tile.write)
+        # samples of colour come first in a tile and last in an image
         self._pixels[place] = (
             np.moveaxis(pixels, 0, -1) if self._coloured else pixels[0]
         )

@@ -108,6 +108,7 @@ def find_unit_name(unit: str | None) -> str | None:
     str or None
         None for pixels and for anything that is no known length or time.
     """
+    # ImageJ writes the escape itself; micro sign and Greek mu are two characters
     word = (unit or "").strip().replace("\\u00B5", "u")
     word = word.replace("µ", "u").replace("μ", "u")
     for candidate in (word, word.lower()):
@@ -163,6 +164,7 @@ def name_axes(
         )
     names = [_NAMES.get((label or "").strip().lower()) for label in labels]
     unknown = [index for index, name in enumerate(names) if name is None]
+    # from the right: y and x are stored last
     for name in "xy":
         if name not in names and unknown:
             names[unknown.pop()] = name

@@ -206,6 +206,7 @@ class ResampledView(_View):
         parts, starts = [], []
         sizes = self._source.spec.axes.plane
         for line, part, size in zip(self._lines, (rows, columns), sizes, strict=True):
+            # gaussian_filter reaches 4 sigma
             margin = _MARGIN + math.ceil(4 * _compute_blur(line))
             first = max(math.floor(line.at(part.start)) - margin, 0)
             last = min(math.ceil(line.at(part.stop - 1)) + margin + 1, size)
@@ -220,6 +221,7 @@ class ResampledView(_View):
         whole = bool(known.all())
         out = np.empty((len(pixels), *shape), self._spec.dtype)
         for number, sample in enumerate(pixels):
+            # a spline runs through whole lines, which one NaN would spoil
             image = sample if whole else np.where(known[number], sample, 0)
             if any(blurs):
                 image = ndimage.gaussian_filter(image, blurs, mode="reflect")
@@ -227,6 +229,7 @@ class ResampledView(_View):
                 image, steps, starts, output_shape=shape, order=3, mode="reflect"
             )
             if not whole:
+                # linear: what a hole touches is lost, and nothing beyond
                 holes = ndimage.affine_transform(
                     (~known[number]).astype(np.float64),
                     steps,

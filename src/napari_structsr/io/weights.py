@@ -89,7 +89,7 @@ def write_bundle(
 ) -> None:
     """Write weights in half precision, and the card with their hash beside them.
 
-    Each file appears whole; the card comes last.
+    Each file appears whole.
     """
     import safetensors.torch
 
@@ -97,6 +97,7 @@ def write_bundle(
     halves = {name: value.half().contiguous() for name, value in weights.items()}
     data = safetensors.torch.save(halves)
     _write_whole(path, data)
+    # the card comes last: until then there is no model
     entries = {**card, "sha256": hashlib.sha256(data).hexdigest()}
     text = json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
     _write_whole(path.with_suffix(".json"), text.encode())

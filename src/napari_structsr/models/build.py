@@ -117,6 +117,7 @@ def count_operations(network: nn.Module, *, side: int = _SIDE) -> float:
     """Count the multiply-adds for each input pixel, on an image of `side` pixels."""
     from torch.utils.flop_counter import FlopCounterMode
 
+    # counting must not change running means, nor leave the network in another mode
     training = [(part, part.training) for part in network.modules()]
     device = next((value.device for value in network.parameters()), None)
     image = torch.zeros((1, 1, side, side), device=device)

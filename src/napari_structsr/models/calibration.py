@@ -167,6 +167,7 @@ class TrustCalibration(BaseModel):
             If it was not calibrated for that share.
         """
         for interval in self.intervals:
+            # levels are typed by people and read from JSON
             if abs(interval.level - level) < 1e-9:
                 return interval.factor
         raise SettingsError(

@@ -40,6 +40,7 @@ TRAINABLE = ("residual-generator", "srresnet", "rrdb", "swinir")
 _Span = Annotated[tuple[int, int], Field(strict=False)]
 
 
+# unknown names are faults: a card from a newer version is not half understood
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

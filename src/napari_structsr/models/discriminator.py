@@ -1,10 +1,10 @@
 """Discriminators: what a generator is trained against; never needed to upscale.
 
-`PatchDiscriminator` judges every patch of a candidate, and, if it is conditional,
+`PatchDiscriminator` rates every patch of a candidate, and, if it is conditional,
 sees the measured image beside it: it asks not "does this look like an image?" but
 "does this look like what was measured here?". Structure that the measurement does not
 support is then a reason to reject. `PlainDiscriminator` is the one of SRGAN and
-ESRGAN, which sees the candidate alone and gives one verdict for all of it.
+ESRGAN, which sees the candidate alone and gives one rating for all of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LEAK = 0.2
 
 
 class PatchDiscriminator(nn.Module):
-    """Verdicts on overlapping patches of a candidate, given the measured image.
+    """Ratings of overlapping patches of a candidate, given the measured image.
 
     The candidate is brought to the measured grid by sub-pixel rearrangement, which
     loses nothing, so that both are seen pixel by pixel at a quarter of the cost.
@@ -54,7 +54,7 @@ class PatchDiscriminator(nn.Module):
         )
 
     def forward(self, candidate: Tensor, measured: Tensor) -> Tensor:
-        """Judge a candidate.
+        """Rate a candidate.
 
         Parameters
         ----------
@@ -73,8 +73,8 @@ class PatchDiscriminator(nn.Module):
         seen = F.pixel_unshuffle(candidate - level, self.factor)
         if self.conditional:
             seen = torch.cat([seen, measured - level], dim=1)
-        verdict: Tensor = self.layers(seen)
-        return verdict
+        rating: Tensor = self.layers(seen)
+        return rating
 
 
 class PlainDiscriminator(nn.Module):
@@ -107,6 +107,7 @@ class PlainDiscriminator(nn.Module):
             before = after
             size = -(-size // stride)
         self.features = nn.Sequential(*layers)
+        # the name stands in checkpoints that are to be resumed
         self.verdict = nn.Sequential(
             nn.Flatten(),
             nn.Linear(before * size**2, 16 * width),
@@ -115,7 +116,7 @@ class PlainDiscriminator(nn.Module):
         )
 
     def forward(self, candidate: Tensor, measured: Tensor) -> Tensor:
-        """Judge a candidate of shape (N, 1, size, size); `measured` is not seen.
+        """Rate a candidate of shape (N, 1, size, size); `measured` is not seen.
 
         Returns
         -------
@@ -123,8 +124,8 @@ class PlainDiscriminator(nn.Module):
             Logits, shape (N, 1), high for the truth.
         """
         features = self.features(candidate)
-        verdict: Tensor = self.verdict(features)
-        return verdict
+        rating: Tensor = self.verdict(features)
+        return rating
 
 
 def _make_spectral_conv(inputs: int, outputs: int, *, stride: int = 1) -> nn.Module:

@@ -58,9 +58,11 @@ class ResidualGenerator(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (N, 1, h, w) to (N, 1, factor h, factor w), in the same unit."""
+        # in float32: bfloat16 keeps 3 digits, and the level passes through here
         with torch.autocast(image.device.type, enabled=False):
             image = image.float()
             base = interpolate(image, self.factor, mode="bicubic")
+            # filters that sum to zero see differences alone: an offset is lost here
             filters = self.head - self.head.mean(dim=(1, 2, 3), keepdim=True)
             first = F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), filters)
         features = first
@@ -72,13 +74,11 @@ class ResidualGenerator(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two convolutions around a skip connection."""
-
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = _make_conv(width, width)
         self.second = _make_conv(width, width)
-        with torch.no_grad():
+        with torch.no_grad():  # blocks begin close to passing their input through
             self.second.weight.mul_(0.1)
 
     def forward(self, features: Tensor) -> Tensor:

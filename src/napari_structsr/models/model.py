@@ -65,6 +65,7 @@ class SRModel:
                 f"the weights of {card.name} x{card.factor} do not fit its card "
                 f"({error}); restore both files from where they came"
             ) from error
+        # NaN would spread over whole tiles, and only where it is met
         for name, value in self.network.state_dict().items():
             if not torch.isfinite(value).all():
                 raise ModelError(

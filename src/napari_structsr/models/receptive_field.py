@@ -2,8 +2,7 @@
 
 Two distances, both in input pixels to each side of an output pixel:
 
-* The exact one, beyond which nothing has any influence. A pixel that is no number
-  spoils every output pixel that depends on it, whatever the weights are.
+* The exact one, beyond which nothing has any influence.
 * The effective one of deep networks, whose exact one would be wasteful (over 300
   pixels for ESRGAN) or is the whole image: all that lies beyond has less than a
   thousandth of the whole influence, summed over absolute gradients.
@@ -73,35 +72,36 @@ def measure_receptive_field(
 
     Returns
     -------
-    Influence
+    ReceptiveField
         The same for the same network, to the pixel.
     """
     cost = count_operations(network, side=-(-_SMALL // align) * align)
     side = math.isqrt(int(_WORK / max(cost, 1)))
     side = max(min(max(side, _SIDES[0]), _SIDES[1]) // align, 3) * align
     probe = _Probe(network, factor, align, side)
-    reach = probe.reach()
+    reach = probe.find_exact()
     radius, beyond = reach or 0, 0.0
     if reach is None or reach > affordable:
-        radius, beyond = probe.effective()
+        radius, beyond = probe.find_effective()
     if reach is not None and reach <= radius:
         radius, beyond = reach, 0.0
-    cut = probe.cut(radius)
-    return ReceptiveField(radius, max(beyond, cut if cut > _ROUNDING else 0.0))
+    seam = probe.measure_seam(radius)
+    return ReceptiveField(radius, max(beyond, seam if seam > _ROUNDING else 0.0))
 
 
 class _Probe:
-    """A test image, and a block of pixels in its middle on which is looked."""
+    """A test image, and one window of the network in its middle."""
 
     def __init__(self, network: nn.Module, factor: int, align: int, side: int) -> None:
         self.network, self.factor, self.align = network, factor, align
-        self.image = _test_image(side)
+        self.image = _make_test_image(side)
         self.first = side // 2 // align * align
         self.last = self.first + align - 1
         self.limit = min(self.first, side - 1 - self.last)
 
-    def reach(self) -> int | None:
-        """Return the exact distance, or None if it is longer than the image."""
+    def find_exact(self) -> int | None:
+        """Return the exact distance; None if it is longer than the image."""
+        # a NaN reaches every output that depends on it, whatever the weights are
         spoilt = self.image.detach().clone()
         middle = slice(self.first, self.last + 1)
         spoilt[..., middle, middle] = torch.nan
@@ -119,10 +119,11 @@ class _Probe:
         result: Tensor = self.network(self.image)
         return result
 
-    def effective(self) -> tuple[int, float]:
+    def find_effective(self) -> tuple[int, float]:
         """Return the effective distance, and the influence from beyond it."""
         place = torch.arange(self.image.shape[-1])
         wanted, beyonds = 0, []
+        # the first and the last pixel of a window see farthest beyond it
         for pixel in {self.first, self.last}:
             at = pixel * self.factor
             (slope,) = torch.autograd.grad(
@@ -138,12 +139,9 @@ class _Probe:
         radius = min(-(-wanted // _STEP) * _STEP, self.limit * 3 // 4)
         return radius, max(float(beyond[radius]) for beyond in beyonds)
 
-    def cut(self, radius: int) -> float:
-        """Return what changes in the middle when the image ends at a distance.
-
-        It is cut at an odd line of the grid, so that wider windows than those that
-        are known of show themselves.
-        """
+    def measure_seam(self, radius: int) -> float:
+        """Return what changes in the middle when the image ends at a distance."""
+        # at an odd line of the grid: windows wider than those known show themselves
         start = (self.first - radius) // self.align
         start = max(start - (start % 2 == 0), 0) * self.align
         stop = self.last + 1 + -(-radius // self.align) * self.align
@@ -159,7 +157,7 @@ class _Probe:
         return float(change.detach().abs().max())
 
 
-def _test_image(side: int) -> Tensor:
+def _make_test_image(side: int) -> Tensor:
     """Return noise of all scales, as natural images have, within 0..1."""
     generator = torch.Generator().manual_seed(0)
     image = torch.zeros(1, 1, side, side)

@@ -54,7 +54,7 @@ def list_models(*, purpose: Literal["use", "comparison"] = "use") -> list[ModelC
 
 def _list_all() -> list[ModelCard]:
     shipped = list_shipped()
-    networks = [card for card in shipped if card.sha256]
+    networks = [card for card in shipped if card.sha256]  # interpolation has none
     return networks + read_user_cards() + shipped[len(networks) :]
 
 

@@ -1,7 +1,6 @@
-"""Models of others as models of ours: a card made from what their file tells.
+"""Models of others: a card made from what their file tells.
 
-Such a file says nothing of blur, licence or training images, and nothing of how far
-its network sees, which is measured once for each file.
+Such a file says nothing of blur, licence or training images.
 """
 
 from __future__ import annotations
@@ -58,6 +57,7 @@ def load_foreign_model(found: ForeignModel, path: Path) -> SRModel:
         multiple=found.multiple,
         square=found.square,
     )
+    # no file says how far its network sees; measuring takes seconds, so once for each
     if found.sha256 not in _measured:
         _measured[found.sha256] = measure_receptive_field(
             network, factor=found.factor, align=network.align

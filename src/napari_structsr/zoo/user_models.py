@@ -195,10 +195,11 @@ def import_model(path: Path, *, replace: bool = False) -> ModelCard:
 
     card = read_model_card(path)
     check_name(card.name, card.factor, replace=replace)
-    SRModel(card, read_weights(path, sha256=card.sha256))  # raises what is wrong
+    # built once before anything is copied: raises what is wrong with it
+    SRModel(card, read_weights(path, sha256=card.sha256))
     bundle = _bundle_path(card.name, card.factor)
     bundle.parent.mkdir(parents=True, exist_ok=True)
-    for ending in _ENDINGS:
+    for ending in _ENDINGS:  # the card last: a model is there once it is whole
         part = bundle.with_name(f"{bundle.name}{ending}.part")
         shutil.copyfile(path.with_suffix(ending), part)
         part.replace(bundle.with_name(bundle.name + ending))

@@ -25,7 +25,7 @@ from napari_structsr.io.sink import MemorySink, Sink, Writer
 
 __all__ = ["MapStores"]
 
-_SHARD = 1024  # pixels; all maps of a tile are in memory at once
+_SHARD = 1024  # pixels, and no more: all maps of a tile are in memory at once
 
 
 class MapStores:

@@ -1,7 +1,7 @@
 """zarr arrays and OME-Zarr images as sources.
 
-The meaning of OME-Zarr attributes is yaozarrs' business, except for the display hints
-(omero), which are read leniently: a wrong hint must not keep an image closed.
+OME-Zarr attributes are read by yaozarrs, except for the display hints (omero), which
+are read here and leniently.
 """
 
 from __future__ import annotations
@@ -196,6 +196,7 @@ def _read_image(
             f"{origin} holds no image of its own, only the parts {parts or '(none)'}; "
             f"give the path of one, such as {origin}/{(parts or '0').split(',')[0]}"
         )
+    # without omero: a wrong display hint must not keep an image closed
     kind = v05.Image if "ome" in attributes else v04.Image
     try:
         image = kind.model_validate(
@@ -218,7 +219,7 @@ def _read_steps(multiscale: Multiscale, level: int) -> list[Step]:
     scales, shifts = [1.0] * count, [0.0] * count
     for transform in (
         *multiscale.datasets[level].coordinateTransformations,
-        *(multiscale.coordinateTransformations or ()),
+        *(multiscale.coordinateTransformations or ()),  # of all levels, applied last
     ):
         if transform.type == "scale":
             scales = [a * b for a, b in zip(scales, transform.scale, strict=True)]

@@ -79,7 +79,7 @@ class OmeZarrSink:
             self._partial_record()
         elif self.path.exists():
             _check_is_group(self.path)
-        pyramid = spec.nbytes * 4 // 3
+        pyramid = spec.nbytes * 4 // 3  # 1 + 1/4 + 1/16 + ...
         check_folder(self.path.parent, pyramid - _count_bytes(self.path))
 
     def open(self, spec: ImageSpec, record: Record) -> _OmeZarrWriter:
@@ -146,7 +146,7 @@ class OmeZarrSink:
             )
 
     def _create(self, layout: Layout, record: Record) -> None:
-        """Create the empty store under another name, then move it into place."""
+        # under another name first: a store of the final name can always be resumed
         new = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.new")
         status = {KEY: {"status": "partial", "record": record.to_json()}}
         try:
@@ -197,6 +197,7 @@ class _OmeZarrWriter:
             )
             group = zarr.open_group(self._store.root, mode="r+")
             group.attrs.put({**attributes, KEY: status})
+            # last: a partial result without its journal would be computed anew
             self._store.journal.remove()
         self._finished = True
         return self._store.root

@@ -46,6 +46,7 @@ def check_directories(file: tifffile.TiffFile, *, origin: str) -> None:
     SourceError
         If the file is truncated.
     """
+    # tifffile stops at the first page that is missing, and says so in its log alone
     where = file.pages.next_page_offset
     if where is not None:
         file.filehandle.seek(where)
@@ -74,6 +75,7 @@ def check_pixels(
     SourceError
         If planes are missing, or pixels end beyond the end of the file.
     """
+    # tifffile gives up the series of ImageJ where pages are fewer than announced
     if file.is_imagej and series.kind in ("generic", "uniform"):
         raise_damaged(
             origin,

@@ -1,8 +1,7 @@
 """What a TIFF says of its pixel sizes and channels, in three dialects.
 
 OME-XML is believed before ImageJ, and ImageJ before the resolution tags of a plain
-TIFF, where only units of length in use at a microscope count: "72 dots per inch" is
-what programs write that know nothing. Pixels and axes are read elsewhere.
+TIFF, where only units of length in use at a microscope count.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["read_lut_color", "read_tiff_metadata"]
 
 _LOGGER = logging.getLogger(__name__)
+# no inch: "72 dots per inch" is what programs write that know nothing
 _RESOLUTION_UNITS = {3: "centimeter", 4: "millimeter", 5: "micrometer"}
 
 Metadata = tuple[dict[str, Step], tuple[Channel, ...]]
@@ -122,6 +122,7 @@ def _read_imagej_windows(
 ) -> list[tuple[float, float] | None]:
     """Return display ranges: one for each channel, or min and max for all."""
     ranges = [float(value) for value in meta.get("Ranges") or ()]
+    # pairs of low and high, one after another
     if len(ranges) == 2 * count:
         pairs = list(zip(ranges[::2], ranges[1::2], strict=True))
     elif "min" in meta and "max" in meta:

@@ -116,6 +116,7 @@ class TiffSource(ArraySource):
             self.steps = steps
             if isinstance(array, _MappedArray):
                 return
+            # zarr reads on from the open file, until close() or the last reference
             stack.callback(array.store.close)
             self._close = weakref.finalize(self, stack.pop_all().close)
 
@@ -142,6 +143,7 @@ class _MappedArray:
         self.dtype = series.dtype.newbyteorder(file.byteorder)
 
     def __getitem__(self, index: tuple[int | slice, ...]) -> Array:
+        # mapped anew for each read: pages read would stay with a map that is kept
         whole = np.memmap(
             self.path, self.dtype, mode="r", offset=self.offset, shape=self.shape
         )

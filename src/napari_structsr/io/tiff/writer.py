@@ -122,6 +122,7 @@ class _TiffWriter:
         options: dict[str, Any] = {
             "tile": (_TILE, _TILE),
             "compression": "zlib",
+            # of whole numbers the differences compress better
             "predictor": None if floats else 2,
             "photometric": "rgb" if coloured else "minisblack",
         }

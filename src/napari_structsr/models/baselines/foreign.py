@@ -1,4 +1,4 @@
-"""Somebody else's network in the place of our own: one channel in, one channel out.
+"""A network of others, adapted: one channel in, one channel out.
 
 It owns what such a network wants of an image: channels, sizes, and windows on which
 tiles must begin.
@@ -68,6 +68,7 @@ class ForeignNetwork(nn.Module):
         result: Tensor = self.module(
             padded.expand(-1, self.inputs, -1, -1).contiguous()
         )
+        # of three equal channels a network makes three that differ a little
         result = result.mean(dim=1, keepdim=True)
         return result[..., : height * self.factor, : width * self.factor]
 
@@ -78,7 +79,8 @@ def _find_window(module: nn.Module) -> int:
     for part in module.modules():
         for name in _WINDOWS:
             found.update(_list_integers(getattr(part, name, ())))
-    shrunk = getattr(module, "start_unshuffle", 1)  # windows of pixels put together
+    # such networks put pixels together first: a window is as many times as wide
+    shrunk = getattr(module, "start_unshuffle", 1)
     return math.lcm(*found) * int(shrunk)
 
 
@@ -87,5 +89,5 @@ def _list_integers(value: object) -> list[int]:
     if isinstance(value, int):
         value = (value,)
     if not isinstance(value, Iterable) or isinstance(value, (str, torch.Tensor)):
-        return []
+        return []  # a tensor of that name is a mask, and no size
     return [part for part in value if isinstance(part, int) and part > 0]

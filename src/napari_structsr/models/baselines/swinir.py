@@ -80,7 +80,8 @@ class SwinIRNet(nn.Module):
                 upsampler="pixelshuffledirect",
                 drop_path_rate=0.0,  # stochastic depth is for larger networks
             )
-        for module in self.network.modules():  # what follows from the sizes
+        # masks and indices follow from the sizes: they need not travel with weights
+        for module in self.network.modules():
             for name, buffer in list(module.named_buffers(recurse=False)):
                 module.register_buffer(name, buffer, persistent=False)
 
