@@ -540,7 +540,7 @@ def test_a_reference_with_pixel_size_places_the_maps(images):
             replace(axis, scale=0.1, translate=place, unit="micrometer")
             for axis, place in zip(source.spec.axes.items, start, strict=True)
         ]
-        source._spec = replace(source.spec, axes=Axes(tuple(axes)))
+        source.spec = replace(source.spec, axes=Axes(tuple(axes)))
         return source
 
     found = inspected(

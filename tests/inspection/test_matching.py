@@ -23,7 +23,7 @@ def placed(pixels, *, scale=1.0, translate=(0.0, 0.0), unit=None, axes=None):
             start = translate["yx".index(axis.name)]
             axis = replace(axis, scale=scale, translate=start, unit=unit)
         items.append(axis)
-    source._spec = replace(source.spec, axes=Axes(tuple(items)))
+    source.spec = replace(source.spec, axes=Axes(tuple(items)))
     return source
 
 

@@ -43,7 +43,8 @@ class ArraySource:
     origin
         Where the pixels come from.
     chunks
-        Rows and columns stored together; taken from the array when left out.
+        Rows and columns stored together; taken from the array when left out, at most
+        1024 where it has none.
     """
 
     def __init__(
@@ -58,24 +59,9 @@ class ArraySource:
         self.options: Mapping[str, Any] = {}
         self._array = array
         self._names = tuple(names)
-        self._spec = spec
-        self._origin = origin
-        self._chunks = chunks or _find_chunks(array, self._names)
-
-    @property
-    def spec(self) -> ImageSpec:
-        """What the image is."""
-        return self._spec
-
-    @property
-    def chunks(self) -> tuple[int, int]:
-        """Rows and columns stored together; at most 1024 where there are no chunks."""
-        return self._chunks
-
-    @property
-    def origin(self) -> str:
-        """Where the pixels come from."""
-        return self._origin
+        self.spec = spec
+        self.origin = origin
+        self.chunks = chunks or _find_chunks(array, self._names)
 
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of one plane as (samples, rows, columns), a copy.
@@ -91,7 +77,7 @@ class ArraySource:
             "y": rows,
             "x": columns,
         }
-        loops = [axis.name for axis in self._spec.axes.loops]
+        loops = [axis.name for axis in self.spec.axes.loops]
         where.update(zip(loops, plane, strict=True))
         try:
             block = self._array[tuple(where[name] for name in self._names)]
@@ -103,7 +89,7 @@ class ArraySource:
             raise
         except Exception as error:
             raise SourceError(
-                f"{_name_plane(loops, plane)} of {self._origin} cannot be read: "
+                f"{_name_plane(loops, plane)} of {self.origin} cannot be read: "
                 f"{error or type(error).__name__}; check the image in another program, "
                 "or copy it again from where it came from"
             ) from error
@@ -111,7 +97,7 @@ class ArraySource:
         if "s" not in order:
             block, order = block[np.newaxis], ["s", *order]
         block = block.transpose([order.index(name) for name in "syx"])
-        return np.array(block, dtype=self._spec.dtype, order="C")
+        return np.array(block, dtype=self.spec.dtype, order="C")
 
 
 def open_array(

@@ -75,9 +75,9 @@ def open_source(
         return image
     source = _open_any(image, axes=axes, level=level, name=name)
     if channels is not None:
-        from napari_structsr.io.channels import ChannelSubset
+        from napari_structsr.io.views import ChannelsView
 
-        source = ChannelSubset(source, channels)
+        source = ChannelsView(source, channels)
     given = {
         "axes": axes,
         "level": level or None,

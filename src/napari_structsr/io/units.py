@@ -17,6 +17,7 @@ __all__ = [
     "Step",
     "convert_unit",
     "find_unit_name",
+    "find_unit_symbol",
     "is_pixel_size",
     "make_axes",
     "name_axes",
@@ -80,10 +81,12 @@ _SYMBOLS = {
     "hr": "hour",
     "d": "day",
 }
+_OME_SYMBOLS = {"angstrom": "Å", "minute": "min", "hour": "h", "day": "d"}
 for _prefix, (_letter, _power) in _PREFIXES.items():
     for _base, _sign, _kind in (("meter", "m", "length"), ("second", "s", "time")):
         _UNITS[_prefix + _base] = (_kind, 10.0**_power)
         _SYMBOLS[_letter + _sign] = _prefix + _base
+        _OME_SYMBOLS[_prefix + _base] = _letter.replace("u", "µ") + _sign
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,11 @@ def find_unit_name(unit: str | None) -> str | None:
             if spelling in _SYMBOLS:
                 return _SYMBOLS[spelling]
     return None
+
+
+def find_unit_symbol(unit: str | None) -> str:
+    """Return a unit as OME writes it; without one, lengths are in pixels."""
+    return "pixel" if unit is None else _OME_SYMBOLS.get(unit, unit)
 
 
 def convert_unit(value: float, unit: str | None, target: str | None) -> float | None:

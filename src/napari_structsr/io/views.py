@@ -1,4 +1,4 @@
-"""A source seen otherwise: a part of it, its luminance, or on another grid.
+"""A source seen otherwise: some channels, a part, its luminance, on another grid.
 
 Views are sources themselves and read no more than is asked of them. They own how the
 pixels of one image lie on the grid of another, not where that was found out.
@@ -7,7 +7,7 @@ pixels of one image lie on the grid of another, not where that was found out.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,11 +16,13 @@ from scipy import ndimage
 
 from napari_structsr.core.axes import Axes, ImageSpec
 from napari_structsr.core.types import Array
+from napari_structsr.errors import SettingsError
 from napari_structsr.io.source import Source
 
 __all__ = [
     "LUMINANCE",
     "AxisMapping",
+    "ChannelsView",
     "CroppedView",
     "LuminanceView",
     "PlacedView",
@@ -61,21 +63,16 @@ class AxisMapping:
 class _View:
     def __init__(self, source: Source, spec: ImageSpec) -> None:
         self.options: Mapping[str, Any] = source.options
+        self.spec = spec
+        self.origin = source.origin
+        rows, columns = zip(source.chunks, spec.axes.plane, strict=True)
+        self.chunks = min(rows), min(columns)
         self._source = source
-        self._spec = spec
 
-    @property
-    def spec(self) -> ImageSpec:
-        return self._spec
-
-    @property
-    def chunks(self) -> tuple[int, int]:
-        rows, columns = zip(self._source.chunks, self._spec.axes.plane, strict=True)
-        return min(rows), min(columns)
-
-    @property
-    def origin(self) -> str:
-        return self._source.origin
+    def close(self) -> None:
+        """Close the source, where it can be closed."""
+        if close := getattr(self._source, "close", None):
+            close()
 
 
 class CroppedView(_View):
@@ -128,6 +125,54 @@ class PlacedView(_View):
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of one plane."""
         return self._source.read(plane, rows, columns)
+
+
+class ChannelsView(_View):
+    """Some channels of a source, in an order of one's own.
+
+    Parameters
+    ----------
+    source
+        Any source with an axis c.
+    channels
+        Indices or names of the channels to keep.
+
+    Raises
+    ------
+    SettingsError
+        If the source has no axis c, or a channel is unknown or chosen twice.
+    """
+
+    def __init__(self, source: Source, channels: Sequence[int | str]) -> None:
+        spec = source.spec
+        if "c" not in spec.axes:
+            raise SettingsError(
+                f"{source.origin} has the axes {spec.axes.names} and no axis c to "
+                "choose channels from; leave the choice of channels out"
+            )
+        if isinstance(channels, str) or not channels:
+            raise SettingsError(
+                f"channels are given as {channels!r}; give a list with at least one "
+                "index or name"
+            )
+        self._kept = [_find_channel(spec, channel) for channel in channels]
+        if len(set(self._kept)) != len(self._kept):
+            raise SettingsError(
+                f"channels {list(channels)} name one channel twice; name each once"
+            )
+        self._loop = [axis.name for axis in spec.axes.loops].index("c")
+        axes = tuple(
+            replace(axis, size=len(self._kept)) if axis.name == "c" else axis
+            for axis in spec.axes.items
+        )
+        named = [spec.channels[index] for index in self._kept if spec.channels]
+        super().__init__(source, replace(spec, axes=Axes(axes), channels=tuple(named)))
+
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
+        """Read a rectangle of one plane; `plane` counts the chosen channels."""
+        position = list(plane)
+        position[self._loop] = self._kept[position[self._loop]]
+        return self._source.read(tuple(position), rows, columns)
 
 
 class LuminanceView(_View):
@@ -219,7 +264,7 @@ class ResampledView(_View):
         blurs = [_compute_blur(line) for line in self._lines]
         known = np.isfinite(pixels)
         whole = bool(known.all())
-        out = np.empty((len(pixels), *shape), self._spec.dtype)
+        out = np.empty((len(pixels), *shape), self.spec.dtype)
         for number, sample in enumerate(pixels):
             # a spline runs through whole lines, which one NaN would spoil
             image = sample if whole else np.where(known[number], sample, 0)
@@ -245,3 +290,21 @@ class ResampledView(_View):
 def _compute_blur(line: AxisMapping) -> float:
     """Return the blur before taking fewer pixels, in pixels of the finer image."""
     return max(0.0, (line.step - 1) / 2)
+
+
+def _find_channel(spec: ImageSpec, channel: int | str) -> int:
+    names = [entry.name for entry in spec.channels]
+    if isinstance(channel, str):
+        # a name that two channels share names none
+        if names.count(channel) == 1:
+            return names.index(channel)
+        fault = "occurs twice" if channel in names else "does not exist"
+    elif 0 <= channel < spec.axes["c"].size:
+        return int(channel)
+    else:
+        fault = "does not exist"
+    listed = ", ".join(f"{i} {name!r}" for i, name in enumerate(names) if name)
+    raise SettingsError(
+        f"channel {channel!r} {fault}; choose from the indices 0 to "
+        f"{spec.axes['c'].size - 1}" + (f" or the names in {listed}" if listed else "")
+    )

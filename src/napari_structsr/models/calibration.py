@@ -18,7 +18,13 @@ from napari_structsr.errors import ModelError, SettingsError
 if TYPE_CHECKING:
     from napari_structsr.imaging.expected_error import ErrorPredictor
 
-__all__ = ["Interval", "NetworkLayer", "TrustCalibration", "read_calibration"]
+__all__ = [
+    "Interval",
+    "NetworkLayer",
+    "TrustCalibration",
+    "_Entry",
+    "read_calibration",
+]
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -28,7 +34,11 @@ Names = Annotated[tuple[str, ...], Field(strict=False)]
 Range = Annotated[tuple[Number, Number], Field(strict=False)]
 
 
-class NetworkLayer(BaseModel):
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class NetworkLayer(_Entry):
     """A layer of the network that predicts errors.
 
     Parameters
@@ -39,13 +49,11 @@ class NetworkLayer(BaseModel):
         One number for each output.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     weight: Rows
     bias: Numbers
 
 
-class Interval(BaseModel):
+class Interval(_Entry):
     """A factor that conformal risk control found.
 
     Parameters
@@ -56,13 +64,11 @@ class Interval(BaseModel):
         By what the predicted bound is multiplied to reach it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     level: float = Field(gt=0, lt=1)
     factor: Positive
 
 
-class TrustCalibration(BaseModel):
+class TrustCalibration(_Entry):
     """What predicts the error of one model, and on what that was checked.
 
     Parameters
@@ -92,8 +98,6 @@ class TrustCalibration(BaseModel):
     input_ranges
         Range of each statistic of their measured images, `imaging.out_of_distribution`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: Literal[1] = 1
     model: str = Field(min_length=1)

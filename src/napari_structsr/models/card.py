@@ -36,12 +36,11 @@ Architecture = Literal[
 TRAINABLE = ("residual-generator", "srresnet", "rrdb", "swinir")
 """Architectures that can be fine-tuned; others are interpolations or foreign."""
 
-
 _Span = Annotated[tuple[int, int], Field(strict=False)]
 
 
-# unknown names are faults: a card from a newer version is not half understood
 class _Entry(BaseModel):
+    # unknown names are faults: a card of a newer version is not half understood
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 

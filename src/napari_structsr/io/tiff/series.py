@@ -61,9 +61,9 @@ class TiffFiles:
         self._files = tifffile.natural_sorted(str(file.absolute()) for file in files)
         self._level = level
         self._axes = axes[1:] if axes else None
-        self._origin = str(pattern)
+        self.origin = str(pattern)
         with self._open_file(0) as first:
-            inner, self._chunks, steps = first.spec, first.chunks, first.steps
+            inner, self.chunks, steps = first.spec, first.chunks, first.steps
         own = axes[0].lower() if axes else _choose_axis(inner.axes, pattern)
         channels = [inner.channels]
         for index in range(1, len(self._files)):
@@ -85,27 +85,12 @@ class TiffFiles:
         self._position = [
             item.name for item in Axes((axis, *inner.axes.items)).loops
         ].index(own)
-        self._spec = make_spec(
+        self.spec = make_spec(
             name or pattern.parent.name,
             Axes((axis, *inner.axes.items)),
             inner.dtype,
             self._name_channels(channels) if own == "c" else inner.channels,
         )
-
-    @property
-    def spec(self) -> ImageSpec:
-        """What the image is; the files are its first axis."""
-        return self._spec
-
-    @property
-    def chunks(self) -> tuple[int, int]:
-        """Rows and columns stored together in a file."""
-        return self._chunks
-
-    @property
-    def origin(self) -> str:
-        """The absolute pattern."""
-        return self._origin
 
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of one plane of one file.

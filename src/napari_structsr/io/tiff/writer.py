@@ -26,6 +26,7 @@ from napari_structsr.io.ome_zarr.writer import (
     check_folder,
     translate_os_errors,
 )
+from napari_structsr.io.units import find_unit_symbol
 
 __all__ = ["TiffSink"]
 
@@ -183,7 +184,7 @@ def make_ome_entries(spec: ImageSpec, record: Record) -> dict[str, Any]:
     for name in "zyx":
         if name not in axes:
             continue
-        unit = _find_symbol(axes[name].unit)
+        unit = find_unit_symbol(axes[name].unit)
         entries[f"PhysicalSize{name.upper()}"] = axes[name].scale
         entries[f"PhysicalSize{name.upper()}Unit"] = unit
         if name != "z":
@@ -191,7 +192,7 @@ def make_ome_entries(spec: ImageSpec, record: Record) -> dict[str, Any]:
             planes[f"Position{name.upper()}Unit"] = [unit] * count
     if "t" in axes and axes["t"].unit:
         entries["TimeIncrement"] = axes["t"].scale
-        entries["TimeIncrementUnit"] = _find_symbol(axes["t"].unit)
+        entries["TimeIncrementUnit"] = find_unit_symbol(axes["t"].unit)
     if planes:
         entries["Plane"] = planes
     if "c" in axes and spec.channels:
@@ -204,28 +205,6 @@ def make_ome_entries(spec: ImageSpec, record: Record) -> dict[str, Any]:
                 _pack_color(c.color or "") for c in spec.channels
             ]
     return entries
-
-
-_SYMBOLS = {
-    "micrometer": "µm",
-    "nanometer": "nm",
-    "millimeter": "mm",
-    "centimeter": "cm",
-    "meter": "m",
-    "angstrom": "Å",
-    "picometer": "pm",
-    "second": "s",
-    "millisecond": "ms",
-    "microsecond": "µs",
-    "minute": "min",
-    "hour": "h",
-    "day": "d",
-}
-
-
-def _find_symbol(unit: str | None) -> str:
-    """Return a unit as OME writes it; without one, lengths are in pixels."""
-    return "pixel" if unit is None else _SYMBOLS.get(unit, unit)
 
 
 def _pack_color(color: str) -> int:
