@@ -7,6 +7,7 @@ Run it from the root of the repository::
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +15,12 @@ import typer
 
 from benchmarks.faults.run import FaultSettings, find_faults
 from napari_structsr.cli.terminal import (
-    cancel_on_ctrl_c,
     exit_on_error,
     follow,
     make_settings,
     out,
     split_words,
 )
-from napari_structsr.engine.events import Cancel
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -61,10 +60,8 @@ def plant_and_find(
             planes=planes,
             device=device,
         )
-        cancel = Cancel()
-        with cancel_on_ctrl_c(cancel):
-            events = find_faults(folder, settings=settings, cancel=cancel)
-            finished = follow(events, unit="planes", again="nothing was written")
+        start = partial(find_faults, folder, settings=settings)
+        finished = follow(start, unit="planes", again="nothing was written")
         out.print(f"wrote {finished.output}/faults.md", soft_wrap=True)
 
 

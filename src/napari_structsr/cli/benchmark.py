@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from napari_structsr.cli.terminal import (
-    cancel_on_ctrl_c,
     exit_on_error,
     follow,
     make_settings,
@@ -70,10 +70,7 @@ def benchmark(
             speed=speed,
         )
         from napari_structsr.benchmark.run import benchmark as run
-        from napari_structsr.engine.events import Cancel
 
-        cancel = Cancel()
-        with cancel_on_ctrl_c(cancel):
-            events = run(folder, settings=settings, cancel=cancel)
-            finished = follow(events, unit="images", again="nothing was written")
+        start = partial(run, folder, settings=settings)
+        finished = follow(start, unit="images", again="nothing was written")
         out.print(f"wrote {finished.output}/quality.md", soft_wrap=True)

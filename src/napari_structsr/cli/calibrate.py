@@ -43,9 +43,8 @@ def calibrate(
             )
         from napari_structsr.zoo.catalogue import find_card, load_model
 
-        find_card(
-            model, factor=factor, sharpness=sharpness
-        )  # an unknown name is refused before anything slow
+        # an unknown name is refused before torch is imported, which takes seconds
+        find_card(model, factor=factor, sharpness=sharpness)
         from napari_structsr.calibration.fit import calibrate as fit
         from napari_structsr.calibration.image_pairs import read_pairs
         from napari_structsr.calibration.samples import sample_pairs

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_structsr.cli.terminal import (
-    cancel_on_ctrl_c,
     exit_on_error,
     follow,
     out,
@@ -53,7 +53,6 @@ def finetune(
 ) -> None:
     """Fine-tune a model to pairs; stop it by Ctrl-C, go on with --resume."""
     with exit_on_error():
-        from napari_structsr.engine.events import Cancel
         from napari_structsr.finetuning.config import read_fine_tuning
         from napari_structsr.finetuning.fine_tune import (
             fine_tune,
@@ -71,9 +70,8 @@ def finetune(
             device=device,
             precision=precision,
         )
-        cancel = Cancel()
         if resume:
-            events = resume_fine_tuning(run_folder(chosen), cancel)
+            start = partial(resume_fine_tuning, run_folder(chosen))
         else:
             model = load_model(chosen.parent, factor=chosen.factor)
             pairs = load_pairs(chosen)
@@ -81,9 +79,8 @@ def finetune(
                 for note in pair.notes:
                     line = f"{pair.name}: {note}"
                     out.print(line, highlight=False, soft_wrap=True, markup=False)
-            events = fine_tune(chosen, pairs, model, cancel)
-        with cancel_on_ctrl_c(cancel):
-            finished = follow(events, unit="steps", again="--resume goes on from there")
+            start = partial(fine_tune, chosen, pairs, model)
+        finished = follow(start, unit="steps", again="--resume goes on from there")
         _show(finished.record)
         out.print(f"wrote {finished.output}", soft_wrap=True)
         if accept:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_structsr.cli.terminal import (
-    cancel_on_ctrl_c,
     exit_on_error,
     follow,
     make_settings,
@@ -116,14 +116,13 @@ def inspect(
             precision=precision,
             tile=tile,
         )
-        from napari_structsr.engine.events import Cancel
         from napari_structsr.inspection.error_maps import error_maps
         from napari_structsr.io.open import open_source
 
         opened = open_source(result, axes=axes)
         chosen = split_channels(channels)
-        cancel = Cancel()
-        events = error_maps(
+        start = partial(
+            error_maps,
             opened,
             reference and open_source(reference, axes=axes, channels=chosen),
             source=source and open_source(source, axes=axes, channels=chosen),
@@ -131,10 +130,8 @@ def inspect(
             regions=_read_labels(regions, opened),
             settings=settings,
             overwrite=overwrite,
-            cancel=cancel,
         )
-        with cancel_on_ctrl_c(cancel):
-            found: Inspection = follow(events).output
+        found: Inspection = follow(start).output
         _print_scores(found)
         out.print(f"wrote {folder}", soft_wrap=True)
 

@@ -7,7 +7,7 @@ cancelled.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from napari_structsr.engine.events import Cancel, Event, Finished
 
 __all__ = [
-    "cancel_on_ctrl_c",
     "err",
     "exit_on_error",
     "follow",
@@ -39,17 +38,19 @@ err = Console(stderr=True)
 
 
 def follow(
-    events: Iterator[Event],
+    start: Callable[..., Iterator[Event]],
     *,
     unit: str = "tiles",
     again: str = "the same command goes on from there",
 ) -> Finished:
-    """Show the progress of a run, and return its last event.
+    """Run a job, show its progress, and return its last event.
+
+    Ctrl-C stops it after the tiles in flight.
 
     Parameters
     ----------
-    events
-        Of a run.
+    start
+        Called with ``cancel=``, returns the events of the run.
     unit
         What is counted.
     again
@@ -65,6 +66,7 @@ def follow(
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from napari_structsr.engine.events import (
+        Cancel,
         Cancelled,
         Failed,
         Finished,
@@ -81,9 +83,13 @@ def follow(
         TimeRemainingColumn(),
     )
     quiet = not err.is_terminal  # a bar would fill log files of a cluster
-    with Progress(*columns, console=err, transient=True, disable=quiet) as progress:
+    cancel = Cancel()
+    with (
+        _cancel_on_ctrl_c(cancel),
+        Progress(*columns, console=err, transient=True, disable=quiet) as progress,
+    ):
         bar = progress.add_task("starting", total=None)
-        for event in events:
+        for event in start(cancel=cancel):
             match event:
                 case Started(plan=plan):
                     err.print(str(plan), highlight=False)
@@ -148,7 +154,7 @@ def exit_on_error() -> Iterator[None]:
 
 
 @contextmanager
-def cancel_on_ctrl_c(cancel: Cancel) -> Iterator[None]:
+def _cancel_on_ctrl_c(cancel: Cancel) -> Iterator[None]:
     """Let the first Ctrl-C stop after the tiles in flight, the second at once."""
     before = signal.getsignal(signal.SIGINT)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from napari_structsr.cli.terminal import (
-    cancel_on_ctrl_c,
     exit_on_error,
     follow,
     make_settings,
@@ -43,7 +43,6 @@ def train(
 ) -> None:
     """Train a generator; stop it by Ctrl-C, go on with --resume."""
     with exit_on_error():
-        from napari_structsr.engine.events import Cancel
         from napari_structsr.training.recipe import read_recipe
         from napari_structsr.training.settings import TrainingSettings
         from napari_structsr.training.train import train as run
@@ -59,8 +58,9 @@ def train(
             minutes=minutes,
             resume=resume,
         )
-        cancel = Cancel()
-        events = run(chosen, data, output, settings=settings, cancel=cancel)
-        with cancel_on_ctrl_c(cancel):
-            finished = follow(events, unit="steps", again="--resume goes on from there")
+        finished = follow(
+            partial(run, chosen, data, output, settings=settings),
+            unit="steps",
+            again="--resume goes on from there",
+        )
         out.print(f"wrote {finished.output}", soft_wrap=True)

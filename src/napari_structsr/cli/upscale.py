@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_structsr.cli.terminal import (
-    cancel_on_ctrl_c,
     exit_on_error,
     follow,
     make_settings,
@@ -78,10 +78,8 @@ def upscale(
 
         from napari_structsr.zoo.catalogue import find_card, load_model
 
-        find_card(
-            model, factor=factor, sharpness=sharpness
-        )  # an unknown name is refused before anything slow
-        from napari_structsr.engine.events import Cancel
+        # an unknown name is refused before torch is imported, which takes seconds
+        find_card(model, factor=factor, sharpness=sharpness)
         from napari_structsr.io.open import open_source
         from napari_structsr.upscaling import upscale as engine
 
@@ -92,10 +90,8 @@ def upscale(
         if dry_run:
             out.print(str(engine.plan(source, network, sink, settings=settings)))
             return
-        cancel = Cancel()
-        events = engine.upscale(source, network, sink, settings=settings, cancel=cancel)
-        with cancel_on_ctrl_c(cancel):
-            finished = follow(events)
+        start = partial(engine.upscale, source, network, sink, settings=settings)
+        finished = follow(start)
         out.print(f"wrote {finished.output}", soft_wrap=True)
 
 
