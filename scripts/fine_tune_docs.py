@@ -41,7 +41,8 @@ from napari_structsr.imaging.structure import gradient_error
 from napari_structsr.io.arrays import ArraySource, make_spec
 from napari_structsr.io.image_folders import find_images
 from napari_structsr.io.source import Source
-from napari_structsr.pairs.register_pair import ImagePair, Region
+from napari_structsr.pairs.geometry import Region
+from napari_structsr.pairs.image_pair import ImagePair
 
 SOURCES = ("bbbc038_dsb2018", "nasa_ebc", "neubias_training")
 GAMMA, PSF_SIGMA, PHOTONS, READ_NOISE = 1.6, 0.9, 1000, 0.01

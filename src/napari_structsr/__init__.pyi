@@ -16,7 +16,7 @@ from .io.tiff.writer import TiffSink as TiffSink
 from .models.calibration import read_calibration as read_calibration
 from .models.model import SRModel as SRModel
 from .pairs.register_pair import field_pair as field_pair
-from .pairs.register_pair import high_only_pair as high_only_pair
+from .pairs.simulate import high_only_pair as high_only_pair
 from .training.recipe import read_recipe as read_recipe
 from .training.settings import TrainingSettings as TrainingSettings
 from .training.train import train as train

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.split import Block, Split, check_split, split_pairs
-from napari_structsr.pairs.register_pair import ImagePair, Place
+from napari_structsr.pairs.image_pair import ImagePair, Place
 
 SIDE = 500  # of the world on which pixels are counted
 

@@ -17,7 +17,8 @@ from napari_structsr.finetuning.split import (
 from napari_structsr.io.open import open_source
 from napari_structsr.pairs.duplicate_fields import note_overlap, place_in_one_world
 from napari_structsr.pairs.files import file_stem, match_files
-from napari_structsr.pairs.register_pair import ImagePair, Place, field_pair
+from napari_structsr.pairs.image_pair import ImagePair, Place
+from napari_structsr.pairs.register_pair import field_pair
 
 GUARD = 12
 

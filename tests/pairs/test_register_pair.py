@@ -14,7 +14,8 @@ from napari_structsr.io.arrays import ArraySource, make_spec
 from napari_structsr.io.open import open_source
 from napari_structsr.pairs.checks import find_twin
 from napari_structsr.pairs.files import file_stem, match_files
-from napari_structsr.pairs.register_pair import field_pair, high_only_pair
+from napari_structsr.pairs.register_pair import field_pair
+from napari_structsr.pairs.simulate import high_only_pair
 
 FINE = 0.1  # micrometres
 

@@ -16,7 +16,7 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.split import Split
 from napari_structsr.models.calibration import TrustCalibration
 from napari_structsr.models.model import SRModel
-from napari_structsr.pairs.register_pair import ImagePair
+from napari_structsr.pairs.image_pair import ImagePair
 
 __all__ = ["tuned_calibration"]
 

@@ -47,9 +47,8 @@ from napari_structsr.pairs.image_pair import (
     measure_channel,
     scale_noise,
 )
-from napari_structsr.pairs.simulate import high_only_pair
 
-__all__ = ["ImagePair", "Place", "Region", "field_pair", "high_only_pair"]
+__all__ = ["field_pair"]
 
 _NOTABLE_PERCENT = 0.03  # of scale
 

@@ -22,7 +22,7 @@ from napari_structsr.gui.finetune.train_state import (
     resolve_verdict,
 )
 from napari_structsr.imaging.registration import Registration
-from napari_structsr.pairs.register_pair import ImagePair, Place
+from napari_structsr.pairs.image_pair import ImagePair, Place
 
 LOW = ImageFacts("a", "coarse", (100, 120), (0.2, 0.2), "micrometer")
 HIGH = ImageFacts("b", "fine", (200, 240), (0.1, 0.1), "micrometer")

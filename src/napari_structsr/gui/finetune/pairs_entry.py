@@ -21,7 +21,7 @@ from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
 
 if TYPE_CHECKING:
-    from napari_structsr.pairs.register_pair import ImagePair
+    from napari_structsr.pairs.image_pair import ImagePair
 
 __all__ = ["ImageFacts", "LayerFrame", "PairEntry", "PairRequest"]
 

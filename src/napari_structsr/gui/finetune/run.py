@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from napari_structsr.finetuning.config import FineTuneConfig
     from napari_structsr.finetuning.events import Pause
     from napari_structsr.finetuning.split import Split
-    from napari_structsr.pairs.register_pair import ImagePair
+    from napari_structsr.pairs.image_pair import ImagePair
 
 __all__ = [
     "FineTuningRun",
@@ -191,7 +191,8 @@ def make_pairs(
 def _make_entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
     from napari_structsr.pairs.checks import find_twin
     from napari_structsr.pairs.duplicate_fields import note_overlap
-    from napari_structsr.pairs.register_pair import field_pair, high_only_pair
+    from napari_structsr.pairs.register_pair import field_pair
+    from napari_structsr.pairs.simulate import high_only_pair
 
     pairs = [one.pair for one in there if one.pair is not None]
     factor = request.factor or next((pair.factor for pair in pairs), None)
