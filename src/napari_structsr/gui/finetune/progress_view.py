@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtGui import QImage, QPixmap, QResizeEvent
+from qtpy.QtWidgets import (
+    QGridLayout,
+    QLabel,
+    QProgressBar,
+    QSizePolicy,
+    QTabBar,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_structsr.engine.events import (
     Cancelled,
@@ -15,15 +27,18 @@ from napari_structsr.engine.events import (
     Progressed,
     Started,
 )
-from napari_structsr.gui.finetune.curve_panel import CurvePanel
-from napari_structsr.gui.finetune.preview_strip import PreviewStrip
 from napari_structsr.gui.finetune.run import FineTuningRun
 from napari_structsr.gui.finetune.run_list import format_time
+from napari_structsr.gui.finetune.train_state import MEASURES, METHODS
 from napari_structsr.gui.widgets.controls import complete_sentence, sentence
+from napari_structsr.gui.widgets.line_plot import LinePlot
 
-__all__ = ["ProgressView"]
+__all__ = ["CurvePanel", "PreviewGrid", "ProgressView"]
 
 _IMAGES = ("measured", "bicubic", "parent", "adapted", "truth")
+_COLUMNS = 3
+_GAP = 4  # pixels between images
+_TALLEST = 1.5  # height of an image in the grid, over its width
 
 
 class ProgressView(QWidget):
@@ -45,7 +60,7 @@ class ProgressView(QWidget):
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.message = sentence()
         self.curves = CurvePanel()
-        self.preview = PreviewStrip()
+        self.preview = PreviewGrid()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.bar, self.message, self.curves, self.preview):
@@ -139,3 +154,132 @@ class ProgressView(QWidget):
         if text == "done":
             self.bar.setValue(self.bar.maximum())
         self.bar.setFormat(text)
+
+
+class CurvePanel(QWidget):
+    """Scores on the validation regions over time, one measure at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._points: dict[str, dict[str, list[tuple[float, float]]]] = {}
+        self._axis = "seconds"
+        self.tabs = QTabBar()
+        self.tabs.setAccessibleName("Measure")
+        self.tabs.setExpanding(True)
+        self.tabs.setDrawBase(False)
+        self.tabs.setUsesScrollButtons(False)
+        self.tabs.setElideMode(Qt.TextElideMode.ElideRight)
+        for measure in MEASURES.values():
+            self.tabs.setTabToolTip(self.tabs.addTab(measure.title), measure.tip)
+        self.plot = LinePlot()
+        self.plot.setAccessibleName("Scores over time")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.tabs)
+        layout.addWidget(self.plot)
+        self.tabs.currentChanged.connect(self._draw)
+        self.begin("seconds")
+
+    def begin(self, axis: str) -> None:
+        """Forget all points; `axis` names the horizontal axis."""
+        self._axis = axis
+        self._points = {
+            key: {method: [] for method in reversed(METHODS)} for key in MEASURES
+        }
+        self._draw()
+
+    def add(self, where: float, values: Mapping[str, Mapping[str, float]]) -> None:
+        """Add scores, by method and measure."""
+        for measure, lines in self._points.items():
+            for method, points in lines.items():
+                points.append((where, values[method][measure]))
+        self._draw()
+
+    def lines(self, measure: str) -> dict[str, list[tuple[float, float]]]:
+        """Return the points of each method."""
+        return self._points[measure]
+
+    def _draw(self) -> None:
+        measure = list(MEASURES)[max(0, self.tabs.currentIndex())]
+        lines = self._points[measure]
+        self.plot.show_lines(
+            {method: points for method, points in lines.items() if points},
+            title=MEASURES[measure].title,
+            axis=self._axis,
+            message="The first scores come in a moment.",
+        )
+
+
+class PreviewGrid(QWidget):
+    """A validation region side by side: measured, bicubic, parent, adapted, truth.
+
+    Pixels are enlarged without smoothing, and all images have the contrast of the
+    truth, so that differences are those of the images.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images: dict[str, QImage] = {}
+        self.setAccessibleName("Preview of a validation region")
+        self.setToolTip(
+            "A validation region, as it is upscaled now. All images have the same "
+            "contrast."
+        )
+        self.note = QLabel()
+        self.note.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._pictures = {name: QLabel() for name in _IMAGES}
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(_GAP)
+        for number, (name, picture) in enumerate(self._pictures.items()):
+            line, column = divmod(number, _COLUMNS)
+            caption = QLabel(name)
+            caption.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            # otherwise the pixels shown could not become narrower with the dock
+            narrow = QSizePolicy.Policy.Ignored
+            picture.setSizePolicy(narrow, QSizePolicy.Policy.Fixed)
+            grid.addWidget(caption, 2 * line, column)
+            grid.addWidget(picture, 2 * line + 1, column)
+            grid.setColumnStretch(column, 1)
+        grid.addWidget(self.note, 2 * line + 1, _COLUMNS - 1)
+
+    def show_images(
+        self, images: Mapping[str, npt.NDArray[np.floating]], note: str
+    ) -> None:
+        """Show images.
+
+        Parameters
+        ----------
+        images
+            Shape (h, w) or finer, by name; "truth" gives the contrast.
+        note
+            What stands beside them, such as the step.
+        """
+        low, high = map(float, np.percentile(images["truth"], (0.5, 99.5)))
+        self.images = {name: _make_image(images[name], low, high) for name in _IMAGES}
+        self.note.setText(note)
+        self._scale()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        """Fill the width."""
+        super().resizeEvent(event)
+        self._scale()
+
+    def _scale(self) -> None:
+        if not self.images:
+            return
+        truth = self.images["truth"]
+        side = max(1, (self.width() - (_COLUMNS - 1) * _GAP) // _COLUMNS)
+        height = max(1, round(side * min(truth.height() / truth.width(), _TALLEST)))
+        for name, image in self.images.items():
+            pixels = QPixmap.fromImage(image)
+            self._pictures[name].setPixmap(pixels.scaled(side, height))
+
+
+def _make_image(pixels: npt.NDArray[np.floating], low: float, high: float) -> QImage:
+    share = np.clip((pixels - low) / max(high - low, 1e-9), 0, 1)
+    grey = np.ascontiguousarray(np.rint(255 * np.nan_to_num(share)).astype(np.uint8))
+    height, width = grey.shape
+    gray8 = QImage.Format.Format_Grayscale8
+    # the image borrows the bytes, which end with this function: a copy owns its own
+    return QImage(grey.tobytes(), width, height, width, gray8).copy()

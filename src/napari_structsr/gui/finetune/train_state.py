@@ -13,7 +13,10 @@ from typing import Literal
 
 __all__ = [
     "BUDGETS",
+    "MEASURES",
+    "METHODS",
     "MODES",
+    "Measure",
     "Parent",
     "TrainChoice",
     "TrainState",
@@ -35,6 +38,35 @@ MODES: dict[Mode, tuple[str, str]] = {
     "auto": ("Auto", "All weights, or a few for a large model without a GPU."),
     "whole": ("All weights", "Learns most, and needs most time and memory."),
     "efficient": ("Few weights", "A small change of each layer; quick on a CPU."),
+}
+METHODS = ("bicubic", "parent", "adapted")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A score of the validation regions: how it is called, written and compared."""
+
+    title: str
+    tip: str
+    digits: int
+    more_is_better: bool = True
+
+
+MEASURES = {
+    "psnr": Measure(
+        "PSNR (dB)",
+        "Peak signal-to-noise ratio against the truth; more is better",
+        digits=2,
+    ),
+    "ssim": Measure(
+        "SSIM", "Structural similarity with the truth, 1 at best.", digits=4
+    ),
+    "gradient_error": Measure(
+        "Structure error",
+        "How far gradients are from those of the truth; 0 at best, 1 for a flat image.",
+        digits=3,
+        more_is_better=False,
+    ),
 }
 
 

@@ -7,7 +7,7 @@ user, to be taken to another machine and back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,13 @@ from qtpy.QtWidgets import (
 
 from napari_structsr.errors import StructsrError
 from napari_structsr.finetuning.runs import RunSummary, accept_run, read_run, remove_run
-from napari_structsr.gui.finetune.curve_panel import MEASURE_TITLES
 from napari_structsr.gui.finetune.run import make_job
-from napari_structsr.gui.finetune.train_state import VerdictState, resolve_verdict
+from napari_structsr.gui.finetune.train_state import (
+    MEASURES,
+    METHODS,
+    VerdictState,
+    resolve_verdict,
+)
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.widgets.controls import choice_combo, enable, row, sentence
 from napari_structsr.gui.widgets.model_signals import models_offered
@@ -42,14 +46,7 @@ from napari_structsr.zoo.user_models import (
 
 __all__ = ["VerdictPanel"]
 
-_METHODS = ("bicubic", "parent", "adapted")
 _LINE = 28  # pixels
-_DIGITS = {"psnr": 2, "ssim": 4, "gradient_error": 3}
-_BEST: dict[str, Callable[[Any], Any]] = {
-    "psnr": max,
-    "ssim": max,
-    "gradient_error": min,
-}
 
 Scores = Mapping[str, Mapping[str, float]]
 
@@ -66,7 +63,7 @@ class VerdictPanel(QWidget):
         self._recommended = False
         self._confirming = False
         self._job: Job | None = None
-        self.table = _table()
+        self.table = _make_table()
         self.sentence = sentence()
         self.notes = sentence()
         self.accept_button = QPushButton("Accept")
@@ -118,7 +115,7 @@ class VerdictPanel(QWidget):
         notes
             What else it said.
         """
-        self._show(folder, verdict.scores, verdict.recommended, verdict.sentence)
+        self._show_scores(folder, verdict.scores, verdict.recommended, verdict.sentence)
         self.notes.setText("\n".join(f"• {note}" for note in notes))
         self.notes.setVisible(bool(notes))
 
@@ -131,7 +128,7 @@ class VerdictPanel(QWidget):
 
             card = ModelCard.parse(read_card(run.bundle), origin=run.name)
             scores = card.fine_tuning.scores if card.fine_tuning else {}
-        self._show(run.folder, scores, bool(run.recommended), run.sentence)
+        self._show_scores(run.folder, scores, bool(run.recommended), run.sentence)
 
     def clear(self) -> None:
         """Show that there is nothing to decide about."""
@@ -181,22 +178,22 @@ class VerdictPanel(QWidget):
         enable(self.remove_button, state.export, "Remove the model from this machine.")
         enable(self.import_button, None, "Take up a model that was exported.")
 
-    def _show(self, folder: Path, scores: Scores, recommended: bool, text: str) -> None:
+    def _show_scores(
+        self, folder: Path, scores: Scores, recommended: bool, text: str
+    ) -> None:
         self._folder, self._recommended = folder, recommended
         self._confirming = False
         self.notes.hide()
         self.sentence.setText(f"{'✓' if recommended else '✕'} {text}")
-        for column, (measure, digits) in enumerate(_DIGITS.items()):
-            values = {name: row_[measure] for name, row_ in scores.items()}
-            best = _BEST[measure](values.values()) if values else None
-            for line, method in enumerate(_METHODS):
-                value = values.get(method)
-                item = QTableWidgetItem("" if value is None else f"{value:.{digits}f}")
-                item.setTextAlignment(
-                    Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-                )
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        for column, (key, measure) in enumerate(MEASURES.items() if scores else ()):
+            values = [scores[method][key] for method in METHODS]
+            best = max(values) if measure.more_is_better else min(values)
+            for line, value in enumerate(values):
+                item = QTableWidgetItem(f"{value:.{measure.digits}f}")
+                item.setTextAlignment(right)
                 font = item.font()
-                font.setBold(value is not None and value == best)
+                font.setBold(value == best)
                 item.setFont(font)
                 self.table.setItem(line, column, item)
         self.table.setVisible(bool(scores))
@@ -220,7 +217,7 @@ class VerdictPanel(QWidget):
             return card
 
         job = make_job("Accepting the model", work)
-        job.finished.connect(lambda event: self._accepted(folder, event.output))
+        job.finished.connect(lambda event: self._finish_accepting(folder, event.output))
         self._start(job)
 
     def discard(self) -> None:
@@ -249,7 +246,7 @@ class VerdictPanel(QWidget):
     def import_file(self, path: Path) -> None:
         """Take up a model that was exported."""
         job = make_job(f"Importing {path.name}", lambda: import_model(path))
-        job.finished.connect(self._imported)
+        job.finished.connect(self._finish_importing)
         self._start(job)
 
     def remove(self) -> None:
@@ -268,7 +265,7 @@ class VerdictPanel(QWidget):
         job.start()
         self.refresh()
 
-    def _accepted(self, folder: Path, card: Any) -> None:
+    def _finish_accepting(self, folder: Path, card: Any) -> None:
         self.clear()
         self.sentence.setText(
             f"✓ {card.name} ×{card.factor} is offered in the Upscale dock from now on."
@@ -277,7 +274,7 @@ class VerdictPanel(QWidget):
         self.models.setCurrentIndex(self.models.findData((card.name, card.factor)))
         self.decided.emit(folder)
 
-    def _imported(self, event: Any) -> None:
+    def _finish_importing(self, event: Any) -> None:
         card = event.output
         models_offered.changed.emit()
         self.models.setCurrentIndex(self.models.findData((card.name, card.factor)))
@@ -309,14 +306,14 @@ class VerdictPanel(QWidget):
             self.remove()
 
 
-def _table() -> QTableWidget:
-    table = QTableWidget(len(_METHODS), len(MEASURE_TITLES))
+def _make_table() -> QTableWidget:
+    table = QTableWidget(len(METHODS), len(MEASURES))
     table.setAccessibleName("Scores on the validation regions")
-    table.setHorizontalHeaderLabels([title for title, _ in MEASURE_TITLES.values()])
-    table.setVerticalHeaderLabels(list(_METHODS))
-    for column, (_, tip) in enumerate(MEASURE_TITLES.values()):
+    table.setHorizontalHeaderLabels([one.title for one in MEASURES.values()])
+    table.setVerticalHeaderLabels(list(METHODS))
+    for column, measure in enumerate(MEASURES.values()):
         if item := table.horizontalHeaderItem(column):
-            item.setToolTip(tip)
+            item.setToolTip(measure.tip)
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
     table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -325,8 +322,8 @@ def _table() -> QTableWidget:
     if header is not None and names is not None:  # an empty header is false
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         last = QHeaderView.ResizeMode.ResizeToContents
-        header.setSectionResizeMode(len(MEASURE_TITLES) - 1, last)
+        header.setSectionResizeMode(len(MEASURES) - 1, last)
         header.setFixedHeight(_LINE)
         names.setDefaultSectionSize(_LINE)
-    table.setFixedHeight((len(_METHODS) + 1) * _LINE + 4)
+    table.setFixedHeight((len(METHODS) + 1) * _LINE + 4)
     return table

@@ -38,6 +38,7 @@ from napari_structsr.gui.upscale.run import (
 )
 from napari_structsr.gui.upscale.state import DockState, LayerFacts, resolve
 from napari_structsr.gui.viewer.layers import layer_obstacle
+from napari_structsr.gui.widgets.controls import enable
 from napari_structsr.gui.widgets.model_signals import models_offered
 from napari_structsr.gui.widgets.progress_row import ProgressRow
 from napari_structsr.io.open import open_source
@@ -61,7 +62,7 @@ class UpscaleDock(QWidget):
         self._models: dict[str, tuple[int, ...]] = {}
         self._blending: set[str] = set()
         self._preview = Preview(napari_viewer)
-        self._fault: str | None = None
+        self._obstacle: str | None = None
         self._mouse = QCursor.pos()
         self.rows: list[ProgressRow] = []
 
@@ -96,17 +97,17 @@ class UpscaleDock(QWidget):
         layout.addStretch(1)
 
     def _connect(self) -> None:
-        for signal in self._followed():
+        for signal in self._list_signals():
             signal.connect(self._refresh)
-        models_offered.changed.connect(self._renew_models)
-        self.estimate.refused.connect(self._refuse)
+        models_offered.changed.connect(self._refresh_models)
+        self.estimate.refused.connect(self._keep_obstacle)
         self.form.changed.connect(self._refresh)
         self.preview_button.clicked.connect(self._start_preview)
         self.copy_button.clicked.connect(self._copy)
         self.run_button.clicked.connect(self._run)
         self.cancel_button.clicked.connect(self._cancel)
 
-    def _followed(self) -> tuple[Any, ...]:
+    def _list_signals(self) -> tuple[Any, ...]:
         layers, dims = self._viewer.layers, self._viewer.dims
         return (
             layers.selection.events.changed,
@@ -133,8 +134,8 @@ class UpscaleDock(QWidget):
         if removed and self.parent() is None:
             self.estimate.ask([], cheaply=True)
             self._preview.remove()
-            models_offered.changed.disconnect(self._renew_models)
-            for signal in self._followed():
+            models_offered.changed.disconnect(self._refresh_models)
+            for signal in self._list_signals():
                 signal.disconnect(self._refresh)
 
     # -- the models -------------------------------------------------------------------
@@ -147,21 +148,23 @@ class UpscaleDock(QWidget):
         self._blending = {card.name for card in cards if card.blend_with}
         self.form.offer_models({card.name: card.description for card in cards})
 
-    def _renew_models(self) -> None:
+    def _refresh_models(self) -> None:
         self._offer_models()
         self._refresh()
 
     # -- from the selection and the form to what is shown -----------------------------
 
-    def _selected(self) -> list[Layer]:
+    def _list_selected(self) -> list[Layer]:
         layers = self._viewer.layers
         return [layer for layer in layers if layer in layers.selection]
 
-    def _able(self) -> list[Image]:
-        return [layer for layer in self._selected() if layer_obstacle(layer) is None]
+    def _list_usable(self) -> list[Image]:
+        return [
+            layer for layer in self._list_selected() if layer_obstacle(layer) is None
+        ]
 
-    def _resolved(self) -> DockState:
-        able = self._able()
+    def _resolve(self) -> DockState:
+        usable = self._list_usable()
         return resolve(
             self.form.choice(),
             [
@@ -170,23 +173,23 @@ class UpscaleDock(QWidget):
                     rgb=getattr(layer, "rgb", False),
                     obstacle=layer_obstacle(layer),
                 )
-                for layer in self._selected()
+                for layer in self._list_selected()
             ],
             models=self._models,
             blending=self._blending,
-            fault=self._fault,
-            busy=self._busy,
-            view=find_view_obstacle(self._viewer, able[0] if able else None),
+            obstacle=self._obstacle,
+            busy=self._is_busy,
+            view=find_view_obstacle(self._viewer, usable[0] if usable else None),
         )
 
     @property
-    def _busy(self) -> bool:
+    def _is_busy(self) -> bool:
         return any(not row.job.has_ended for row in self.rows)
 
     def _refresh(self) -> None:
-        self._fault = None
+        self._obstacle = None  # what the estimate found was said of another wish
         self._show()
-        state = self._resolved()
+        state = self._resolve()
         parts: list[Part] = []
         if state.copy is None:  # layers are selected, and there is a place to write to
             parts = [
@@ -195,41 +198,42 @@ class UpscaleDock(QWidget):
                     fit_choice(state.choice, layer),
                     choose_sink(layer, state.choice),
                 )
-                for layer in self._able()
+                for layer in self._list_usable()
             ]
+        # a full estimate imports torch, which would hold up the first click
         self.estimate.ask(parts, cheaply="torch" not in sys.modules)
 
-    def _refuse(self, message: str) -> None:
-        self._fault = message
+    def _keep_obstacle(self, message: str) -> None:
+        self._obstacle = message
         self._show()
 
     def _show(self) -> None:
-        state = self._resolved()
+        state = self._resolve()
         self.form.show_state(state)
-        _enable(self.run_button, state.run, "Upscale the selected layers.")
-        _enable(
+        enable(self.run_button, state.run, "Upscale the selected layers.")
+        enable(
             self.preview_button,
             state.preview,
             "Upscale what the canvas shows of this plane, as a temporary layer.",
         )
-        _enable(
+        enable(
             self.copy_button,
             state.copy,
             "Copy what would be run, for a terminal or a script.",
         )
-        _enable(
+        enable(
             self.cancel_button,
-            None if self._busy else "Nothing is running.",
+            None if self._is_busy else "Nothing is running.",
             "Stop all runs of this dock at their next tile.",
         )
 
     # -- what the buttons do ----------------------------------------------------------
 
     def _run(self) -> None:
-        choice = self._resolved().choice
-        self._preview.remove()
+        choice = self._resolve().choice
+        self._preview.remove()  # the result would lie below it
         self._clear_rows()
-        for layer in self._able():
+        for layer in self._list_usable():
             job = upscale_layer(self._viewer, layer, choice)
             row = ProgressRow(job, layer.name, resumable=choice.folder is not None)
             self.rows.append(row)
@@ -249,8 +253,8 @@ class UpscaleDock(QWidget):
         self.rows.clear()
 
     def _start_preview(self) -> None:
-        layer = self._able()[0]
-        job = self._preview.start(layer, fit_choice(self._resolved().choice, layer))
+        layer = self._list_usable()[0]
+        job = self._preview.start(layer, fit_choice(self._resolve().choice, layer))
         self.preview_button.setEnabled(False)
         self.preview_button.setText("Previewing…")
         job.ended.connect(self._end_preview)
@@ -260,14 +264,10 @@ class UpscaleDock(QWidget):
         self._refresh()
 
     def _copy(self) -> None:
-        choice = self._resolved().choice
+        choice = self._resolve().choice
         texts = [
-            write_command(layer, fit_choice(choice, layer)) for layer in self._able()
+            write_command(layer, fit_choice(choice, layer))
+            for layer in self._list_usable()
         ]
         if clipboard := QGuiApplication.clipboard():
             clipboard.setText("\n".join(texts))
-
-
-def _enable(button: QPushButton, obstacle: str | None, purpose: str) -> None:
-    button.setEnabled(obstacle is None)
-    button.setToolTip(obstacle or purpose)

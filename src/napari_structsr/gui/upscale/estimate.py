@@ -57,7 +57,7 @@ class EstimateLabel(QLabel):
         cheaply
             Say the size of the output alone, until `estimate` is called.
         """
-        self._forget()
+        self._cancel_job()
         self._parts = list(parts)
         if not parts:
             self.clear()
@@ -71,23 +71,26 @@ class EstimateLabel(QLabel):
 
     def estimate(self) -> None:
         """Ask the engine now, in the background."""
-        self._forget()
+        self._cancel_job()
         if not self._parts:
             return
         parts = self._parts
-        job = Job("Estimating", lambda cancel: _planned(parts, cancel), notifies=False)
+        job = Job(
+            "Estimating", lambda cancel: _plan_runs(parts, cancel), notifies=False
+        )
         job.finished.connect(self._show)
         job.failed.connect(self._refuse)
         self._job = job
         job.start()
 
-    def _forget(self) -> None:
+    def _cancel_job(self) -> None:
         self._timer.stop()
         if self._job is not None:
             self._job.cancel()
         self._job = None
 
     def _show(self, event: Finished) -> None:
+        # a job that was cancelled may have answered already
         if self.sender() is self._job:
             self.setText(str(event.output))
 
@@ -97,8 +100,8 @@ class EstimateLabel(QLabel):
             self.refused.emit(message)
 
 
-def _planned(parts: Sequence[Part], cancel: Cancel) -> Iterator[Event]:
-    """Plan all runs; the last event holds one `Plan` for all, one after the other."""
+def _plan_runs(parts: Sequence[Part], cancel: Cancel) -> Iterator[Event]:
+    """Plan all runs; the output is one `Plan` for all, one after the other."""
     from napari_structsr.upscaling.upscale import plan
     from napari_structsr.zoo.catalogue import load_model
 
@@ -109,6 +112,7 @@ def _planned(parts: Sequence[Part], cancel: Cancel) -> Iterator[Event]:
             choice.model, factor=choice.factor, sharpness=choice.sharpness
         )
         made = plan(source, model, sink, settings=make_settings(choice))
+        # results in memory add up, what a run needs besides is free after it
         kept += made.output_bytes if isinstance(sink, MemorySink) else 0
         plans.append(made)
     yield Finished(

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
 from napari_structsr.gui.upscale.state import AGREEMENTS, COLORS, Choice, DockState
+from napari_structsr.gui.widgets.controls import choice_combo, select, sentence
 
 __all__ = ["UpscaleForm"]
+
+_TIP = Qt.ItemDataRole.ToolTipRole
 
 
 class UpscaleForm(QWidget):
@@ -32,22 +35,20 @@ class UpscaleForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._base = Choice()
-        self.layers_label = QLabel()
-        self.layers_label.setWordWrap(True)
-        narrow = QSizePolicy.Policy.Ignored  # a sentence does not widen the dock
-        self.layers_label.setSizePolicy(narrow, QSizePolicy.Policy.Preferred)
-        self.model = _combo({})
+        self.layers_label = sentence()
+        self.model = choice_combo("Model", {})
         self.sharpness = QLabeledSlider(Qt.Orientation.Horizontal)
         self.sharpness.setRange(0, 100)
         self.sharpness.setPageStep(10)
         self.sharpness.setToolTip(
             "0 is faithful, 100 is sharp: more contrast in fine detail, more risk."
         )
-        self.factor = _combo({n: (f"×{n}", "") for n in (2, 4)})
+        self.factor = choice_combo("Factor", {n: (f"×{n}", "") for n in (2, 4)})
         self.factor.setToolTip("Pixels along y and x for each pixel of the image.")
-        self.agreement = _combo(AGREEMENTS)
-        self.color = _combo(COLORS)
-        self.output = _combo(
+        self.agreement = choice_combo("Agreement", AGREEMENTS)
+        self.color = choice_combo("Colour", COLORS)
+        self.output = choice_combo(
+            "Output",
             {
                 "memory": ("In memory", "A new layer; save it to keep it."),
                 "zarr": (
@@ -55,7 +56,7 @@ class UpscaleForm(QWidget):
                     "Written tile by tile, for results larger than memory; "
                     "a cancelled run can be continued.",
                 ),
-            }
+            },
         )
         self.folder = FileEdit(mode=FileDialogMode.EXISTING_DIRECTORY, nullable=True)
         self.folder.choose_btn.text = "…"
@@ -66,18 +67,21 @@ class UpscaleForm(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
         self._layout.setFieldGrowthPolicy(grow)
-        self._layout.addRow("Layers", self.layers_label)
-        self._layout.addRow("Model", self.model)
-        self._layout.addRow("Sharpness", self.sharpness)
-        self._layout.addRow("Factor", self.factor)
-        self._layout.addRow("Agreement", self.agreement)
-        self._layout.addRow("Colour", self.color)
-        self._layout.addRow("Output", self.output)
-        self._layout.addRow("Folder", self.folder.native)
-        for combo in self._combos():
-            combo.currentIndexChanged.connect(self._tell)
-        self.folder.changed.connect(self._tell)
-        self.sharpness.valueChanged.connect(self._tell)
+        for title, widget in (
+            ("Layers", self.layers_label),
+            ("Model", self.model),
+            ("Sharpness", self.sharpness),
+            ("Factor", self.factor),
+            ("Agreement", self.agreement),
+            ("Colour", self.color),
+            ("Output", self.output),
+            ("Folder", self.folder.native),
+        ):
+            self._layout.addRow(title, widget)
+        for combo in self._list_combos():
+            combo.currentIndexChanged.connect(self._emit_changed)
+        self.folder.changed.connect(self._emit_changed)
+        self.sharpness.valueChanged.connect(self._emit_changed)
 
     def offer_models(self, models: Mapping[str, str]) -> None:
         """Offer models, and keep the one that is chosen if it is still there.
@@ -90,8 +94,10 @@ class UpscaleForm(QWidget):
         with signals_blocked(self.model):
             before = self.model.currentData()
             self.model.clear()
-            _fill(self.model, {name: (name, text) for name, text in models.items()})
-        _select(self.model, before)
+            for number, (name, text) in enumerate(models.items()):
+                self.model.addItem(name, name)
+                self.model.setItemData(number, text, _TIP)
+        select(self.model, before)
 
     def choice(self) -> Choice:
         """Return what the form says."""
@@ -111,54 +117,34 @@ class UpscaleForm(QWidget):
 
     def show_choice(self, choice: Choice) -> None:
         """Fill the form."""
-        self._base = choice
-        _select(self.model, choice.model)
-        _select(self.factor, choice.factor)
-        _select(self.agreement, choice.agreement)
-        _select(self.color, choice.color)
-        _select(self.output, "memory" if choice.folder is None else "zarr")
+        self._base = choice  # device and tile have no row: they are preferences
+        select(self.model, choice.model)
+        select(self.factor, choice.factor)
+        select(self.agreement, choice.agreement)
+        select(self.color, choice.color)
+        select(self.output, "memory" if choice.folder is None else "zarr")
         with signals_blocked(self.sharpness):
             self.sharpness.setValue(round(100 * choice.sharpness))
 
     def show_state(self, state: DockState) -> None:
         """Show the layers, and only the rows and factors that have a meaning."""
         self.layers_label.setText(state.layers)
+        # a factor that the model lacks stays in the list, greyed
         factors = cast(QStandardItemModel, self.factor.model())
         for index in range(self.factor.count()):
             if item := factors.item(index):
                 item.setEnabled(self.factor.itemData(index) in state.factors)
-        _select(self.factor, state.choice.factor)
+        select(self.factor, state.choice.factor)
         self._layout.setRowVisible(self.sharpness, state.shows_sharpness)
         self._layout.setRowVisible(self.color, state.shows_color)
         self._layout.setRowVisible(self.folder.native, state.choice.folder is not None)
-        for combo in self._combos():
+        # what is said of an entry is seen too while the list is closed
+        for combo in self._list_combos():
             if text := combo.currentData(_TIP):
                 combo.setToolTip(text)
 
-    def _combos(self) -> tuple[QComboBox, ...]:
+    def _list_combos(self) -> tuple[QComboBox, ...]:
         return self.model, self.factor, self.agreement, self.color, self.output
 
-    def _tell(self) -> None:
+    def _emit_changed(self) -> None:
         self.changed.emit()
-
-
-_TIP = Qt.ItemDataRole.ToolTipRole
-
-
-def _combo(entries: Mapping[Any, tuple[str, str]]) -> QComboBox:
-    combo = QComboBox()
-    _fill(combo, entries)
-    return combo
-
-
-def _fill(combo: QComboBox, entries: Mapping[Any, tuple[str, str]]) -> None:
-    for index, (value, (text, explanation)) in enumerate(entries.items()):
-        combo.addItem(text, value)
-        combo.setItemData(index, explanation, _TIP)
-
-
-def _select(combo: QComboBox, value: object) -> None:
-    index = combo.findData(value)
-    if index >= 0:
-        with signals_blocked(combo):
-            combo.setCurrentIndex(index)

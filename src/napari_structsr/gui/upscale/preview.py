@@ -1,4 +1,4 @@
-"""A quick look: the visible region of one plane, upscaled in its place.
+"""A preview: the visible region of one plane, upscaled in its place.
 
 It owns which pixels are visible and the temporary layer that shows them. The preview
 is computed from the visible pixels alone, with a margin that the canvas hides.
@@ -28,7 +28,7 @@ from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
 from napari_structsr.io.source import Source
 
-__all__ = ["Preview", "Region", "find_view_obstacle", "visible_region"]
+__all__ = ["Preview", "Region", "find_view_obstacle", "find_visible_region"]
 
 _MARGIN = 16  # pixels around the visible region, so that its border has neighbours
 _LARGEST = 512  # pixels along a side, so that a preview takes a second or two
@@ -68,7 +68,7 @@ def find_view_obstacle(viewer: Viewer, layer: Image | None) -> str | None:
     return None
 
 
-def visible_region(viewer: Viewer, layer: Image, source: Source) -> Region:
+def find_visible_region(viewer: Viewer, layer: Image, source: Source) -> Region:
     """Return what the canvas shows of a layer, or the middle of it if that is much."""
     axes = source.spec.axes
     names = axes.names.replace("s", "")
@@ -78,7 +78,7 @@ def visible_region(viewer: Viewer, layer: Image, source: Source) -> Region:
         int(np.clip(round(p), 0, n - 1)) for p, n in zip(point, sizes, strict=True)
     ]
     corners = np.array(layer.corner_pixels, dtype=float)
-    if layer.multiscale:
+    if layer.multiscale:  # napari counts in pixels of the level that it shows
         corners *= layer.downsample_factors[layer.data_level]
     sides = {}
     for name in "yx":
@@ -108,7 +108,7 @@ class Preview:
         if self._job is not None:
             self._job.cancel()
         source = open_source(layer)
-        region = visible_region(self._viewer, layer, source)
+        region = find_visible_region(self._viewer, layer, source)
         axes = source.spec.axes
 
         def events(cancel: Cancel) -> Iterator[Event]:
@@ -123,7 +123,7 @@ class Preview:
             """Replace the preview shown before, unless it is no longer wanted."""
             if self._job is not job:
                 return
-            self._take_away()
+            self._remove_layer()
             pixels = event.output[(None,) * len(axes.loops)]
             self._layer = result_layer(
                 layer,
@@ -147,9 +147,9 @@ class Preview:
         if self._job is not None:
             self._job.cancel()
         self._job = None
-        self._take_away()
+        self._remove_layer()
 
-    def _take_away(self) -> None:
+    def _remove_layer(self) -> None:
         if self._layer is not None and self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
         self._layer = None

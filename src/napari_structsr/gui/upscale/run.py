@@ -94,7 +94,7 @@ def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
         insert_above(viewer, layer, result)
 
     job.finished.connect(show)
-    _follow_in_activity_dock(job)
+    _show_in_activity_dock(job)
     submit(job)
     return job
 
@@ -139,7 +139,7 @@ def make_settings(choice: Choice) -> UpscaleSettings:
     )
 
 
-def _follow_in_activity_dock(job: Job) -> None:
+def _show_in_activity_dock(job: Job) -> None:
     bars: list[progress] = []
 
     def begin(event: Started) -> None:

@@ -138,7 +138,7 @@ def resolve(
     *,
     models: Mapping[str, tuple[int, ...]],
     blending: Collection[str] = (),
-    fault: str | None = None,
+    obstacle: str | None = None,
     busy: bool = False,
     view: str | None = None,
 ) -> DockState:
@@ -154,8 +154,8 @@ def resolve(
         Factors that each model offers.
     blending
         The models that can be blended with another.
-    fault
-        What the estimate found wrong, in words.
+    obstacle
+        What the estimate found to stand in the way, in words.
     busy
         Whether a run of this dock has not ended.
     view
@@ -164,11 +164,12 @@ def resolve(
     model = choice.model if choice.model in models else next(iter(models))
     factors = models[model]
     factor = choice.factor if choice.factor in factors else factors[0]
-    able = [layer for layer in layers if layer.obstacle is None]
-    none = None if able else _text(layers)
+    usable = [layer for layer in layers if layer.obstacle is None]
+    none = None if usable else _describe_layers(layers)
     running = "A run is under way: wait for it, or cancel it." if busy else None
-    several = "Select a single layer." if len(able) > 1 else None
+    several = "Select a single layer." if len(usable) > 1 else None
     folder = choice.folder
+    # an empty text field is `Path()`, which is the working directory: not meant
     missing = None
     if folder == Path():
         missing = "Choose the folder for the results."
@@ -181,18 +182,18 @@ def resolve(
             factor=factor,
             sharpness=choice.sharpness if model in blending else 1.0,
         ),
-        layers=_text(layers),
+        layers=_describe_layers(layers),
         factors=factors,
-        shows_color=any(layer.rgb for layer in able),
+        shows_color=any(layer.rgb for layer in usable),
         shows_sharpness=model in blending,
-        run=none or running or missing or fault,
+        run=none or running or missing or obstacle,
         preview=none or running or several or view,
         copy=none or missing,
     )
 
 
-def _text(layers: Sequence[LayerFacts]) -> str:
-    """Name the layers, and say of each that cannot be upscaled why."""
+def _describe_layers(layers: Sequence[LayerFacts]) -> str:
+    """Name the layers, and say of each that cannot be upscaled why not."""
     if not layers:
         return "Select one or more image layers."
     lines = [layer.name for layer in layers if layer.obstacle is None]
