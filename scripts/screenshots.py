@@ -224,7 +224,7 @@ def _inspect(dock, *keys: str) -> None:  # type: ignore[no-untyped-def]
         form.maps.item_of(key).setCheckState(Qt.CheckState.Unchecked)
     _settle()
     dock.inspect.run_button.click()
-    _wait(lambda: all(row.job.has_ended for row in dock.inspect.rows))
+    _wait(lambda: all(row.job.has_ended for row in dock.inspect.jobs.rows))
 
 
 def _picture(viewer, path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -217,7 +217,7 @@ def test_keys_of_the_canvas_go_on_and_end(viewer, qtbot):
 
     comparison.swipe()
     qtbot.keyClick(canvas, Qt.Key.Key_Period)
-    assert comparison.fraction == pytest.approx(0.55)
+    assert comparison.line.fraction == pytest.approx(0.55)
     comparison.blink()
     qtbot.keyClick(canvas, Qt.Key.Key_Comma)
     assert visible(viewer) == ["cells ×2"]
@@ -361,12 +361,12 @@ def test_a_whole_visit(viewer, panel, qtbot):
     form.buttons["swipe"].click()
     assert form.line.value() == 500
     form.line.setValue(250)
-    assert panel.comparison.fraction == pytest.approx(0.25)
+    assert panel.comparison.line.fraction == pytest.approx(0.25)
     qtbot.keyClick(form.line, Qt.Key.Key_Right)
-    assert panel.comparison.fraction == pytest.approx(0.26)
+    assert panel.comparison.line.fraction == pytest.approx(0.26)
     viewer.scene.camera.center = (0, 20, 30)
-    assert panel.comparison.fraction != pytest.approx(0.26, abs=0.01)
-    assert form.line.value() == round(1000 * panel.comparison.fraction)
+    assert panel.comparison.line.fraction != pytest.approx(0.26, abs=0.01)
+    assert form.line.value() == round(1000 * panel.comparison.line.fraction)
 
     form.buttons["swipe"].click()  # a second click ends it
     assert panel.comparison is None

@@ -74,7 +74,7 @@ def select(viewer: Any, *layers: Any) -> None:
 
 
 def ended(dock: ErrorDock) -> bool:
-    rows = dock.inspect.rows
+    rows = dock.inspect.jobs.rows
     return bool(rows) and all(row.job.has_ended for row in rows)
 
 
@@ -82,7 +82,7 @@ def run(dock: ErrorDock, qtbot: Any) -> Any:
     assert dock.inspect.run_button.isEnabled(), dock.inspect.run_button.toolTip()
     dock.inspect.run_button.click()
     qtbot.waitUntil(lambda: ended(dock), timeout=TIMEOUT)
-    (row,) = dock.inspect.rows
+    (row,) = dock.inspect.jobs.rows
     return row
 
 

@@ -10,8 +10,7 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 
 from napari_structsr.gui.inspect.legend import ColorBar
 from napari_structsr.gui.inspect.score_tab import collect_lines, find_plot_axes
-from napari_structsr.gui.inspect.score_table import ScoreTableView
-from napari_structsr.gui.inspect.worst_list import WorstList
+from napari_structsr.gui.inspect.score_table import ScoreTableView, WorstTable
 from napari_structsr.gui.widgets import line_plot
 from napari_structsr.gui.widgets.controls import format_number
 from napari_structsr.gui.widgets.line_plot import LinePlot
@@ -188,7 +187,7 @@ def test_worst_list_shows_places_and_tells_the_chosen_one(qtbot):
         WorstRegion("error", {"z": 2}, (64, 128), (0, 64), 812.5),
         WorstRegion("error", {"z": 0}, (0, 64), (64, 100), 12.25),
     ]
-    worst = WorstList()
+    worst = WorstTable()
     qtbot.addWidget(worst)
     worst.show_places("error", places)
 

@@ -1,8 +1,8 @@
 """Layers side by side, in turn, or left and right of a line.
 
-It owns what is shown while layers are compared, and the way back: the first mode that
-is entered notes how the viewer looks, and the end brings exactly that back.
-`Comparison` has no widget and serves scripts as well as `ComparePanel`.
+It owns what is shown while layers are compared, and the way back: the first mode takes
+a snapshot of the viewer, and the end brings exactly that back. `Comparison` has no
+widget and serves scripts as well as `ComparePanel`.
 
 ::
 
@@ -11,13 +11,13 @@ is entered notes how the viewer looks, and the end brings exactly that back.
 
 The end comes by itself when a compared layer is removed, or when the user turns the
 grid of napari on or off. Images that come meanwhile wait for the end to be seen. While
-the canvas has the focus, "," and "." go on by hand, and Escape ends. This object is a
-child of the canvas or the panel, so that none of its timers outlives the window.
+the canvas has the focus, "," and "." go on by hand, and Escape ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Literal
 
@@ -28,12 +28,15 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_structsr.errors import SettingsError
 from napari_structsr.gui.compare.blink import Blink
-from napari_structsr.gui.compare.cells import show_cells
 from napari_structsr.gui.compare.rules import compare_obstacle, link_obstacle
-from napari_structsr.gui.compare.shared_contrast import share_contrast
-from napari_structsr.gui.compare.snapshot import ViewerSnapshot, name_sides
+from napari_structsr.gui.compare.snapshot import (
+    ViewerSnapshot,
+    bind_keys,
+    name_sides,
+    share_contrast,
+    show_cells,
+)
 from napari_structsr.gui.compare.swipe import Swipe, canvas_of, swipe_obstacle
-from napari_structsr.gui.viewer.canvas_keys import bind_keys
 
 __all__ = ["Comparison", "Mode"]
 
@@ -76,6 +79,7 @@ class Comparison(QObject):
     def __init__(
         self, viewer: Viewer, layers: Sequence[Image], parent: QObject | None = None
     ) -> None:
+        # a child of the canvas or the panel: no timer may outlive the window
         canvas = None if parent is not None else canvas_of(viewer)
         super().__init__(parent if canvas is None else canvas.native)
         if obstacle := compare_obstacle(layers):
@@ -84,15 +88,12 @@ class Comparison(QObject):
         self._layers = list(layers)
         self._mode: Mode | None = None
         self._before: ViewerSnapshot | None = None
-        self._take_cells: Callable[[], None] | None = None
-        self._cut: Swipe | None = None
+        self._undo_mode, self._undo_all = ExitStack(), ExitStack()
+        self._swipe: Swipe | None = None
         self._last: float | None = None  # where the line was
         self._blink = Blink(viewer, self)
         self._blink.changed.connect(self.changed)
         self._unlink: Callable[[], None] | None = None
-        self._give_keys_back: Callable[[], None] | None = None
-
-    # -- what can be asked -------------------------------------------------------------
 
     @property
     def layers(self) -> list[Image]:
@@ -134,31 +135,14 @@ class Comparison(QObject):
         return self._blink.goes_on
 
     @property
-    def position(self) -> float | None:
-        """World x of the line of a swipe."""
-        return None if self._cut is None else self._cut.position
-
-    @position.setter
-    def position(self, value: float) -> None:
-        if self._cut is not None:
-            self._cut.position = value
-
-    @property
-    def fraction(self) -> float:
-        """Share of the canvas left of the line of a swipe."""
-        return 0.5 if self._cut is None else self._cut.fraction
-
-    @fraction.setter
-    def fraction(self, value: float) -> None:
-        if self._cut is not None:
-            self._cut.fraction = value
-
-    # -- what can be done --------------------------------------------------------------
+    def line(self) -> Swipe | None:
+        """The line of a swipe: `position` is its world x, and can be set."""
+        return self._swipe
 
     def side_by_side(self) -> None:
         """Show each layer in a cell of its own, all at the same place and zoom."""
         self._enter("side by side")
-        self._take_cells = show_cells(self._viewer, self._layers)
+        self._undo_mode.callback(show_cells(self._viewer, self._layers))
         for layer in self._layers:
             layer.name_overlay.visible = True
         self._begin()
@@ -223,10 +207,10 @@ class Comparison(QObject):
         self._enter("swipe")
         name_sides(self._viewer, left, right)
         place = self._last if position is None else position
-        self._cut = Swipe(self._viewer, left, right, place)
-        if position is None and self._cut.fraction in (0.0, 1.0):
-            self._cut.fraction = 0.5  # the camera has gone elsewhere since
-        self._cut.moved.connect(self.moved)
+        self._swipe = Swipe(self._viewer, left, right, place)
+        if position is None and self._swipe.fraction in (0.0, 1.0):
+            self._swipe.fraction = 0.5  # the camera has gone elsewhere since
+        self._swipe.moved.connect(self.moved)
         self._begin()
 
     def share_contrast(self, wanted: bool) -> None:
@@ -257,39 +241,30 @@ class Comparison(QObject):
         if self._mode is None:
             return
         self._leave()
-        self._mode = None
-        events = self._viewer.layers.events
-        events.removed.disconnect(self._on_removed)
-        events.inserted.disconnect(self._on_inserted)
-        self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
-        if self._before is not None:
-            self._before.give_view()
-            self._before = None
-        if self._give_keys_back is not None:
-            self._give_keys_back()
-            self._give_keys_back = None
-        self._last = None
+        self._mode = self._before = self._last = None
+        self._undo_all.close()
         self.ended.emit()
 
-    # -- from one mode to the next -----------------------------------------------------
-
     def _enter(self, mode: Mode) -> None:
-        """Note how the viewer looks, or leave the mode before."""
         if self._before is None:
             self._before = ViewerSnapshot(self._viewer)
-            events = self._viewer.layers.events
-            events.removed.connect(self._on_removed, position="last")
-            events.inserted.connect(self._on_inserted)
-            self._viewer.dims.events.ndisplay.connect(self._on_ndisplay)
+            self._undo_all.callback(self._before.restore_view)
+            layers = self._viewer.layers.events
+            for signal, slot, order in (
+                # after napari itself, which takes a layer off the canvas
+                (layers.removed, self._on_removed, "last"),
+                (layers.inserted, self._on_inserted, "first"),
+                (self._viewer.dims.events.ndisplay, self._on_ndisplay, "first"),
+            ):
+                signal.connect(slot, position=order)
+                self._undo_all.callback(signal.disconnect, slot)
             self._viewer.canvas.grid.enabled = False
-            self._give_keys_back = bind_keys(
-                self._viewer,
-                {
-                    "Escape": self.end,
-                    ",": partial(self._go, -1),
-                    ".": partial(self._go, 1),
-                },
-            )
+            keys: dict[str, Callable[[], None]] = {
+                "Escape": self.end,
+                ",": partial(self._go, -1),
+                ".": partial(self._go, 1),
+            }
+            self._undo_all.callback(bind_keys(self._viewer, keys))
         elif self._mode is not None:
             self._leave()
         self._mode = mode
@@ -305,25 +280,21 @@ class Comparison(QObject):
         """Take away what a mode has brought, but keep the place that is looked at."""
         self._viewer.canvas.grid.events.enabled.disconnect(self._on_grid)
         self._blink.stop()
-        if self._cut is not None:
-            self._last = self._cut.position
-            self._cut.remove()
-            self._cut.deleteLater()
-            self._cut = None
-        if self._take_cells is not None:
-            self._take_cells()
-            self._take_cells = None
+        if self._swipe is not None:
+            self._last = self._swipe.position
+            self._swipe.remove()
+            self._swipe.deleteLater()
+            self._swipe = None
+        self._undo_mode.close()
         if self._before is not None:
-            self._before.give()
+            self._before.restore_layers()
 
     def _go(self, by: int) -> None:
         """Show the next layer, or move the line: what a key does."""
         if self._mode == "blink":
             self.step(by)
-        elif self._mode == "swipe":
-            self.fraction += by * _STEP
-
-    # -- what others do meanwhile ------------------------------------------------------
+        elif self._swipe is not None:
+            self._swipe.fraction += by * _STEP
 
     def _on_removed(self, event: Any) -> None:
         """End with the first compared layer that goes."""
@@ -333,14 +304,12 @@ class Comparison(QObject):
             self._before.forget(event.value)
 
     def _on_inserted(self, event: Any) -> None:
-        """Note how a new layer looks; an image would cover what is compared."""
         if self._before is not None:
-            self._before.note(event.value)
-        if isinstance(event.value, Image):
+            self._before.add(event.value)
+        if isinstance(event.value, Image):  # it would cover what is compared
             event.value.visible = False
 
     def _on_ndisplay(self) -> None:
-        """End a swipe where it has no meaning."""
         if self._mode == "swipe" and swipe_obstacle(self._viewer):
             self.end()
 

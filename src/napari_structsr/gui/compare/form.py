@@ -82,7 +82,6 @@ class CompareForm(QWidget):
         self._lay_out()
 
     def _make_options(self) -> None:
-        """Make what single modes need."""
         self.period = QDoubleSpinBox()
         self.period.setRange(*PERIODS)
         self.period.setSingleStep(0.1)
@@ -117,7 +116,6 @@ class CompareForm(QWidget):
         self.line.valueChanged.connect(lambda at: self.line_moved.emit(at / _STEPS))
 
     def _lay_out(self) -> None:
-        """Arrange everything in the order of the Tab key."""
         modes, blink = QHBoxLayout(), QHBoxLayout()
         for button in (*self.buttons.values(), self.end_button):
             modes.addWidget(button)

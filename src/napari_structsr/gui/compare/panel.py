@@ -1,8 +1,7 @@
 """The panel for comparing layers: which ones, how, and what they hold at the cursor.
 
 It joins the form with `Comparison`, which does what a mode does, and `Readout`, which
-finds the values. The panel is a widget of its own, for a dock or a part of one; whoever
-takes it away together with more calls `release`.
+finds the values.
 
 The ticks follow the selection until the user ticks a box; from then on they are the
 user's, until none of the ticked layers is left.
@@ -12,14 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from napari.layers import Image
 from napari.viewer import Viewer
-from qtpy.compat import isalive
-from qtpy.QtCore import QEvent
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout
 
 from napari_structsr.errors import SettingsError
 from napari_structsr.gui.compare.comparison import Comparison, Mode
@@ -31,11 +27,12 @@ from napari_structsr.gui.compare.rules import (
     suggest_layers,
 )
 from napari_structsr.gui.compare.swipe import swipe_obstacle
+from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
 __all__ = ["ComparePanel"]
 
 
-class ComparePanel(QWidget):
+class ComparePanel(ViewerWidget):
     """Compares image layers of a viewer.
 
     Parameters
@@ -50,8 +47,8 @@ class ComparePanel(QWidget):
         self._comparison: Comparison | None = None
         self._images: list[Image] = []
         self._sides: list[Image] = []
-        self._is_mine = False  # the ticks are those of the selection
-        self._released = False
+        self._ticked_by_hand = False
+        self._is_released = False
         self.readout = Readout(viewer)
         self.readout.setParent(self)
         self.readout.follow(False)
@@ -72,7 +69,7 @@ class ComparePanel(QWidget):
 
     @layers.setter
     def layers(self, layers: Sequence[Image]) -> None:
-        self._is_mine = True
+        self._ticked_by_hand = True
         self._tick(layers)
 
     @property
@@ -84,7 +81,7 @@ class ComparePanel(QWidget):
         """Compare the ticked layers, as a click on the button of the mode does."""
         with suppress(SettingsError):  # the buttons say why
             if self._comparison is None:
-                self._comparison = self._begun()
+                self._comparison = self._start_comparison()
             if mode == "side by side":
                 self._comparison.side_by_side()
             elif mode == "blink":
@@ -99,21 +96,24 @@ class ComparePanel(QWidget):
             self._comparison.end()
 
     def release(self) -> None:
-        """End, and leave the viewer alone from now on."""
-        if self._released:
-            return
-        self._released = True
+        """End the comparison, and leave the viewer alone from now on."""
+        self._is_released = True
         self.end()
         self.readout.follow(False)
-        for signal, slot in self._followed():
-            signal.disconnect(slot)
+        super().release()
 
     # -- what is followed --------------------------------------------------------------
 
     def _connect(self) -> None:
-        """Follow the viewer and the form."""
-        for signal, slot in self._followed():
-            signal.connect(slot)
+        layers = self._viewer.layers
+        self.follow(
+            (layers.events.inserted, self._list),
+            (layers.events.removed, self._list),
+            (layers.events.reordered, self._list),
+            (layers.events.renamed, self._list),
+            (layers.selection.events.changed, self._follow_selection),
+            (self._viewer.dims.events.ndisplay, self._show),
+        )
         form = self.form
         form.ticked.connect(self._on_tick)
         for mode, button in form.buttons.items():
@@ -128,74 +128,46 @@ class ComparePanel(QWidget):
         form.contrast.toggled.connect(self._share_contrast)
         self.readout.changed.connect(self._show_values)
 
-    def _followed(self) -> tuple[tuple[Any, Any], ...]:
-        """Return the events of the viewer that matter, and what they lead to."""
-        layers = self._viewer.layers
-        return (
-            (layers.events.inserted, self._list),
-            (layers.events.removed, self._list),
-            (layers.events.reordered, self._list),
-            (layers.events.renamed, self._list),
-            (layers.selection.events.changed, self._follow_selection),
-            (self._viewer.dims.events.ndisplay, self._show),
-        )
-
-    @property
-    def _is_over(self) -> bool:
-        """Whether the window is gone; the viewer and its layers may outlive it."""
-        return not isalive(self)  # type: ignore[no-untyped-call]
-
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Look up values while the panel is seen."""
         super().showEvent(event)
-        self.readout.follow(not self._released)
+        self.readout.follow(not self._is_released)
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802
         """Look up no values for nobody."""
         super().hideEvent(event)
-        self.readout.follow(self._comparison is not None and not self._released)
-
-    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
-        """Leave the viewer alone once the panel has been taken away."""
-        super().changeEvent(event)
-        removed = event is not None and event.type() == QEvent.Type.ParentChange
-        if removed and self.parent() is None:
-            self.release()
+        self.readout.follow(self._comparison is not None and not self._is_released)
 
     # -- layers ------------------------------------------------------------------------
 
     def _list(self) -> None:
-        """List the images anew, and keep the ticks."""
-        if self._is_over:
+        if self.is_gone:
             return
         ticked = self.layers if self._images else []
         self._images = [la for la in self._viewer.layers if isinstance(la, Image)]
         left = [layer for layer in ticked if layer in self._images]
-        self._is_mine = self._is_mine and bool(left)
+        self._ticked_by_hand = self._ticked_by_hand and bool(left)
         self._tick(left)
         self._follow_selection()
 
     def _follow_selection(self) -> None:
         """Tick what is selected or belongs together, unless the user ticks."""
-        if self._is_over or self._is_mine:
+        if self.is_gone or self._ticked_by_hand:
             return
         if self._comparison is None:
             layers = self._viewer.layers
             self._tick(suggest_layers(list(layers), list(layers.selection)))
 
     def _on_tick(self) -> None:
-        """Take the ticks for the user's."""
-        self._is_mine = True
+        self._ticked_by_hand = True
         self._apply()
 
     def _tick(self, layers: Sequence[Image]) -> None:
-        """Tick these layers."""
         rows = [row for row, image in enumerate(self._images) if image in layers]
         self.form.show_list([image.name for image in self._images], rows)
         self._apply()
 
     def _apply(self) -> None:
-        """Compare what is ticked now."""
         layers = self.layers
         sides = [side for side in self._sides if side in layers]
         others = [layer for layer in layers if layer not in sides]
@@ -222,8 +194,7 @@ class ComparePanel(QWidget):
 
     # -- what the widgets do -----------------------------------------------------------
 
-    def _begun(self) -> Comparison:
-        """Begin a comparison of the ticked layers, and follow it."""
+    def _start_comparison(self) -> Comparison:
         comparison = Comparison(self._viewer, self.layers, self)
         comparison.changed.connect(self._show)
         comparison.moved.connect(self.form.show_line)
@@ -233,11 +204,10 @@ class ComparePanel(QWidget):
         return comparison
 
     def _on_end(self) -> None:
-        """Forget the comparison."""
         if self._comparison is not None:
             self._comparison.deleteLater()
             self._comparison = None
-        self.readout.follow(self.isVisible() and not self._released)
+        self.readout.follow(self.isVisible() and not self._is_released)
         self._show()
 
     def _on_mode(self, mode: Mode, wanted: bool) -> None:
@@ -248,19 +218,16 @@ class ComparePanel(QWidget):
             self.end()
 
     def _on_period(self, seconds: float) -> None:
-        """Blink faster or slower."""
         if self._comparison is not None and self._comparison.is_blinking:
             self._comparison.blink(seconds)
 
     def _on_pause(self) -> None:
-        """Stop blinking, or go on."""
         if self._comparison is not None and self._comparison.is_blinking:
             self._comparison.pause()
         else:
             self.start("blink")
 
     def _on_next(self) -> None:
-        """Show the next layer, and stay there."""
         if self._comparison is not None:
             self._comparison.step()
 
@@ -277,9 +244,8 @@ class ComparePanel(QWidget):
         self.start("swipe")
 
     def _on_line(self, share: float) -> None:
-        """Move the line."""
-        if self._comparison is not None:
-            self._comparison.fraction = share
+        if self._comparison is not None and self._comparison.line is not None:
+            self._comparison.line.fraction = share
 
     def _share_contrast(self, wanted: bool) -> None:
         """Give the layers one contrast while they are compared."""
@@ -290,8 +256,7 @@ class ComparePanel(QWidget):
     # -- what the user sees ------------------------------------------------------------
 
     def _show(self) -> None:
-        """Show what is being done and what can be done."""
-        if self._is_over:
+        if self.is_gone:
             return
         layers, comparison = self.layers, self._comparison
         none = compare_obstacle(layers)
@@ -305,8 +270,8 @@ class ComparePanel(QWidget):
         self.form.show_mode(None if comparison is None else comparison.mode)
         if comparison is not None and comparison.shown is not None:
             self.form.show_blink(comparison.shown.name, alone=comparison.is_blinking)
-        if comparison is not None and comparison.mode == "swipe":
-            self.form.show_line(comparison.fraction)
+        if comparison is not None and comparison.line is not None:
+            self.form.show_line(comparison.line.fraction)
         unlike = none or link_obstacle(layers)
         self.form.contrast.setEnabled(unlike is None)
         self.form.contrast.setToolTip(
@@ -315,6 +280,5 @@ class ComparePanel(QWidget):
         self.readout.in_status = comparison is not None
 
     def _show_values(self, place: str, texts: list[str]) -> None:
-        """Show what the layers hold at the cursor."""
         self.form.place.setText(f"At {place}" if place else "Values under the cursor")
         self.form.table.show_values(texts)

@@ -165,13 +165,11 @@ class Readout(QObject):
             self._give_back()
 
     def _ask(self) -> None:
-        """Look soon."""
         # the viewer may outlive its window
         if isalive(self):  # type: ignore[no-untyped-call]
             self._pause.throttle()
 
     def _look(self) -> None:
-        """Look up all values, and show them."""
         viewer = self._viewer
         layers = self._layers
         there = [layer for layer in layers if layer in viewer.layers]
@@ -219,7 +217,6 @@ class Readout(QObject):
             self._viewer.status = self._text
 
     def _give_back(self) -> None:
-        """Leave the status bar to napari."""
         text, self._text = self._text, ""
         if text and self._viewer.status == text:
             self._viewer.status = self._theirs
@@ -291,7 +288,6 @@ def _pixel(layer: Image, index: tuple[int, ...]) -> npt.NDArray[Any]:
 
 
 def _finest(layer: Image) -> Any:
-    """Return the data of the finest level."""
     return layer.data[0] if layer.multiscale else layer.data
 
 
@@ -307,5 +303,4 @@ def _units(viewer: Viewer) -> Sequence[Any] | None:
 
 
 def _short(unit: Any) -> str:
-    """Return the symbol of a unit."""
     return f"{unit:~}" if unit is not None else ""

@@ -1,54 +1,54 @@
-"""How a viewer looks, noted before a comparison and given back after it."""
+"""What a comparison changes of a viewer, and how it is brought back.
+
+A `ViewerSnapshot` holds the layers, the grid and the camera as they were. Each function
+changes one thing for a while and returns the call that undoes it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from napari.experimental import layers_linked
 from napari.layers import Image, Layer
 from napari.viewer import Viewer
 
-__all__ = ["ViewerSnapshot", "name_sides"]
+from napari_structsr.gui.compare.rules import grid_shape, world_box
+
+__all__ = ["ViewerSnapshot", "bind_keys", "name_sides", "share_contrast", "show_cells"]
 
 _LETTER = 11.0  # canvas pixels that a letter of a name takes
 _OPAQUE = "translucent_no_depth"  # left of the line, nothing of the right layer shows
+_LINKED = ("contrast_limits", "gamma")
+_GAP = 4.0  # canvas pixels between cells
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What a comparison changes of a layer.
-
-    Parameters
-    ----------
-    visible, blending
-        As of the layer.
-    named, place
-        Whether its name is written on the canvas, and in which corner.
-    """
-
+class _LayerSnapshot:
     visible: bool
     blending: str
-    named: bool
-    place: Any
+    has_name: bool  # written on the canvas
+    name_position: Any
 
     @classmethod
-    def of(cls, layer: Layer) -> _Look:
-        """Note how a layer looks."""
+    def of(cls, layer: Layer) -> _LayerSnapshot:
         name = layer.name_overlay
         return cls(layer.visible, layer.blending, name.visible, name.position)
 
-    def give(self, layer: Layer) -> None:
-        """Let a layer look like that again."""
+    def restore(self, layer: Layer) -> None:
         layer.blending = self.blending
-        layer.name_overlay.visible = self.named
-        layer.name_overlay.position = self.place
+        layer.name_overlay.visible = self.has_name
+        layer.name_overlay.position = self.name_position
+        # napari would load the slice of a layer that is shown already once more
         if layer.visible != self.visible:
             layer.visible = self.visible
 
 
 class ViewerSnapshot:
-    """How all layers of a viewer look, its grid and its camera.
+    """All layers of a viewer, its grid and its camera as they are now.
 
     Parameters
     ----------
@@ -57,21 +57,35 @@ class ViewerSnapshot:
     """
 
     def __init__(self, viewer: Viewer) -> None:
-        self._layers = {layer: _Look.of(layer) for layer in viewer.layers}
-        self.give_view = _view_of(viewer)
+        self._viewer = viewer
+        self._layers = {layer: _LayerSnapshot.of(layer) for layer in viewer.layers}
+        grid, camera = viewer.canvas.grid, viewer.scene.camera
+        self._grid = (grid.shape, grid.stride, grid.spacing, grid.enabled)
+        self._view = (camera.center, camera.zoom, camera.angles)
+        self._ndisplay = viewer.dims.ndisplay
 
-    def note(self, layer: Layer) -> None:
-        """Note how another layer looks."""
-        self._layers[layer] = _Look.of(layer)
+    def add(self, layer: Layer) -> None:
+        """Take in a layer that came later."""
+        self._layers[layer] = _LayerSnapshot.of(layer)
 
     def forget(self, layer: Layer) -> None:
         """Leave a layer alone."""
         self._layers.pop(layer, None)
 
-    def give(self) -> None:
-        """Let all layers look as they did; `give_view` does so for grid and camera."""
-        for layer, look in self._layers.items():
-            look.give(layer)
+    def restore_layers(self) -> None:
+        """Show all layers as they were."""
+        for layer, before in self._layers.items():
+            before.restore(layer)
+
+    def restore_view(self) -> None:
+        """Show grid and camera as they were."""
+        grid, camera = self._viewer.canvas.grid, self._viewer.scene.camera
+        # a grid that is on would be laid out anew with each of its numbers
+        grid.enabled = False
+        grid.shape, grid.stride, grid.spacing, grid.enabled = self._grid
+        # a centre of the 3D view has no meaning in the 2D view, nor the reverse
+        if self._viewer.dims.ndisplay == self._ndisplay:
+            camera.center, camera.zoom, camera.angles = self._view
 
 
 def name_sides(viewer: Viewer, left: Image, right: Image) -> None:
@@ -79,6 +93,7 @@ def name_sides(viewer: Viewer, left: Image, right: Image) -> None:
     for layer in viewer.layers:
         layer.visible = layer in (left, right)
     letters = len(left.name) + len(right.name)
+    # two long names in one line would overlap
     narrow = letters * _LETTER > viewer.canvas.size[1]
     other = "bottom_right" if narrow else "top_right"
     for layer, side in ((left, "top_left"), (right, other)):
@@ -87,17 +102,102 @@ def name_sides(viewer: Viewer, left: Image, right: Image) -> None:
         layer.name_overlay.visible = True
 
 
-def _view_of(viewer: Viewer) -> Callable[[], None]:
-    """Note grid and camera; return what brings them back."""
-    grid, camera = viewer.canvas.grid, viewer.scene.camera
-    kept = (grid.shape, grid.stride, grid.spacing, grid.enabled)
-    view = (camera.center, camera.zoom, camera.angles)
+def show_cells(viewer: Viewer, layers: Sequence[Image]) -> Callable[[], None]:
+    """Show each layer, and no others, in a cell of napari's grid.
 
-    def restore() -> None:
+    Returns
+    -------
+    callable
+        Takes the cells away; the camera keeps the place that it shows both times.
+    """
+    grid, canvas = viewer.canvas.grid, viewer.canvas
+    low, high = world_box(layers[0])
+    tall, wide = (high - low)[list(viewer.dims.displayed[-2:])]
+    for layer in viewer.layers:
+        layer.visible = layer in layers
+    grid.shape = grid_shape(
+        len(layers), canvas=canvas.size, field=(max(tall, 1e-12), max(wide, 1e-12))
+    )
+    grid.stride, grid.spacing = 1, _GAP
+    grid.enabled = True
+    # one camera serves all cells, and its zoom counts canvas pixels
+    viewer.scene.camera.zoom *= _cell_share(viewer)
+
+    def take_away() -> None:
+        share = _cell_share(viewer)
         grid.enabled = False
-        grid.shape, grid.stride, grid.spacing, grid.enabled = kept
-        if viewer.dims.ndisplay == shown:
-            camera.center, camera.zoom, camera.angles = view
+        viewer.scene.camera.zoom /= share
 
-    shown = viewer.dims.ndisplay
-    return restore
+    return take_away
+
+
+def _cell_share(viewer: Viewer) -> float:
+    """Return how long a cell is, as a share of the canvas."""
+    cell = viewer.canvas.viewbox_size(viewer.layers)
+    return float(min(np.divide(cell, viewer.canvas.size)))
+
+
+def share_contrast(layers: Sequence[Image]) -> Callable[[], None]:
+    """Give layers the contrast and gamma of the first; changing one changes all.
+
+    Returns
+    -------
+    callable
+        Gives each layer its own contrast again.
+    """
+    # napari keeps weak references to what is linked: to layers, not to proxies
+    bare = [getattr(layer, "__wrapped__", layer) for layer in layers]
+    link = ExitStack()
+    for layer in bare:
+        link.callback(_copy_contrast(layer))
+    for layer in bare[1:]:
+        _copy_contrast(bare[0])(layer)
+    link.enter_context(layers_linked(bare, _LINKED))
+    return link.close
+
+
+def _copy_contrast(layer: Image) -> Callable[..., None]:
+    """Return what gives the contrast of now to the layer again, or to another."""
+    limits, gamma = list(layer.contrast_limits), layer.gamma
+    whole = list(layer.contrast_limits_range)
+
+    def give(other: Image = layer) -> None:
+        # the range first: napari clips limits to it
+        other.contrast_limits_range = whole
+        other.contrast_limits = limits
+        other.gamma = gamma
+
+    return give
+
+
+def bind_keys(
+    viewer: Viewer, keys: Mapping[str, Callable[[], None]]
+) -> Callable[[], None]:
+    """Let keys do something while the canvas has the focus.
+
+    Parameters
+    ----------
+    viewer
+        Whose canvas it is.
+    keys
+        What each key does, by its name in napari.
+
+    Returns
+    -------
+    callable
+        Gives the keys back to whoever had them before.
+    """
+    # plugins get a proxy, which does not let them bind keys
+    bind = getattr(viewer, "__wrapped__", viewer).bind_key
+    before = {
+        key: bind(key, lambda _, act=act: act(), overwrite=True)
+        for key, act in keys.items()
+    }
+
+    def give_back() -> None:
+        for key, had in before.items():
+            bind(key, None)
+            if had is not None:
+                bind(key, had)
+
+    return give_back

@@ -165,7 +165,6 @@ class Swipe(QObject):
         return bool(abs(offset) * self._camera.zoom <= _REACH)
 
     def _x_of(self, event: Any) -> float:
-        """Return world x of the mouse."""
         return float(event.position[self._viewer.dims.displayed[-1]])
 
     def _hover(self, viewer: Viewer, event: Any) -> None:
@@ -209,14 +208,12 @@ class _Cut:
         self._attach()
 
     def place(self, x: float, *, mirrored: bool) -> None:
-        """Cut at world x."""
         normal = (-self._side if mirrored else self._side, 0, 0)
         self._filter.clipping_planes = np.array([[(x, 0, 0), normal]], dtype=float)
         for node in self._nodes:
             node.update()
 
     def remove(self) -> None:
-        """Show the layer whole."""
         self._layer.events.set_data.disconnect(self._attach)
         self._detach()
 
@@ -234,7 +231,6 @@ class _Cut:
             self._nodes = nodes
 
     def _detach(self) -> None:
-        """Stop cutting what was drawn."""
         for node in self._nodes:
             node.detach(self._filter)
             node.update()
@@ -256,7 +252,6 @@ class _Line:
         self._knob.set_gl_state("translucent", depth_test=False)
 
     def place(self, x: float, y: float) -> None:
-        """Move to world x, with the knob at world y."""
         for line in self._lines:
             line.set_data(x)
             line.update()
@@ -269,7 +264,6 @@ class _Line:
         )
 
     def remove(self) -> None:
-        """Take the line off the canvas."""
         for node in (*self._lines, self._knob):
             with contextlib.suppress(RuntimeError):  # the canvas is gone already
                 node.parent = None

@@ -7,13 +7,11 @@ dock imports no torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from napari.layers import Image
 from napari.utils.notifications import show_info, show_warning
 from napari.viewer import Viewer
-from qtpy.compat import isalive
-from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import (
     QFormLayout,
     QLabel,
@@ -36,6 +34,7 @@ from napari_structsr.gui.inspect.run_tab import InspectPanel
 from napari_structsr.gui.inspect.score_tab import ScorePanel
 from napari_structsr.gui.viewer.layers import free_name
 from napari_structsr.gui.widgets.controls import choice_combo
+from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import Inspection
@@ -45,7 +44,7 @@ __all__ = ["ErrorDock"]
 Tab = Literal["Inspect", "Map", "Scores", "Compare"]
 
 
-class ErrorDock(QWidget):
+class ErrorDock(ViewerWidget):
     """Shows where not to believe a result.
 
     Parameters
@@ -67,14 +66,18 @@ class ErrorDock(QWidget):
         self.which.setToolTip("The result whose maps and scores are shown.")
         self._nothing = QLabel("No maps yet: choose layers under Inspect, then Run.")
         self._lay_out()
-        for signal, slot in self._followed():
-            signal.connect(slot)
+        layers = napari_viewer.layers
+        self.follow(
+            (layers.events.inserted, self._follow_layers),
+            (layers.events.removed, self._follow_layers),
+            (layers.selection.events.active, self._follow_active),
+            (napari_viewer.dims.events.point, self.scores.follow_plane),
+        )
         self.inspect.finished.connect(self._show_new)
         self.which.currentIndexChanged.connect(self._choose)
         self._show()
 
     def _lay_out(self) -> None:
-        """Put each part into its tab."""
         self._nothing.setWordWrap(True)
         maps = QWidget()
         inner = QVBoxLayout(maps)
@@ -103,26 +106,11 @@ class ErrorDock(QWidget):
         outer.addLayout(self._choices)
         outer.addWidget(self.tabs)
 
-    def _followed(self) -> tuple[tuple[Any, Any], ...]:
-        """Return the events of the viewer that change what is shown."""
-        layers = self._viewer.layers
-        return (
-            (layers.events.inserted, self._follow_layers),
-            (layers.events.removed, self._follow_layers),
-            (layers.selection.events.active, self._follow_active),
-            (self._viewer.dims.events.point, self.scores.follow),
-        )
-
-    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
-        """Leave the viewer alone once the dock has been removed from it."""
-        super().changeEvent(event)
-        removed = event is not None and event.type() == QEvent.Type.ParentChange
-        if removed and self.parent() is None:
-            for signal, slot in self._followed():
-                signal.disconnect(slot)
-            self.inspect.release()
-            self.maps.release()
-            self.compare.release()
+    def release(self) -> None:
+        """Leave the viewer alone from now on."""
+        super().release()
+        for part in (self.inspect, self.maps, self.compare):
+            part.release()
 
     # -- what is shown -----------------------------------------------------------------
 
@@ -154,7 +142,6 @@ class ErrorDock(QWidget):
         self.scores.show_inspection(self._shown)
 
     def _offer(self, found: list[ShownInspection]) -> None:
-        """Offer the inspections, if there are several."""
         names: list[str] = []
         for shown in found:
             names.append(free_name(shown.result, names))
@@ -166,24 +153,21 @@ class ErrorDock(QWidget):
         self._choices.setRowVisible(self.which, len(found) > 1)
 
     def _choose(self, index: int) -> None:
-        """Show the inspection that the user has chosen, and draw its map."""
         self._turn_to(list_inspections(self._viewer)[index].inspection, None)
         self.maps.draw()
 
     def _follow_layers(self) -> None:
-        """Show maps that have come, and forget those that have gone."""
-        if isalive(self):  # type: ignore[no-untyped-call]
+        if not self.is_gone:
             self._show()
 
     def _follow_active(self) -> None:
         """Show the map that the user has clicked in the layer list."""
-        if not isalive(self):  # type: ignore[no-untyped-call]
-            return  # the layers outlive the window
+        if self.is_gone:
+            return
         active = self._viewer.layers.selection.active
         self._turn_to(inspection_of(active), map_of(active))
 
     def _turn_to(self, inspection: object, key: str | None) -> None:
-        """Show an inspection, if it is there."""
         for shown in list_inspections(self._viewer):
             if shown.inspection is inspection:
                 self._shown = shown

@@ -7,24 +7,31 @@ It owns labels, tooltips and the order of the rows, and turns widgets into an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
-from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFormLayout,
+    QListWidget,
+    QListWidgetItem,
+    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
 
-from napari_structsr.gui.inspect.map_list import MapList
-from napari_structsr.gui.inspect.state import ErrorDockState, InspectChoice
+from napari_structsr.core.error_map import MAPS
+from napari_structsr.gui.inspect.state import (
+    ErrorDockState,
+    InspectChoice,
+    describe_map,
+)
 from napari_structsr.gui.widgets.controls import (
     layer_combo,
     offer,
@@ -33,9 +40,68 @@ from napari_structsr.gui.widgets.controls import (
     sentence,
 )
 
-__all__ = ["ErrorForm"]
+__all__ = ["ErrorForm", "MapList"]
 
 _DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class MapList(QListWidget):
+    """All maps, to be ticked; those that cannot be computed say why."""
+
+    ticked = Signal()
+    """The user has ticked or unticked a map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._items: dict[str, QListWidgetItem] = {}
+        for needs_reference, heading in (
+            (True, "Against the reference: what is wrong"),
+            (False, "Source alone: what is unsupported"),
+        ):
+            title = QListWidgetItem(heading)
+            title.setFlags(Qt.ItemFlag.NoItemFlags)
+            font = title.font()
+            font.setBold(True)
+            title.setFont(font)
+            self.addItem(title)
+            for key, entry in MAPS.items():
+                if entry.needs_reference == needs_reference:
+                    item = QListWidgetItem(entry.title)
+                    item.setCheckState(Qt.CheckState.Unchecked)
+                    self.addItem(item)
+                    self._items[key] = item
+        line = max(self.sizeHintForRow(0), self.fontMetrics().lineSpacing())
+        self.setFixedHeight(self.count() * line + 2 * self.frameWidth() + 4)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setAccessibleName("Maps")
+        self.itemChanged.connect(self.ticked)
+
+    def item_of(self, key: str) -> QListWidgetItem:
+        """Return the line of a map."""
+        return self._items[key]
+
+    def keys(self) -> frozenset[str]:
+        """Return what is ticked, also where it cannot be computed."""
+        return frozenset(
+            key
+            for key, item in self._items.items()
+            if item.checkState() == Qt.CheckState.Checked
+        )
+
+    def show_ticks(
+        self, keys: frozenset[str], obstacles: Mapping[str, str | None]
+    ) -> None:
+        """Tick maps, and say of each what it means or why it cannot be computed."""
+        box, enabled = Qt.ItemFlag.ItemIsUserCheckable, Qt.ItemFlag.ItemIsEnabled
+        with signals_blocked(self):
+            for key, item in self._items.items():
+                obstacle = obstacles.get(key)
+                ticked = key in keys
+                state = Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
+                item.setCheckState(state)
+                item.setFlags(box | enabled if obstacle is None else box)
+                item.setToolTip(describe_map(MAPS[key], obstacle))
 
 
 class ErrorForm(QWidget):
@@ -148,16 +214,17 @@ class ErrorForm(QWidget):
         layout.addLayout(below)
 
     def _connect(self) -> None:
-        """Tell what the user does."""
         for combo in (self.result, self.reference, self.source):
-            combo.currentIndexChanged.connect(self._tell_layers)
+            combo.currentIndexChanged.connect(self.layers_chosen)
+            combo.currentIndexChanged.connect(self.changed)
         for combo in (self.regions, self.output, self.device):
-            combo.currentIndexChanged.connect(self._tell)
+            combo.currentIndexChanged.connect(self.changed)
         for box in (self.everywhere, self.register_box, self.fit):
-            box.toggled.connect(self._tell)
-        self.folder.changed.connect(self._tell)
-        self.calibration.changed.connect(self._tell)
-        self.maps.ticked.connect(self._tell)
+            box.toggled.connect(self.changed)
+        for edit in (self.folder, self.calibration):
+            # no signal of Qt: it would hand on the path, which `changed` does not take
+            edit.changed.connect(lambda: self.changed.emit())
+        self.maps.ticked.connect(self.changed)
         self.swap_button.clicked.connect(self.swap_asked)
         self.selection_button.clicked.connect(self.selection_asked)
 
@@ -177,7 +244,7 @@ class ErrorForm(QWidget):
             fit_intensity=self.fit.isChecked(),
             folder=folder,
             device=self.device.currentText(),
-            calibration=_given(self.calibration),
+            calibration=_read_path(self.calibration),
         )
 
     def show_state(
@@ -222,17 +289,8 @@ class ErrorForm(QWidget):
                 self.device.addItem(choice.device)
             self.device.setCurrentText(choice.device)
 
-    def _tell(self) -> None:
-        """Drop what the signals carry."""
-        self.changed.emit()
 
-    def _tell_layers(self) -> None:
-        """Tell of a layer that was chosen by hand."""
-        self.layers_chosen.emit()
-        self.changed.emit()
-
-
-def _given(edit: FileEdit) -> Path | None:
+def _read_path(edit: FileEdit) -> Path | None:
     """Return the file of an edit, None while it is empty."""
     text = str(edit.value or "")
     return Path(text) if text not in ("", ".") else None

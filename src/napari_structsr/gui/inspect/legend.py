@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor, QLinearGradient, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_structsr.core.error_map import MAPS, ErrorMap
-from napari_structsr.gui.inspect.map_colors import CLASS_COLORS, make_map_colors
+from napari_structsr.gui.inspect.map_layers import CLASS_COLORS, make_map_colors
 from napari_structsr.gui.widgets.controls import format_number, sentence
 from napari_structsr.models.calibration import TrustCalibration
 
@@ -89,7 +89,6 @@ class ColorBar(QWidget):
         painter.end()
 
     def _draw_classes(self, painter: QPainter) -> None:
-        """Draw a square and a name for each class."""
         for line, (text, color) in enumerate(
             zip(self.texts, CLASS_COLORS, strict=False)
         ):

@@ -9,34 +9,57 @@ cover a part of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
-import zarr
+import numpy.typing as npt
 from napari.layers import Image, Layer
-from napari.utils.transforms import Affine
+from napari.utils.colormaps import AVAILABLE_COLORMAPS, Colormap, ensure_colormap
 from napari.viewer import Viewer
 
 from napari_structsr.core.axes import Axes
-from napari_structsr.core.error_map import MAPS
-from napari_structsr.gui.inspect.map_colors import contrast_limits, paint
-from napari_structsr.gui.viewer.layers import KEY, free_name, insert_above, names_of
+from napari_structsr.core.error_map import MAPS, ErrorMap
+from napari_structsr.gui.viewer.layers import (
+    KEY,
+    find_placement,
+    free_name,
+    insert_above,
+    make_levels,
+    names_of,
+)
 
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import Inspection
 
 __all__ = [
+    "CLASS_COLORS",
+    "NAME",
     "ShownInspection",
     "add_maps",
     "inspection_of",
     "list_inspections",
+    "make_map_colors",
     "map_of",
+    "paint",
     "show_alone",
 ]
 
-_SMALLEST = 512  # pixels along the longer side of the coarsest level in memory
+# napari keeps every colormap that a layer ever had in its menu, under its name; a map
+# therefore has one name, under which its colours are replaced
+NAME = "structure error"
+_OPAQUE = 0.35  # badness from which on a map hides the image
+_LEVELS = 256
+
+# Okabe and Ito, for every kind of colour vision
+CLASS_COLORS = (
+    (0.0, 0.0, 0.0, 0.0),  # within noise: nothing is drawn
+    (0.0, 0.62, 0.45, 0.75),  # improvement: bluish green
+    (0.34, 0.71, 0.91, 0.95),  # omission: sky blue
+    (0.90, 0.62, 0.0, 1.0),  # hallucination: orange
+)
+"""Red, green, blue and opacity of the classes of a map."""
+
+Colors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -98,7 +121,7 @@ def add_maps(
     layers: list[Image] = []
     for key, pixels in shown.items():
         entry = MAPS[key]
-        layer = _placed(result, axes, inspection, pixels)
+        layer = _make_layer(result, axes, inspection, pixels)
         title = f"{key} classes" if entry.classes else entry.title
         layer.name = free_name(title, names_of(viewer))
         layer.visible = not layers
@@ -160,8 +183,10 @@ def list_inspections(viewer: Viewer) -> list[ShownInspection]:
     return list(found.values())[::-1]
 
 
-def _placed(result: Image, axes: Axes, inspection: Inspection, pixels: Any) -> Image:
-    """Make the layer of a map, in the place of what it judges."""
+def _make_layer(
+    result: Image, axes: Axes, inspection: Inspection, pixels: Any
+) -> Image:
+    """Make the layer of a map, in the place of what was inspected."""
     names = axes.names.replace("s", "")
     grid = inspection.spec.axes
     origin = [
@@ -170,21 +195,11 @@ def _placed(result: Image, axes: Axes, inspection: Inspection, pixels: Any) -> I
         else 0.0
         for name in names
     ]
-    place = Affine(
-        scale=result.scale,
-        rotate=result.rotate,
-        shear=result.shear,
-        translate=result.translate,
-    )
-    levels = _levels(pixels, names, many=result.multiscale)
+    levels = make_levels(pixels, names, many=result.multiscale)
     return Image(
         levels if len(levels) > 1 else levels[0],
         multiscale=len(levels) > 1,
-        scale=result.scale,
-        translate=place(origin),
-        rotate=result.rotate,
-        shear=result.shear,
-        affine=np.array(result.affine),
+        **find_placement(result, origin),
         units=result.units,
         axis_labels=result.axis_labels,
         blending="translucent",
@@ -192,20 +207,68 @@ def _placed(result: Image, axes: Axes, inspection: Inspection, pixels: Any) -> I
     )
 
 
-def _levels(pixels: Any, names: str, *, many: bool) -> list[Any]:
-    """Return the pixels in the order of the layer, and smaller ones of large images."""
-    canonical = [name for name in "tczyx" if name in names]
-    order = [canonical.index(name) for name in names]
-    if isinstance(pixels, Path):
-        group = zarr.open_group(pixels, mode="r")
-        ome: Any = group.attrs["ome"]
-        return [
-            da.from_zarr(group[level["path"]]).transpose(order)  # type: ignore[no-untyped-call]
-            for level in ome["multiscales"][0]["datasets"]
-        ]
-    levels = [pixels.transpose(order)]
-    shown = [names.index(name) for name in "yx"]
-    while many and max(levels[-1].shape[n] for n in shown) > _SMALLEST:
-        steps = [slice(None, None, 2 if n in shown else 1) for n in range(len(names))]
-        levels.append(levels[-1][tuple(steps)])
-    return levels
+def make_map_colors(threshold: float = 0.0) -> Colors:
+    """Return colours from the best to the worst.
+
+    Parameters
+    ----------
+    threshold
+        Share of the way from the best to the worst below which nothing is drawn.
+
+    Returns
+    -------
+    ndarray
+        Shape (256, 4): red, green, blue and opacity.
+    """
+    share = np.linspace(0, 1, _LEVELS)
+    # inferno is perceptually uniform, and readable with every kind of colour blindness
+    colors = np.array(ensure_colormap("inferno").map(share), dtype=np.float32)
+    colors[:, 3] = np.clip(share / _OPAQUE, 0, 1)  # the image shines through
+    if threshold > 0:
+        colors[:, 3] = np.maximum(colors[:, 3], 0.8) * (share >= threshold)
+    return colors
+
+
+def contrast_limits(
+    entry: ErrorMap, limits: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the contrast limits of a map, low before high.
+
+    Parameters
+    ----------
+    entry
+        The kind of map.
+    limits
+        Values from the best to the worst.
+    """
+    if entry.classes:
+        return -0.5, len(entry.classes) - 0.5
+    low, high = sorted(map(float, limits))
+    return (low, high) if low < high else (low, low + max(abs(low), 1.0) * 1e-3)
+
+
+def paint(layer: Image, entry: ErrorMap, *, threshold: float = 0.0) -> None:
+    """Give a layer the colours of its map.
+
+    Parameters
+    ----------
+    threshold
+        As in `make_map_colors`; without a meaning for classes.
+    """
+    name = f"{NAME} {layer.unique_id}"
+    if entry.classes:
+        colormap = Colormap(
+            np.array(CLASS_COLORS[: len(entry.classes)], np.float32),
+            display_name=entry.title,
+            name=name,
+            interpolation="zero",
+        )
+    else:
+        colors = make_map_colors(threshold)
+        colormap = Colormap(
+            colors if entry.worse == "high" else colors[::-1],
+            display_name="inferno" if entry.worse == "high" else "inferno_r",
+            name=name,
+        )
+    AVAILABLE_COLORMAPS.pop(name, None)
+    layer.colormap = colormap

@@ -20,9 +20,8 @@ from superqt.utils import signals_blocked
 from napari_structsr.core.error_map import MAPS, ErrorMap
 from napari_structsr.errors import StructsrError
 from napari_structsr.gui.inspect.legend import Legend, format_unit
-from napari_structsr.gui.inspect.map_colors import paint
-from napari_structsr.gui.inspect.map_layers import ShownInspection, show_alone
-from napari_structsr.gui.inspect.worst_list import WorstList
+from napari_structsr.gui.inspect.map_layers import ShownInspection, paint, show_alone
+from napari_structsr.gui.inspect.score_table import WorstTable
 from napari_structsr.gui.viewer.layers import KEY
 from napari_structsr.gui.viewer.navigation import go_to_place
 from napari_structsr.gui.widgets.controls import choice_combo, format_number, row
@@ -63,7 +62,7 @@ class MapPanel(QWidget):
         self.level = QLabel()
         self.opacity = _slider("Opacity", "How strongly the map covers the image.")
         self.worst_label = QLabel()
-        self.worst = WorstList()
+        self.worst = WorstTable()
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
@@ -152,33 +151,29 @@ class MapPanel(QWidget):
 
     def _follow(self, layer: Image | None) -> None:
         """Show from now on what napari's own controls do to a map."""
-        for signal in _looks_of(self._followed):
+        for signal in _list_style_events(self._followed):
             signal.disconnect(self._refresh)
         self._followed = layer
-        for signal in _looks_of(layer):
+        for signal in _list_style_events(layer):
             signal.connect(self._refresh)
 
     def _set_drawn(self, wanted: bool) -> None:
-        """Draw the map, or hide it."""
         if wanted:
             self.draw()
         elif (layer := self.layer) is not None:
             layer.visible = False
 
     def _set_threshold(self, percent: int) -> None:
-        """Hide what is better."""
         if (layer := self.layer) is not None and self.key:
             layer.metadata[KEY][_THRESHOLD] = percent / 100
             paint(layer, MAPS[self.key], threshold=percent / 100)
             self._explain()
 
     def _set_opacity(self, percent: int) -> None:
-        """Let the image shine through."""
         if (layer := self.layer) is not None:
             layer.opacity = percent / 100
 
     def _refresh(self) -> None:
-        """Show what belongs to the map."""
         if not isalive(self):  # type: ignore[no-untyped-call]
             return  # the layers outlive the window
         layer, key, shown = self.layer, self.key, self._shown
@@ -198,7 +193,6 @@ class MapPanel(QWidget):
         self._explain()
 
     def _list_places(self) -> None:
-        """List the worst places of the map."""
         if self.key is None or self._shown is None:
             return
         places = [p for p in self._shown.inspection.worst if p.map == self.key]
@@ -208,7 +202,6 @@ class MapPanel(QWidget):
         )
 
     def _explain(self) -> None:
-        """Show the legend, and the threshold as a value."""
         layer, key, shown = self.layer, self.key, self._shown
         if layer is None or key is None or shown is None:
             return
@@ -227,8 +220,8 @@ class MapPanel(QWidget):
             self.level.setText(f"hidden {side} {value} {format_unit(entry)}".rstrip())
 
 
-def _looks_of(layer: Image | None) -> tuple[Any, ...]:
-    """Return the events of a map after which the panel is to show something else."""
+def _list_style_events(layer: Image | None) -> tuple[Any, ...]:
+    """Return the events of a map by which its controls change."""
     if layer is None:
         return ()
     events = layer.events
@@ -256,13 +249,11 @@ def _calibration_of(inspection: Inspection) -> TrustCalibration | None:
 
 
 def _threshold_of(layer: Image) -> float:
-    """Return the threshold that a layer was painted with."""
     entry: dict[str, Any] = layer.metadata[KEY]
     return float(entry.get(_THRESHOLD, 0.0))
 
 
 def _slider(name: str, tip: str) -> QLabeledSlider:
-    """Make a slider in per cent."""
     slider = QLabeledSlider(Qt.Orientation.Horizontal)
     slider.setAccessibleName(f"{name}, %")
     slider.setRange(0, 100)

@@ -18,7 +18,7 @@ from napari.layers import Image, Labels, Layer, Shapes
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.errors import SettingsError
-from napari_structsr.gui.viewer.navigation import unit_ratios
+from napari_structsr.gui.viewer.alignment import find_pixel_transform
 
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import ScoreTable
@@ -87,7 +87,6 @@ class Regions:
         return found, names
 
     def _drawn(self) -> npt.NDArray[np.integer[Any]]:
-        """Draw shapes."""
         vertices = self.shapes[0]
         if not vertices:
             raise SettingsError(
@@ -176,10 +175,10 @@ def read_regions(
             ([], []),
             _titles(layer),
             axes,
-            _between(result, layer),
+            _find_lines(result, layer),
             everywhere,
         )
-    matrix, offset = _between(layer, result)
+    matrix, offset = _find_lines(layer, result)
     vertices = []
     for corners in layer.data:
         given = np.asarray(corners, float)
@@ -248,35 +247,16 @@ def _titles(layer: Layer) -> dict[int, str]:
     return {int(n): str(t) for n, t in zip(numbers, features["name"], strict=True)}
 
 
-def _between(
+def _find_lines(
     first: Layer, second: Layer
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return matrix and offset from pixels of one layer to those of another.
-
-    Layers of fewer dimensions lie in the last ones of the world; what the second has
-    beyond the first is 0, and what the first has beyond the second is dropped.
-    """
-    origin = _through(first, second, np.zeros(first.ndim))
-    columns = [_through(first, second, unit) - origin for unit in np.eye(first.ndim)]
-    matrix = np.stack(columns, axis=1)
+    matrix, offset = find_pixel_transform(first, second)
+    # rounding would make planes differ that are alike
     matrix[np.abs(matrix) < 1e-9 * np.abs(matrix).max()] = 0
-    return matrix, origin
-
-
-def _through(
-    first: Layer, second: Layer, point: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Return where a pixel of one layer lies in another."""
-    world = np.array(first.data_to_world(point), float)
-    count = min(first.ndim, second.ndim)
-    shares = unit_ratios(first.units[-count:], second.units[-count:])
-    there = np.array(second.data_to_world(np.zeros(second.ndim)), float)
-    there[-count:] = world[-count:] * shares
-    return np.array(second.world_to_data(there), float)
+    return matrix, offset
 
 
 def _flat(axes: Axes) -> str:
-    """Return the axes that a layer has as dimensions."""
     return axes.names.replace("s", "")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from napari.layers import Layer
 from napari.viewer import Viewer
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout
 
 from napari_structsr.gui.inspect.form import ErrorForm
 from napari_structsr.gui.inspect.roles import ImageFacts
@@ -34,12 +34,13 @@ from napari_structsr.gui.inspect.state import (
 from napari_structsr.gui.settings import read_preferences
 from napari_structsr.gui.viewer.layers import key_of, list_events
 from napari_structsr.gui.widgets.controls import enable
-from napari_structsr.gui.widgets.progress_row import ProgressRow
+from napari_structsr.gui.widgets.progress_row import ProgressRows
+from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
 __all__ = ["InspectPanel"]
 
 
-class InspectPanel(QWidget):
+class InspectPanel(ViewerWidget):
     """Inspects layers of a viewer.
 
     Parameters
@@ -57,37 +58,29 @@ class InspectPanel(QWidget):
         self._by_hand = False
         self._choice = InspectChoice(device=read_preferences().device)
         self._images: list[ImageFacts] = []
-        self.rows: list[ProgressRow] = []
         self.form = ErrorForm()
         self.run_button = QPushButton("Run")
         self.cancel_button = QPushButton("Cancel")
         actions = QHBoxLayout()
         actions.addWidget(self.run_button, 2)
         actions.addWidget(self.cancel_button, 1)
-        self._rows_layout = QVBoxLayout()
+        self.jobs = ProgressRows()
         layout = QVBoxLayout(self)
         layout.addWidget(self.form)
         layout.addLayout(actions)
-        layout.addLayout(self._rows_layout)
+        layout.addLayout(self.jobs)
         layout.addStretch(1)
         self._connect()
         self._follow()
 
-    def release(self) -> None:
-        """Leave the viewer alone from now on."""
-        for signal in list_events(self._viewer):
-            signal.disconnect(self._follow)
-
     def _connect(self) -> None:
-        """Follow the viewer and the widgets."""
-        for signal in list_events(self._viewer):
-            signal.connect(self._follow)
+        self.follow(*((signal, self._follow) for signal in list_events(self._viewer)))
         self.form.layers_chosen.connect(self._take_by_hand)
         self.form.changed.connect(self._take)
         self.form.swap_asked.connect(self._swap)
         self.form.selection_asked.connect(self.take_selection)
         self.run_button.clicked.connect(self.run)
-        self.cancel_button.clicked.connect(self._cancel)
+        self.cancel_button.clicked.connect(self.jobs.cancel)
 
     # -- the choice --------------------------------------------------------------------
 
@@ -103,7 +96,6 @@ class InspectPanel(QWidget):
         self._show()
 
     def _selected(self) -> list[str]:
-        """Return the keys of the selected layers, the uppermost last."""
         layers = self._viewer.layers
         return [key_of(layer) for layer in layers if layer in layers.selection]
 
@@ -112,7 +104,7 @@ class InspectPanel(QWidget):
 
         Parameters
         ----------
-        with_reference
+        needs_reference
             Whether one of several layers may be the reference.
         """
         self._by_hand = False
@@ -122,16 +114,13 @@ class InspectPanel(QWidget):
             self._show()
 
     def _take_by_hand(self) -> None:
-        """Keep what the user chose from now on."""
         self._by_hand = True
 
     def _take(self) -> None:
-        """Take the choice from the form."""
         self._choice = self.form.choice()
         self._show()
 
     def _swap(self) -> None:
-        """Let result and reference change places."""
         self._by_hand = True
         self._choice = swap_roles(self._choice, self._images)
         self._show()
@@ -146,16 +135,10 @@ class InspectPanel(QWidget):
             regions=[key_of(layer) for layer in list_region_layers(self._viewer)],
             match_obstacle=match_obstacle(self._viewer, self._choice),
             selection_obstacle=selection_obstacle(self._viewer),
-            busy=self._busy,
+            busy=self.jobs.is_busy,
         )
 
-    @property
-    def _busy(self) -> bool:
-        """Whether a run has not ended."""
-        return any(not row.job.has_ended for row in self.rows)
-
     def _show(self) -> None:
-        """Write the state into the widgets."""
         state = self.state()
         drawn = list_region_layers(self._viewer)
         chosen = [layer for layer in drawn if key_of(layer) == state.choice.regions]
@@ -168,7 +151,7 @@ class InspectPanel(QWidget):
         enable(self.run_button, state.run, "Compute the ticked maps and all scores.")
         enable(
             self.cancel_button,
-            None if self._busy else "Nothing is running.",
+            None if self.jobs.is_busy else "Nothing is running.",
             "Stop at the next tile.",
         )
 
@@ -179,28 +162,16 @@ class InspectPanel(QWidget):
         state = self.state()
         if state.run is not None:
             return
-        for row in self.rows:
-            self._rows_layout.removeWidget(row)
-            row.deleteLater()
+        self.jobs.clear()
         job = inspect_layer(self._viewer, state)
         name = job.name.removeprefix("Inspecting ")
-        row = ProgressRow(job, name, resumable=state.choice.folder is not None)
-        row.stop.setToolTip(f"Cancel inspecting {name}.")
-        self.rows = [row]
-        self._rows_layout.addWidget(row)
+        self.jobs.add(job, name, resumable=state.choice.folder is not None)
         job.finished.connect(self._tell)
         job.ended.connect(self._show)
         self._show()
 
     def _tell(self, event: Any) -> None:
-        """Say what has been found."""
         self.finished.emit(event.output)
-
-    def _cancel(self) -> None:
-        """Stop the run."""
-        for row in self.rows:
-            if not row.job.has_ended:
-                row.cancel()
 
 
 def _lies_on_planes(layer: Layer) -> bool:

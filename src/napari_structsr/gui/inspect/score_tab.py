@@ -121,7 +121,7 @@ class ScorePanel(QWidget):
         )
         self._draw()
 
-    def follow(self) -> None:
+    def follow_plane(self) -> None:
         """Mark the plane that the viewer shows, and follow it along other axes."""
         if not isalive(self):  # type: ignore[no-untyped-call]
             return  # the viewer may outlive its window
@@ -146,7 +146,6 @@ class ScorePanel(QWidget):
         }
 
     def _draw(self) -> None:
-        """Draw the chosen score."""
         key, axis = self.score.currentData(), self.axis.currentData()
         if self._shown is None or key is None or axis is None:
             one = self._shown is not None
@@ -164,7 +163,6 @@ class ScorePanel(QWidget):
         self.plot.mark(position.get(axis))
 
     def _visit(self, row: ScoreRow) -> None:
-        """Show the plane of a row."""
         self._show_plane(dict(row.plane))
 
     def _go(self, index: int) -> None:
@@ -172,13 +170,11 @@ class ScorePanel(QWidget):
         self._show_plane(self._position() | {self.axis.currentData(): index})
 
     def _show_plane(self, plane: dict[str, int]) -> None:
-        """Move the viewer."""
         if self._shown is not None:
             layer = next(iter(self._shown.layers.values()))
             go_to_plane(self._viewer, layer, self._shown.position(plane))
 
     def _export(self) -> None:
-        """Ask where to, and write."""
         name = f"{self._shown.result} scores.csv" if self._shown else "scores.csv"
         path, _ = QFileDialog.getSaveFileName(
             self, "Export scores", name, "CSV (*.csv)"

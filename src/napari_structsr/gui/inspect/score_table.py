@@ -1,7 +1,8 @@
-"""Scores as a table: sorted by a click, a plane by a click, and written as CSV."""
+"""Tables of an inspection: scores of each plane, and the worst places of a map."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,23 @@ from qtpy.QtCore import (  # type: ignore[attr-defined]
     Qt,
     Signal,
 )
-from qtpy.QtWidgets import QAbstractItemView, QSizePolicy, QTableView
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QSizePolicy,
+    QTableView,
+    QTableWidget,
+    QTableWidgetItem,
+)
 
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.gui.inspect.legend import format_unit
 from napari_structsr.gui.widgets.controls import format_number
 
 if TYPE_CHECKING:
-    from napari_structsr.inspection.results import ScoreTable
+    from napari_structsr.inspection.results import ScoreTable, WorstRegion
 
-__all__ = ["ScoreTableView", "score_tip", "score_title"]
+__all__ = ["ScoreTableView", "WorstTable", "score_tip", "score_title"]
 
 _TITLES = {
     "psnr": "PSNR",
@@ -71,7 +79,6 @@ class _Model(QAbstractTableModel):
         self._cells: list[tuple[Any, ...]] = []
 
     def show_table(self, table: ScoreTable | None) -> None:
-        """Replace everything."""
         self.beginResetModel()
         self.table = table
         self._header = table.header if table else ()
@@ -79,17 +86,14 @@ class _Model(QAbstractTableModel):
         self.endResetModel()
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
-        """Return the number of rows."""
         return len(self._cells)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802
-        """Return the number of columns."""
         return len(self._header)
 
     def headerData(  # noqa: N802
         self, section: int, orientation: Qt.Orientation, role: int = 0
     ) -> Any:
-        """Return the title of a column, and what it means."""
         if orientation != Qt.Orientation.Horizontal or section >= len(self._header):
             return None
         key = self._header[section]
@@ -98,12 +102,13 @@ class _Model(QAbstractTableModel):
         return score_tip(key) if role == Qt.ItemDataRole.ToolTipRole else None
 
     def data(self, index: QModelIndex, role: int = 0) -> Any:
-        """Return what a cell shows, and by what it is sorted."""
         value = self._cells[index.row()][index.column()]
         if role == _SORT:
             return value
         if role == Qt.ItemDataRole.DisplayRole:
-            return format_number(value) if isinstance(value, float) else _plain(value)
+            if isinstance(value, float):
+                return format_number(value)
+            return "" if value is None else str(value)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = "AlignLeft" if isinstance(value, str) else "AlignRight"
             return getattr(Qt.AlignmentFlag, side) | Qt.AlignmentFlag.AlignVCenter
@@ -114,7 +119,6 @@ class _Sorted(QSortFilterProxyModel):
     """Sorts numbers as numbers, and what is missing to the end."""
 
     def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:  # noqa: N802
-        """Compare two cells."""
         first, second = left.data(_SORT), right.data(_SORT)
         if first is None or second is None:
             rising = self.sortOrder() == Qt.SortOrder.AscendingOrder
@@ -182,12 +186,75 @@ class ScoreTableView(QTableView):
             path.write_text(self.table.to_csv(), encoding="utf-8")
 
     def _choose(self, index: QModelIndex) -> None:
-        """Tell which row was clicked."""
         if self.table is not None:
             row = self._sorted.mapToSource(index).row()
             self.chosen.emit(self.table.rows[row])
 
 
-def _plain(value: object) -> str:
-    """Write what is no decimal number."""
-    return "" if value is None else str(value)
+class WorstTable(QTableWidget):
+    """Places with the mean of the map, their plane, row and column."""
+
+    chosen = Signal(object)
+    """The `WorstRegion` to go to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: tuple[WorstRegion, ...] = ()
+        self._key = ""
+        self.setAccessibleName("Worst places")
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setToolTip("Click a place to go there.")
+        if (header := self.verticalHeader()) is not None:
+            header.hide()
+        # a click, and the arrow keys
+        self.currentCellChanged.connect(self._choose)
+        self.cellClicked.connect(self._choose)
+
+    def show_places(self, key: str, places: Sequence[WorstRegion]) -> None:
+        """List the places of one map, unless they are listed already.
+
+        Parameters
+        ----------
+        key
+            Which map.
+        places
+            Its places, worst first.
+        """
+        if (key, tuple(places)) == (self._key, self.places):
+            return
+        entry = MAPS[key]
+        self.blockSignals(True)
+        self._key, self.places = key, tuple(places)
+        axes = list(places[0].plane) if places else []
+        unit = format_unit(entry)
+        value = "hallucination" if entry.classes else unit or entry.title
+        titles = ["#", value, *axes, "row", "column"]
+        self.clear()
+        self.setRowCount(len(places))
+        self.setColumnCount(len(titles))
+        self.setHorizontalHeaderLabels(titles)
+        for row, place in enumerate(places):
+            share = (
+                f"{place.value:.0%}" if entry.classes else format_number(place.value)
+            )
+            middle = [
+                f"{(ends[0] + ends[1]) // 2}" for ends in (place.rows, place.columns)
+            ]
+            numbers = [str(place.plane[axis]) for axis in axes]
+            for column, text in enumerate([str(row + 1), share, *numbers, *middle]):
+                item = QTableWidgetItem(text)
+                item.setTextAlignment(
+                    Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+                )
+                self.setItem(row, column, item)
+        if (header := self.horizontalHeader()) is not None:
+            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+            header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        self.setCurrentCell(-1, -1)
+        self.blockSignals(False)
+
+    def _choose(self, row: int, *_: int) -> None:
+        if 0 <= row < len(self.places):
+            self.chosen.emit(self.places[row])

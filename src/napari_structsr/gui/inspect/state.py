@@ -258,7 +258,6 @@ def _obstacle(
 
 
 def _hint(choice: InspectChoice, result: ImageFacts | None) -> str:
-    """Say what would allow more maps."""
     if result is None or choice.reference or choice.source is None:
         return ""
     return (
@@ -268,5 +267,4 @@ def _hint(choice: InspectChoice, result: ImageFacts | None) -> str:
 
 
 def _known(key: str | None, there: Collection[str]) -> str | None:
-    """Drop what is no longer there."""
     return key if key in there else None

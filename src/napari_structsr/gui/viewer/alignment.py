@@ -9,11 +9,10 @@ is handed on as scale and translate; otherwise it is refused.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from napari.layers import Image
+from napari.layers import Image, Layer
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.errors import SettingsError
@@ -22,7 +21,7 @@ from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import PlacedView
 
-__all__ = ["source_on"]
+__all__ = ["find_pixel_transform", "source_on"]
 
 _BESIDE = 0.1  # pixels by which rows may run off those of the other image
 
@@ -46,7 +45,7 @@ def source_on(low: Image, high: Image) -> Source:
     if not (_is_placed(low) or _is_placed(high)):
         return source
     mine, theirs = open_source(low).spec.axes, source.spec.axes
-    matrix, offset = _between(low, high)
+    matrix, offset = find_pixel_transform(low, high)
     columns, rows = _plane(mine), _plane(theirs)
     sizes = np.array([axis.size for axis in mine.items if axis.name != "s"])
     reach = np.abs(matrix[rows]) * sizes
@@ -87,24 +86,35 @@ def _is_placed(layer: Image) -> bool:
 
 
 def _plane(axes: Axes) -> list[int]:
-    """Return the dimensions of y and x."""
     names = axes.names.replace("s", "")
     return [names.index("y"), names.index("x")]
 
 
-def _between(
-    first: Image, second: Image
+def find_pixel_transform(
+    first: Layer, second: Layer
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return matrix and offset from pixels of one layer to those of another."""
-    count = min(first.ndim, second.ndim)
-    shares = unit_ratios(first.units[-count:], second.units[-count:])
+    """Return matrix and offset from pixels of one layer to those of another.
 
-    def through(point: Any) -> npt.NDArray[np.float64]:
-        """Return where a pixel of the first lies in the second."""
+    Layers of fewer dimensions lie in the last ones of the world; what the second has
+    beyond the first is 0, and what the first has beyond the second is dropped.
+
+    Returns
+    -------
+    ndarray
+        Shape (second.ndim, first.ndim).
+    ndarray
+        Shape (second.ndim,): where the first pixel of the first layer lies.
+    """
+    count = min(first.ndim, second.ndim)
+    ratios = unit_ratios(first.units[-count:], second.units[-count:])
+
+    def transform(point: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        world = np.array(first.data_to_world(point), float)[-count:]
         there = np.array(second.data_to_world(np.zeros(second.ndim)), float)
-        there[-count:] = np.array(first.data_to_world(point), float)[-count:] * shares
+        there[-count:] = world * ratios
         return np.array(second.world_to_data(there), float)
 
-    origin = through(np.zeros(first.ndim))
-    columns = [through(unit) - origin for unit in np.eye(first.ndim)]
+    # napari tells no affine between two layers, but that of the unit vectors is it
+    origin = transform(np.zeros(first.ndim))
+    columns = [transform(unit) - origin for unit in np.eye(first.ndim)]
     return np.stack(columns, axis=1), origin

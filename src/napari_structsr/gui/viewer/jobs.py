@@ -181,7 +181,6 @@ class Job(QObject):
                 self._end()
 
     def _announce(self, event: Event) -> None:
-        """Emit the signal that belongs to an event."""
         match event:
             case Started():
                 self.started.emit(event)
@@ -219,7 +218,6 @@ class _Worker(WorkerBase[None]):
         self.warned.connect(_log_warning)
 
     def work(self) -> None:
-        """Run the job, which raises nothing."""
         if self._job is not None:
             self._job.run()
 
@@ -248,7 +246,6 @@ class _Line:
         self._advance()
 
     def _advance(self) -> None:
-        """Start the next job, if none is running."""
         if self._current is not None and not self._current.has_ended:
             return
         self._current = None

@@ -33,12 +33,14 @@ from napari_structsr.io.records import read_zarr_record
 
 __all__ = [
     "KEY",
+    "find_placement",
     "free_name",
     "free_path",
     "insert_above",
     "key_of",
     "layer_obstacle",
     "list_events",
+    "make_levels",
     "names_of",
     "result_layer",
 ]
@@ -61,8 +63,6 @@ _KEPT = (
     "projection_mode",
     "rendering",
     "rgb",
-    "rotate",
-    "shear",
     "units",
     "visible",
 )
@@ -163,38 +163,22 @@ def result_layer(
         Where the first pixel of the upscaled data lies in the source, in its
         pixels; by default the source has been upscaled from its first pixel on.
     """
-    spatial = [n for n, axis in enumerate(axes.names.replace("s", "")) if axis in "yx"]
+    names = axes.names.replace("s", "")
+    spatial = [names.index("y"), names.index("x")]
     start = np.zeros(source.ndim) if origin is None else np.array(origin, float)
     start[spatial] += (1 / factor - 1) / 2
     scale = np.array(source.scale)
     scale[spatial] /= factor
-    place = Affine(
-        scale=source.scale,
-        rotate=source.rotate,
-        shear=source.shear,
-        translate=source.translate,
-    )
-    if isinstance(output, Path):
-        levels = [_ordered(level, axes, stored=True) for level in _opened(output)]
-    else:
-        levels = [_ordered(output, axes)]
-        while (
-            source.multiscale and max(levels[-1].shape[n] for n in spatial) > _SMALLEST
-        ):
-            step = [
-                slice(None, None, 2 if n in spatial else 1) for n in range(source.ndim)
-            ]
-            levels.append(levels[-1][tuple(step)])
+    levels = make_levels(output, axes.names, many=source.multiscale)
+    kept = {key: getattr(source, key) for key in _KEPT}
     layer = Image(
         levels if len(levels) > 1 else levels[0],
         multiscale=len(levels) > 1,
         name=name,
         metadata=metadata,
-        scale=scale,
-        translate=place(start),
-        affine=np.array(source.affine),
-        **{key: getattr(source, key) for key in _KEPT},
+        **kept | find_placement(source, start) | {"scale": scale},
     )
+    # set again: Image(contrast_limits=...) narrows the range of the slider to them
     layer.contrast_limits_range = source.contrast_limits_range
     layer.contrast_limits = source.contrast_limits
     return layer
@@ -221,24 +205,66 @@ def insert_above(viewer: Viewer, source: Layer, *results: Layer) -> None:
         layers.selection.update(selected & set(layers))
 
 
-def _ordered(pixels: Any, axes: Axes, *, stored: bool = False) -> Any:
-    """Bring canonical axes back to the order of the layer.
+def find_placement(
+    layer: Layer, origin: Sequence[float] | npt.NDArray[np.float64]
+) -> dict[str, Any]:
+    """Return how a layer lies in the world, with another of its pixels as the first.
 
-    An OME-Zarr store keeps the samples of a colour pixel as channels.
+    Parameters
+    ----------
+    layer
+        A layer that scale, rotate, shear, translate and an affine place.
+    origin
+        The pixel of it, one number for each dimension, at which another begins.
+
+    Returns
+    -------
+    dict
+        The five settings, for a layer of the same dimensions.
     """
-    canonical = axes.canonical().names
-    if stored and "s" in canonical:
-        canonical = canonical.replace("s", "")
-        where = 1 if "t" in canonical else 0
-        canonical = f"{canonical[:where]}s{canonical[where:]}"
-    return pixels.transpose([canonical.index(name) for name in axes.names])
+    own = {
+        key: np.array(getattr(layer, key))
+        for key in ("scale", "rotate", "shear", "translate")
+    }
+    # napari applies translate after scale, rotate and shear, so that it moves along
+    translate = Affine(**own)(np.array(origin, float))
+    return own | {"translate": translate, "affine": np.array(layer.affine)}
 
 
-def _opened(path: Path) -> list[da.Array]:
-    """Open all levels of an OME-Zarr store, lazily and by whole chunks."""
-    group = zarr.open_group(path, mode="r")
-    ome: Any = group.attrs["ome"]
-    return [
-        da.from_zarr(group[dataset["path"]])  # type: ignore[no-untyped-call]
-        for dataset in ome["multiscales"][0]["datasets"]
-    ]
+def make_levels(
+    pixels: npt.NDArray[Any] | Path, names: str, *, many: bool
+) -> list[Any]:
+    """Return the levels of an image for a layer, the finest first.
+
+    Parameters
+    ----------
+    pixels
+        Array with the axes t, c, z, y, x, s as far as present, or the path of an
+        OME-Zarr store, whose levels are opened lazily.
+    names
+        Axes of the layer, one letter for each dimension of its data.
+    many
+        Whether an array gets smaller levels, until they fit a canvas.
+    """
+    canonical = "".join(name for name in "tczyxs" if name in names)
+    if isinstance(pixels, Path):
+        if "s" in names:
+            # a store keeps the samples of a colour pixel as channels, after t
+            canonical = canonical.replace("s", "").replace("t", "ts")
+            canonical = canonical if "s" in canonical else f"s{canonical}"
+        group = zarr.open_group(pixels, mode="r")
+        ome: Any = group.attrs["ome"]
+        # through dask: of a bare zarr array napari would read fifty times as much
+        levels = [
+            da.from_zarr(group[level["path"]])  # type: ignore[no-untyped-call]
+            for level in ome["multiscales"][0]["datasets"]
+        ]
+    else:
+        levels = [pixels]
+    levels = [level.transpose([canonical.index(n) for n in names]) for level in levels]
+    if many and not isinstance(pixels, Path):
+        spatial = [names.index("y"), names.index("x")]
+        halved = tuple(slice(None, None, 2 if name in "yx" else 1) for name in names)
+        while max(levels[-1].shape[n] for n in spatial) > _SMALLEST:
+            levels.append(levels[-1][halved])
+    return levels

@@ -15,7 +15,7 @@ from napari.layers import Image, Layer, Shapes
 from napari.viewer import Viewer
 from pint.errors import PintError
 
-from napari_structsr.gui.viewer.layers import KEY
+from napari_structsr.gui.viewer.layers import KEY, find_placement
 
 __all__ = ["go_to_place", "go_to_plane", "unit_ratios"]
 
@@ -101,13 +101,7 @@ def _mark(
 ) -> None:
     """Draw a light rectangle, in the one layer that is kept for it."""
     width = _LINE * float(np.ptp(corners, axis=0).max())
-    place = {
-        "scale": layer.scale,
-        "translate": layer.translate,
-        "rotate": layer.rotate,
-        "shear": layer.shear,
-        "affine": np.array(layer.affine),
-    }
+    place = find_placement(layer, np.zeros(layer.ndim))
     for marker in viewer.layers:
         if marker.metadata.get(KEY) == _MARKER and marker.ndim == layer.ndim:
             for key, value in place.items():

@@ -119,7 +119,6 @@ class Section(QWidget):
         self.heading.setChecked(is_open)
 
     def _fold(self, is_open: bool) -> None:
-        """Show or hide the body."""
         self.body.setVisible(is_open)
         down, right = Qt.ArrowType.DownArrow, Qt.ArrowType.RightArrow
         self.heading.setArrowType(down if is_open else right)

@@ -1,15 +1,21 @@
-"""One line of the dock: the name of a job, how far it is, and a button to stop it."""
+"""Rows of a dock: the name of a job, how far it is, and a button to stop it."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QProgressBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QElidingLabel
 
 from napari_structsr.engine.events import Cancelled, Finished, Progressed, Started
 from napari_structsr.gui.viewer.jobs import Job
 
-__all__ = ["ProgressRow"]
+__all__ = ["ProgressRow", "ProgressRows"]
 
 _COUNTED = {"upscaling": "tiles", "mapping": "tiles", "scoring": "planes"}
 
@@ -42,7 +48,7 @@ class ProgressRow(QWidget):
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.stop = QToolButton()
         self.stop.setText("✕")
-        self.stop.setToolTip(f"Cancel upscaling of {name}.")
+        self.stop.setToolTip(f"Cancel: {job.name}.")
         self.stop.setAccessibleName(f"Cancel {name}")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -65,7 +71,6 @@ class ProgressRow(QWidget):
         return self.bar.format()
 
     def _say(self, text: str, *, details: str = "") -> None:
-        """Write onto the bar."""
         self.bar.setFormat(text)
         self.bar.setToolTip(details)
 
@@ -76,15 +81,12 @@ class ProgressRow(QWidget):
         self.job.cancel()
 
     def _prepare(self) -> None:
-        """Say that the model is being loaded and the image measured."""
         self._say("preparing…")
 
     def _begin(self, event: Started) -> None:
-        """Show where an earlier run has stopped."""
         self._advance(Progressed(event.plan.done, event.total))
 
     def _advance(self, event: Progressed) -> None:
-        """Move the bar."""
         self.bar.setRange(0, max(1, event.total))
         self.bar.setValue(event.done)
         if self.stop.isEnabled():
@@ -92,13 +94,11 @@ class ProgressRow(QWidget):
             self._say(f"{event.done} of {event.total} {what}")
 
     def _finish(self, event: Finished) -> None:
-        """Say that all went well."""
         self.bar.setValue(self.bar.maximum())
         self.bar.update()
         self._say("done")
 
     def _stopped(self, event: Cancelled) -> None:
-        """Say what is left of a cancelled run."""
         self._say(
             "cancelled",
             details=f"{event.done} tiles are kept; the same run goes on from there."
@@ -107,9 +107,39 @@ class ProgressRow(QWidget):
         )
 
     def _fail(self, message: str) -> None:
-        """Say that it went wrong; the notification says why."""
         self._say("failed", details=message)
 
     def _end(self) -> None:
-        """There is nothing left to stop."""
         self.stop.setEnabled(False)
+
+
+class ProgressRows(QVBoxLayout):
+    """The jobs of a dock, one below the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[ProgressRow] = []
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job has not ended."""
+        return any(not row.job.has_ended for row in self.rows)
+
+    def add(self, job: Job, name: str, *, resumable: bool) -> None:
+        """Follow one more job; see `ProgressRow`."""
+        row = ProgressRow(job, name, resumable=resumable)
+        self.rows.append(row)
+        self.addWidget(row)
+
+    def clear(self) -> None:
+        """Forget all jobs."""
+        for row in self.rows:
+            self.removeWidget(row)
+            row.deleteLater()
+        self.rows.clear()
+
+    def cancel(self) -> None:
+        """Ask all jobs to stop."""
+        for row in self.rows:
+            if not row.job.has_ended:
+                row.cancel()
