@@ -16,15 +16,7 @@ PERIODS = (0.2, 2.0)
 
 
 class Blink(QObject):
-    """Shows one layer of a viewer after the other.
-
-    Parameters
-    ----------
-    viewer
-        The viewer of the layers.
-    parent
-        Object with which the timer ends.
-    """
+    """Shows one layer of a viewer after the other."""
 
     changed = Signal()
     """Another layer is visible."""
@@ -54,14 +46,7 @@ class Blink(QObject):
         self._show_one()
 
     def start(self, period: float | None = None) -> None:
-        """Go on by itself.
-
-        Parameters
-        ----------
-        period
-            Seconds for which a layer is shown, brought within `PERIODS`; by default
-            as long as before, at first 0.7.
-        """
+        """Go on by itself; `period` is in seconds, brought within `PERIODS`."""
         if period is not None:
             self._timer.setInterval(round(1000 * float(np.clip(period, *PERIODS))))
         self._timer.start()

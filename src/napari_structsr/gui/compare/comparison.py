@@ -148,13 +148,7 @@ class Comparison(QObject):
         self._begin()
 
     def blink(self, period: float | None = None) -> None:
-        """Show one layer after the other in the same place.
-
-        Parameters
-        ----------
-        period
-            Seconds for which a layer is shown, see `Blink.start`.
-        """
+        """Show one layer after the other in the same place; see `Blink.start`."""
         if self._mode != "blink":
             self._enter("blink")
             for layer in self._layers:

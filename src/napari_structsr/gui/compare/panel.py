@@ -33,13 +33,7 @@ __all__ = ["ComparePanel"]
 
 
 class ComparePanel(ViewerWidget):
-    """Compares image layers of a viewer.
-
-    Parameters
-    ----------
-    viewer
-        The viewer whose layers and selection are followed.
-    """
+    """Compares image layers of a viewer."""
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()

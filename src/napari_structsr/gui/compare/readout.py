@@ -94,14 +94,7 @@ def place_text(viewer: Viewer, layers: Sequence[Image], position: Any) -> str:
 class Readout(QObject):
     """Follows the cursor of a viewer, and looks up what several layers hold there.
 
-    Parameters
-    ----------
-    viewer
-        Whose cursor is followed.
-    layers
-        The images to look at; can be changed at any time.
-    in_status
-        Whether the status bar shows the values too; can be changed at any time.
+    The layers, and whether the status bar shows the values too, can change at any time.
     """
 
     changed = Signal(str, list)

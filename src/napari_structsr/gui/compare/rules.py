@@ -61,13 +61,6 @@ def suggest_layers(layers: Sequence[Layer], selected: Sequence[Layer]) -> list[I
 
     These are two or more selected ones; or a selected one with the image it was made
     from and all that was made from that; or the only two there are.
-
-    Parameters
-    ----------
-    layers
-        All layers of a viewer.
-    selected
-        Those the user has selected; all are considered if there is none.
     """
     images = [layer for layer in layers if isinstance(layer, Image)]
     chosen = [layer for layer in images if layer in selected]
@@ -89,12 +82,7 @@ def grid_shape(
 ) -> tuple[int, int]:
     """Return the rows and columns that show fields as large as possible.
 
-    Parameters
-    ----------
-    count
-        Number of fields.
-    canvas, field
-        Height and width of the canvas and of what is shown in each cell.
+    Canvas and field, which each cell shows, have height and width.
     """
 
     def rank(columns: int) -> tuple[float, int]:

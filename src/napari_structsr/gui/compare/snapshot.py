@@ -48,13 +48,7 @@ class _LayerSnapshot:
 
 
 class ViewerSnapshot:
-    """All layers of a viewer, its grid and its camera as they are now.
-
-    Parameters
-    ----------
-    viewer
-        The viewer as it is to be again.
-    """
+    """All layers of a viewer, its grid and its camera as they are now."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -105,10 +99,7 @@ def name_sides(viewer: Viewer, left: Image, right: Image) -> None:
 def show_cells(viewer: Viewer, layers: Sequence[Image]) -> Callable[[], None]:
     """Show each layer, and no others, in a cell of napari's grid.
 
-    Returns
-    -------
-    callable
-        Takes the cells away; the camera keeps the place that it shows both times.
+    Taking the cells away keeps the place that the camera shows, as showing them does.
     """
     grid, canvas = viewer.canvas.grid, viewer.canvas
     low, high = world_box(layers[0])
@@ -138,13 +129,7 @@ def _cell_share(viewer: Viewer) -> float:
 
 
 def share_contrast(layers: Sequence[Image]) -> Callable[[], None]:
-    """Give layers the contrast and gamma of the first; changing one changes all.
-
-    Returns
-    -------
-    callable
-        Gives each layer its own contrast again.
-    """
+    """Give layers the contrast and gamma of the first; changing one changes all."""
     # napari keeps weak references to what is linked: to layers, not to proxies
     bare = [getattr(layer, "__wrapped__", layer) for layer in layers]
     link = ExitStack()
@@ -173,20 +158,7 @@ def _copy_contrast(layer: Image) -> Callable[..., None]:
 def bind_keys(
     viewer: Viewer, keys: Mapping[str, Callable[[], None]]
 ) -> Callable[[], None]:
-    """Let keys do something while the canvas has the focus.
-
-    Parameters
-    ----------
-    viewer
-        Whose canvas it is.
-    keys
-        What each key does, by its name in napari.
-
-    Returns
-    -------
-    callable
-        Gives the keys back to whoever had them before.
-    """
+    """Let keys, named as in napari, do something while the canvas has the focus."""
     # plugins get a proxy, which does not let them bind keys
     bind = getattr(viewer, "__wrapped__", viewer).bind_key
     before = {

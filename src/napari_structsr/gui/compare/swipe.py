@@ -53,17 +53,9 @@ def swipe_obstacle(viewer: Viewer) -> str | None:
 
 
 class Swipe(QObject):
-    """A cut between two visible layers.
+    """A cut between two visible layers, along a line at world x.
 
-    Parameters
-    ----------
-    viewer
-        Whose canvas is cut; see `swipe_obstacle`.
-    left, right
-        What is shown on either side of the line.
-    position
-        World x of the line, in units of the viewer; the middle of the canvas by
-        default.
+    It needs a viewer without `swipe_obstacle`, and begins in the middle of the canvas.
     """
 
     moved = Signal(float)

@@ -45,13 +45,7 @@ Tab = Literal["Inspect", "Map", "Scores", "Compare"]
 
 
 class ErrorDock(ViewerWidget):
-    """Shows where not to believe a result.
-
-    Parameters
-    ----------
-    napari_viewer
-        The viewer whose layers and selection are followed.
-    """
+    """Shows where not to believe a result."""
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
@@ -120,13 +114,7 @@ class ErrorDock(ViewerWidget):
         self.tabs.setCurrentIndex(titles.index(name))
 
     def _show(self, key: str | None = None) -> None:
-        """Show the inspection shown before, or the one on top.
-
-        Parameters
-        ----------
-        key
-            The map to show; None keeps the one shown before.
-        """
+        """Show the inspection shown before, or the one on top, and one of its maps."""
         found = list_inspections(self._viewer)
         last = self._shown.inspection if self._shown else None
         self._shown = next(
@@ -185,13 +173,7 @@ class ErrorDock(ViewerWidget):
     # -- for the menu ------------------------------------------------------------------
 
     def inspect_selection(self, *, needs_reference: bool) -> None:
-        """Inspect the selected layers, or say what is missing.
-
-        Parameters
-        ----------
-        with_reference
-            Whether one of the selected layers is the truth.
-        """
+        """Inspect the selected layers, or say what is missing."""
         self.open_tab("Inspect")
         self.inspect.take_selection(needs_reference=needs_reference)
         state = self.inspect.state()

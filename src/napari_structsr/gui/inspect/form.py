@@ -257,12 +257,8 @@ class ErrorForm(QWidget):
     ) -> None:
         """Show the choice, and only the rows that have a meaning.
 
-        Parameters
-        ----------
-        images, regions
-            Key and name of the layers that can be chosen.
-        flat
-            Whether the regions are no shapes drawn on one plane of several.
+        Layers that can be chosen come with key and name; `flat` regions are no shapes
+        drawn on one plane of several.
         """
         choice = state.choice
         offer(self.result, images, choice.result, none="choose a layer")

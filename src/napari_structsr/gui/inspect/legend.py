@@ -50,14 +50,9 @@ class ColorBar(QWidget):
     def show_map(
         self, entry: ErrorMap, limits: tuple[float, float], threshold: float
     ) -> None:
-        """Show the colours of a map.
+        """Show the colours between the best and the worst value of a map.
 
-        Parameters
-        ----------
-        limits
-            Values from the best to the worst.
-        threshold
-            Share of the way below which nothing is drawn.
+        Below the threshold, a share of the way from 0 to 1, nothing is drawn.
         """
         self._entry, self._limits, self._threshold = entry, limits, threshold
         lines = len(entry.classes) or 3
@@ -150,17 +145,7 @@ class Legend(QWidget):
         *,
         calibration: TrustCalibration | None = None,
     ) -> None:
-        """Explain a map.
-
-        Parameters
-        ----------
-        key
-            Which one.
-        limits, threshold
-            As in `ColorBar.show_map`.
-        calibration
-            On what maps of the expected error rest.
-        """
+        """Explain a map, and on what its expected error rests if it shows one."""
         entry = MAPS[key]
         self.bar.show_map(entry, limits, threshold)
         sentences = [entry.meaning, f"<b>Cannot see:</b> {entry.blind}"]

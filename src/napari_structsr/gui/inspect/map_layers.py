@@ -64,17 +64,7 @@ Colors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ShownInspection:
-    """An inspection and what a viewer shows of it.
-
-    Parameters
-    ----------
-    inspection
-        What was found.
-    result
-        Name of the layer that was inspected.
-    layers
-        The layer of each map that is still there, by key.
-    """
+    """An inspection, the name of its result, and its maps that are still there."""
 
     inspection: Inspection
     result: str
@@ -98,23 +88,8 @@ def add_maps(
 ) -> list[Image]:
     """Show the maps of an inspection above all images; only the first is visible.
 
-    Maps of other inspections are hidden, so that nothing stands in the way.
-
-    Parameters
-    ----------
-    viewer
-        Where they are shown.
-    result
-        The layer that was inspected.
-    axes
-        Its axes, in the order of its data.
-    inspection
-        What was found.
-
-    Returns
-    -------
-    list
-        The new layers, in the order of the inspection.
+    Maps of other inspections are hidden, so that nothing stands in the way. `axes` are
+    those of the result, in the order of its data.
     """
     images = [layer for layer in viewer.layers if isinstance(layer, Image)]
     shown = {k: v for k, v in inspection.maps.items() if k in MAPS}
@@ -208,17 +183,9 @@ def _make_layer(
 
 
 def make_map_colors(threshold: float = 0.0) -> Colors:
-    """Return colours from the best to the worst.
+    """Return colours from the best to the worst: shape (256, 4), with opacity.
 
-    Parameters
-    ----------
-    threshold
-        Share of the way from the best to the worst below which nothing is drawn.
-
-    Returns
-    -------
-    ndarray
-        Shape (256, 4): red, green, blue and opacity.
+    Below the threshold, a share of the way from 0 to 1, nothing is drawn.
     """
     share = np.linspace(0, 1, _LEVELS)
     # inferno is perceptually uniform, and readable with every kind of colour blindness
@@ -232,15 +199,7 @@ def make_map_colors(threshold: float = 0.0) -> Colors:
 def contrast_limits(
     entry: ErrorMap, limits: tuple[float, float]
 ) -> tuple[float, float]:
-    """Return the contrast limits of a map, low before high.
-
-    Parameters
-    ----------
-    entry
-        The kind of map.
-    limits
-        Values from the best to the worst.
-    """
+    """Return the contrast limits of a map, low first, from best and worst value."""
     if entry.classes:
         return -0.5, len(entry.classes) - 0.5
     low, high = sorted(map(float, limits))
@@ -248,13 +207,7 @@ def contrast_limits(
 
 
 def paint(layer: Image, entry: ErrorMap, *, threshold: float = 0.0) -> None:
-    """Give a layer the colours of its map.
-
-    Parameters
-    ----------
-    threshold
-        As in `make_map_colors`; without a meaning for classes.
-    """
+    """Give a layer the colours of its map; classes have no threshold."""
     name = f"{NAME} {layer.unique_id}"
     if entry.classes:
         colormap = Colormap(

@@ -37,13 +37,7 @@ _THRESHOLD = "threshold"
 
 
 class MapPanel(QWidget):
-    """Shows one map of an inspection at a time.
-
-    Parameters
-    ----------
-    viewer
-        The viewer that holds the maps.
-    """
+    """Shows one map of an inspection at a time."""
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
@@ -101,15 +95,7 @@ class MapPanel(QWidget):
     def show_inspection(
         self, shown: ShownInspection | None, key: str | None = None
     ) -> None:
-        """Offer the maps of an inspection.
-
-        Parameters
-        ----------
-        shown
-            The inspection, or None.
-        key
-            The map to show; None takes the one that is visible.
-        """
+        """Offer the maps of an inspection, and show one, by default the visible one."""
         self._shown = shown
         layers = {} if shown is None else shown.layers
         visible = [name for name, layer in layers.items() if layer.visible]

@@ -153,18 +153,10 @@ class Regions:
 def read_regions(
     layer: Layer, result: Image, axes: Axes, *, everywhere: bool = True
 ) -> Regions:
-    """Take the regions of a layer as they are now.
+    """Take the regions of a Shapes or Labels layer as they are now.
 
-    Parameters
-    ----------
-    layer
-        A Shapes or Labels layer.
-    result
-        The layer that is inspected.
-    axes
-        Its axes, in the order of its data.
-    everywhere
-        Whether shapes drawn on one plane count on all planes.
+    `axes` are those of the result, in the order of its data; `everywhere` lets shapes
+    that were drawn on one plane count on all planes.
     """
     nothing = np.zeros((0, 0)), np.zeros(0)
     if isinstance(layer, Labels):
@@ -202,18 +194,9 @@ def read_regions(
 def merge_scores(
     layer: Layer, table: ScoreTable, names: Mapping[int, str]
 ) -> dict[str, list[Any]]:
-    """Return the features of a layer with the scores of each region.
+    """Return the features of a layer with the mean scores of each of its regions.
 
-    Means over the planes; other columns stay.
-
-    Parameters
-    ----------
-    layer
-        The Shapes or Labels layer that held the regions.
-    table
-        Scores of the regions.
-    names
-        Name of each label or, from 1 on, shape.
+    Other columns stay. `names` are those of each label or, from 1 on, shape.
     """
     means = {number: table.means(name) for number, name in names.items()}
     before = layer.features

@@ -52,16 +52,9 @@ Roles = tuple[ImageFacts | None, ImageFacts | None, ImageFacts | None]
 def find_roles(images: Sequence[ImageFacts], selected: Sequence[str]) -> Roles:
     """Return result, reference and source, as far as they are there.
 
-    Of the selected images, one with a record is the result, else the finest one, and
-    of equally fine ones the uppermost. The source is the image that the result was made
-    from, selected or not; another image that is selected is the reference.
-
-    Parameters
-    ----------
-    images
-        All images.
-    selected
-        Keys of the selected ones, the uppermost last.
+    Of the selected images, the uppermost last, one with a record is the result, else
+    the finest one, and of equally fine ones the uppermost. The source is the image that
+    the result was made from, selected or not; another selected one is the reference.
     """
     by_key = {image.key: image for image in images}
     chosen = [by_key[key] for key in selected if key in by_key]

@@ -48,20 +48,8 @@ _LAST = "inspection.json"  # what the engine writes last
 class InspectionRequest:
     """What an inspection reads, taken from layers as they are.
 
-    Parameters
-    ----------
-    result, reference, source
-        The images.
-    record
-        How the result was made, if its layer says so.
-    regions
-        What the user has drawn, or None.
-    maps
-        Keys of the maps.
-    register, fit_intensity, device, calibration
-        As in `InspectSettings`.
-    out
-        Folder for everything, or None.
+    The record says how the result was made, if its layer does; `maps` are keys, `out`
+    is a folder for everything, and the rest is as in `InspectSettings`.
     """
 
     result: Source
@@ -148,17 +136,8 @@ def match_obstacle(viewer: Viewer, choice: InspectChoice) -> str | None:
 def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
     """Compute maps in the background, after the jobs that were asked for before.
 
-    Parameters
-    ----------
-    viewer
-        Where the layers are, and the maps will be shown.
-    state
-        What can be done of what the user wants; its `run` is None.
-
-    Returns
-    -------
-    Job
-        Submitted already; connect to its signals to follow it.
+    The state has no obstacle for `run`. The job has been submitted; connect to its
+    signals to follow it.
     """
     choice = state.choice
     layers: dict[str | None, Any] = {key_of(one): one for one in viewer.layers}
@@ -202,15 +181,7 @@ def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
 def run_inspection(
     request: InspectionRequest, names: dict[int, str], *, cancel: Cancel
 ) -> Iterator[Event]:
-    """Run the engine; torch is imported here, in the worker.
-
-    Parameters
-    ----------
-    request
-        What is inspected.
-    names
-        Filled with the names of the regions.
-    """
+    """Run the engine; fill in the names of regions by label."""
     from napari_structsr.inspection.error_maps import error_maps
     from napari_structsr.inspection.settings import InspectSettings
 

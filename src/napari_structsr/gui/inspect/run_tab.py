@@ -41,13 +41,7 @@ __all__ = ["InspectPanel"]
 
 
 class InspectPanel(ViewerWidget):
-    """Inspects layers of a viewer.
-
-    Parameters
-    ----------
-    viewer
-        The viewer whose layers and selection are followed.
-    """
+    """Inspects layers of a viewer."""
 
     finished = Signal(object)
     """The `Inspection` that has just been shown."""
@@ -102,10 +96,7 @@ class InspectPanel(ViewerWidget):
     def take_selection(self, *, needs_reference: bool = True) -> None:
         """Fill in the selected layers, whatever the user chose before.
 
-        Parameters
-        ----------
-        needs_reference
-            Whether one of several layers may be the reference.
+        Without `needs_reference`, none of them is taken as the reference.
         """
         self._by_hand = False
         self._follow()

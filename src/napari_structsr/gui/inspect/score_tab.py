@@ -38,13 +38,7 @@ _TIP = Qt.ItemDataRole.ToolTipRole
 
 
 class ScorePanel(QWidget):
-    """Shows the numbers of an inspection.
-
-    Parameters
-    ----------
-    viewer
-        Where a click goes to a plane.
-    """
+    """Shows the numbers of an inspection; a click goes to a plane of the viewer."""
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
@@ -195,18 +189,9 @@ def find_plot_axes(table: ScoreTable) -> tuple[str, ...]:
 def collect_lines(
     table: ScoreTable, key: str, axis: str, at: Mapping[str, int]
 ) -> dict[str, list[tuple[float, float]]]:
-    """Return a line of a score for each region and channel.
+    """Return the points of a score along an axis, for each region and channel.
 
-    Parameters
-    ----------
-    table
-        Scores.
-    key
-        Which one.
-    axis
-        Axis along which the line runs.
-    at
-        Index along the other axes, but for channels, which all have their line.
+    `at` is the index along the other axes, but for channels: each has its own line.
     """
     lines: dict[str, list[tuple[float, float]]] = {}
     channels = {(row.plane.get("c"), row.channel) for row in table.rows}

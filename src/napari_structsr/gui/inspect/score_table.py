@@ -213,15 +213,7 @@ class WorstTable(QTableWidget):
         self.cellClicked.connect(self._choose)
 
     def show_places(self, key: str, places: Sequence[WorstRegion]) -> None:
-        """List the places of one map, unless they are listed already.
-
-        Parameters
-        ----------
-        key
-            Which map.
-        places
-            Its places, worst first.
-        """
+        """List the places of one map, worst first, unless they are listed already."""
         if (key, tuple(places)) == (self._key, self.places):
             return
         entry = MAPS[key]

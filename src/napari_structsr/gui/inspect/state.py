@@ -110,17 +110,7 @@ def suggest(
     *,
     choice: InspectChoice | None = None,
 ) -> InspectChoice:
-    """Fill in result, reference and source from the selection, see `find_roles`.
-
-    Parameters
-    ----------
-    images
-        All image layers.
-    selected
-        Keys of the selected ones, the uppermost last.
-    choice
-        What else the user wants.
-    """
+    """Fill in result, reference and source from the selection, see `find_roles`."""
     roles = find_roles(images, selected)
     result, reference, source = (None if role is None else role.key for role in roles)
     return replace(
@@ -150,22 +140,11 @@ def resolve_inspection(
     selection_obstacle: str = "",
     busy: bool = False,
 ) -> ErrorDockState:
-    """Decide what the dock shows.
+    """Decide what the dock shows, from the form and what there is.
 
-    Parameters
-    ----------
-    choice
-        What the form says.
-    images
-        All image layers.
-    regions
-        Keys of the layers that can hold regions.
-    match_obstacle
-        Why the layers do not belong together, in words.
-    selection_obstacle
-        Why selected layers cannot be chosen, in words.
-    busy
-        Whether an inspection of this dock has not ended.
+    `regions` are keys of layers that can hold some; the obstacles say why the layers do
+    not fit each other, and why selected ones cannot be chosen; `busy` is a dock whose
+    inspection has not ended.
     """
     by_key = {image.key: image for image in images}
     choice = replace(

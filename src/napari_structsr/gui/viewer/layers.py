@@ -185,14 +185,9 @@ def result_layer(
 
 
 def insert_above(viewer: Viewer, source: Layer, *results: Layer) -> None:
-    """Add layers directly above another, and leave the selection as it is.
+    """Add layers directly above another, the lowest first; the selection stays.
 
-    Parameters
-    ----------
-    source
-        What they stand above; without it in the list, they come to the top.
-    results
-        The new layers, the lowest first.
+    They come to the top if the other one is not in the list.
     """
     layers = viewer.layers
     selected, active = set(layers.selection), layers.selection.active
@@ -210,17 +205,8 @@ def find_placement(
 ) -> dict[str, Any]:
     """Return how a layer lies in the world, with another of its pixels as the first.
 
-    Parameters
-    ----------
-    layer
-        A layer that scale, rotate, shear, translate and an affine place.
-    origin
-        The pixel of it, one number for each dimension, at which another begins.
-
-    Returns
-    -------
-    dict
-        The five settings, for a layer of the same dimensions.
+    The five settings of napari that place a layer, for one of the same dimensions;
+    `origin` has one number for each of them.
     """
     own = {
         key: np.array(getattr(layer, key))

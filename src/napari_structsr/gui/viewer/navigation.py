@@ -40,13 +40,7 @@ def unit_ratios(units: Sequence[Any], wanted: Sequence[Any]) -> npt.NDArray[np.f
 
 
 def go_to_plane(viewer: Viewer, layer: Layer, position: Sequence[float]) -> None:
-    """Show the plane of a layer in which a pixel lies.
-
-    Parameters
-    ----------
-    position
-        Pixel of the layer, one number for each dimension.
-    """
+    """Show the plane in which a pixel of a layer, in all its dimensions, lies."""
     point = _in_viewer(viewer, layer, position)
     first = viewer.dims.ndim - layer.ndim
     for axis in viewer.dims.not_displayed:
@@ -63,12 +57,8 @@ def go_to_place(
 ) -> None:
     """Show a rectangle of a plane, a third of the canvas wide, and draw it.
 
-    Parameters
-    ----------
-    corners
-        First and last corner in pixels of the layer, edges included.
-    name
-        Name of the layer that holds the rectangle.
+    Its first and last corner are pixels of the layer, edges included; `name` is that of
+    the layer that holds the rectangle.
     """
     low, high = (np.array(corner, float) for corner in corners)
     middle = (low + high) / 2

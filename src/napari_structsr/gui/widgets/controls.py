@@ -46,15 +46,7 @@ _TIP = Qt.ItemDataRole.ToolTipRole
 
 
 class NarrowCombo(QComboBox):
-    """A choice that does not widen a dock, and leaves out the middle of long names.
-
-    Names of results differ at their end.
-
-    Parameters
-    ----------
-    name
-        What a reader of the screen says.
-    """
+    """A choice that does not widen a dock, and leaves out the middle of long names."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -82,15 +74,7 @@ class NarrowCombo(QComboBox):
 
 
 class Section(QWidget):
-    """A step of a dock: a heading that folds what stands below it.
-
-    Parameters
-    ----------
-    title
-        Heading.
-    body
-        What is folded.
-    """
+    """A step of a dock: a heading that folds what stands below it."""
 
     def __init__(self, title: str, body: QWidget) -> None:
         super().__init__()
@@ -196,14 +180,8 @@ def offer(
 ) -> None:
     """Fill a choice of layers and show one, without telling anybody.
 
-    Parameters
-    ----------
-    layers
-        Key and name of each.
-    key
-        The one to show; None for none of them.
-    none
-        What stands for none of them.
+    Layers have a key and a name each; `none` is the text for no layer, shown where the
+    key is None or unknown.
     """
     with signals_blocked(combo):
         combo.clear()

@@ -23,14 +23,7 @@ _COUNTED = {"upscaling": "tiles", "mapping": "tiles", "scoring": "planes"}
 class ProgressRow(QWidget):
     """Follows one job to its end and keeps saying how it ended.
 
-    Parameters
-    ----------
-    job
-        What to follow.
-    name
-        Name of the layer.
-    resumable
-        Whether a cancelled run can be continued later.
+    A cancelled run that is `resumable` says what is kept of it.
     """
 
     def __init__(self, job: Job, name: str, *, resumable: bool) -> None:
