@@ -830,7 +830,7 @@ def test_cancelling_leaves_nothing_behind(model, plain, qtbot, monkeypatch):
         cancel()  # as if the user had been quick
         yield from events(asked, names, cancel=cancel)
 
-    monkeypatch.setattr(error_runs, "inspection_events", stopped)
+    monkeypatch.setattr(error_runs, "run_inspection", stopped)
     pair(model)
 
     row = run(plain, qtbot)

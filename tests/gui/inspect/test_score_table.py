@@ -150,9 +150,9 @@ def test_a_click_on_the_plot_tells_the_nearest_plane(plot, qtbot):
     assert "actin" in plot.names.text()
 
     with qtbot.waitSignal(plot.clicked) as caught:
-        place = plot.plot.getViewBox().mapViewToScene(QPointF(2, 30)).toPoint()
+        place = plot.box.mapViewToScene(QPointF(2, 30)).toPoint()
         qtbot.mouseClick(
-            plot.plot.viewport(),
+            plot.canvas.viewport(),
             Qt.MouseButton.LeftButton,
             pos=QPoint(place.x() - 10, place.y()),
         )
@@ -164,12 +164,12 @@ def test_lines_of_a_plot_grow_and_go(plot):
     for last in range(1, 4):
         points = [(float(n), 20.0 + n) for n in range(last)]
         plot.show_lines({"adapted": points}, title="PSNR (dB)", axis="steps")
-    curve = plot.plot.listDataItems()[0]
+    (curve,) = (one for one in plot.box.addedItems if hasattr(one, "getData"))
     assert list(curve.getData()[0]) == [0, 1, 2]
     assert plot.names.isHidden()  # a single line needs none
 
     plot.show_lines({}, title="", axis="", message="Nothing here.")
-    assert plot.plot.isHidden()
+    assert plot.canvas.isHidden()
     assert plot.message.text() == "Nothing here."
 
 
@@ -178,7 +178,7 @@ def test_a_plot_without_its_library_says_so(plot, monkeypatch):
 
     plot.show_lines({"PSNR": [(0.0, 1.0)]}, title="PSNR", axis="z")
 
-    assert plot.plot is None
+    assert plot.canvas is None
     assert "pyqtgraph" in plot.message.text()
 
 

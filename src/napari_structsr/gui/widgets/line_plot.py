@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QApplication, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_structsr.gui.widgets.controls import sentence
 
@@ -31,7 +31,8 @@ class LinePlot(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.lines: dict[str, list[tuple[float, float]]] = {}
-        self.plot: Any | None = None
+        self.canvas: Any | None = None
+        self._axes: dict[str, Any] = {}
         self._curves: list[Any] = []
         self._mark: Any | None = None
         self._marked: int | None = None
@@ -68,14 +69,14 @@ class LinePlot(QWidget):
         """
         self.lines = {name: list(points) for name, points in lines.items()}
         # pyqtgraph takes half a second to import, so that a dock opens without it
-        if self.lines and self.plot is None and find_spec("pyqtgraph") is not None:
+        if self.lines and self.canvas is None and find_spec("pyqtgraph") is not None:
             self._make_plot()
-        has_plot = bool(self.lines) and self.plot is not None
+        has_plot = bool(self.lines) and self.canvas is not None
         self.message.setText(_MISSING if self.lines else message)
         self.message.setVisible(not has_plot)
         self.names.setVisible(has_plot and len(self.lines) > 1)
-        if self.plot is not None:
-            self.plot.setVisible(has_plot)
+        if self.canvas is not None:
+            self.canvas.setVisible(has_plot)
         if has_plot:
             self._draw(title, axis)
 
@@ -90,46 +91,46 @@ class LinePlot(QWidget):
     def _make_plot(self) -> None:
         import pyqtgraph
 
-        before = set(QApplication.topLevelWidgets())
-        self.plot = plot = pyqtgraph.PlotWidget(background=None)
-        # pyqtgraph makes menus without a parent, which would outlive the dock
-        for menu in set(QApplication.topLevelWidgets()) - before - {plot}:
-            menu.setParent(plot, Qt.WindowType.Popup)
-        plot.setMouseEnabled(False, False)  # the wheel scrolls the dock
-        plot.setMenuEnabled(False)
-        plot.hideButtons()
-        plot.getPlotItem().setContentsMargins(0, 0, 6, 4)
-        plot.showGrid(y=True, alpha=0.2)
+        self._pyqtgraph = pyqtgraph
+        self.canvas = canvas = pyqtgraph.GraphicsLayoutWidget()
+        canvas.setBackground(None)
+        canvas.ci.layout.setSpacing(0)
+        canvas.ci.layout.setContentsMargins(0, 4, 8, 6)
+        # no PlotWidget: its menus have no parent, and would outlive the window
+        self.box = box = canvas.addViewBox(0, 1, enableMenu=False)
+        box.setMouseEnabled(False, False)  # the wheel scrolls the dock
+        for side, row, column in (("left", 0, 0), ("bottom", 1, 1)):
+            self._axes[side] = axis = pyqtgraph.AxisItem(side, linkView=box)
+            axis.enableAutoSIPrefix(False)
+            canvas.addItem(axis, row, column)
+        self._axes["left"].setGrid(50)  # opacity, of 255
         self._mark = pyqtgraph.InfiniteLine(pen={"style": Qt.PenStyle.DashLine})
         # otherwise a line far from the points would widen the axis
-        plot.addItem(self._mark, ignoreBounds=True)
-        for side in ("left", "bottom"):
-            plot.getAxis(side).enableAutoSIPrefix(False)
-        plot.scene().sigMouseClicked.connect(self._choose)
-        self._layout.insertWidget(0, plot, 1)
+        box.addItem(self._mark, ignoreBounds=True)
+        canvas.scene().sigMouseClicked.connect(self._choose)
+        self._layout.insertWidget(0, canvas, 1)
         self.mark(self._marked)
 
     def _draw(self, title: str, axis: str) -> None:
-        assert self.plot is not None
         assert self._mark is not None
         # the palette may have changed with the theme of napari
         ink = self.palette().windowText().color()
         self._mark.pen.setColor(ink)
         for side, text in (("left", title), ("bottom", axis)):
-            self.plot.setLabel(side, text, color=ink.name())
-            self.plot.getAxis(side).setPen(ink)
-            self.plot.getAxis(side).setTextPen(ink)
+            self._axes[side].setLabel(text, color=ink.name())
+            self._axes[side].setPen(ink)
+            self._axes[side].setTextPen(ink)
         while len(self._curves) < len(self.lines):
             color = _COLORS[len(self._curves) % len(_COLORS)]
-            self._curves.append(
-                self.plot.plot(
-                    pen={"color": color, "width": 2},
-                    symbolBrush=color,
-                    symbolPen=None,
-                    symbolSize=5,
-                    antialias=True,
-                )
+            curve = self._pyqtgraph.PlotDataItem(
+                pen={"color": color, "width": 2},
+                symbolBrush=color,
+                symbolPen=None,
+                symbolSize=5,
+                antialias=True,
             )
+            self.box.addItem(curve)
+            self._curves.append(curve)
         for curve in self._curves[len(self.lines) :]:
             curve.setData([], [])
         for curve, points in zip(self._curves, self.lines.values(), strict=False):
@@ -139,12 +140,11 @@ class LinePlot(QWidget):
         # with few planes pyqtgraph would write 0.5 between 0 and 1
         few = max(places) - min(places) <= _WHOLE_TICKS
         spacing = (1, 1) if few and all(x == round(x) for x in places) else ()
-        self.plot.getAxis("bottom").setTickSpacing(*spacing)
+        self._axes["bottom"].setTickSpacing(*spacing)
         self.names.setText(_name_lines(list(self.lines)))
 
     def _choose(self, event: Any) -> None:
-        assert self.plot is not None
-        x = self.plot.getViewBox().mapSceneToView(event.scenePos()).x()
+        x = self.box.mapSceneToView(event.scenePos()).x()
         places = {x for points in self.lines.values() for x, _ in points}
         if places:
             self.clicked.emit(round(min(places, key=lambda place: abs(place - x))))
