@@ -1,8 +1,7 @@
 """Everything that can go wrong for a user, each error in a sentence with the remedy.
 
-The family is rooted at `Exception`, never at `RuntimeError`: napari's generator
-workers drop a RuntimeError without a word. Every message says what came, what was
-expected and what to do, and is shown as it stands by the command line and by docks.
+Every message says what came, what was expected and what to do, and is shown as it
+stands by the command line and by docks.
 """
 
 __all__ = [
@@ -20,6 +19,7 @@ __all__ = [
 ]
 
 
+# never a RuntimeError: napari's generator workers drop one without a word
 class StructsrError(Exception):
     """Root of the family."""
 

@@ -235,6 +235,7 @@ def check_plane(axes: Axes) -> None:
         If y or x has a single pixel.
     """
     height, width = axes.plane
+    # a single line has no second direction to interpolate along
     if min(height, width) < 2:
         raise PixelError(
             f"a plane of {height} x {width} pixels (axes {axes.names}, shape "

@@ -102,6 +102,7 @@ class TileGrid:
     @property
     def rows(self) -> int:
         """Tiles along y."""
+        # rounded up: the last row of tiles may be lower
         return -(-self.shape[0] * self.factor // self.unit[0])
 
     @property
@@ -138,6 +139,7 @@ class TileGrid:
             start = start // self.align * self.align
             stop = -(-part.stop // self.factor) + self.halo
             stop = min(-(-stop // self.align) * self.align, size)
+            # `keep` counts from the upscaled `read`, of which the halo is cut off
             read.append(slice(start, stop))
             first = part.start - start * self.factor
             keep.append(slice(first, first + part.stop - part.start))

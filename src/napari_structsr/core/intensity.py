@@ -20,6 +20,7 @@ from napari_structsr.errors import PixelError
 
 __all__ = ["Intensity", "check_dtype", "fit_intensity", "to_dtype"]
 
+# a hot pixel must not decide the range
 _PERCENTILES = (0.1, 99.9)
 _NOISE_BINS = 12
 _FROM_MEDIAN = 1.4826  # median absolute deviation to standard deviation
@@ -156,8 +157,10 @@ def _fit_noise(blocks: Sequence[Array], low: float) -> tuple[float, float]:
     if mean.size < 9:
         return 0.0, 0.0
     order = np.argsort(mean)
+    # bins of equal count, since most pixels are background
     groups = np.array_split(order, min(_NOISE_BINS, mean.size // 9))
     signal = np.array([mean[group].mean() for group in groups]) - low
+    # the median, since edges are few and large
     deviation = np.array([np.median(np.abs(detail[group])) for group in groups])
     variance = (_FROM_MEDIAN * deviation) ** 2
     return _fit_line(signal, variance)

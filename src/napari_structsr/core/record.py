@@ -58,6 +58,7 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
+        # through JSON: tuples become lists, so that a record equals itself read back
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 
@@ -86,6 +87,7 @@ class Record:
         found = []
         for part, value in mine.items():
             if isinstance(value, dict):
+                # by setting, so that the message can name what differs
                 keys = sorted(value.keys() | theirs[part].keys())
                 found += [k for k in keys if value.get(k) != theirs[part].get(k)]
             elif value != theirs[part]:
@@ -115,6 +117,7 @@ class Record:
         for key, value in self.settings.items():
             if isinstance(value, list):
                 value = ",".join(map(str, value))
+            # a flag has no value: it is named, or left out
             if value is True:
                 words.append(f"--{key.replace('_', '-')}")
             elif value is not None and value is not False:

@@ -71,6 +71,7 @@ class ArraySource:
         SourceError
             If the pixels cannot be read or decoded.
         """
+        # a dimension without a name holds one entry
         where: dict[str | None, int | slice] = {
             None: 0,
             "s": slice(None),
@@ -125,6 +126,7 @@ def open_array(
 def guess_labels(shape: Sequence[int], dtype: np.dtype[Any]) -> list[str | None]:
     """Label an array that has no labels: 3 or 4 bytes or words at the end are s."""
     labels: list[str | None] = [None] * len(shape)
+    # as RGB(A) images are stored; floats of that shape are rarely colours
     if len(shape) > 2 and shape[-1] in (3, 4) and dtype in ("uint8", "uint16"):
         labels[-1] = "s"
     return labels
@@ -148,6 +150,7 @@ def make_spec(
     check_plane(axes)
     count = axes["c"].size if "c" in axes else 1
     kept = tuple(channels) if len(channels) == count else ()
+    # channels that say nothing are as good as none
     if all(channel == Channel() for channel in kept):
         kept = ()
     # a file may have the other byte order; results have the machine's

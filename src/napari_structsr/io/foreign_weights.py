@@ -92,6 +92,7 @@ def read_foreign(path: Path) -> ForeignModel:
         minimum=max(size.minimum, 1),
         multiple=size.multiple_of,
         square=size.square,
+        # devices differ in which of the two they compute in
         low_precision=descriptor.supports_half and descriptor.supports_bfloat16,
         sha256=hashlib.sha256(data).hexdigest(),
     )
@@ -162,6 +163,7 @@ def _check_purpose(path: Path, descriptor: Any) -> None:
         raise ModelError(
             f"{path} ({name}) fills masked regions; give a model that upscales"
         )
+    # spandrel knows denoisers as well, which have the factor 1
     if descriptor.scale not in _FACTORS:
         raise ModelError(
             f"{path} ({name}) has the factor {descriptor.scale}; give a model that "

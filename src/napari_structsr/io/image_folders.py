@@ -59,6 +59,7 @@ class ImageFile:
                 f"{self.source}/{self.name} cannot be read ({error}); copy it again "
                 "from where it came from"
             ) from error
+        # a stack whose planes are 3 or 4 pixels wide is taken for colour
         if image.ndim >= 3 and image.shape[-1] in (3, 4):
             image = rgb2gray(image[..., :3])
         if image.ndim == 2:
@@ -90,6 +91,7 @@ def find_images(folder: Path, *, limit: int | None = None) -> list[ImageFile]:
     for source in sorted(path for path in folder.iterdir() if path.is_dir()):
         files = [path for path in source.iterdir() if path.suffix.lower() in _ENDINGS]
         found += [
+            # path is bound here: all would read the last file otherwise
             ImageFile(source.name, path.name, lambda path=path: _read(path))  # type: ignore[misc]
             for path in sorted(files)[:limit]
         ]

@@ -49,6 +49,7 @@ def open_layer(
     shape = tuple(int(size) for size in levels[0].shape)
     labels: list[str | None] = [str(label) for label in layer.axis_labels]
     if layer.rgb:
+        # napari counts no axis for the colours of a pixel
         labels.append("s")
     names = tuple(axes.lower()) if axes else name_axes(labels, shape, squeeze=False)
     # strict=False: the colour samples of an RGB layer have no scale of their own
@@ -78,5 +79,6 @@ def _read_channels(layer: Any, count: int | None) -> list[Channel]:
     low, high = layer.contrast_limits
     colormap = getattr(layer, "colormap", None)
     color = None if colormap is None else read_lut_color(colormap.colors[:, :3] * 255)
+    # napari splits channels into layers: one layer is one channel
     title = str(layer.name) if count is None else ""
     return [Channel(title, color, (float(low), float(high)))] * (count or 1)

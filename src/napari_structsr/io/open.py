@@ -78,6 +78,7 @@ def open_source(
         from napari_structsr.io.views import ChannelsView
 
         source = ChannelsView(source, channels)
+    # what the record of a run notes, to open the same image again
     given = {
         "axes": axes,
         "level": level or None,
@@ -143,6 +144,7 @@ def _open_path(
         raise SourceError(
             f"{absolute} does not exist; check the path{_suggest_name(absolute)}"
         )
+    # Path.glob takes no absolute patterns
     pattern = str(given.relative_to(given.anchor))
     files = [file for file in Path(given.anchor).glob(pattern) if file.is_file()]
     if not files:

@@ -21,6 +21,7 @@ from napari_structsr.core.types import Array
 
 __all__ = ["MemorySink", "Sink", "Writer"]
 
+# squares that let a preview appear bit by bit
 _MEMORY_UNIT = 1024
 
 

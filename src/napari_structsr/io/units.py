@@ -114,6 +114,7 @@ def find_unit_name(unit: str | None) -> str | None:
     # ImageJ writes the escape itself; micro sign and Greek mu are two characters
     word = (unit or "").strip().replace("\\u00B5", "u")
     word = word.replace("µ", "u").replace("μ", "u")
+    # as written first: Mm is a megametre, mm a millimetre
     for candidate in (word, word.lower()):
         singular = candidate.removesuffix("s").replace("metre", "meter")
         for spelling in (candidate, singular):
@@ -177,6 +178,7 @@ def name_axes(
         if name not in names and unknown:
             names[unknown.pop()] = name
     loops = [name for name in "ztc" if name not in names]
+    # a dimension of one entry carries nothing where it has no name
     if squeeze or len(unknown) > len(loops):
         unknown = [index for index in unknown if shape[index] != 1]
     if len(unknown) > len(loops):
@@ -212,6 +214,7 @@ def make_axes(
 
 def scale_axes(full: Axes, shape: Sequence[int]) -> Axes:
     """Return the axes of a coarser level from those of level 0, edges kept."""
+    # by the sizes: pyramids round up, and leave some axes as they are
     pairs = zip(full.items, shape, strict=True)
     return Axes(
         tuple(

@@ -150,6 +150,7 @@ class ChannelsView(_View):
                 f"{source.origin} has the axes {spec.axes.names} and no axis c to "
                 "choose channels from; leave the choice of channels out"
             )
+        # a string is a sequence too, and would be taken letter by letter
         if isinstance(channels, str) or not channels:
             raise SettingsError(
                 f"channels are given as {channels!r}; give a list with at least one "
@@ -202,6 +203,7 @@ class LuminanceView(_View):
             colours = self._source.read(plane, rows, columns)[:3]
         else:
             before, after = plane[: self._channel], plane[self._channel :]
+            # colours along c are three planes
             colours = np.concatenate(
                 [
                     self._source.read((*before, channel, *after), rows, columns)
@@ -245,6 +247,7 @@ class ResampledView(_View):
 
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of the other image's grid as (samples, rows, columns)."""
+        # a loop of one plane may be missing in either image
         where = tuple(0 if n is None else plane[n] for n in self._order)
         if all(line.is_identity for line in self._lines):
             return self._source.read(where, rows, columns)
@@ -255,6 +258,7 @@ class ResampledView(_View):
             margin = _MARGIN + math.ceil(4 * _compute_blur(line))
             first = max(math.floor(line.at(part.start)) - margin, 0)
             last = min(math.ceil(line.at(part.stop - 1)) + margin + 1, size)
+            # beyond the border one pixel is still needed, to be mirrored
             first, last = min(first, size - 1), max(last, 1)
             parts.append(slice(first, last))
             starts.append(line.at(part.start) - first)

@@ -94,6 +94,7 @@ def write_bundle(
     import safetensors.torch
 
     path = path.with_suffix(".safetensors")
+    # safetensors stores no channels_last strides
     halves = {name: value.half().contiguous() for name, value in weights.items()}
     data = safetensors.torch.save(halves)
     _write_whole(path, data)

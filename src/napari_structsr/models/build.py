@@ -68,6 +68,7 @@ def build_network(
             f"the architecture {architecture!r} is unknown; choose one of "
             f"{', '.join((*_NETWORKS, *_INTERPOLATIONS))}"
         )
+    # what is around a network is no argument of it
     own = {name: value for name, value in options.items() if name != "over_bicubic"}
     try:
         network = _NETWORKS[architecture](factor, **own)
@@ -125,6 +126,7 @@ def count_operations(network: nn.Module, *, side: int = _SIDE) -> float:
         network.eval()(image)
     for part, was in training:
         part.training = was
+    # a multiply-add counts as two
     return float(counter.get_total_flops()) / 2 / side**2
 
 

@@ -70,6 +70,7 @@ class PatchDiscriminator(nn.Module):
             Logits by patch, shape (N, 1, h / 2, w / 2), high for the truth.
         """
         level = measured.mean(dim=(2, 3), keepdim=True)  # brightness is no clue
+        # sub-pixel rearrangement: the measured grid at no loss
         seen = F.pixel_unshuffle(candidate - level, self.factor)
         if self.conditional:
             seen = torch.cat([seen, measured - level], dim=1)
@@ -97,6 +98,7 @@ class PlainDiscriminator(nn.Module):
         layers += [nn.LeakyReLU(_LEAK)]
         before = width
         for number in range(1, 8):
+            # 64, 64, 128, 128, 256, 256, 512, 512 channels, as published
             after = width * 2 ** min(number // 2, 3)
             stride = 1 + number % 2
             layers += [

@@ -64,6 +64,7 @@ def blend_weights(
             "one network; restore the files from where they came"
         )
     return {
+        # in float32: weights are stored in half precision and rounded once
         name: (1 - sharpness) * partner[name].float() + sharpness * value.float()
         for name, value in weights.items()
     }

@@ -104,6 +104,7 @@ class SRModel:
         The exact receptive field, unless the card of a deep network names a shorter
         one that was measured; then `seam` says what this leaves.
         """
+        # measured for deep networks, whose exact field would be wasteful
         if self.card.radius is not None:
             return self.card.radius
         exact: int = self.network.receptive_radius  # type: ignore[assignment]
@@ -125,6 +126,7 @@ class SRModel:
     @property
     def packages(self) -> tuple[str, ...]:
         """Packages that hold the code of the network, besides this one and torch."""
+        # their version decides the numbers too, so that the record names it
         foreign = self.card.architecture in ("spandrel", "swinir")
         return ("spandrel",) if foreign else ()
 

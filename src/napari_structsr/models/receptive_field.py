@@ -76,6 +76,7 @@ def measure_receptive_field(
         The same for the same network, to the pixel.
     """
     cost = count_operations(network, side=-(-_SMALL // align) * align)
+    # as large as some seconds allow, and at least three windows
     side = math.isqrt(int(_WORK / max(cost, 1)))
     side = max(min(max(side, _SIDES[0]), _SIDES[1]) // align, 3) * align
     probe = _Probe(network, factor, align, side)
@@ -83,6 +84,7 @@ def measure_receptive_field(
     radius, beyond = reach or 0, 0.0
     if reach is None or reach > affordable:
         radius, beyond = probe.find_effective()
+    # rounded up, the effective distance may exceed the exact one
     if reach is not None and reach <= radius:
         radius, beyond = reach, 0.0
     seam = probe.measure_seam(radius)
@@ -131,11 +133,13 @@ class _Probe:
             )
             away = (place - pixel).abs()
             distance = torch.maximum(away[:, None], away[None])
+            # in float64: many small gradients are added up
             rings = torch.zeros(len(place), dtype=torch.float64)
             rings.index_add_(0, distance.flatten(), slope.abs().double().flatten())
             beyond = rings.sum() - rings.cumsum(0)
             wanted = max(wanted, int((beyond > _REST * rings.sum()).sum()))
             beyonds.append(beyond)
+        # a quarter of the way must be left to show what lies beyond
         radius = min(-(-wanted // _STEP) * _STEP, self.limit * 3 // 4)
         return radius, max(float(beyond[radius]) for beyond in beyonds)
 
@@ -161,6 +165,7 @@ def _make_test_image(side: int) -> Tensor:
     """Return noise of all scales, as natural images have, within 0..1."""
     generator = torch.Generator().manual_seed(0)
     image = torch.zeros(1, 1, side, side)
+    # each octave adds the same: a spectrum as natural images have
     scale = 1
     while scale < side:
         coarse = torch.rand(

@@ -127,6 +127,7 @@ def load_model(
     from napari_structsr.models.model import SRModel
 
     path = Path(name)
+    # read once: such a file may hold hundreds of megabytes
     if _is_path(name) and is_foreign(path):
         found = read_foreign(path)
         _set_sharpness(
@@ -159,6 +160,7 @@ def _set_sharpness(card: ModelCard, sharpness: float) -> ModelCard:
     if card.blend_with is None:
         if sharpness == 1:
             return card
+        # the remedy names models that do offer it
         able = dict.fromkeys(one.name for one in list_models() if one.blend_with)
         raise ModelError(
             f"model {card.name!r} has no sharpness to choose, {sharpness} was asked "

@@ -24,6 +24,7 @@ _measured: dict[str, ReceptiveField] = {}
 def is_foreign(path: Path) -> bool:
     """Tell a file of somebody else's weights from a model that has a card."""
     ending = path.suffix.lower()
+    # others write .safetensors too: a card beside it makes it a model of this kind
     bare = ending == ".safetensors" and not path.with_suffix(".json").exists()
     return ending in FOREIGN_ENDINGS or (bare and path.exists())
 

@@ -24,6 +24,7 @@ _PSF_SIGMA = 0.4  # measured pixels; what the models here were trained to undo
 @cache
 def list_shipped() -> list[ModelCard]:
     """Return the cards of all models that ship; interpolation stands last."""
+    # sorted by name, so that lists look the same everywhere
     cards = [read_model_card(path) for path in sorted(WEIGHTS.glob("*.json"))]
     return cards + [
         ModelCard(

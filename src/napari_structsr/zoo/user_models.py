@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 _ENDINGS = (".safetensors", ".json")
 _LARGEST = 4 * 2**30  # bytes; nothing larger is unpacked
 _LARGEST_CARD = 64 * 2**20
+# names of devices on Windows; models travel between systems
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 
 
@@ -63,6 +64,7 @@ def read_user_cards() -> list[ModelCard]:
         except ModelError as error:
             logger.warning("a model of the user is left out: %s", error)
             continue
+        # a file of another name would be listed, but not found
         if _bundle_path(card.name, card.factor) == path.with_suffix(""):
             cards.append(card)
         else:
@@ -97,6 +99,7 @@ def check_name(name: str, factor: int, *, replace: bool = False) -> None:
             f"{name!r} cannot name a model, since files cannot be called so "
             "everywhere; choose another name"
         )
+    # macOS and Windows do not tell upper from lower case in names of files
     if name.lower() in {shipped.lower() for shipped in list_shipped_names()}:
         raise ModelError(
             f"{name!r} is the name of a model that ships; choose another one"

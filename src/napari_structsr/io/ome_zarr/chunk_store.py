@@ -116,11 +116,13 @@ class Layout:
     def unit_of(self, axes: Axes) -> tuple[int, int]:
         """Return rows and columns of a level that one file holds."""
         height, width = axes.plane
+        # a level smaller than a chunk is one chunk
         if self.zarr_format == 2 or min(height, width) < self.chunk:
             return self.chunk_of(axes)
         rows, columns = -(-height // self.chunk), -(-width // self.chunk)
         side = self.shard
         if side == "auto":
+            # file systems slow down with many files: 16 chunks share one
             chunks = math.prod(axis.size for axis in axes.loops) * rows * columns
             side = self.chunk * (_CHUNKS_PER_SHARD if chunks >= _MANY else 1)
         return min(side, rows * self.chunk), min(side, columns * self.chunk)
@@ -140,6 +142,7 @@ def create_arrays(root: Path, layout: Layout, attributes: dict[str, Any]) -> Non
             "shards": (*flat, *unit) if unit != chunk else None,
         }
         if layout.zarr_format == 2:
+            # zarr 2 has codecs of its own, and OME-Zarr 0.4 wants nested folders
             from numcodecs import Blosc
 
             options = {
@@ -250,6 +253,7 @@ class ChunkStore:
         for number in range(1, len(self.arrays)):
             axes = self.layout.levels[number]
             grid = make_write_grid(axes, self.layout.unit_of(axes))
+            # asked for here: a level is made once the finer one is complete
             done = self.journal.finished(number)
             yield [
                 partial(self._coarsen, number, grid, tile)
@@ -278,6 +282,7 @@ class ChunkStore:
         shape = [part.stop - part.start for part in place]
         self.arrays[level][place] = pixels.reshape(shape)
         files = list(self._list_files(level, place))
+        # a new file is on disk once its folder is, too
         for path in [*files, *{file.parent for file in files}]:
             _flush(path)
         # only now: after a power cut everything in the journal must be on disk

@@ -75,6 +75,7 @@ def write_image(
             if sink.path.exists():
                 shutil.rmtree(sink.path)
             new.rename(sink.path)
+        # on Ctrl-C too: nothing half written stays behind
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise

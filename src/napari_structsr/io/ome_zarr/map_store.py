@@ -82,6 +82,7 @@ class MapStores:
                 self._finished.add(key)
             elif folder.exists():
                 sink.check(spec)
+        # only now, when nothing is in the way
         folder.mkdir(exist_ok=True)
 
     @property
@@ -113,6 +114,7 @@ class MapStores:
 
     def holds(self, tile: int) -> bool:
         """Tell whether an earlier run has written a tile to every map."""
+        # one pass makes all maps of a tile: it counts as done for all or none
         return all(tile in writer.done for writer in self._writers.values())
 
     def write(self, tile: Tile, maps: Mapping[str, Array]) -> None:

@@ -64,6 +64,7 @@ def make_attributes(
         entries["omero"] = {"channels": channels}
     if version == "0.4":
         multiscale["version"] = "0.4"
+        # yaozarrs checks what is to be written
         image = v04.Image.model_validate(entries)
         plain: dict[str, Any] = image.model_dump(mode="json", exclude_none=True)
         return plain
@@ -93,6 +94,7 @@ def _describe_channels(spec: ImageSpec) -> list[dict[str, Any]]:
             _describe_channel(Channel(name, colour, known.window), colour, spec.dtype)
             for name, colour in pairs
         ]
+    # one channel is shown in white, several in turns
     plain = ["FFFFFF"] if len(spec.channels) == 1 else list(_COLOURS)
     return [
         _describe_channel(channel, plain[number % len(plain)], spec.dtype)
@@ -112,6 +114,7 @@ def _describe_channel(channel: Channel, colour: str, dtype: np.dtype) -> dict[st
         "window": {
             "start": float(start),
             "end": float(end),
+            # a window that exceeds the range of the type widens it
             "min": min(float(low), float(start)),
             "max": max(float(high), float(end)),
         },

@@ -103,6 +103,7 @@ def _open_level(
         raise SourceError(
             f"level {level} of {origin} is a group, not an array; write the image again"
         )
+    # a known name counts before the type: both may be written, or one
     own_names = [
         axis.name
         if len(axis.name) == 1 and axis.name.lower() in "tczyxs"
@@ -122,6 +123,7 @@ def _open_level(
         if axis is not None
     }
     local = _find_folder(group)
+    # the folder was named by a person, the multiscale often by a program
     title = name or (_make_name(local) if local else multiscale.name) or "image"
     spec = make_spec(
         title, make_axes(names, shape, steps), array.dtype, _read_channels(omero)
@@ -268,6 +270,7 @@ def _read_window(value: Any) -> tuple[float, float] | None:
 
 
 def _read_labels(array: Array) -> list[str | None]:
+    # _ARRAY_DIMENSIONS is how xarray names them in zarr 2
     labels = getattr(array.metadata, "dimension_names", None) or array.attrs.get(
         "_ARRAY_DIMENSIONS"
     )

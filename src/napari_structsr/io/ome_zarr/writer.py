@@ -86,6 +86,7 @@ class OmeZarrSink:
         """Create the store, or continue the one of the same run; see `Sink.open`."""
         layout = self.layout(spec)
         with translate_os_errors(self.path):
+            # only when the run starts: a check leaves no trace
             if self.path.exists() and self.overwrite:
                 shutil.rmtree(self.path)
             if self.path.exists():
@@ -110,6 +111,7 @@ class OmeZarrSink:
                     "OME-Zarr has one channel axis, but the image has channels (c) and "
                     "colour samples (s); pick one channel with --channels 0"
                 )
+            # OME-Zarr knows no samples of colour: red, green and blue are channels
             colour = Axis("c", axes.samples)
             items = [axis for axis in axes.items if axis.name != "s"]
             items.insert(1 if "t" in axes else 0, colour)
@@ -208,6 +210,7 @@ class _OmeZarrWriter:
     def __exit__(self, *_: object) -> None:
         """Close; an unfinished store stays, unless it holds nothing."""
         self._store.close()
+        # without a single tile there is nothing to resume
         if not self._finished and not len(self._store.journal):
             shutil.rmtree(self._store.root, ignore_errors=True)
 

@@ -82,6 +82,7 @@ def check_pixels(
             f"it is truncated or its ImageJ description is wrong: {len(file.pages)} "
             f"pages of shape {series.keyframe.shape} are less than it announces",
         )
+    # contiguous pixels: one length tells all
     if series.dataoffset is not None:
         there = max(series.keyframe.parent.filehandle.size - series.dataoffset, 0)
         if series.nbytes > there:
@@ -93,6 +94,7 @@ def check_pixels(
         return
     expected = series.size // max(series.keyframe.size, 1)
     try:
+        # pages are parsed here: one beyond the end is an IndexError
         pages = list(series)
     except IndexError:
         pages = list(file.pages)
@@ -128,6 +130,7 @@ def _find_end_of_values(file: tifffile.TiffFile, offset: int) -> int:
         f"{tiff.byteorder}HH{word}{word}", entries
     ):
         size = number * _WIDTHS.get(kind, 0)
+        # a value that fits stands in the entry itself, a larger one elsewhere
         if size > tiff.offsetsize:
             end = max(end, value + size)
     return end

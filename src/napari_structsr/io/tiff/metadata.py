@@ -90,6 +90,7 @@ def _read_imagej(meta: dict[str, Any], tags: Any) -> Metadata:
     steps = {}
     for name, size in _read_pixel_sizes(tags).items():
         own = find_unit_name(meta.get(f"{name}unit")) or unit
+        # 1 without a unit is what ImageJ writes when it knows nothing
         if own or size != 1:
             steps[name] = Step(size, unit=own)
     spacing = float(meta.get("spacing", 0))
@@ -112,6 +113,7 @@ def _read_imagej_names(labels: Sequence[str], count: int) -> list[str]:
     if isinstance(labels, str):
         labels = [labels]
     groups = [set(labels[channel::count]) for channel in range(count)]
+    # labels are those of planes: a name of a channel is the same in all of them
     if len(labels) % count == 0 and all(len(group) == 1 for group in groups):
         return [group.pop() for group in groups]
     return [""] * count
@@ -167,6 +169,7 @@ def _read_position(pixels: ElementTree.Element, name: str, unit: str | None) -> 
         (plane.get(key), plane.get(f"{key}Unit"))
         for plane in pixels.findall("{*}Plane")
     }
+    # a stage that moves between planes is no position of the image
     if name not in "xy" or len(found) != 1:
         return 0.0
     value, own = found.pop()

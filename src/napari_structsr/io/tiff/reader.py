@@ -161,6 +161,7 @@ def short_name(path: Path) -> str:
 def _open_pixels(series: tifffile.TiffPageSeries) -> Any:
     """Return the pixels as something to be sliced."""
     offset, final = series.dataoffset, series.transform is None
+    # uncompressed and in one piece: mapped, and never decoded
     if offset is not None and final and not series.is_multifile:
         return _MappedArray(series, offset)
     return zarr.open_array(series.aszarr(multiscales=False), mode="r")
@@ -172,11 +173,13 @@ def _name_dimensions(
     shape = series.shape
     labels = [letter if letter in "TCZYXS" else None for letter in series.axes]
     if "S" in labels and "C" not in labels and series.keyframe.photometric in _GREY:
+        # samples of a grey image are no colours but channels
         labels[labels.index("S")] = "C"
     if axes is None:
         return name_axes(labels, shape, squeeze=True)
     given: list[str | None] = list(axes.lower())
     if len(given) == sum(size != 1 for size in shape) < len(shape):
+        # dimensions of one entry need no name
         kept = iter(given)
         given = [next(kept) if size != 1 else None for size in shape]
     return tuple(given)

@@ -66,6 +66,7 @@ class TiffFiles:
             inner, self.chunks, steps = first.spec, first.chunks, first.steps
         own = axes[0].lower() if axes else _choose_axis(inner.axes, pattern)
         channels = [inner.channels]
+        # every file is looked into now: a wrong one must not end a long run
         for index in range(1, len(self._files)):
             with self._open_file(index) as other:
                 spec = other.spec

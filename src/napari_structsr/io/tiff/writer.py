@@ -97,6 +97,7 @@ class _TiffWriter:
     def finish(self) -> Path:
         """Put the file in its place and delete the store."""
         with translate_os_errors(self._path):
+            # the file appears whole, and the store goes after it
             self._part.replace(self._path)
             shutil.rmtree(self._store.finish())
         return self._path
@@ -122,6 +123,7 @@ class _TiffWriter:
         floats = self._spec.dtype.kind == "f"
         options: dict[str, Any] = {
             "tile": (_TILE, _TILE),
+            # every reader of TIFF knows it
             "compression": "zlib",
             # of whole numbers the differences compress better
             "predictor": None if floats else 2,
@@ -140,6 +142,7 @@ class _TiffWriter:
                     self._yield_tiles(array, coloured),
                     shape=tuple(shape),
                     dtype=self._spec.dtype,
+                    # coarser levels are sub-images of the first page, as OME-TIFF asks
                     subifds=len(levels) - 1 if first else None,
                     subfiletype=0 if first else 1,
                     metadata=make_ome_entries(self._spec, self._record)

@@ -43,6 +43,7 @@ class OverBicubic(nn.Module):
     def receptive_radius(self) -> int:
         """LR pixels that one output pixel sees to each side."""
         reach = int(self.network.receptive_radius)  # type: ignore[arg-type]
+        # the bicubic kernel itself sees 2 pixels
         return max(reach + self.detail, 2)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -51,6 +52,7 @@ class OverBicubic(nn.Module):
             image = image.float()
             base = interpolate(image, self.factor, mode="bicubic")
             if self.detail:
+                # the border pixel is repeated, so that the mean needs no other weights
                 wide = F.pad(image, (1, 1, 1, 1), mode="replicate")
                 image = _DETAIL_GAIN * (image - F.avg_pool2d(wide, 3, stride=1))
         out: Tensor = base + self.gain * self.network(image).float()

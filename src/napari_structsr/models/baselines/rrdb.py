@@ -55,6 +55,7 @@ class RRDBNet(nn.Module):
         """LR pixels that one output pixel sees to each side."""
         reach = 2  # of the last two layers, in output pixels
         for _ in self.rise:
+            # nearest-neighbour doubling halves the distance, rounded up
             reach = -(-(reach + 1) // 2)
         return reach + 1 + 15 * self.blocks + 1
 
@@ -109,6 +110,7 @@ def _make_conv(inputs: int, outputs: int) -> nn.Conv2d:
 
 def _scale_down(layer: nn.Conv2d) -> nn.Conv2d:
     """Scale the initial weights of a layer down."""
+    # small blocks let deep networks start to learn without normalisation
     nn.init.kaiming_normal_(layer.weight)
     with torch.no_grad():
         layer.weight.mul_(_INITIAL)

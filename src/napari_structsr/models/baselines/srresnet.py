@@ -48,6 +48,7 @@ class SRResNet(nn.Module):
         """LR pixels that one output pixel sees to each side."""
         reach = 4  # of the tail, in output pixels
         for _ in range(_count_doublings(self.factor)):
+            # sub-pixel convolution: its 3 x 3 kernel lies on the coarser grid
             reach = -(-reach // 2) + 1
         return reach + 2 * self.blocks + 1 + 4
 

@@ -118,6 +118,7 @@ def measure_window_reach(depths: list[int], window: int, *, before: int) -> int:
         for depth in reversed(depths):
             low, high = low - 1, high + 1
             for layer in reversed(range(depth)):
+                # every second layer cuts its windows half a window farther
                 shift = window // 2 if layer % 2 else 0
                 low = (low - shift) // window * window + shift
                 high = (high - shift) // window * window + shift + window - 1
