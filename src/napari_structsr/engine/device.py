@@ -1,4 +1,4 @@
-"""Which device computes, in which number format, and whether it can be trusted.
+"""Which device computes, in which number format, and whether its numbers are right.
 
 It owns everything that differs between CUDA, Apple MPS and the CPU.
 """
@@ -26,7 +26,7 @@ __all__ = [
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
-_TEST_SIDE = 64
+_TEST_SIDE = 64  # pixels
 # largest error of the self-test, as a share of the range of the image
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2}
 
@@ -91,10 +91,8 @@ def choose_device(
 
     Returns
     -------
-    Device
-        Where to compute.
-    str or None
-        A warning, if a better device was passed over.
+    device, warning
+        Where to compute, and a sentence if a better device was passed over.
 
     Raises
     ------
@@ -102,17 +100,17 @@ def choose_device(
         If the device that was asked for is missing or computes wrong numbers.
     """
     if wish != "auto":
-        device = _describe(_existing(wish), precision, model)
-        if fault := _self_test(device, model):
-            raise DeviceError(f"{fault}; choose another device, for example cpu")
+        device = _describe(_check_kind(wish), precision, model)
+        if reason := _test(device, model):
+            raise DeviceError(f"{reason}; choose another device, for example cpu")
         return device, None
     warning = None
-    for kind in _present():
+    for kind in _list_kinds():
         device = _describe(kind, precision, model)
-        fault = _self_test(device, model)
-        if fault is None:
+        reason = _test(device, model)
+        if reason is None:
             return device, warning
-        warning = f"{fault}; the next device is used instead"
+        warning = f"{reason}; the next device is used instead"
     raise DeviceError(f"{warning}: there is none; reinstall torch")
 
 
@@ -121,12 +119,13 @@ def read_free_memory(kind: str = "cpu") -> int | None:
     if kind.startswith("cuda"):
         return int(torch.cuda.mem_get_info(kind)[0])
     try:
+        # MemAvailable counts caches that the kernel gives back; free memory does not
         with open("/proc/meminfo", encoding="ascii") as lines:
             for line in lines:
                 if line.startswith("MemAvailable"):
                     return int(line.split()[1]) * 1024
     except OSError:
-        pass  # not Linux: ask for the whole memory below
+        pass  # not Linux: the whole memory is the best that is known
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
@@ -136,22 +135,23 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Tell a shortage of memory from other errors of torch and numpy."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
+    # the allocator of the CPU and older CUDA raise a plain RuntimeError
     text = str(error).lower()
     return isinstance(error, RuntimeError) and (
         "out of memory" in text or "can't allocate memory" in text
     )
 
 
-def _present() -> list[str]:
+def _list_kinds() -> list[str]:
     """List the devices of this machine, fastest first."""
-    kinds = [f"cuda:{index}" for index in range(torch.cuda.device_count())][:1]
+    kinds = ["cuda:0"] if torch.cuda.device_count() else []
     if torch.backends.mps.is_available():
         kinds.append("mps")
     return [*kinds, "cpu"]
 
 
-def _existing(wish: str) -> str:
-    """Return the name of a device that is there."""
+def _check_kind(wish: str) -> str:
+    """Return torch's name of a device, which must be there."""
     name = wish.lower()
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
         raise DeviceError(f"device {wish!r} is unknown; choose auto, cpu, cuda or mps")
@@ -176,14 +176,16 @@ def _describe(kind: str, precision: Precision, model: SRModel) -> Device:
     if kind == "mps" or not model.low_precision:
         return Device(kind, label, "float32")
     if kind == "cpu":
+        # without these instructions bfloat16 is emulated, and slower than float32
         abilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         fast = abilities.get("avx512_bf16") or abilities.get("amx_bf16")
         return Device(kind, label, "bfloat16" if fast else "float32")
+    # bfloat16 in hardware begins with Ampere, compute capability 8
     modern = torch.cuda.get_device_capability(kind)[0] >= 8
     return Device(kind, label, "bfloat16" if modern else "float16")
 
 
-def _self_test(device: Device, model: SRModel) -> str | None:
+def _test(device: Device, model: SRModel) -> str | None:
     """Compare a small image with the CPU; return what is wrong, or None.
 
     The model is on the device afterwards.

@@ -1,4 +1,4 @@
-"""Putting what nobody expected into a sentence for the user."""
+"""How an error of any kind becomes the last event of a job, in words for the user."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ __all__ = ["explain_error", "explain_shortage", "yield_failures"]
 
 logger = logging.getLogger(__name__)
 
+# what an operating system refuses, in words
 _DISK = {
     errno.ENOSPC: "the disk is full; free some space, and start again",
     errno.EDQUOT: "your share of the disk is full; free some space, and start again",
@@ -29,13 +30,12 @@ _DISK = {
     errno.EEXIST: "there is a file of that name; choose another one",
     errno.ENOTDIR: "a part of its path is a file; choose another folder",
 }
-"""What an operating system refuses, in words."""
 
 
 def yield_failures(events: Iterator[Event], doing: str) -> Iterator[Event]:
     """Yield the events of a job, and `Failed` last if it raises.
 
-    What nobody expected goes to the log as well, where `doing` names the job.
+    Unexpected errors go to the log as well, where `doing` names the job.
     """
     try:
         yield from events
@@ -43,6 +43,7 @@ def yield_failures(events: Iterator[Event], doing: str) -> Iterator[Event]:
         yield Failed(error)
     except Exception as error:
         found = explain_error(error)
+        # a traceback does not help where the disk refused
         if not isinstance(found, SinkError):
             logger.exception("%s broke", doing)
         yield Failed(found)
@@ -55,7 +56,7 @@ def explain_error(error: Exception) -> StructsrError:
     found: StructsrError
     if is_out_of_memory(error):
         found = explain_shortage(str(error))
-    elif (refusal := _refusal(error)) is not None:
+    elif (refusal := _explain_refusal(error)) is not None:
         found = SinkError(refusal)
     else:
         found = UnexpectedError(
@@ -66,12 +67,10 @@ def explain_error(error: Exception) -> StructsrError:
     return found
 
 
-def _refusal(error: Exception) -> str | None:
-    """Say what the operating system refused; None if that is not what happened.
-
-    safetensors tells its number in the text alone.
-    """
+def _explain_refusal(error: Exception) -> str | None:
+    """Say what the operating system refused; None if that is not what happened."""
     number, file = getattr(error, "errno", None), getattr(error, "filename", None)
+    # safetensors tells its number in the text alone
     if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
         number = int(found[1])
     words = _DISK.get(number) if isinstance(number, int) else None
@@ -81,7 +80,7 @@ def _refusal(error: Exception) -> str | None:
 
 
 def explain_shortage(what: str) -> MemoryShortageError:
-    """Say that memory is short."""
+    """Return the error for a shortage of memory, with what to do."""
     return MemoryShortageError(
         f"memory is short ({what}); close other programs, choose a smaller tile, or "
         "write to OME-Zarr instead of keeping the result in memory"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_structsr.core.intensity import Intensity, fit_intensity
+from napari_structsr.core.types import Array
 from napari_structsr.errors import PixelError
 from napari_structsr.io.source import Source
 
@@ -40,7 +39,7 @@ def measure_intensity(source: Source) -> tuple[Intensity, ...]:
     return tuple(_measure(source, channel) for channel in range(count))
 
 
-def read_finite_samples(source: Source) -> list[list[npt.NDArray[Any]]]:
+def read_finite_samples(source: Source) -> list[list[Array]]:
     """Return up to nine blocks of each channel without NaN, spread over the stack.
 
     They lie on a grid of 3 x 3 places, each on a plane of its own where there are as
@@ -80,7 +79,6 @@ def list_samples(source: Source, channel: int) -> Iterator[Place]:
 
 
 def _measure(source: Source, channel: int) -> Intensity:
-    """Measure one channel."""
     blocks = [
         block
         for place in list_samples(source, channel)
@@ -90,10 +88,12 @@ def _measure(source: Source, channel: int) -> Intensity:
         found = fit_intensity(blocks)
         if not found.constant:
             return found
-    seen: list[npt.NDArray[Any]] = []
+    # samples of a sparse image may show one value alone: search until there is a range
+    seen: list[Array] = []
     for place in _list_chunks(source, channel):
         for block in source.read(*place):
             if np.isfinite(block).any():
+                # two blocks at a time: memory stays bounded
                 seen = [*seen[-1:], block]
                 found = fit_intensity(seen)
                 if not found.constant:
@@ -108,7 +108,6 @@ def _measure(source: Source, channel: int) -> Intensity:
 
 
 def _list_chunks(source: Source, channel: int) -> Iterator[Place]:
-    """Yield every chunk of a channel."""
     spans = [
         [slice(start, min(start + step, size)) for start in range(0, size, step)]
         for size, step in zip(source.spec.axes.plane, source.chunks, strict=True)
@@ -119,7 +118,6 @@ def _list_chunks(source: Source, channel: int) -> Iterator[Place]:
 
 
 def _list_planes(source: Source, channel: int) -> list[tuple[int, ...]]:
-    """List the planes of a channel."""
     axes = source.spec.axes
     return [plane for plane in axes.planes() if axes.channel_of(plane) == channel]
 

@@ -15,9 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
 from napari_structsr.core.record import Record
+from napari_structsr.core.types import Array
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
@@ -59,7 +58,7 @@ def error_maps(
     *,
     source: Any = None,
     out: Path | None = None,
-    regions: npt.NDArray[Any] | None = None,
+    regions: Array | None = None,
     region_names: Mapping[int, str] | None = None,
     record: Record | None = None,
     settings: InspectSettings | None = None,
@@ -121,7 +120,7 @@ def _run(
     *,
     source: Any,
     out: Path | None,
-    regions: npt.NDArray[Any] | None,
+    regions: Array | None,
     names: Mapping[int, str],
     record: Record | None,
     settings: InspectSettings,

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_structsr.core.error_map import MAPS
+from napari_structsr.core.types import Array
 from napari_structsr.inspection.matching import MatchedImages
 from napari_structsr.inspection.results import Inspection, WorstRegion
 from napari_structsr.io.source import Source
 
-__all__ = ["close_up", "overview"]
+__all__ = ["draw_overview", "draw_worst_places"]
 
 _CLASSES = ("#bbbbbb", "#009e73", "#0072b2", "#d55e00")  # Okabe and Ito
 _AROUND = 32  # pixels around a place
@@ -31,119 +31,103 @@ _NICE = (1, 2, 5)
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """One image of a figure.
-
-    Parameters
-    ----------
-    title, image
-        What is drawn.
-    key
-        Of the map, if it is one.
-    grey
-        Values that are black and white, if it is none.
-    pixel
-        Size of a pixel along y and x, in the unit of the axes.
-    place
-        First row, first column, rows and columns of what is framed, if anything.
-    """
+class _Panel:
+    """One image of a figure."""
 
     title: str
-    image: npt.NDArray[Any]
-    key: str | None = None
-    grey: tuple[float, float] = (0.0, 1.0)
-    pixel: tuple[float, float] = (1.0, 1.0)
-    place: tuple[int, int, int, int] | None = None
+    image: Array
+    key: str | None = None  # of the map, if it is one
+    grey: tuple[float, float] = (0.0, 1.0)  # black and white, if it is none
+    pixel: tuple[float, float] = (1.0, 1.0)  # along y and x, in the unit of the axes
+    frame: tuple[int, int, int, int] | None = None  # first row and column, sides
 
 
-def overview(
+def draw_overview(
     found: Inspection,
     matched: MatchedImages,
-    maps: dict[str, Any],
+    maps: Mapping[str, Any],
     plane: tuple[int, ...],
 ) -> bytes:
-    """Draw a plane and its maps."""
+    """Draw a plane and its maps, as PNG."""
     height, width = found.spec.axes.plane
     step = max(1, -(-max(height, width) // _SIDE))
     whole = (slice(0, height), slice(0, width))
-    tiles = list(_images(found, matched, plane, whole, step=step))
-    tiles += [
-        _Shown(
+    panels = _read_images(found, matched, plane, whole, step=step)
+    panels += [
+        _Panel(
             MAPS[key].title,
             np.asarray(values[(*plane, *[slice(None, None, step)] * 2)]),
             key,
-            pixel=_times(_pixel(found), step),
+            pixel=_pixel_size(found, step),
         )
         for key, values in maps.items()
     ]
-    return _drawn([tiles[n : n + 4] for n in range(0, len(tiles), 4)], found)
+    return _draw([panels[n : n + 4] for n in range(0, len(panels), 4)], found)
 
 
-def close_up(
+def draw_worst_places(
     found: Inspection, matched: MatchedImages, values: Any, places: list[WorstRegion]
 ) -> bytes:
-    """Draw the worst places of one map, a row each."""
-    rows: list[list[_Shown]] = []
+    """Draw the worst places of one map, a row each, as PNG."""
+    rows: list[list[_Panel]] = []
     for place in places:
         plane = tuple(place.plane.values())
-        spans = list(
-            zip((place.rows, place.columns), found.spec.axes.plane, strict=True)
-        )
-        part = tuple(
-            slice(max(0, span[0] - _AROUND), min(size, span[1] + _AROUND))
-            for span, size in spans
+        spans = zip((place.rows, place.columns), found.spec.axes.plane, strict=True)
+        down, across = (
+            slice(max(0, first - _AROUND), min(size, last + _AROUND))
+            for (first, last), size in spans
         )
         frame = (
-            place.rows[0] - part[0].start,
-            place.columns[0] - part[1].start,
+            place.rows[0] - down.start,
+            place.columns[0] - across.start,
             place.rows[1] - place.rows[0],
             place.columns[1] - place.columns[0],
         )
         words = [
+            "result",
             *(f"{name} {index}" for name, index in place.plane.items()),
             f"row {place.rows[0]}",
             f"column {place.columns[0]}",
         ]
-        images = list(_images(found, matched, plane, part))
-        images[0] = replace(images[0], title=f"result, {', '.join(words)}", place=frame)
-        shown = np.asarray(values[(*plane, *part)])
-        title = f"mean in the frame {place.value:.3g}"
-        drawn = _Shown(title, shown, place.map, pixel=_pixel(found), place=frame)
-        rows.append([*images, drawn])
-    return _drawn(rows, found)
+        result, *others = _read_images(found, matched, plane, (down, across))
+        rows.append(
+            [
+                replace(result, title=", ".join(words), frame=frame),
+                *others,
+                _Panel(
+                    f"mean in the frame {place.value:.3g}",
+                    np.asarray(values[(*plane, down, across)]),
+                    place.map,
+                    pixel=_pixel_size(found),
+                    frame=frame,
+                ),
+            ]
+        )
+    return _draw(rows, found)
 
 
-def _pixel(found: Inspection) -> tuple[float, float]:
-    """Return the size of a pixel of the maps."""
-    down, across = (abs(found.spec.axes[name].scale) for name in "yx")
+def _pixel_size(found: Inspection, factor: int = 1) -> tuple[float, float]:
+    """Return the sides of so many pixels of the maps."""
+    down, across = (abs(found.spec.axes[name].scale) * factor for name in "yx")
     return down, across
 
 
-def _times(pixel: tuple[float, float], factor: int) -> tuple[float, float]:
-    """Return the size of larger pixels."""
-    return pixel[0] * factor, pixel[1] * factor
-
-
-def _images(
+def _read_images(
     found: Inspection,
     matched: MatchedImages,
     plane: tuple[int, ...],
-    part: tuple[slice, ...],
+    part: tuple[slice, slice],
     *,
     step: int = 1,
-) -> Iterator[_Shown]:
-    """Read the compared images of a part of a plane, each so many pixels one.
-
-    All have the same black and white, so that a wrong gain is seen; where a gain was
-    fitted, that of the result is fitted as well.
-    """
-    pixel, factor = _times(_pixel(found), step), matched.factor
-    images = {"result": _read(matched.result, plane, part, step)}
+) -> list[_Panel]:
+    """Read the compared images of a part of a plane, each so many pixels one."""
+    factor = matched.factor
+    images = {"result": _read_thinned(matched.result, plane, part, step)}
     if matched.reference is not None:
-        images["reference"] = _read(matched.reference, plane, part, step)
+        images["reference"] = _read_thinned(matched.reference, plane, part, step)
     if matched.source is not None:
-        coarse = [slice(p.start // factor, -(-p.stop // factor)) for p in part]
-        images["source"] = _read(matched.source, plane, coarse, step)
+        down, across = (slice(p.start // factor, -(-p.stop // factor)) for p in part)
+        images["source"] = _read_thinned(matched.source, plane, (down, across), step)
     known = [
         image[np.isfinite(image)]
         for name, image in images.items()
@@ -152,18 +136,22 @@ def _images(
     values = next((v for v in reversed(known) if v.size), np.zeros(1))
     low, high = (float(v) for v in np.percentile(values, (0.5, 99.5)))
     channel = matched.result.spec.axes.channel_of(plane)
-    gains = found.alignment.get("gain"), found.alignment.get("offset")
+    gains, offsets = (found.alignment.get(name) for name in ("gain", "offset"))
+    panels = []
     for name, image in images.items():
+        # one black and white for all, so that a wrong gain is seen; a gain that was
+        # fitted and undone is undone here as well
         grey = low, high
-        if name != "reference" and gains[0] and gains[1]:
-            grey = tuple(gains[0][channel] * v + gains[1][channel] for v in grey)
-        size = _times(pixel, factor) if name == "source" else pixel
-        yield _Shown(name, image, grey=grey, pixel=size)
+        if name != "reference" and gains and offsets:
+            grey = tuple(gains[channel] * v + offsets[channel] for v in grey)
+        size = _pixel_size(found, step * (factor if name == "source" else 1))
+        panels.append(_Panel(name, image, grey=grey, pixel=size))
+    return panels
 
 
-def _read(
-    image: Source, plane: tuple[int, ...], part: Sequence[slice], step: int
-) -> npt.NDArray[Any]:
+def _read_thinned(
+    image: Source, plane: tuple[int, ...], part: tuple[slice, slice], step: int
+) -> Array:
     """Read each so many pixels of a part, a few rows at a time."""
     rows, columns = part
     band = max(1, _BAND // step) * step
@@ -177,7 +165,7 @@ def _read(
     )
 
 
-def _drawn(rows: list[list[_Shown]], found: Inspection) -> bytes:
+def _draw(rows: list[list[_Panel]], found: Inspection) -> bytes:
     """Draw images in grey and maps in colour."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import ListedColormap
@@ -192,35 +180,35 @@ def _drawn(rows: list[list[_Shown]], found: Inspection) -> bytes:
     for place in grid.flat:
         place.set_axis_off()
     for row, axes in zip(rows, grid, strict=True):
-        for shown, place in zip(row, axes, strict=False):
-            place.set_title(shown.title, fontsize=9)
-            aspect = shown.pixel[0] / shown.pixel[1]
-            if shown.place is not None:
-                top, left, height, width = shown.place
+        for panel, place in zip(row, axes, strict=False):
+            place.set_title(panel.title, fontsize=9)
+            aspect = panel.pixel[0] / panel.pixel[1]
+            if panel.frame is not None:
+                top, left, height, width = panel.frame
                 place.add_patch(
                     Rectangle(
                         (left - 0.5, top - 0.5), width, height, fill=False, ec="cyan"
                     )
                 )
-            if shown.key is None:
-                low, high = shown.grey
+            if panel.key is None:
+                low, high = panel.grey
                 place.imshow(
-                    shown.image,
+                    panel.image,
                     cmap="gray",
                     vmin=low,
                     vmax=max(high, low + 1e-12),
                     aspect=aspect,
                 )
-                _scale_bar(place, shown, found.spec.axes["x"].unit)
+                _draw_scale_bar(place, panel, found.spec.axes["x"].unit)
                 continue
-            entry = MAPS[shown.key]
-            best, worst = found.limits[shown.key]
+            entry = MAPS[panel.key]
+            best, worst = found.limits[panel.key]
             names = entry.classes
             cmap: Any = "inferno" if best < worst else "inferno_r"
             if names:
                 cmap = ListedColormap(_CLASSES)
             drawn = place.imshow(
-                shown.image,
+                panel.image,
                 cmap=cmap,
                 vmin=min(best, worst) - (0.5 if names else 0),
                 vmax=max(best, worst) + (0.5 if names else 0),
@@ -238,13 +226,13 @@ def _drawn(rows: list[list[_Shown]], found: Inspection) -> bytes:
     return target.getvalue()
 
 
-def _scale_bar(place: Any, shown: _Shown, unit: str | None) -> None:
+def _draw_scale_bar(place: Any, panel: _Panel, unit: str | None) -> None:
     """Draw a bar of a round length into the lower left corner."""
-    height, width = shown.image.shape
-    longest = _BAR * width * shown.pixel[1]
+    height, width = panel.image.shape
+    longest = _BAR * width * panel.pixel[1]
     power = 10.0 ** math.floor(math.log10(longest))
     length = max(n * power for n in _NICE if n * power <= longest)
-    start, end = 0.05 * width, 0.05 * width + length / shown.pixel[1]
+    start, end = 0.05 * width, 0.05 * width + length / panel.pixel[1]
     words = f"{length:g} {unit or 'pixels'}"
     from matplotlib.patheffects import withStroke
 

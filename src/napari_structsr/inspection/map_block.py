@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from torch import Tensor
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.grid import Window
 from napari_structsr.core.intensity import Intensity
+from napari_structsr.core.types import Array
 from napari_structsr.imaging.expected_error import (
     TrustInputs,
     expected_error,
@@ -67,9 +67,9 @@ class Pixels:
         On the coarser grid.
     """
 
-    result: npt.NDArray[Any]
-    reference: npt.NDArray[Any] | None
-    source: npt.NDArray[Any] | None
+    result: Array
+    reference: Array | None
+    source: Array | None
 
     def crop(self, window: Window, factor: int) -> Pixels:
         """Return the pixels of a window within the tile."""
@@ -177,7 +177,7 @@ class MapBlock:
         found = self._device.run(model, measured.to(self._device.kind))
         return found.to(self._where)
 
-    def _normalise(self, pixels: npt.NDArray[Any], intensity: Intensity) -> Tensor:
+    def _normalise(self, pixels: Array, intensity: Intensity) -> Tensor:
         """Normalise pixels and fill holes, shape (1, 1, rows, columns)."""
         known = np.isfinite(pixels)
         whole = bool(known.all())

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.grid import Tile, TileGrid, Window
+from napari_structsr.core.types import Array
 from napari_structsr.engine.tiles import BlockSplitter
 from napari_structsr.inspection.map_block import MapBlock, Pixels
 from napari_structsr.inspection.setup import Setup
@@ -56,7 +54,7 @@ class TileMapper:
             None if source is None else source.read(tile.plane, *coarse),
         )
 
-    def compute(self, tile: Tile, pixels: Pixels) -> dict[str, npt.NDArray[Any]]:
+    def compute(self, tile: Tile, pixels: Pixels) -> dict[str, Array]:
         """Compute the maps of one tile.
 
         Parameters
@@ -90,7 +88,7 @@ class TileMapper:
 
     def _compute_block(
         self, pixels: Pixels, plane: tuple[int, ...]
-    ) -> dict[str, npt.NDArray[Any]]:
+    ) -> dict[str, Array]:
         with torch.inference_mode():
             block = MapBlock(self._setup, pixels, plane)
             found = {}

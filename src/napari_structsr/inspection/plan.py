@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_structsr.core.axes import Axes, Channel, ImageSpec
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.grid import TileGrid
 from napari_structsr.core.record import Record, find_versions
+from napari_structsr.core.types import Array
 from napari_structsr.engine.device import read_free_memory
 from napari_structsr.engine.events import Plan
 from napari_structsr.engine.failures import explain_shortage
@@ -97,9 +96,7 @@ def make_record(
     )
 
 
-def crop_regions(
-    regions: npt.NDArray[Any] | None, axes: Axes, setup: Setup
-) -> npt.NDArray[Any] | None:
+def crop_regions(regions: Array | None, axes: Axes, setup: Setup) -> Array | None:
     """Check the regions, and cut them as the result was cut."""
     if regions is None:
         return None

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["RegionSums"]
+from napari_structsr.core.types import Float64Array
 
-Values = npt.NDArray[np.float64]
+__all__ = ["RegionSums"]
 
 
 class RegionSums:
@@ -26,12 +26,12 @@ class RegionSums:
 
     def __init__(self, count: int) -> None:
         self._bins = count + 1
-        self._sums: dict[str, Values] = {}
-        self._counts: dict[str, Values] = {}
+        self._sums: dict[str, Float64Array] = {}
+        self._counts: dict[str, Float64Array] = {}
         self._pixels = np.zeros(self._bins)
 
     def add(
-        self, name: str, values: Values, regions: npt.NDArray[np.int64] | None
+        self, name: str, values: Float64Array, regions: npt.NDArray[np.int64] | None
     ) -> None:
         """Add the pixels of a block that are numbers, by the region of each."""
         known = np.isfinite(values)

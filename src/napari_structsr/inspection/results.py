@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.record import Record
+from napari_structsr.core.types import Array
 
 __all__ = [
     "SCORES",
@@ -198,7 +197,7 @@ class Inspection:
         Where everything was written, if anywhere.
     """
 
-    maps: Mapping[str, npt.NDArray[Any] | Path]
+    maps: Mapping[str, Array | Path]
     spec: ImageSpec
     scores: ScoreTable
     worst: tuple[WorstRegion, ...]

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from napari_structsr.core.intensity import Intensity
+from napari_structsr.core.types import Array
 from napari_structsr.engine.statistics import measure_intensity, read_finite_samples
 from napari_structsr.errors import PixelError
 from napari_structsr.imaging.forward import noise_variance
@@ -160,7 +159,7 @@ def make_squirrel_fit(
     return fit
 
 
-def fill_with_mean(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def fill_with_mean(pixels: Array) -> Array:
     """Replace what is no number by the mean of the rest."""
     known = np.isfinite(pixels)
     if known.all():

@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_structsr.core.record import Record
+from napari_structsr.core.types import Array
 from napari_structsr.inspection.results import Inspection, ScoreRow, WorstRegion
 from napari_structsr.inspection.scores import PlaneScores
 
@@ -39,7 +39,7 @@ class ScoreJournal:
     """
 
     def __init__(
-        self, folder: Path | None, record: Record, regions: npt.NDArray[Any] | None
+        self, folder: Path | None, record: Record, regions: Array | None
     ) -> None:
         self._folder = folder
         self._file: IO[str] | None = None

@@ -20,6 +20,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from napari_structsr.core.types import Array, Float64Array
 from napari_structsr.imaging.decorrelation import decorrelation_resolution
 from napari_structsr.imaging.spectrum import ring_correlation
 from napari_structsr.imaging.ssim import micro_ssim, ms_ssim, ssim_map
@@ -43,8 +44,6 @@ _HOLES = 0.01  # share of pixels without a number up to which structure is score
 _WHOLE = slice(None)
 _SAMPLED = 4  # each so many pixels along y and x show the range of a map
 _QUANTILES = np.linspace(0.005, 0.995, 34)
-
-Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Scorer:
         setup: Setup,
         maps: Mapping[str, Any],
         *,
-        regions: npt.NDArray[Any] | None,
+        regions: Array | None,
         names: Mapping[int, str],
         worst: int,
         place: int,
@@ -111,7 +110,7 @@ class Scorer:
         sums = RegionSums(len(self._labels))
         blocks: dict[str, list[tuple[float, int]]] = defaultdict(list)
         places = Places(self._place, axes.plane)
-        samples: dict[str, list[Values]] = defaultdict(list)
+        samples: dict[str, list[Float64Array]] = defaultdict(list)
         for rows, columns in self._cut_blocks():
             regions = self._number_regions(plane, rows, columns)
             for key, store in self._maps.items():
@@ -299,7 +298,7 @@ class Scorer:
         return found
 
 
-def _find_quantiles(values: Values) -> list[float]:
+def _find_quantiles(values: Float64Array) -> list[float]:
     """Return what stands for the distribution of values."""
     if not values.size:
         return []
@@ -307,7 +306,7 @@ def _find_quantiles(values: Values) -> list[float]:
     return found
 
 
-def _split_scores(key: str, values: Values) -> dict[str, Values]:
+def _split_scores(key: str, values: Float64Array) -> dict[str, Float64Array]:
     """Return what is averaged of a map, by the name of the score."""
     if key == "change":
         kinds = (Change.IMPROVEMENT, Change.OMISSION, Change.HALLUCINATION)

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_structsr.core.error_map import MAPS
+from napari_structsr.core.types import Float64Array
 from napari_structsr.inspection.results import WorstRegion
 
 __all__ = ["Places", "merge_worst"]
@@ -29,12 +29,12 @@ class Places:
     def __init__(self, side: int, shape: tuple[int, int]) -> None:
         self._half = side // 2
         self._shape = shape
-        self._cells: dict[str, npt.NDArray[np.float64]] = {}
+        self._cells: dict[str, Float64Array] = {}
 
     def add(
         self,
         key: str,
-        values: npt.NDArray[np.float64],
+        values: Float64Array,
         rows: slice,
         columns: slice,
     ) -> None:

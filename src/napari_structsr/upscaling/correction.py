@@ -7,13 +7,12 @@ which is found on samples of the whole stack, so that all tiles share it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from napari_structsr.core.intensity import Intensity
+from napari_structsr.core.types import Array
 from napari_structsr.engine.device import Device
 from napari_structsr.engine.events import Cancel
 from napari_structsr.imaging.agreement import Agreement, agree, minimum_share
@@ -67,7 +66,7 @@ def upscale_block(
 
 
 def find_least_shares(
-    samples: Sequence[Sequence[npt.NDArray[Any]]],
+    samples: Sequence[Sequence[Array]],
     model: SRModel,
     device: Device,
     *,

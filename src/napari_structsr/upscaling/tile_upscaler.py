@@ -8,22 +8,18 @@ that a tile equals the whole image.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from napari_structsr.core.grid import Tile, TileGrid, Window
 from napari_structsr.core.intensity import to_dtype
+from napari_structsr.core.types import Array
 from napari_structsr.engine.tiles import BlockSplitter
 from napari_structsr.imaging.filters import fill_missing
 from napari_structsr.upscaling.correction import upscale_block
 from napari_structsr.upscaling.prepare import Prepared
 
 __all__ = ["TileUpscaler"]
-
-Pixels = npt.NDArray[Any]
 
 
 class TileUpscaler:
@@ -48,11 +44,11 @@ class TileUpscaler:
         """Return, once, what the user should hear about the last tile."""
         return self._blocks.take_warning()
 
-    def read(self, tile: Tile) -> Pixels:
+    def read(self, tile: Tile) -> Array:
         """Read a tile with halo, shape (samples, rows, columns)."""
         return self._prepared.source.read(tile.plane, *tile.read)
 
-    def compute(self, tile: Tile, pixels: Pixels) -> Pixels:
+    def compute(self, tile: Tile, pixels: Array) -> Array:
         """Compute one tile.
 
         Parameters
@@ -84,7 +80,7 @@ class TileUpscaler:
         self._blocks.compute(tile, self.grid, compute)
         return result
 
-    def _compute_block(self, pixels: Pixels, window: Window, channel: int) -> Pixels:
+    def _compute_block(self, pixels: Array, window: Window, channel: int) -> Array:
         prepared = self._prepared
         intensity = prepared.intensities[channel]
         if intensity.constant:
@@ -115,7 +111,7 @@ class TileUpscaler:
             )
         return to_dtype(restored, prepared.spec.dtype)
 
-    def _repeat(self, pixels: Pixels, window: Window) -> Pixels:
+    def _repeat(self, pixels: Array, window: Window) -> Array:
         """Repeat pixels on the finer grid, for what is no number and for constants."""
         factor = self._prepared.model.factor
         fine = pixels.repeat(factor, axis=-2).repeat(factor, axis=-1)
