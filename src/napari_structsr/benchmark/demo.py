@@ -43,6 +43,7 @@ def load_tissue_stack() -> tuple[Float32Array, tuple[Channel, ...]]:
     from skimage.color import rgb2hed
     from skimage.data import immunohistochemistry
 
+    # haematoxylin and DAB; there is no eosin in this stain
     stains = np.moveaxis(rgb2hed(immunohistochemistry())[..., [0, 2]], -1, 0)
     low, high = np.percentile(stains, (0.1, 99.9), axis=(1, 2), keepdims=True)
     truth = np.clip((stains - low) / (high - low), 0, 1).astype(np.float32)
@@ -93,6 +94,7 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     results: dict[str, Float32Array] = {}
     table = Table("channel", "method", "PSNR (dB)", "SSIM", title=f"x{factor}")
     for name in ("bilinear", "bicubic", "faithful", "sharp"):
+        # through files, as any stack of a user
         sink = OmeZarrSink(folder / f"{name}.ome.zarr", overwrite=True)
         events = upscale(
             open_source(path),

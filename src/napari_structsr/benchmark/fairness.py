@@ -30,6 +30,7 @@ def describe_fairness(facts: Sequence[MethodFacts]) -> str:
         within 20% of the median; else what differs, method by method.
     """
     learned = [entry for entry in facts if entry.learned]
+    # "name, exact" is the same network as "name"
     learned = list({entry.name.partition(", ")[0]: entry for entry in learned}.values())
     if len(learned) < 2:
         return "One learned method at most: there is nothing to match."
@@ -62,6 +63,7 @@ def describe_fairness(facts: Sequence[MethodFacts]) -> str:
 def _compare_data(learned: Sequence[MethodFacts]) -> Iterable[str]:
     """Name methods whose data differ from those of most."""
     sets = [frozenset(entry.data) for entry in learned]
+    # of sets that are as frequent, the larger one
     usual = max(sets, key=lambda one: (sets.count(one), len(one)))
     for entry, data in zip(learned, sets, strict=True):
         if not data:

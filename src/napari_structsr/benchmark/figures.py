@@ -50,6 +50,7 @@ def draw_crops(outcome: Comparison, track: str, path: Path) -> None:
         black, white = np.percentile(example.truth, (0.1, 99.9))
         for place, name in zip(row, columns, strict=True):
             image = example.truth if name == "truth" else example.results[name]
+            # nearest: a smoothed display would hide what methods differ in
             place.imshow(
                 image, cmap="gray", vmin=black, vmax=white, interpolation="nearest"
             )

@@ -64,6 +64,7 @@ class Measure:
         if self.average == "worst":
             return max(known)
         if self.average == "geometric":
+            # half and twice the power of the truth average to 1
             logs = [math.log(max(value, 1e-12)) for value in known]
             return math.exp(math.fsum(logs) / len(logs))
         return math.fsum(known) / len(known)
@@ -165,6 +166,7 @@ class Reference:
         """Return every measure by its key in `MEASURES`; None where none applies."""
         x, z = _to_tensor(result), self._truth
         s = self.track.factor
+        # 0.5 / s cycles per pixel is the finest wave that measured pixels can hold
         within = compare_band(x, z, lowest=0.25 / s, highest=0.5 / s)
         beyond = compare_band(x, z, lowest=0.5 / s, highest=0.5)
         changes = change_shares(change_map(x, z, self._base, noise=self._noise))

@@ -95,6 +95,7 @@ def load_methods(
         If a name is unknown or its model does not offer the factor.
     """
     found: list[Method] = []
+    # always there: what the others are compared with
     for name in dict.fromkeys(["bicubic", *names]):
         if name == _DECONVOLUTION:
             found.append(
@@ -127,6 +128,7 @@ def _wrap_model(
     label: str, model: SRModel, settings: BenchmarkSettings
 ) -> list[Method]:
     """Return the methods of a model, one for each choice of agreement."""
+    # interpolation has nothing to learn, and no agreement to choose
     count = count_parameters(model.network)
     if not count:
         return [Method(label, _make_runner(label, model, settings, "off"))]

@@ -32,6 +32,7 @@ def draw_filaments(*, side: int = 384, seed: int = 0) -> Float32Array:
             drawn[_draw_segment(start, end, canvas.shape)] = True
         canvas += brightness * drawn
     thick = ndimage.gaussian_filter(canvas, 0.8 * _FINE)
+    # light from other depths, as in a widefield image
     haze = ndimage.gaussian_filter(canvas, 12 * _FINE)
     return _finish(thick / thick.max() + 0.5 * haze / haze.max() + 0.02)
 
@@ -48,6 +49,7 @@ def draw_nuclei(*, side: int = 384, seed: int = 0) -> Float32Array:
     for _ in range(60):
         rows, columns = _draw_ellipse(random, 8 * _FINE, 18 * _FINE, canvas.shape)
         body = random.uniform(0.4, 0.8) * (1 + 0.15 * chromatin[rows, columns])
+        # touching nuclei lie side by side: their light does not add up
         canvas[rows, columns] = np.maximum(canvas[rows, columns], body)
     return _finish(ndimage.gaussian_filter(canvas, 0.5 * _FINE) + 0.05)
 

@@ -58,9 +58,11 @@ def deconvolve(
         Largest number of iterations.
     """
     image = image.clamp_min(_FLOOR)
+    # flat and positive; the iteration multiplies, and what is 0 stays 0
     result = torch.full_like(image, 0.5)
     for _ in range(iterations):
         again = separable_filter(result, blur)
+        # going on would fit the noise
         if float(((again - image) ** 2).mean().sqrt()) <= noise:
             break
         result = result * separable_filter(image / again.clamp_min(1e-12), blur)

@@ -110,6 +110,7 @@ def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Eve
     from napari_structsr.benchmark.figures import check_matplotlib, draw_figures
     from napari_structsr.benchmark.tables import write_tables
 
+    # before a long run, not after it
     check_matplotlib()
     tracks = _choose_tracks(settings.tracks)
     if settings.data is None:
@@ -200,6 +201,7 @@ def _score_plane(
     parts = {}
     for method in methods:
         result = method.run(measured)
+        # a view would keep the whole plane in memory
         parts[method.name] = result[part].copy()
         values = reference.score(result)
         outcome.scores.append(
@@ -255,6 +257,7 @@ def _time_methods(methods: list[Method], track: Track) -> list[Timing]:
     for _ in range(1 + _ROUNDS):
         for method in methods:
             spent = seconds[method.name]
+            # seconds of a slow method are known well enough after one round
             if spent and max(spent) > _PATIENCE:
                 continue
             start = time.perf_counter()

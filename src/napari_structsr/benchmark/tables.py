@@ -177,6 +177,7 @@ def _write_speed(outcome: Comparison, out: Path) -> None:
     ]
     rows = []
     for track, timings in outcome.timings.items():
+        # ratios carry over to other machines, seconds do not
         bases = [t for t in timings if t.method in _BASES]
         head = ["method", "ms", "input Mpx/s"]
         head += [f"times {base.method}" for base in bases]
@@ -208,6 +209,7 @@ def _round(value: float | None) -> float | None:
 
 def _write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
+        # csv ends lines with \r\n by default, which git would show as changes
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(head)
         writer.writerows(rows)

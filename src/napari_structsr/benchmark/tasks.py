@@ -75,6 +75,7 @@ class ObjectTask:
         classes that make up 70% of the variance, or if they are skewed by 2 or more;
         noise and texture of any grain have 64% and 0. And 8 objects must be found.
         """
+        # odd, so that the window has a middle
         surroundings = max(49, int(min(truth.shape) * _SURROUNDINGS) | 1)
         contrast = _subtract_surroundings(truth, surroundings)
         spread = contrast.std()
@@ -104,7 +105,9 @@ class ObjectTask:
             > self.threshold
         )
         mask = _remove_small(ndimage.binary_fill_holes(mask), _SMALLEST_OBJECT)
+        # smoothed, as every bump of an outline would split an object
         depth = gaussian(ndimage.distance_transform_edt(mask), 1.0)
+        # objects at the border are objects, though they are cut
         peaks = peak_local_max(
             depth,
             min_distance=_SPLIT,
@@ -188,11 +191,13 @@ def match_objects(found: Array, expected: Array) -> float:
     count_f, count_e = int(found.max()), int(expected.max())
     if count_f + count_e == 0:
         return 1.0
+    # a joint histogram of both labels counts all overlaps at once
     pairs = found.astype(np.int64) * (count_e + 1) + expected
     common = np.bincount(pairs.ravel(), minlength=(count_f + 1) * (count_e + 1))
     table = common.reshape(count_f + 1, count_e + 1)
     sizes_f, sizes_e = table.sum(axis=1)[1:, None], table.sum(axis=0)[None, 1:]
     inner = table[1:, 1:]
+    # above one half an object has one partner at most: nothing is to be assigned
     hits = int((inner > 0.5 * (sizes_f + sizes_e - inner)).sum())
     return 2 * hits / (count_f + count_e)
 
@@ -218,6 +223,7 @@ def measure_curvature(image: Array, sign: int) -> Array:
     down = padded[2:, 1:-1] + padded[:-2, 1:-1] - centre
     across = padded[1:-1, 2:] + padded[1:-1, :-2] - centre
     mixed = (padded[2:, 2:] - padded[2:, :-2] - padded[:-2, 2:] + padded[:-2, :-2]) / 4
+    # eigenvalues of a symmetric 2 x 2 matrix, in closed form
     bend: Array = np.hypot((down - across) / 2, mixed) - (down + across) / 2
     return bend
 

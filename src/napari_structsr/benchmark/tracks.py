@@ -90,6 +90,7 @@ def make_truth(plane: Array, factor: int) -> Float32Array:
     """Cut a plane to multiples of `factor` and scale it to 0..1."""
     height, width = (size // factor * factor for size in plane.shape)
     values = plane[:height, :width].astype(np.float64)
+    # by its extremes: nothing is clipped, and a range of 1 is meant literally
     low, high = values.min(), values.max()
     scaled: Float32Array = ((values - low) / (high - low)).astype("f4")
     return scaled

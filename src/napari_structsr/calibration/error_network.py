@@ -58,6 +58,7 @@ def fit_predictor(
     # plus the smallest error that counts, as logarithms of 0 would rule the loss
     x, e = torch.from_numpy(features), torch.from_numpy(errors) + _LEAST
     w = torch.from_numpy(weights).float()
+    # a feature may be constant, such as the noise of one camera
     means, deviations = x.mean(0), x.std(0) + 1e-6
     sizes = (len(FEATURES), *_WIDTHS, 2)
     layers = [
@@ -74,6 +75,7 @@ def fit_predictor(
     optimiser = torch.optim.AdamW(parameters, lr=_RATE, weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps)
     for _ in range(steps):
+        # with replacement: images differ far more than draws of their pixels do
         drawn = torch.randint(0, len(x), (_BATCH,), generator=generator)
         loss = (w[drawn] * _measure_loss(predictor(x[drawn]), e[drawn])).mean()
         optimiser.zero_grad()
@@ -92,6 +94,7 @@ def _measure_loss(logarithms: Tensor, errors: Tensor) -> Tensor:
     """Return the loss of each pixel: Laplace likelihood and pinball."""
     mean, bound = logarithms.unbind(-1)
     likelihood: Tensor = mean + errors * torch.exp(-mean)
+    # of logarithms, so that relative misses count in dim regions as in bright ones
     missing = errors.log() - bound
     pinball: Tensor = torch.maximum(_BOUND * missing, (_BOUND - 1) * missing)
     return likelihood + pinball

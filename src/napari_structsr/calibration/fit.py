@@ -106,6 +106,7 @@ def calibrate(
             for weight, bias in zip(predictor.weights, predictor.biases, strict=True)
         )
     mean, bound = predictor(torch.from_numpy(deciding.features)).exp().unbind(-1)
+    # pixels that fitted the network never decide: they would flatter the intervals
     ratios = deciding.errors / bound.numpy()
     weights, number = _weigh_units(deciding)
     expected = weights @ mean.numpy().mean(axis=1)
@@ -167,6 +168,7 @@ def _mark_fitting_half(samples: Samples) -> npt.NDArray[np.bool_]:
     first = np.zeros(len(samples), bool)
     for source in np.unique(samples.source):
         mine = np.flatnonzero(samples.source == source)
+        # sorted, so that halves do not depend on the order of patches
         images = np.unique(samples.image[mine])
         if len(images) > 1:
             first[mine] = np.isin(samples.image[mine], images[::2])
@@ -192,6 +194,7 @@ def _weigh_units(samples: Samples) -> tuple[Float64Array, float]:
     """
     weights = samples.weights(samples.image)
     number = count_effective_units(samples.image, weights)
+    # patches of one image are alike: the promise is for new patches of these images
     if number < _ENOUGH_TO_DECIDE:
         patches = np.arange(len(samples))
         weights = samples.weights(patches)

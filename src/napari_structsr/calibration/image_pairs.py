@@ -54,6 +54,7 @@ def read_pairs(
     intensities = measure_intensity(source)
     axes = source.spec.axes
     places = list(itertools.product(axes.planes(), *map(_cut_axis, axes.plane)))
+    # spread over planes and places, as neighbouring blocks look alike
     number = min(len(places), _MOST_BLOCKS)
     chosen = np.unique(np.linspace(0, len(places) - 1, number).round().astype(int))
     holes = 0
@@ -97,6 +98,8 @@ def fit_truth(
     """
     image = torch.from_numpy(np.ascontiguousarray(truth, np.float32))[None, None]
     low = float(image.min())
+    # to 0..1 first: the forward model works in float32, and offsets of cameras are
+    # large
     span = max(float(image.max()) - low, 1e-30)
     measured_again = forward_model((image - low) / span)[0, 0].double().numpy().ravel()
     values = intensity.normalise(measured).astype(np.float64).ravel()
@@ -105,6 +108,7 @@ def fit_truth(
             "a source or its reference is constant; give images with structure"
         )
     correlation = float(np.corrcoef(measured_again, values)[0, 1])
+    # "not >=" refuses NaN too
     if not correlation >= _LEAST_CORRELATION:
         raise TrainingError(
             f"the reference, measured again, has a correlation of {correlation:.2f} "

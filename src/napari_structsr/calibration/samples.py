@@ -122,6 +122,7 @@ class Samples:
             _, number, patches = np.unique(
                 units[mine], return_inverse=True, return_counts=True
             )
+            # alike within a source; sources by the root of their number of units
             weights[mine] = 1 / (patches[number] * math.sqrt(len(patches)))
         weights /= weights.mean()
         return weights
@@ -155,6 +156,7 @@ def sample_pairs(
     TrainingError
         If shapes do not fit, or an image holds NaN or one number only.
     """
+    # one generator for all pairs: their order is a part of the choice
     random = np.random.default_rng(seed)
     found: list[tuple[Float32Array, Float32Array]] = []
     sources: list[str] = []
@@ -178,6 +180,7 @@ def sample_pairs(
             )
         )
         sources.append(pair.source)
+        # several measurements of one image are one image, or both halves would hold it
         key = (pair.source, number if pair.image is None else pair.image)
         images.append(numbers.setdefault(key, len(numbers)))
     if not found:
@@ -224,6 +227,7 @@ def _cut_patches(
     """Cut separated patches, at most so many, and draw pixels of each."""
     # neighbouring pixels err together: a part of them tells as much, in less memory
     side, pitch = SIDE * factor, (SIDE + GAP) * factor
+    # patches never reach beyond the image, and its remainder is left out
     rows, columns = (range(0, size - side + 1, pitch) for size in errors.shape)
     corners = [(top, left) for top in rows for left in columns]
     chosen = random.permutation(len(corners))[:most]

@@ -54,6 +54,7 @@ def benchmark(
 ) -> None:
     """Compare methods with the truth, and write tables and figures."""
     with exit_on_error():
+        # in the body: torch takes two seconds, and --help must not wait for it
         from napari_structsr.benchmark.settings import BenchmarkSettings
 
         settings = make_settings(

@@ -56,6 +56,7 @@ def calibrate(
         if warning:
             err.print(f"warning: {warning}", style="yellow", highlight=False)
         network.to(chosen.kind)
+        # a generator: stacks of any size are read block by block
         pairs = (
             pair
             for measured, truth in zip(source, reference, strict=True)

@@ -30,6 +30,7 @@ def info(
     from napari_structsr.io.records import read_record
 
     with exit_on_error():
+        # an unfinished image has a record, and pixels that are not all there
         status, record = read_record(path)
         if as_json:
             out.print_json(json.dumps(record.to_json() if record else None))

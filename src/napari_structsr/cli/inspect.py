@@ -87,6 +87,7 @@ def inspect(
         typer.Option(
             "--list",
             help="List the maps and exit.",
+            # a lambda, as the function is defined further down
             callback=lambda wanted: _list_maps(wanted),
             is_eager=True,
         ),
@@ -98,6 +99,7 @@ def inspect(
     made from. The same command continues an interrupted inspection.
     """
     with exit_on_error():
+        # in the body: torch takes two seconds, and --help must not wait for it
         from napari_structsr.inspection.settings import InspectSettings
 
         settings = make_settings(

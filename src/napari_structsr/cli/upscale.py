@@ -62,6 +62,7 @@ def upscale(
 ) -> None:
     """Upscale a stack of any size; the same command continues an interrupted run."""
     with exit_on_error():
+        # in the body: torch takes two seconds, and --help must not wait for it
         from napari_structsr.upscaling.settings import UpscaleSettings
 
         settings = make_settings(

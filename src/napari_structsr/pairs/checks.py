@@ -43,6 +43,7 @@ _LEAST_CORRELATION = 0.2
 
 def hash_content(source: Source) -> str:
     """Hash samples of the pixels of an image; its name and file do not matter."""
+    # a layer and the file it came from may order their axes differently
     axes = source.spec.axes.canonical()
     digest = hashlib.sha256(f"{axes.names} {axes.shape}".encode())
     # samples do, and the whole of a large image would take minutes to read
@@ -101,6 +102,7 @@ def check_pixels(pixels: Array, name: str, intensity: Intensity) -> str | None:
             "the region elsewhere, or take the image with less light"
         )
     smooth = ndimage.gaussian_filter(pixels.astype(np.float64), _SMOOTH, mode="mirror")
+    # photon noise grows with what lies above the dark level
     light = max(float(pixels.mean()) - intensity.low, 0.0)
     noise = math.sqrt(intensity.noise_floor + intensity.noise_gain * light)
     # a Gaussian divides the deviation of white noise by 2 sqrt(pi) sigma

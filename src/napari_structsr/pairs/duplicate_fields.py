@@ -31,6 +31,7 @@ _CACHE_SIZE = 100_000
 def note_overlap(pair: ImagePair, others: Iterable[ImagePair]) -> ImagePair:
     """Let a pair say which field of another image it is a part of, if it is."""
     for other in others:
+        # coordinates of one image already say how its regions lie
         if _share_image(pair, other):
             continue
         found = _compare_truths(other, pair)
@@ -57,6 +58,7 @@ def place_in_one_world(pairs: Sequence[ImagePair]) -> list[ImagePair]:
                 back = replace(found, shift=(-found.shift[0], -found.shift[1]))
                 links.setdefault(one, []).append((other, index, another, found))
                 links.setdefault(other, []).append((one, another, index, back))
+                # one link places all pairs of both images
                 break
     # breadth first from each group, so that a place is carried along links once
     placed = list(pairs)
@@ -86,6 +88,7 @@ def _move_to_world(
     pair: ImagePair, old: ImagePair, anchor: ImagePair, found: Overlap
 ) -> ImagePair:
     """Bring a pair from the world of `old` to that of `anchor`."""
+    # a pixel of the anchor is the yardstick: pixel sizes of the old world may be wrong
     places = []
     for axis in (0, 1):
         size = anchor.where.pixel[axis] / old.where.pixel[axis]

@@ -52,10 +52,12 @@ def file_stem(path: Path) -> str:
 
 def _list_images(path: Path) -> dict[str, Path]:
     """Return a file, or the images in a folder, by name."""
+    # a zarr is a folder too, but one image
     if path.is_file() or path.suffix == ".zarr" or is_zarr(path):
         return {file_stem(path): path}
     if not path.is_dir():
         raise TrainingError(f"{path} does not exist; give a file or folder of images")
+    # by name, as the order decides where names of partners differ
     found = sorted(file for file in path.iterdir() if file.suffix.lower() in _ENDINGS)
     if not found:
         raise TrainingError(f"there is no image in {path}; TIFF and OME-Zarr are read")

@@ -176,6 +176,7 @@ def measure_pixel_step(low: Axes, high: Axes) -> float:
 
 def nearest_factor(step: float) -> int:
     """Return the factor that is nearest to a ratio of pixel sizes."""
+    # by ratio and not by difference, so that 2.83 lies halfway
     return min(_FACTORS, key=lambda factor: abs(math.log(step / factor)))
 
 

@@ -63,6 +63,7 @@ class Place:
         return cls(sources, plane, rows, columns, (y, x), pixel)
 
 
+# arrays have no single truth value, so that pairs compare by identity
 @dataclass(frozen=True, eq=False)
 class ImagePair:
     """A measured image and its truth on matched grids, in one unit.
@@ -113,6 +114,7 @@ class ImagePair:
         """SHA-256 of both images."""
         digest = hashlib.sha256()
         for image in (self.measured, self.truth):
+            # the same bytes make another image at another width
             digest.update(str(image.shape).encode())
             digest.update(np.ascontiguousarray(image).tobytes())
         return digest.hexdigest()

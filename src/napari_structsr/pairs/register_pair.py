@@ -94,6 +94,7 @@ def field_pair(
     """
     plane = tuple(0 for _ in low.spec.axes.loops) if plane is None else plane
     high_plane = match_plane(low, high, plane)
+    # by content, as one image may be open under two names
     keys = hash_content(low), hash_content(high)
     if keys[0] == keys[1]:
         raise TrainingError(
@@ -187,6 +188,7 @@ class _TrueImage:
         axes = Axes((*self.source.spec.axes.loops, Axis("y", height), Axis("x", width)))
         found = ResampledView(self.source, axes, *self.map_pixels(area, registration))
         pixels = found.read(self.plane, slice(0, height), slice(0, width))[0]
+        # after resampling, as a spline spreads one NaN over its neighbours
         if not np.isfinite(pixels).all():
             raise TrainingError(
                 "pixels around the region are NaN or infinite in the high-resolution "
@@ -216,6 +218,7 @@ def _register_surroundings(
     parts = []
     for part, whole in zip(area, common, strict=True):
         size = part.stop - part.start
+        # more than `MAX_SIDE` is not looked at by a registration
         size = min(whole.stop - whole.start, max(size, MAX_SIDE // grid.factor))
         start = (part.start + part.stop - size) // 2
         start = min(max(start, whole.start), whole.stop - size)

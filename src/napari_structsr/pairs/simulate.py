@@ -81,6 +81,7 @@ def high_only_pair(
         raise TrainingError(f"a factor of {factor} is not offered; choose 2 or 4")
     axes = high.spec.axes
     plane = tuple(0 for _ in axes.loops) if plane is None else plane
+    # in colour still, as the same file is hashed where it is opened again
     key = hash_content(high)
     notes = ["the measured image was computed from the true one"]
     if axes.samples > 1:
@@ -97,6 +98,7 @@ def high_only_pair(
     known = None if sample is None else scale_noise(measure_channel(sample, None))
     light, dark = photons, read_noise
     if light is None:
+        # the slope of the variance is one over the photons at full light
         light = 1 / max(known[0], 1e-6) if known else _PHOTONS
     if dark is None:
         dark = math.sqrt(known[1]) if known else _READ_NOISE
@@ -156,6 +158,7 @@ def _scale_to_measured(
 ) -> tuple[float, float]:
     """Return gain and offset that bring the *measured* image to 0..1."""
     blocks = []
+    # samples of the whole image: the unit is that of inference, not of a region
     for block in read_finite_samples(high)[high.spec.axes.channel_of(plane)]:
         rows, columns = (
             size // model.factor * model.factor for size in block.shape[1:]
