@@ -32,7 +32,7 @@ from napari_structsr.calibration.samples import (
 )
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.models.model import SRModel
-from napari_structsr.training.patch_sampler import Plane, load_planes, split
+from napari_structsr.training.patch_sampler import Plane, load_planes, split_planes
 from napari_structsr.training.recipe import DataConfig
 from napari_structsr.zoo.catalogue import load_model
 
@@ -57,7 +57,7 @@ def main(folder: Path, words: list[str]) -> None:
 
 def sampled(folder: Path, model: SRModel) -> Samples:
     """Measure the training images and collect errors."""
-    planes, _ = split(load_planes(folder, smallest=48 * model.factor))
+    planes, _ = split_planes(load_planes(folder, smallest=48 * model.factor))
     pairs = measured_pairs(chosen(planes), model.factor)
     return sample_pairs(pairs, model, patches=PATCHES)
 

@@ -34,7 +34,7 @@ from napari_structsr.benchmark.measures import find_busiest_window
 from napari_structsr.benchmark.tracks import TRACKS, Track, make_truth, score
 from napari_structsr.core.axes import Axes, Axis
 from napari_structsr.engine.events import Failed, Finished, Noted
-from napari_structsr.finetuning.fine_tune import ResultScores
+from napari_structsr.finetuning.fine_tune import Scored
 from napari_structsr.finetuning.split import Block, Split
 from napari_structsr.finetuning.verdict import Verdict
 from napari_structsr.imaging.structure import gradient_error
@@ -173,7 +173,7 @@ def tuned(
     for event in sr.fine_tune(config, pairs, parent, split=split):
         if isinstance(event, Failed):
             raise event.error
-        if isinstance(event, ResultScores | Noted):
+        if isinstance(event, Scored | Noted):
             print(source, event, flush=True)
         finished = event
     assert isinstance(finished, Finished)

@@ -5,10 +5,9 @@ from torch import nn
 
 import napari_structsr as sr
 from napari_structsr.finetuning.config import FineTuneConfig
-from napari_structsr.finetuning.drift import find_furthest
+from napari_structsr.finetuning.drift import Drift, limit_drift
 from napari_structsr.finetuning.recipe import make_tuning_recipe, read_data_config
-from napari_structsr.finetuning.replay import Drift
-from napari_structsr.finetuning.replay_images import replay_images
+from napari_structsr.finetuning.replay import replay_images
 from napari_structsr.imaging.filters import smooth
 
 
@@ -25,13 +24,13 @@ def drift(parent):
     return Drift(parent.network, recipe, read_data_config(parent.card), device="cpu")
 
 
-def test_images_that_teach_are_not_those_that_judge():
-    teach, reach_verdict = (
+def test_images_for_training_are_not_those_for_validation():
+    training, validation = (
         {plane.pixels.tobytes() for plane in replay_images(part)}
         for part in ("training", "validation")
     )
-    assert len(teach) == len(replay_images("training"))
-    assert not teach & reach_verdict
+    assert len(training) == len(replay_images("training"))
+    assert not training & validation
     for part in ("training", "validation"):
         spans = [np.ptp(plane.pixels) for plane in replay_images(part)]
         assert min(spans) > 8000
@@ -64,7 +63,7 @@ def test_the_way_ends_where_the_limit_is_reached(parent):
 
     end = {"weight": torch.ones(1, 1)}
     for limit, share in [(None, 1.0), (2.0, 1.0), (0.4, 0.375), (0.01, 0.0625)]:
-        found = find_furthest(network, start, end, drift=far, limit=limit)
+        found = limit_drift(network, start, end, drift=far, limit=limit)
         assert found.share == pytest.approx(share)
         assert found.drift == pytest.approx(share)
         assert found.trained == 1.0

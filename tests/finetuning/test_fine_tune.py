@@ -29,7 +29,7 @@ from napari_structsr.finetuning.config import (
 from napari_structsr.finetuning.fine_tune import (
     Pause,
     Previewed,
-    ResultScores,
+    Scored,
     fine_tune,
     resume_fine_tuning,
 )
@@ -92,7 +92,7 @@ def pairs():
 
 @pytest.fixture(scope="module")
 def split():
-    """Keep the right of each pair for judging."""
+    """Keep the right of each pair for validation."""
     return Split(
         training=(Block(0, (0, 96), (0, 72)), Block(1, (0, 80), (0, 48))),
         validation=(Block(0, (0, 96), (80, 128)), Block(1, (0, 80), (56, 96))),
@@ -156,7 +156,7 @@ def undisturbed(pairs, parent, split, tmp_path_factory):
 def test_it_learns_another_microscope_and_says_how_well(undisturbed, parent):
     out, events = undisturbed
     assert isinstance(events[0], Started)
-    assert "60 steps on 2 pairs, 4 tiles judge" in str(events[0].plan)
+    assert "60 steps on 2 pairs, 4 tiles for validation" in str(events[0].plan)
     verdict = events[-1].record
     assert verdict.recommended, verdict.sentence
     gain = verdict.scores["adapted"]["psnr"] - verdict.scores["parent"]["psnr"]
@@ -172,7 +172,7 @@ def test_it_learns_another_microscope_and_says_how_well(undisturbed, parent):
 
 def test_scores_and_views_come_while_it_learns(undisturbed):
     _, events = undisturbed
-    scored, previewed = of_kind(events, ResultScores), of_kind(events, Previewed)
+    scored, previewed = of_kind(events, Scored), of_kind(events, Previewed)
     assert len(scored) == len(previewed) == 13
     assert scored[0].values["adapted"] == scored[0].values["parent"]
     assert set(scored[-1].values) == {"bicubic", "parent", "adapted"}
@@ -181,8 +181,8 @@ def test_scores_and_views_come_while_it_learns(undisturbed):
     assert view.truth.shape == tuple(2 * side for side in view.measured.shape)
 
 
-def test_empty_tiles_do_not_judge(pairs, parent):
-    """And of tiles with little, little is to be got wrong: errors are pooled."""
+def test_empty_tiles_are_left_out(pairs, parent):
+    """There is little to get wrong in tiles with little: errors are pooled."""
     truth = np.pad(pairs[0].truth, ((0, 0), (0, 512)), mode="edge")
     truth[:, 256:512] = 0.5 + 0.1 * truth[:, :256]
     truth[:, 512:] = 0.02
@@ -204,9 +204,7 @@ def test_empty_tiles_do_not_judge(pairs, parent):
 def test_the_best_is_kept_and_not_the_last(pairs, parent, split, tmp_path):
     """A rate that is too high spoils what was learnt first."""
     events = run(tmp_path, pairs, parent, split, rate=0.3)
-    heights = [
-        event.values["adapted"]["psnr"] for event in of_kind(events, ResultScores)[1:]
-    ]
+    heights = [event.values["adapted"]["psnr"] for event in of_kind(events, Scored)[1:]]
     found = events[-1].record.scores["adapted"]["psnr"]
     assert found == pytest.approx(max(heights), abs=0.005)
     assert max(heights) > heights[-1] + 0.01
@@ -228,7 +226,7 @@ def test_cancelled_and_resumed_equals_undisturbed(
     out = tmp_path / "mine-x2"
     for event in fine_tune(config(out), pairs, parent, cancel, split=split):
         events.append(event)
-        if isinstance(event, ResultScores) and event.step == 15:
+        if isinstance(event, Scored) and event.step == 15:
             cancel()
     assert isinstance(events[-1], Cancelled)
     (partial,) = list_runs(tmp_path)
@@ -284,10 +282,10 @@ def test_another_aim_cannot_go_on(undisturbed, pairs, parent, split):
     out, _ = undisturbed
     (failed,) = run(out, pairs, parent, split, resume=True, seed=1)
     assert isinstance(failed.error, TrainingError)
-    assert "another seed" in str(failed.error)
+    assert "seed changed" in str(failed.error)
     other = [replace(pairs[0], truth=pairs[0].truth * 0.9), pairs[1]]
     (failed,) = run(out, other, parent, split, resume=True)
-    assert "another images" in str(failed.error)
+    assert "images changed" in str(failed.error)
 
 
 def test_pairs_that_do_not_belong_together_are_refused(pairs, parent, tmp_path):
@@ -309,8 +307,8 @@ def test_pairs_that_do_not_belong_together_are_refused(pairs, parent, tmp_path):
     assert "belong together" in events[-1].record.sentence
 
 
-def test_what_judges_is_never_drawn(pairs, split, parent):
-    """A pixel outside of the regions that teach would make its patch NaN."""
+def test_pixels_for_validation_are_never_drawn(pairs, split, parent):
+    """A pixel outside of the regions for training would make its patch NaN."""
     hidden = []
     for number, pair in enumerate(pairs):
         measured = np.full_like(pair.measured, np.nan)
@@ -336,8 +334,8 @@ def test_what_judges_is_never_drawn(pairs, split, parent):
         patch=16,
         device=sr_device(),
     )
-    kept = replay.draw(400, number=0, weight=1.0, generator=random)
-    assert torch.isfinite(kept.measured).all()
+    replayed = replay.draw(400, number=0, weight=1.0, generator=random)
+    assert torch.isfinite(replayed.measured).all()
 
 
 def test_patches_are_cut_from_both_images_alike(pairs, split):
@@ -373,7 +371,7 @@ def test_a_pause_saves_and_holds_on(pairs, parent, split, tmp_path):
         config(tmp_path, steps=6), pairs, parent, split=split, pause=pause
     ):
         events.append(event)
-        if isinstance(event, ResultScores) and event.step == 2:
+        if isinstance(event, Scored) and event.step == 2:
             pause()
         if isinstance(event, Noted) and "holding on" in event.message:
             assert (tmp_path / "checkpoint.safetensors").exists()
@@ -415,6 +413,29 @@ def test_a_file_says_the_same_again(tmp_path):
     assert FineTuneConfig(name="mine").minutes == 3
 
 
+def test_the_old_names_of_entries_are_still_read(tmp_path, pairs, split):
+    block = '[{"rows": [0, 8], "columns": [0, 9]}]'
+    for training, validation, gap in (
+        ("training", "validation", "gap"),
+        ("teaches", "judges", "guard"),
+    ):
+        files = f'{{"high": "b", "{training}": {block}, "{validation}": {block}}}'
+        text = f'{{"name": "a", "pairs": [{files}], "{gap}": 3}}'
+        (tmp_path / "config.json").write_text(text)
+        config = read_fine_tuning(tmp_path / "config.json")
+        (files,) = config.pairs
+        assert files.training == files.validation != ()
+        assert config.gap == 3
+        assert "guard" not in config.model_dump_json()
+    write_pairs(tmp_path / "pairs", pairs, split)
+    content = (tmp_path / "pairs").read_bytes()
+    # Of the same length, or the header of the file would have to be counted anew.
+    old = content.replace(b', \\"gap\\": ', b',\\"guard\\":')
+    assert old != content
+    (tmp_path / "pairs").write_bytes(old)
+    assert read_pairs(tmp_path / "pairs")[1] == split
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -452,7 +473,7 @@ def test_regions_are_split_by_themselves_or_refused(pairs, parent, split, tmp_pa
     assert "move them at least 9 pixels apart" in str(failed.error)
 
 
-def test_what_cannot_be_taught_is_said(pairs, parent, split, tmp_path):
+def test_what_cannot_be_fine_tuned_is_said(pairs, parent, split, tmp_path):
     cases = [
         (pairs, sr.load_model("bicubic"), {}, "cannot be fine-tuned"),
         ([], parent, {}, "no pairs"),

@@ -86,14 +86,16 @@ def test_high_resolution_alone_will_do(call):
     assert result.exit_code == 0, result.output
 
 
-def test_rectangles_of_the_file_decide_what_teaches_and_what_judges(call, tmp_path):
+def test_rectangles_of_the_file_decide_the_split(call, tmp_path):
     """In pixels of the image that is named; what leaks is refused."""
 
     def split(*, last, high_only=False):
         step = 2 if high_only else 1
         parts = {
-            "teaches": [{"rows": [0, 128 * step], "columns": [0, last * step]}],
-            "judges": [{"rows": [0, 128 * step], "columns": [80 * step, 160 * step]}],
+            "training": [{"rows": [0, 128 * step], "columns": [0, last * step]}],
+            "validation": [
+                {"rows": [0, 128 * step], "columns": [80 * step, 160 * step]}
+            ],
         }
         files = {"high": "fine.tif"} if high_only else {"low": "coarse.tif"}
         return [{"high": "fine.tif", **files, **parts}]
@@ -103,15 +105,15 @@ def test_rectangles_of_the_file_decide_what_teaches_and_what_judges(call, tmp_pa
         result = call(pairs=split(last=60, high_only=high_only), steps=1, out=out)
         assert result.exit_code == 0, result.output
         _, held = read_pairs(tmp_path / out / "pairs.safetensors")
-        (teaches,), (judges,) = held.training, held.validation
-        assert teaches.columns[1] == pytest.approx(60, abs=1)
-        assert judges.columns[0] == pytest.approx(80, abs=1)
+        (training,), (validation,) = held.training, held.validation
+        assert training.columns[1] == pytest.approx(60, abs=1)
+        assert validation.columns[0] == pytest.approx(80, abs=1)
     leak = call(pairs=split(last=78), steps=1, out="leak")
     assert leak.exit_code == 1
     assert "measured pixels apart" in " ".join(leak.output.split())
     assert not (tmp_path / "leak").exists()
     beyond = split(last=60)
-    beyond[0]["judges"] = [{"rows": [0, 9], "columns": [400, 500]}]
+    beyond[0]["validation"] = [{"rows": [0, 9], "columns": [400, 500]}]
     words = " ".join(call(pairs=beyond, steps=1, out="beyond").output.split())
     assert "holds no pixel of pair" in words
 

@@ -1,4 +1,4 @@
-"""What teaches and what judges stay apart, counted pixel by pixel."""
+"""Training and validation stay apart, counted pixel by pixel."""
 
 import itertools
 from dataclasses import replace
@@ -44,14 +44,14 @@ def painted(pairs, blocks, source):
 
 
 def nearest(pairs, split):
-    """Return the smallest distance from what judges to what teaches, in pixels."""
+    """Return the smallest distance from validation to training, in pixels."""
     least = np.inf
     for source in {key for one in pairs for key in one.where.sources}:
-        teaches = painted(pairs, split.training, source)
-        judges = painted(pairs, split.validation, source)
-        if teaches.any() and judges.any():
-            far = ndimage.distance_transform_cdt(~teaches, "chessboard")
-            least = min(least, far[judges].min())
+        training = painted(pairs, split.training, source)
+        validation = painted(pairs, split.validation, source)
+        if training.any() and validation.any():
+            far = ndimage.distance_transform_cdt(~training, "chessboard")
+            least = min(least, far[validation].min())
     return least
 
 
@@ -74,7 +74,7 @@ PAIRS = st.lists(
 
 @settings(max_examples=25, deadline=None)
 @given(PAIRS, st.integers(0, 40))
-def test_what_judges_is_never_within_the_guard_of_what_teaches(pairs, gap):
+def test_validation_is_never_within_the_gap_of_training(pairs, gap):
     try:
         split = split_pairs(pairs, gap=gap)
     except TrainingError:
@@ -88,12 +88,12 @@ def test_what_judges_is_never_within_the_guard_of_what_teaches(pairs, gap):
 
 
 @pytest.mark.parametrize("share", [0.15, 0.25, 0.4])
-def test_a_share_judges(share):
+def test_a_share_is_for_validation(share):
     pairs = [pair((220, 180)), pair((150, 260), (200, 200), sources=("x", "y"))]
     split = split_pairs(pairs, gap=12, share=share)
-    judged = area(split.validation)
-    assert judged / (judged + area(split.training)) == pytest.approx(share, abs=0.05)
-    assert judged + area(split.training) > 0.8 * (220 * 180 + 150 * 260)
+    held = area(split.validation)
+    assert held / (held + area(split.training)) == pytest.approx(share, abs=0.05)
+    assert held + area(split.training) > 0.8 * (220 * 180 + 150 * 260)
 
 
 def test_many_regions_apart_are_not_cut():
@@ -125,7 +125,7 @@ def test_one_tiny_region_is_refused():
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_all_or_nothing_judging_is_refused(share):
+def test_all_or_nothing_for_validation_is_refused(share):
     with pytest.raises(TrainingError, match="share"):
         split_pairs([pair()], gap=3, share=share)
 
@@ -144,8 +144,8 @@ def test_an_edited_split_is_checked():
     def words(training, validation, gap=10):
         return " ".join(check_split(pairs, Split(training, validation, gap)))
 
-    assert "every region judges" in words((), tuple(whole))
-    assert "no region judges" in words(tuple(whole), ())
+    assert "every region is for validation" in words((), tuple(whole))
+    assert "no region is for validation" in words(tuple(whole), ())
     left, right = Block(0, (0, 100), (0, 40)), Block(0, (0, 100), (50, 90))
     assert words((left,), (right,)) == ""
     near = words((left,), (replace(right, columns=(45, 90)),))

@@ -26,14 +26,16 @@ def test_relativistic_average_is_that_of_the_paper():
     fake, real = logits(0), logits(1)
     real_than_fake = torch.sigmoid(real - fake.mean())
     fake_than_real = torch.sigmoid(fake - real.mean())
-    judge = -(real_than_fake.log().mean() + (1 - fake_than_real).log().mean()) / 2
+    critic = -(real_than_fake.log().mean() + (1 - fake_than_real).log().mean()) / 2
     maker = -(fake_than_real.log().mean() + (1 - real_than_fake).log().mean()) / 2
-    torch.testing.assert_close(discriminator_loss(fake, real, relativistic=True), judge)
+    torch.testing.assert_close(
+        discriminator_loss(fake, real, relativistic=True), critic
+    )
     torch.testing.assert_close(adversarial_loss(fake, real, relativistic=True), maker)
 
 
 @pytest.mark.parametrize("relativistic", [True, False])
-def test_verdicts_pull_both_ways(relativistic):
+def test_losses_pull_both_ways(relativistic):
     """Each side gains from what the other loses by; undecided is log 2."""
     fake, real = logits(0), logits(1)
     told = [
@@ -85,26 +87,26 @@ def test_conditional_discriminator_sees_the_measurement_and_the_other_does_not()
     torch.manual_seed(0)
     candidate, measured = torch.rand(2, 1, 64, 64), torch.rand(2, 1, 32, 32)
     for conditional in (True, False):
-        judge = PatchDiscriminator(2, width=8, conditional=conditional).eval()
-        verdict = judge(candidate, measured)
-        assert verdict.shape == (2, 1, 16, 16)
-        turned = judge(candidate, measured.flip(2))
-        assert torch.allclose(verdict, turned, atol=1e-6) is not conditional
+        discriminator = PatchDiscriminator(2, width=8, conditional=conditional).eval()
+        answer = discriminator(candidate, measured)
+        assert answer.shape == (2, 1, 16, 16)
+        turned = discriminator(candidate, measured.flip(2))
+        assert torch.allclose(answer, turned, atol=1e-6) is not conditional
 
 
 def test_brightness_is_no_clue():
     torch.manual_seed(0)
-    judge = PatchDiscriminator(4, width=8).eval()
+    discriminator = PatchDiscriminator(4, width=8).eval()
     candidate, measured = torch.rand(1, 1, 64, 64), torch.rand(1, 1, 16, 16)
     torch.testing.assert_close(
-        judge(candidate, measured), judge(candidate + 5, measured + 5)
+        discriminator(candidate, measured), discriminator(candidate + 5, measured + 5)
     )
 
 
 def test_plain_discriminator_has_the_published_shape():
     """SRGAN counts 96 pixels down to 6, from 64 channels up to 512."""
-    judge = PlainDiscriminator(96)
-    assert judge.verdict[1].in_features == 512 * 6 * 6
-    assert judge.verdict[1].out_features == 1024
+    discriminator = PlainDiscriminator(96)
+    assert discriminator.verdict[1].in_features == 512 * 6 * 6
+    assert discriminator.verdict[1].out_features == 1024
     small = PlainDiscriminator(32, width=4)
     assert small(torch.rand(3, 1, 32, 32), torch.rand(3, 1, 16, 16)).shape == (3, 1)

@@ -9,7 +9,7 @@ from napari_structsr.training.patch_sampler import (
     Plane,
     draw_batch,
     load_planes,
-    split,
+    split_planes,
 )
 from napari_structsr.training.recipe import DataConfig
 
@@ -97,7 +97,7 @@ def test_the_stated_variance_is_that_of_the_noise():
 def test_validation_planes_are_not_trained_on():
     planes = [Plane("a", np.full((2, 2), n, np.int16)) for n in range(30)]
     planes += [Plane("few", np.full((2, 2), 99, np.int16))] * 3
-    training, held = split(planes)
+    training, held = split_planes(planes)
     numbers = [{int(plane.pixels[0, 0]) for plane in part} for part in (training, held)]
     assert not numbers[0] & numbers[1]
     assert numbers[0] | numbers[1] == {*range(30), 99}

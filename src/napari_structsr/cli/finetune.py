@@ -63,7 +63,7 @@ def finetune(
         from napari_structsr.finetuning.runs import accept_run
         from napari_structsr.zoo.catalogue import load_model
 
-        chosen = _changed(
+        chosen = _replace_choices(
             read_fine_tuning(config),
             minutes=minutes,
             out=None if output is None else str(output.absolute()),
@@ -81,14 +81,14 @@ def finetune(
                     out.print(line, highlight=False, soft_wrap=True, markup=False)
             start = partial(fine_tune, chosen, pairs, model)
         finished = follow(start, unit="steps", again="--resume goes on from there")
-        _show(finished.record)
+        _print_verdict(finished.record)
         out.print(f"wrote {finished.output}", soft_wrap=True)
         if accept:
             card = accept_run(finished.output.parent, replace=replace)
             out.print(f"{card.name} x{card.factor} is offered from now on")
 
 
-def _changed(config: FineTuneConfig, **changes: Any) -> FineTuneConfig:
+def _replace_choices(config: FineTuneConfig, **changes: Any) -> FineTuneConfig:
     """Replace choices of the file by those of the command line."""
     from pydantic import ValidationError
 
@@ -109,8 +109,7 @@ def _changed(config: FineTuneConfig, **changes: Any) -> FineTuneConfig:
         raise SettingsError(f"{faults}; see structsr finetune --help") from error
 
 
-def _show(verdict: Verdict) -> None:
-    """Print the table and the sentence."""
+def _print_verdict(verdict: Verdict) -> None:
     from rich.table import Table
 
     table = Table("", *(heading for heading, _ in _HEADINGS.values()))

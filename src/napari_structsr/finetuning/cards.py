@@ -1,4 +1,4 @@
-"""What the card of a fine-tuned model says: from which pairs, how, and how it did."""
+"""What stands on the card of a fine-tuned model, and its calibration."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import PurePath
 
+from napari_structsr.calibration.fit import calibrate
+from napari_structsr.calibration.samples import CalibrationPair, sample_pairs
+from napari_structsr.core.intensity import Intensity
+from napari_structsr.errors import TrainingError
+from napari_structsr.finetuning.regions import Block
 from napari_structsr.finetuning.session import TuningSession
-from napari_structsr.finetuning.split import Block
+from napari_structsr.finetuning.split import Split
 from napari_structsr.finetuning.verdict import Verdict
+from napari_structsr.models.calibration import TrustCalibration
 from napari_structsr.models.card import (
     DataSource,
     FineTuning,
@@ -16,19 +22,21 @@ from napari_structsr.models.card import (
     PairRegion,
     TrainingPair,
 )
+from napari_structsr.models.model import SRModel
+from napari_structsr.pairs.image_pair import ImagePair
 
-__all__ = ["make_tuned_card"]
+__all__ = ["calibrate_tuned", "make_tuned_card"]
 
 
 def make_tuned_card(session: TuningSession, verdict: Verdict) -> ModelCard:
-    """Describe the model that was made."""
+    """Return the card of the model that was made."""
     config, parent = session.config, session.parent.card
-    psf_sigma = session.pool.forward_model.psf_sigma
-    megapixels = session.step * session.batch * session.pool.patch**2 / 1e6
-    count = len(session.pairs)
+    psf_sigma = session.sampler.forward_model.psf_sigma
+    megapixels = session.step * session.batch * session.sampler.patch**2 / 1e6
+    count, patch = len(session.pairs), session.sampler.patch
     how = (
         f"fine-tuned from {parent.name}: {session.step} steps of {session.batch} "
-        f"patches of {session.pool.patch} x {session.pool.patch} measured pixels, "
+        f"patches of {patch} x {patch} measured pixels, "
         f"{config.replay:.0%} of them of the parent's own kind, "
         f"{session.seconds / 60:.1f} minutes on {session.device.label} in "
         f"{session.device.precision}; point-spread sigma {psf_sigma:g} measured pixels"
@@ -38,6 +46,7 @@ def make_tuned_card(session: TuningSession, verdict: Verdict) -> ModelCard:
         licence="not stated",
         attribution="not stated",
     )
+    # Cards travel, folders do not.
     portable = config.model_copy(
         update={"parent": PurePath(config.parent).name, "pairs": (), "out": None}
     )
@@ -56,13 +65,13 @@ def make_tuned_card(session: TuningSession, verdict: Verdict) -> ModelCard:
             "blend_with": None,
             "sharpness": None,
             "parents": [parent.sha256] if parent.sha256 else [],
-            "fine_tuning": _record(session, verdict),
+            "fine_tuning": _make_record(session, verdict),
         }
     )
 
 
-def _record(session: TuningSession, verdict: Verdict) -> FineTuning:
-    """Say from which pairs the model was made, and how it was judged."""
+def _make_record(session: TuningSession, verdict: Verdict) -> FineTuning:
+    """Return from which pairs the model was made, and how it was scored."""
 
     def blocks(part: Sequence[Block]) -> list[PairRegion]:
         return [PairRegion(**asdict(block)) for block in part]
@@ -89,4 +98,62 @@ def _record(session: TuningSession, verdict: Verdict) -> FineTuning:
         recommended=verdict.recommended,
         sentence=verdict.sentence,
         curves=curves,
+    )
+
+
+def calibrate_tuned(
+    model: SRModel,
+    pairs: Sequence[ImagePair],
+    split: Split,
+    *,
+    parent: TrustCalibration | None,
+) -> tuple[TrustCalibration | None, str]:
+    """Calibrate the expected error of a fine-tuned model on its validation regions.
+
+    The network that predicts errors stays that of the parent; what is found anew are
+    its factors, by conformal risk control. The same regions have chosen the best
+    weights, so that the intervals are a little narrow.
+
+    Parameters
+    ----------
+    model
+        The fine-tuned model, on the CPU.
+    pairs, split
+        What it was trained and validated on.
+    parent
+        Calibration of the model that it was made of.
+
+    Returns
+    -------
+    TrustCalibration or None
+        None where the parent has none, or the regions hold too few patches.
+    str
+        A sentence that says what was done, or why nothing was.
+    """
+    if parent is None:
+        return None, "the parent predicts no errors, and so does this model not"
+    regions = []
+    for block in split.validation:
+        pair = pairs[block.pair]
+        gain, floor = pair.noise
+        regions.append(
+            CalibrationPair(
+                block.measured(pair),
+                block.truth(pair),
+                source="pairs of the user",
+                image=str(block.pair),
+                intensity=Intensity(0.0, 1.0, gain, floor),
+            )
+        )
+    try:
+        samples = sample_pairs(regions, model)
+        found = calibrate(
+            samples, model, start=parent, refit=False, conditions="pairs of the user"
+        )
+    except TrainingError as error:
+        return None, f"the expected error of results is not offered: {error}"
+    return (
+        found,
+        f"the expected error of results was calibrated on {found.patches} patches of "
+        "the regions held out",
     )

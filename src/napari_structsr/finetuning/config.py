@@ -196,8 +196,8 @@ class FineTuneConfig(_Table):
 
     @model_validator(mode="before")
     @classmethod
-    def _three_minutes(cls, values: object) -> object:
-        """Take 3 minutes if no length is given."""
+    def _set_default_length(cls, values: object) -> object:
+        # As the default of the field it would be a second length beside `steps`.
         if isinstance(values, dict) and not (
             values.get("minutes") or "steps" in values
         ):
@@ -205,8 +205,7 @@ class FineTuneConfig(_Table):
         return values
 
     @model_validator(mode="after")
-    def _one_length(self) -> FineTuneConfig:
-        """Refuse two lengths."""
+    def _check_length(self) -> FineTuneConfig:
         if self.minutes is not None and self.steps is not None:
             raise ValueError("give minutes or steps, not both")
         return self
@@ -236,7 +235,7 @@ def read_fine_tuning(path: Path) -> FineTuneConfig:
             f"{path} cannot be read as a fine-tuning ({error}); it is a .json or .toml "
             "file, as the dock saves it"
         ) from error
-    return _anchored(config, path.absolute().parent)
+    return _make_paths_absolute(config, path.absolute().parent)
 
 
 def write_fine_tuning(path: Path, config: FineTuneConfig) -> None:
@@ -246,9 +245,7 @@ def write_fine_tuning(path: Path, config: FineTuneConfig) -> None:
     part.replace(path)
 
 
-def _anchored(config: FineTuneConfig, folder: Path) -> FineTuneConfig:
-    """Make paths absolute."""
-
+def _make_paths_absolute(config: FineTuneConfig, folder: Path) -> FineTuneConfig:
     def full(path: str | None) -> str | None:
         return None if path is None else str(folder / Path(path).expanduser())
 

@@ -1,11 +1,10 @@
-"""Holding a fine-tuned model to what its parent did.
+"""How far a fine-tuned model drifts from what its parent did, and how that is limited.
 
-Three things work together. Replay teaches it what the parent does on images of the
-parent's own kind. How much that weighs follows the drift that is measured, score by
-score: more while too many dB are lost, less while few are. What is lost beyond the
-limit nevertheless is taken back on the line between the weights of the parent and the
-trained ones, of which the furthest point below the limit is taken (Wortsman et al.
-2022, "Robust fine-tuning of zero-shot models").
+Three things work together. Replay trains on what the parent does on images of its own
+kind. How much that weighs follows the drift that is measured, score by score. What is
+lost beyond the limit nevertheless is taken back on the line between the weights of the
+parent and the trained ones (Wortsman et al. 2022, "Robust fine-tuning of zero-shot
+models").
 """
 
 from __future__ import annotations
@@ -19,24 +18,79 @@ from torch import Tensor, nn
 
 from napari_structsr.engine.device import Device
 from napari_structsr.finetuning.recipe import read_data_config
-from napari_structsr.finetuning.replay import Drift, Replay
-from napari_structsr.finetuning.split import Block
+from napari_structsr.finetuning.regions import Block
+from napari_structsr.finetuning.replay import Replay, replay_images
 from napari_structsr.models.interpolation import blend_weights
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
-from napari_structsr.training.recipe import Recipe
-from napari_structsr.training.trainer import ReplayBatch
+from napari_structsr.training.recipe import DataConfig, Recipe
+from napari_structsr.training.trainer import LEAST_ERROR, ReplayBatch
+from napari_structsr.training.validation import Network, Validation
 
-__all__ = ["DriftLimiter", "LimitedModel", "find_furthest"]
+__all__ = ["Drift", "DriftLimiter", "LimitedModel", "limit_drift"]
 
+_WORST = 2.0  # mean losses that one kind may lose
 _HALVINGS = 4  # of the way: its sixteenths
-_AIM = 0.8  # of the limit: the drift that the weight of replay is set for
-_FACTOR, _FURTHEST = 2.0, 16.0  # by which that weight changes at most, and in all
+_TARGET = 0.8  # of the limit: the drift that the weight of replay is set for
+_FACTOR, _RANGE = 2.0, 16.0  # by which that weight changes at most, and in all
+
+
+class Drift:
+    """Measures how many dB a model loses on images of its parent's kind.
+
+    Parameters
+    ----------
+    parent
+        Maps measured images to results.
+    recipe
+        Names factor and seed.
+    kind
+        How the images of the parent were measured.
+    device
+        Name for torch.
+    """
+
+    def __init__(
+        self,
+        parent: Network,
+        recipe: Recipe,
+        kind: DataConfig,
+        *,
+        device: str,
+    ) -> None:
+        about = recipe.model_copy(update={"data": kind})
+        planes = replay_images("validation")
+        self._parts: dict[str, tuple[Validation, float]] = {}
+        for source in dict.fromkeys(plane.source for plane in planes):
+            group = [plane for plane in planes if plane.source == source]
+            part = Validation(group, about, device)
+            self._parts[source] = part, _mean_psnr(part, parent)
+
+    def losses(self, network: Network) -> dict[str, float]:
+        """Return the mean loss in dB by kind of images; negative for a gain."""
+        return {
+            source: before - _mean_psnr(part, network)
+            for source, (part, before) in self._parts.items()
+        }
+
+    def __call__(self, network: Network) -> float:
+        """Return the loss in dB, the mean over kinds of images.
+
+        If one kind loses more than twice the mean, half of what it loses is returned.
+        """
+        # Gains on other kinds do not make up for what one kind loses.
+        losses = list(self.losses(network).values())
+        return max(sum(losses) / len(losses), max(losses) / _WORST)
+
+
+def _mean_psnr(part: Validation, network: Network) -> float:
+    # What lies above 50 dB hardly counts: it is good enough.
+    return -10 * float((part.errors(network) + LEAST_ERROR).log10().mean())
 
 
 @dataclass(frozen=True)
 class LimitedModel:
-    """A model that does not lose too much of what its parent did.
+    """Weights between those of the parent and trained ones.
 
     Parameters
     ----------
@@ -56,7 +110,7 @@ class LimitedModel:
     weights: dict[str, Tensor]
 
 
-def find_furthest(
+def limit_drift(
     network: nn.Module,
     parent: Mapping[str, Tensor],
     weights: Mapping[str, Tensor],
@@ -64,7 +118,7 @@ def find_furthest(
     drift: Drift,
     limit: float | None,
 ) -> LimitedModel:
-    """Find the furthest point on the way whose drift stays below a limit.
+    """Find the weights furthest from the parent whose drift stays below a limit.
 
     Parameters
     ----------
@@ -78,29 +132,30 @@ def find_furthest(
         dB that may be lost; None goes all the way.
     """
 
-    def lost(share: float) -> float:
+    def measure(share: float) -> float:
         network.load_state_dict(blend_weights(weights, parent, share))
         return drift(network)
 
-    trained = there = lost(1.0)
+    trained = there = measure(1.0)
     share = high = 1.0
     if limit is not None and trained > limit:
         share = 0.0
+        # Bisection, as drift hardly ever falls along the way.
         for _ in range(_HALVINGS):
             middle = (share + high) / 2
-            if (here := lost(middle)) <= limit:
+            if (here := measure(middle)) <= limit:
                 share, there = middle, here
             else:
                 high = middle
         if share == 0:  # the smallest step there is, so that there is a model
-            share, there = high, lost(high)
+            share, there = high, measure(high)
     between = blend_weights(weights, parent, share)
     network.load_state_dict(between)
     return LimitedModel(share, there, trained, between)
 
 
 class DriftLimiter:
-    """Replay, drift and the way back.
+    """Keeps a fine-tuned model near its parent: by replay, and by the way back.
 
     Parameters
     ----------
@@ -120,7 +175,7 @@ class DriftLimiter:
     Attributes
     ----------
     network
-        The model that was admitted last.
+        The model whose drift was limited last.
     weight
         What a difference from the parent weighs now.
     """
@@ -164,9 +219,9 @@ class DriftLimiter:
             count, number=number, weight=self.weight, generator=generator
         )
 
-    def admit(self, weights: Mapping[str, Tensor]) -> LimitedModel:
-        """Return the model nearest to trained weights that does not lose too much."""
-        return find_furthest(
+    def limit(self, weights: Mapping[str, Tensor]) -> LimitedModel:
+        """Return the weights nearest to trained ones that do not lose too much."""
+        return limit_drift(
             self.network,
             self._parent,
             {name: value.to(self._device) for name, value in weights.items()},
@@ -174,10 +229,10 @@ class DriftLimiter:
             limit=self._limit,
         )
 
-    def balance(self, admitted: LimitedModel) -> None:
-        """Let replay weigh as much as the drift asks for."""
+    def adjust_weight(self, limited: LimitedModel) -> None:
+        """Let replay weigh more while too much is lost, and less while little is."""
         if self._limit:
-            much = max(admitted.trained, 0.0) / (_AIM * self._limit)
+            much = max(limited.trained, 0.0) / (_TARGET * self._limit)
             change = min(max(much**0.5, 1 / _FACTOR), _FACTOR)
-            weight = max(self.weight * change, self._wish / _FURTHEST)
-            self.weight = min(weight, self._wish * _FURTHEST)
+            weight = max(self.weight * change, self._wish / _RANGE)
+            self.weight = min(weight, self._wish * _RANGE)

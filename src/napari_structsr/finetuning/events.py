@@ -1,4 +1,4 @@
-"""What a fine-tuning says besides the events of every job, and what holds it up."""
+"""What a fine-tuning reports besides the events of every job, and how it is paused."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from napari_structsr.engine.events import Cancel, Event
 from napari_structsr.finetuning.validation import TilePreview
 
-__all__ = ["Pause", "Previewed", "ResultScores", "TuningPlan"]
+__all__ = ["Pause", "Previewed", "Scored", "TuningPlan"]
 
 
 @dataclass(frozen=True)
-class ResultScores(Event):
-    """Scores on the regions that judge.
+class Scored(Event):
+    """Scores on the regions for validation.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class ResultScores(Event):
 
 @dataclass(frozen=True)
 class Previewed(Event):
-    """A region that judges, as it is upscaled now."""
+    """A tile of the regions for validation, as it is upscaled now."""
 
     step: int
     view: TilePreview
@@ -61,7 +61,7 @@ class TuningPlan:
     done
         Steps made before.
     pairs, tiles
-        Pairs of the user, and tiles that judge.
+        Pairs of the user, and tiles for validation.
     trained
         Share of the weights that is trained.
     adversarial
@@ -90,9 +90,9 @@ class TuningPlan:
             length = f"{self.minutes:.3g} minute{'' if self.minutes == 1 else 's'}"
         again = f" ({self.done} steps made before)" if self.done else ""
         pairs = f"{self.pairs} {'pair' if self.pairs == 1 else 'pairs'}"
-        judged = f"{self.tiles} {'tile judges' if self.tiles == 1 else 'tiles judge'}"
+        tiles = f"{self.tiles} {'tile' if self.tiles == 1 else 'tiles'}"
         return (
-            f"{length}{again} on {pairs}, {judged}; "
+            f"{length}{again} on {pairs}, {tiles} for validation; "
             f"{self.trained:.0%} of the weights of {self.parent} are trained"
             f"{', at the end against a discriminator' if self.adversarial else ''}, "
             f"{self.device} in {self.precision}"
@@ -100,14 +100,14 @@ class TuningPlan:
 
 
 class Pause:
-    """A wish to hold on, looked at before each step; set from any thread."""
+    """A wish to pause, checked before each step; set from any thread."""
 
     def __init__(self) -> None:
         self._running = threading.Event()
         self._running.set()
 
     def __call__(self) -> None:
-        """Ask the job to hold on."""
+        """Ask the job to pause."""
         self._running.clear()
 
     def resume(self) -> None:

@@ -1,8 +1,7 @@
-"""Fine-tuning: teaching a model a microscope by a few pairs of its images.
+"""Fine-tuning: adapting a model to a microscope by a few pairs of its images.
 
-It owns the order of things: draw, step, score, keep the best, save, judge. Like every
-long job it is a generator of events. The parent is not changed; the result lies in the
-folder of the fine-tuning until `finetuning.runs.accept_run` takes it up.
+The parent is not changed. The result lies in the folder of the fine-tuning until
+`finetuning.runs.accept_run` takes it up.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.engine.failures import yield_failures
 from napari_structsr.errors import ModelError, TrainingError
-from napari_structsr.finetuning.cards import make_tuned_card
+from napari_structsr.finetuning.cards import calibrate_tuned, make_tuned_card
 from napari_structsr.finetuning.config import FineTuneConfig, read_fine_tuning
 from napari_structsr.finetuning.events import (
     Pause,
     Previewed,
-    ResultScores,
+    Scored,
     TuningPlan,
 )
 from napari_structsr.finetuning.runs import find_runs_folder
@@ -35,7 +34,6 @@ from napari_structsr.finetuning.session import TuningSession
 from napari_structsr.finetuning.split import Split, check_split, split_pairs
 from napari_structsr.finetuning.split_file import read_split
 from napari_structsr.finetuning.store import read_pairs
-from napari_structsr.finetuning.tuned_calibration import tuned_calibration
 from napari_structsr.finetuning.verdict import Verdict, reach_verdict
 from napari_structsr.io.weights import write_bundle
 from napari_structsr.models.card import TRAINABLE
@@ -47,7 +45,7 @@ from napari_structsr.zoo.user_models import check_name
 __all__ = [
     "Pause",
     "Previewed",
-    "ResultScores",
+    "Scored",
     "TuningPlan",
     "fine_tune",
     "resume_fine_tuning",
@@ -78,18 +76,18 @@ def fine_tune(
     model
         The parent; it is not changed.
     cancel
-        Looked at before each step; what was reached is saved.
+        Checked before each step; what was reached is saved.
     split
-        Which regions teach and which judge; by default as `config` says.
+        Which regions are trained and validated on; by default as `config` says.
     pause
-        Looked at before each step; the clock stands still meanwhile.
+        Checked before each step; the clock stands still meanwhile.
     resume
         Go on with the fine-tuning in the folder.
 
     Yields
     ------
     Event
-        `Started` first, then `Progressed`, `ResultScores`, `Previewed`, `Noted` and
+        `Started` first, then `Progressed`, `Scored`, `Previewed`, `Noted` and
         `Warned`, and one of `Finished` (with the path of the model and the `Verdict`
         as its record), `Cancelled` or `Failed` last.
     """
@@ -132,7 +130,6 @@ def _run(
     pause: Pause,
     resume: bool,
 ) -> Iterator[Event]:
-    """Fine-tune; errors are raised."""
     _check(config, pairs, model)
     folder = run_folder(config)
     if not resume:
@@ -146,14 +143,14 @@ def _run(
         raise TrainingError("; ".join(faults))
     session = TuningSession(config, pairs, split, model, folder=folder)
     if resume:
-        session.resume()
-        session.note("begun")
+        session.restore()
+        session.write_state("begun")
     else:
-        session.begin()
-    yield Started(session.count_done[1], session.plan())
+        session.create_folder()
+    yield Started(session.counts[1], session.plan())
     if session.warning:
         yield Warned(session.warning)
-    if not resume:
+    if not resume:  # the scores of the parent: where the curves begin
         yield from session.score()
         session.save()
 
@@ -163,25 +160,25 @@ def _run(
             yield Noted(f"holding on at step {session.step}; what was reached is saved")
             pause.wait(cancel)
             continue
-        if said := session.make_step():
-            yield Warned(said)
+        if warning := session.make_step():
+            yield Warned(warning)
         if session.step % _CHECK_EVERY == 0:
             yield Progressed(
-                *session.count_done, f"training, loss {session.check_loss():.3g}"
+                *session.counts, f"training, loss {session.check_loss():.3g}"
             )
-        if session.due:
+        if session.is_score_due:
             session.check_loss()
             yield from session.score()
             session.save()
 
-    if cancel:
+    if cancel:  # no verdict, and all that a later run goes on from
         session.save()
-        session.note("stopped")
+        session.write_state("stopped")
         yield Cancelled(session.step)
         return
     if session.out_of_patience and session.progress < 1:
         yield Noted(f"ended at step {session.step}: scores have ceased to rise")
-    if not session.best.weights:
+    if not session.best.weights:  # a length shorter than the first score
         yield from session.score()
         session.save()
     verdict, note = _finish(session)
@@ -190,7 +187,7 @@ def _run(
 
 
 def _check(config: FineTuneConfig, pairs: Sequence[ImagePair], model: SRModel) -> None:
-    """Refuse what cannot work."""
+    """Refuse models, pairs and names that do not fit."""
     card = model.card
     if card.architecture not in TRAINABLE:
         raise ModelError(
@@ -224,10 +221,10 @@ def _check_folder(folder: Path) -> None:
 
 
 def _finish(session: TuningSession) -> tuple[Verdict, str]:
-    """Judge the best weights and write them down; say what became of the trust map."""
+    """Score and write the best weights; return the verdict and a note."""
     network = session.limiter.network
     network.load_state_dict(session.best.weights)
-    network.half().float()  # what is judged is what the file holds
+    network.half().float()  # the file holds float16: that is what is scored
     validation = session.validation
     scores = {
         "bicubic": validation.bicubic,
@@ -240,7 +237,7 @@ def _finish(session: TuningSession) -> tuple[Verdict, str]:
     )
     card = make_tuned_card(session, verdict)
     weights = {name: value.cpu() for name, value in network.state_dict().items()}
-    calibration, note = tuned_calibration(
+    calibration, note = calibrate_tuned(
         SRModel(card, weights),
         session.pairs,
         session.split,
@@ -248,5 +245,7 @@ def _finish(session: TuningSession) -> tuple[Verdict, str]:
     )
     card = card.model_copy(update={"calibration": calibration})
     write_bundle(session.bundle, card.model_dump(exclude={"sha256"}), weights)
-    session.note("finished", recommended=verdict.recommended, sentence=verdict.sentence)
+    session.write_state(
+        "finished", recommended=verdict.recommended, sentence=verdict.sentence
+    )
     return verdict, note

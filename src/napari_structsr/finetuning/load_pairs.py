@@ -8,7 +8,6 @@ from pathlib import Path
 from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.config import FineTuneConfig
 from napari_structsr.io.open import open_source
-from napari_structsr.io.source import Source
 from napari_structsr.pairs.checks import find_twin
 from napari_structsr.pairs.duplicate_fields import note_overlap
 from napari_structsr.pairs.image_pair import ImagePair
@@ -39,15 +38,16 @@ def load_pairs(config: FineTuneConfig) -> list[ImagePair]:
             "the file names no pairs; add at least one, with the path of its true "
             "image as high"
         )
-    opened = cache(_opened)
+    # Many pairs of a file come from one image, which is opened once.
+    open_once = cache(open_source)
     about = config.microscope
     pairs: list[ImagePair] = []
     for number, files in enumerate(config.pairs):
         name = f"{number + 1}: {Path(files.low or files.high).name}"
         if files.low is not None:
             pair = field_pair(
-                opened(files.low),
-                opened(files.high),
+                open_once(files.low),
+                open_once(files.high),
                 factor=config.factor,
                 region=files.region,
                 plane=files.plane,
@@ -55,12 +55,12 @@ def load_pairs(config: FineTuneConfig) -> list[ImagePair]:
             )
         else:
             pair = high_only_pair(
-                opened(files.high),
+                open_once(files.high),
                 factor=config.factor,
                 region=files.region,
                 plane=files.plane,
                 psf_sigma=about.psf_sigma,
-                sample=opened(about.sample) if about.sample else None,
+                sample=open_once(about.sample) if about.sample else None,
                 photons=about.photons,
                 read_noise=about.read_noise,
                 seed=config.seed + number,
@@ -73,8 +73,3 @@ def load_pairs(config: FineTuneConfig) -> list[ImagePair]:
             )
         pairs.append(note_overlap(pair, pairs))
     return pairs
-
-
-def _opened(path: str) -> Source:
-    """Open an image."""
-    return open_source(path)

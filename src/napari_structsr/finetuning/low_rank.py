@@ -2,11 +2,10 @@
 
 "efficient" leaves every weight W of a convolution or a linear layer as it is and
 learns ``W + B A`` with thin matrices A and B (Hu et al. 2022, "LoRA: low-rank
-adaptation of large language models"); B begins at zero, so that the first step is
-taken from the parent exactly. A twentieth to a seventh of the numbers is trained: less
-memory for the optimiser, and less that few pairs can spoil. Biases, normalisation and
-first filters that sum to zero stay what they are, so that a network that passes gain
-and offset through keeps doing so.
+adaptation of large language models"). A twentieth to a seventh of the numbers is
+trained: less memory for the optimiser, and less that few pairs can spoil. Biases,
+normalisation and first filters that sum to zero stay what they are, so that a network
+that passes gain and offset through keeps doing so.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _LARGE = 1_000_000  # weights
 def choose_mode(
     mode: Literal["auto", "whole", "efficient"], network: nn.Module, *, device: str
 ) -> Literal["whole", "efficient"]:
-    """Settle "auto": large networks on a CPU are trained in part."""
+    """Return the mode; "auto" trains large networks in part on a CPU."""
     if mode != "auto":
         return mode
     large = sum(value.numel() for value in network.parameters()) > _LARGE
@@ -36,10 +35,9 @@ def choose_mode(
 def make_trainable(
     network: nn.Module, mode: Literal["whole", "efficient"]
 ) -> list[nn.Parameter]:
-    """Prepare a network, in place; return the parameters to train.
-
-    Layers that gather statistics keep those of the parent in either mode.
-    """
+    """Prepare a network, in place; return the parameters to train."""
+    # In eval mode: normalisation layers keep the statistics of the parent, as a few
+    # patches of one sample have others.
     network.eval().requires_grad_(mode == "whole")
     if mode == "efficient":
         for layer in list(network.modules()):
@@ -72,8 +70,6 @@ def measure_trained_share(network: nn.Module) -> float:
 
 
 class _LowRank(nn.Module):
-    """Add the product of two thin matrices to a weight."""
-
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         rows, columns = weight.shape[0], weight[0].numel()
@@ -81,8 +77,8 @@ class _LowRank(nn.Module):
         self.across = nn.Parameter(
             torch.empty(rank, columns, device=weight.device).normal_(std=columns**-0.5)
         )
+        # Zero, so that the first step is taken from the parent exactly.
         self.along = nn.Parameter(torch.zeros(rows, rank, device=weight.device))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Keep the shape."""
         return weight + (self.along @ self.across).reshape(weight.shape)

@@ -1,6 +1,13 @@
-"""What a fine-tuning takes over from its parent: kind of images, loss, adversary."""
+"""What a fine-tuning takes over from its parent, and how long it takes.
+
+Kind of images, loss and adversary are those of the parent's recipe, as far as its card
+holds one.
+"""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -14,19 +21,22 @@ from napari_structsr.training.recipe import (
     Recipe,
 )
 
-__all__ = ["make_tuning_recipe", "read_data_config"]
+__all__ = ["TuningLength", "make_tuning_recipe", "read_data_config"]
 
 _STRUCTURE_LOSS = LossConfig(ssim=0.01, gradient=0.3, data=0.0002)
 _DECAY = 0.99  # of the running average: a fine-tuning has few hundred steps
 _RATE = 8e-4
-_GENTLE = 2e-4  # for networks that were not made here
+_GENTLE_RATE = 2e-4  # for the other architectures
 _ENOUGH_MINUTES, _ENOUGH_STEPS = 10.0, 3000  # for an adversary that starts anew
 _ADVERSARY_START = 0.6  # share of the fine-tuning
+_SCORES = 12  # of a fine-tuning, at least
+_LONGEST = 30.0  # seconds between two scores
+_MOST_STEPS = 500  # between two scores
 
 
 def read_data_config(card: ModelCard) -> DataConfig:
-    """Return how the images were measured that a model was trained on."""
-    if recipe := _recipe_of(card):
+    """Return how the images that a model was trained on were measured."""
+    if recipe := _read_recipe(card):
         return recipe.data
     width = (max(0.0, card.psf_sigma - 0.1), card.psf_sigma + 0.1)
     return DataConfig(psf_sigma=width)
@@ -35,7 +45,7 @@ def read_data_config(card: ModelCard) -> DataConfig:
 def make_tuning_recipe(
     config: FineTuneConfig, card: ModelCard, *, patch: int, psf_sigma: float
 ) -> Recipe:
-    """Settle what the choices left open.
+    """Return the recipe of a fine-tuning: choices, and what they leave to the parent.
 
     Parameters
     ----------
@@ -48,11 +58,11 @@ def make_tuning_recipe(
     psf_sigma
         Point-spread width of the pairs, in measured pixels.
     """
-    before = _recipe_of(card)
+    before = _read_recipe(card)
     rate = config.rate or (
-        _RATE if card.architecture == "residual-generator" else _GENTLE
+        _RATE if card.architecture == "residual-generator" else _GENTLE_RATE
     )
-    adversary = _adversary(config, before.adversary if before else None)
+    adversary = _choose_adversary(config, before.adversary if before else None)
     return Recipe(
         name=config.name,
         factor=config.factor,
@@ -71,18 +81,17 @@ def make_tuning_recipe(
     )
 
 
-def _recipe_of(card: ModelCard) -> Recipe | None:
-    """Return the recipe of a model, if it has one."""
+def _read_recipe(card: ModelCard) -> Recipe | None:
     try:
         return Recipe.model_validate_json(card.recipe)
-    except ValidationError:
+    except ValidationError:  # interpolation, foreign, or itself fine-tuned
         return None
 
 
-def _adversary(
+def _choose_adversary(
     config: FineTuneConfig, before: AdversaryConfig | None
 ) -> AdversaryConfig | None:
-    """Return the adversarial phase, if there shall be one."""
+    # A discriminator starts anew, and is of no use before it has learnt something.
     long = (config.minutes or 0) >= _ENOUGH_MINUTES or (
         config.steps or 0
     ) >= _ENOUGH_STEPS
@@ -92,3 +101,44 @@ def _adversary(
     if not wanted:
         return None
     return (before or AdversaryConfig()).model_copy(update={"start": _ADVERSARY_START})
+
+
+@dataclass(frozen=True)
+class TuningLength:
+    """A length, in seconds or in steps.
+
+    Parameters
+    ----------
+    timed
+        Whether seconds count, otherwise steps do.
+    end
+        Seconds or steps in all.
+    every
+        Seconds or steps between two scores.
+    """
+
+    timed: bool
+    end: float
+    every: float
+
+    @classmethod
+    def from_config(cls, config: FineTuneConfig) -> TuningLength:
+        """Return the length that is asked for."""
+        if config.minutes:
+            end = 60 * config.minutes
+            return cls(True, end, min(end / _SCORES, _LONGEST))
+        steps = config.steps or 1
+        return cls(False, steps, min(math.ceil(steps / _SCORES), _MOST_STEPS))
+
+    def progress(self, step: int, seconds: float) -> float:
+        """Return the share that is over."""
+        return (seconds if self.timed else step) / self.end
+
+    def count(self, step: int, seconds: float) -> tuple[int, int]:
+        """Return what is done and what there is to do, in whole steps or seconds."""
+        total = math.ceil(self.end)
+        return min(int(seconds if self.timed else step), total), total
+
+    def is_due(self, step: int, seconds: float, *, seen: int) -> bool:
+        """Tell whether it is time for a score, after `seen` of them."""
+        return (seconds if self.timed else step) >= self.every * (seen + 1)

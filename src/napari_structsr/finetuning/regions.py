@@ -1,4 +1,4 @@
-"""Where regions of pairs lie to each other, in the world.
+"""Where regions of pairs lie relative to each other, in the world.
 
 Two regions are near if they show the same image nearby, whether by the measured or by
 the true one, and whatever pair they belong to.
@@ -48,6 +48,11 @@ class Block:
     def shape(self) -> tuple[int, int]:
         """Height and width in measured pixels."""
         return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
+
+    @property
+    def area(self) -> int:
+        """Number of measured pixels."""
+        return self.shape[0] * self.shape[1]
 
     def measured(self, pair: ImagePair) -> Pixels:
         """Cut the measured pixels out of its pair, a view."""
@@ -104,7 +109,7 @@ def measure_gap(pairs: Sequence[ImagePair], one: Block, other: Block) -> float:
     least = np.inf
     keys = first.where.sources, second.where.sources
     for side, another in itertools.product((0, 1), repeat=2):
-        if keys[0][side] != keys[1][another]:
+        if keys[0][side] != keys[1][another]:  # different images
             continue
         room = locate_block(first, one, side).measure_gap(
             locate_block(second, other, another)
@@ -124,7 +129,7 @@ def make_whole_block(pairs: Sequence[ImagePair], index: int) -> Block:
 
 
 def find_clusters(pairs: Sequence[ImagePair], gap: int) -> list[list[int]]:
-    """Group pairs that lie nearer to each other than the guard, by any way round."""
+    """Group pairs that lie nearer to each other than the gap, or to a common third."""
     groups: list[list[int]] = []
     for index in range(len(pairs)):
         here = make_whole_block(pairs, index)

@@ -1,40 +1,64 @@
 """What keeps a fine-tuned model at what it did before, without its training images.
 
-Images of several kinds are measured as the card of the parent says; what the parent
-makes of them is the target (Li and Hoiem 2016, "Learning without forgetting"). They are
-those of `replay_images`, and the true images of the own pairs, of the regions that
-teach alone. How many dB the model loses on others of the former tells its drift.
+Images that need no download are measured as the card of the parent says; what the
+parent makes of them is the target (Li and Hoiem 2016, "Learning without forgetting").
+They are those that ship with scikit-image; the same magnified, some inverted; drawn
+ones, overlapping discs and lines (the "dead leaves" of Lee, Mumford and Huang 2001,
+"Occlusion models for natural images"), with edges from sharp to smooth, few of them on
+a dark ground as in fluorescence, and as a relief, as differential interference contrast
+shows them; and the true images of the user's pairs, of the regions for training alone.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from scipy import ndimage
+from torch import nn
 
 from napari_structsr.engine.device import Device
-from napari_structsr.finetuning.replay_images import replay_images
-from napari_structsr.finetuning.split import Block
+from napari_structsr.finetuning.regions import Block
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.patch_sampler import (
+    FULL_SCALE,
     MARGIN,
     ImageSampler,
     Plane,
     draw_batch,
 )
-from napari_structsr.training.recipe import DataConfig, Recipe
-from napari_structsr.training.trainer import LEAST_ERROR, ReplayBatch
-from napari_structsr.training.validation import Validation
+from napari_structsr.training.recipe import DataConfig
+from napari_structsr.training.trainer import ReplayBatch, autocast
 
-__all__ = ["Drift", "Replay"]
+__all__ = ["Replay", "replay_images"]
 
-_TOP = 32767
-_WORST = 2.0  # mean losses that one kind may lose
+logger = logging.getLogger(__name__)
 
-Network = Callable[[Tensor], Tensor]
+_NAMES = {
+    "training": (
+        *("camera", "grass", "gravel", "immunohistochemistry", "page", "clock"),
+        *("moon", "brick", "coffee", "hubble_deep_field"),
+    ),
+    "validation": ("cell", "retina", "coins"),
+}
+_SEEDS = {"training": (0, 1), "validation": (100,)}
+_BLURS = {"training": (0.0, 0.6, 1.2, 1.6, 2.2, 3.0), "validation": (0.4, 1.5, 2.5)}
+_SMOOTHING = {"training": (0.8, 1.2, 1.8, 2.6), "validation": (1.0, 2.2)}
+# Smooth images under little noise look like those of a wide point-spread function:
+# they are spoilt first by learning to undo one.
+_SMOOTH = 1.4  # pixels of blur from which a model has nothing to sharpen
+_PERCENTILES = (0.02, 99.98)
+_LARGER = {"training": (2, 4), "validation": (2,)}
+_SIDE, _FINE, _SHAPES, _FEW = 384, 2, 700, 60
+
+Image = npt.NDArray[np.float32]
+"""Values in 0..1."""
 
 
 class Replay:
@@ -70,20 +94,20 @@ class Replay:
         self._kind, self._device = kind, device
         self._factor, self._patch = factor, patch
         smallest = (patch + 2 * MARGIN) * factor
-        planes = [*replay_images("training"), *_own(pairs, blocks)]
+        planes = [*replay_images("training"), *_take_truths(pairs, blocks)]
         planes = [plane for plane in planes if min(plane.pixels.shape) >= smallest]
-        self._pool = ImageSampler(planes, device.kind) if planes else None
+        self._sampler = ImageSampler(planes, device.kind) if planes else None
 
     def __bool__(self) -> bool:
-        return self._pool is not None
+        return self._sampler is not None
 
     def draw(
         self, count: int, *, number: int, weight: float, generator: torch.Generator
     ) -> ReplayBatch:
         """Draw `count` patches for step `number`; differences count by `weight`."""
-        assert self._pool is not None
-        pairs = draw_batch(
-            self._pool,
+        assert self._sampler is not None
+        batch = draw_batch(
+            self._sampler,
             self._kind,
             factor=self._factor,
             patch=self._patch,
@@ -91,75 +115,105 @@ class Replay:
             number=number,
             generator=generator,
         )
-        half = self._device.precision != "float32"
-        dtype = getattr(torch, self._device.precision) if half else torch.bfloat16
-        kind = torch.device(self._device.kind).type
-        with torch.no_grad(), torch.autocast(kind, dtype=dtype, enabled=half):
-            target = self._parent(pairs.measured)
+        with torch.no_grad(), autocast(self._device):
+            target = self._parent(batch.measured)
         target = target.float()
-        error = ((target - pairs.truth) ** 2).flatten(1).mean(dim=1)
-        return ReplayBatch(pairs.measured, target, error, weight)
+        error = ((target - batch.truth) ** 2).flatten(1).mean(dim=1)
+        return ReplayBatch(batch.measured, target, error, weight)
 
 
-class Drift:
-    """Measures how many dB a model loses on images of its parent's kind.
-
-    Parameters
-    ----------
-    parent
-        Maps measured images to results.
-    recipe
-        Names factor and seed.
-    kind
-        How the images of the parent were measured.
-    device
-        Name for torch.
-    """
-
-    def __init__(
-        self,
-        parent: Network,
-        recipe: Recipe,
-        kind: DataConfig,
-        *,
-        device: str,
-    ) -> None:
-        about = recipe.model_copy(update={"data": kind})
-        planes = replay_images("validation")
-        self._parts: dict[str, tuple[Validation, float]] = {}
-        for source in dict.fromkeys(plane.source for plane in planes):
-            group = [plane for plane in planes if plane.source == source]
-            part = Validation(group, about, device)
-            self._parts[source] = part, _height(part, parent)
-
-    def losses(self, network: Network) -> dict[str, float]:
-        """Return the mean loss in dB by kind of images; negative for a gain."""
-        return {
-            source: before - _height(part, network)
-            for source, (part, before) in self._parts.items()
-        }
-
-    def __call__(self, network: Network) -> float:
-        """Return the loss in dB, the mean over kinds of images.
-
-        If one kind loses more than twice the mean, half of what it loses is returned:
-        gains on others do not make up for it.
-        """
-        losses = list(self.losses(network).values())
-        return max(sum(losses) / len(losses), max(losses) / _WORST)
+@cache
+def replay_images(part: Literal["training", "validation"]) -> tuple[Plane, ...]:
+    """Return the images of a part, the same at every call."""
+    planes = []
+    for name in _NAMES[part]:
+        image = _load_shipped(name)
+        if image is None:
+            continue
+        planes.append(_make_plane("shipped", image))
+        for factor in _LARGER[part]:
+            larger = _magnify(image, factor)
+            planes.append(_make_plane("larger", larger if factor == 2 else 1 - larger))
+    for seed in _SEEDS[part]:
+        image = _draw_shapes(seed)
+        for number, blur in enumerate(_BLURS[part]):
+            blurred = ndimage.gaussian_filter(image, blur)
+            kind = "smooth" if blur > _SMOOTH else "drawn"
+            planes.append(_make_plane(kind, 1 - blurred if number % 2 else blurred))
+        few = _draw_shapes(seed, shapes=_FEW)
+        for blur in _SMOOTHING[part]:
+            planes.append(_make_plane("relief", _make_relief(image, blur)))
+            planes.append(_make_plane("few", ndimage.gaussian_filter(few, blur)))
+    return tuple(planes)
 
 
-def _height(part: Validation, network: Network) -> float:
-    """Return the mean PSNR; what lies above 50 dB hardly counts."""
-    return -10 * float((part.errors(network) + LEAST_ERROR).log10().mean())
-
-
-def _own(pairs: Sequence[ImagePair], blocks: Sequence[Block]) -> list[Plane]:
-    """Return the true images of the regions that teach."""
+def _take_truths(pairs: Sequence[ImagePair], blocks: Sequence[Block]) -> list[Plane]:
+    """Return the true images of regions."""
     return [
-        Plane(
-            "own",
-            (block.truth(pairs[block.pair]).clip(0, 1) * _TOP).round().astype(np.int16),
-        )
+        _make_plane("own", block.truth(pairs[block.pair]).clip(0, 1))
         for block in blocks
     ]
+
+
+def _load_shipped(name: str) -> Image | None:
+    """Return an image of scikit-image in 0..1, or None if it lacks it."""
+    from skimage import data
+    from skimage.color import rgb2gray
+
+    try:
+        image: npt.NDArray[Any] = getattr(data, name)()
+    except (AttributeError, OSError, ImportError, ValueError) as error:
+        logger.info("the image %s of scikit-image is missing (%s)", name, error)
+        return None
+    if name == "retina":
+        image = image[450:962, 850:1362, 1]  # around the optic disc
+    elif image.ndim == 3:
+        image = rgb2gray(image)
+    low, high = np.percentile(image, _PERCENTILES)
+    scaled: Image = np.clip((image.astype(np.float32) - low) / (high - low), 0, 1)
+    return scaled
+
+
+def _magnify(image: Image, factor: int) -> Image:
+    """Magnify the middle of an image."""
+    height, width = (size // factor for size in image.shape)
+    top, left = ((size - size // factor) // 2 for size in image.shape)
+    part = image[top : top + height, left : left + width]
+    larger: Image = ndimage.zoom(part, factor, order=3, mode="mirror").clip(0, 1)
+    return larger
+
+
+def _draw_shapes(seed: int, *, shapes: int = _SHAPES) -> Image:
+    """Draw discs and lines over each other, on black."""
+    random = np.random.default_rng(seed)
+    side = _SIDE * _FINE
+    canvas = np.zeros((side, side), np.float32)
+    rows, columns = np.ogrid[:side, :side]
+    for _ in range(shapes):
+        row, column = random.uniform(0, side, 2)
+        radius = _FINE * 2 * (20 ** random.random())
+        brightness = random.random() ** 2
+        along, angle = random.uniform(1, 8), random.uniform(0, np.pi)
+        reach = int(radius * along) + 1
+        near = (
+            slice(max(0, int(row) - reach), int(row) + reach),
+            slice(max(0, int(column) - reach), int(column) + reach),
+        )
+        y, x = rows[near[0]] - row, columns[:, near[1]] - column
+        length = (np.cos(angle) * y + np.sin(angle) * x) / along
+        across = (np.cos(angle) * x - np.sin(angle) * y) * (along if along > 4 else 1)
+        canvas[near][length**2 + across**2 < radius**2] = brightness
+    image: Image = canvas.reshape(_SIDE, _FINE, _SIDE, _FINE).mean(axis=(1, 3))
+    return image
+
+
+def _make_relief(image: Image, blur: float) -> Image:
+    """Show the slope of an image along its diagonal, grey where it is flat."""
+    slope = sum(np.gradient(ndimage.gaussian_filter(image, blur)))
+    steepest = np.percentile(np.abs(slope), _PERCENTILES[1])
+    relief: Image = np.clip(0.5 + 0.5 * slope / steepest, 0, 1)
+    return relief
+
+
+def _make_plane(source: str, image: Image) -> Plane:
+    return Plane(source, (image * FULL_SCALE).round().astype(np.int16))

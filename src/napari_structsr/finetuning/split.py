@@ -1,9 +1,9 @@
-"""Which regions of the user's pairs teach, and which judge.
+"""Which regions of the user's pairs are trained on, and which are for validation.
 
-They are apart in space by a guard band as wide as the receptive field, so that no
-pixel that is judged was ever seen, not even at the border of a training crop::
+They are apart in space by a gap as wide as the receptive field, so that no pixel that
+is scored was ever seen, not even at the border of a training patch::
 
-    a pair      |  teaches            |  guard  |  judges  |
+    a pair      |  training           |  gap  |  validation  |
 
 What counts is the place in the world, not the pair: regions that were drawn over each
 other are cut along one line. Planes of one stack show nearly the same, and are cut
@@ -33,19 +33,19 @@ from napari_structsr.pairs.image_pair import ImagePair
 
 __all__ = ["Block", "Split", "check_split", "split_pairs"]
 
-_SMALLEST = 16  # measured pixels along a side of what teaches or judges
-_ROUNDING = 1e-6
+_SMALLEST = 16  # measured pixels along a side of either part
+_ROUNDING = 1e-6  # of a pixel, by which two edges in the world may differ
 
 
 @dataclass(frozen=True)
 class Split:
-    """What teaches and what judges.
+    """Regions for training and for validation.
 
     Parameters
     ----------
     training, validation
         Blocks of the pairs.
-    guard
+    gap
         Measured pixels between the two.
     """
 
@@ -61,20 +61,20 @@ def split_pairs(
     share: float = 0.25,
     smallest: int = _SMALLEST,
 ) -> Split:
-    """Choose regions that judge, the same ones every time.
+    """Choose regions for validation, the same ones every time.
 
-    Where there are enough regions apart from each other, whole ones judge; otherwise a
-    strip is cut off each, on the side whose content is most like the rest.
+    Where there are enough regions apart from each other, whole ones are taken;
+    otherwise a strip of each, on the side whose content is most like the rest.
 
     Parameters
     ----------
     pairs
         What the user gave.
-    guard
-        Measured pixels between what teaches and what judges: at least the receptive
-        field of the model.
+    gap
+        Measured pixels between training and validation: at least the receptive field
+        of the model.
     share
-        Share of the pixels that judge, of those that do one or the other.
+        Share of the pixels for validation, of those in either part.
     smallest
         Least side of a block, in measured pixels.
 
@@ -88,17 +88,19 @@ def split_pairs(
         raise TrainingError("there are no pairs to learn from; add one first")
     if not 0 < share < 1:
         raise TrainingError(
-            f"a share of {share:g} of the pixels shall judge, which leaves nothing to "
-            "learn from, or nothing to judge by; choose one between 0 and 1, for "
+            f"a share of {share:g} of the pixels for validation leaves nothing to "
+            "learn from, or nothing to validate on; choose one between 0 and 1, for "
             "example 0.25"
         )
+    # Fields of different images that show the same structures lie together.
     pairs = place_in_one_world(pairs)
     groups = find_clusters(pairs, gap)
     if len(groups) * share >= 1:
-        return _whole(pairs, groups, gap, share)
-    cuts = [_cut(pairs, cluster, gap, share, smallest) for cluster in groups]
+        return _take_whole(pairs, groups, gap, share)
+    # Too few regions: a strip of each, so that validation sees all of them.
+    cuts = [_cut_cluster(pairs, cluster, gap, share, smallest) for cluster in groups]
     if not any(cuts) and len(groups) > 1:
-        return _whole(pairs, groups, gap, share)
+        return _take_whole(pairs, groups, gap, share)
     if not any(cuts):
         height, width = max(
             (pair.measured.shape for pair in pairs), key=lambda shape: max(shape)
@@ -106,20 +108,20 @@ def split_pairs(
         least = gap + 3 * smallest
         raise TrainingError(
             f"the largest region has {height} x {width} measured pixels, too few to "
-            f"learn from one part and judge by another {gap} pixels away; draw one "
+            f"train on one part and validate on another {gap} pixels away; draw one "
             f"at least {least} pixels long, or a second one elsewhere"
         )
     training = [
         block
         for cluster, cut in zip(groups, cuts, strict=True)
-        for block in (cut[0] if cut else _blocks(pairs, cluster))
+        for block in (cut[0] if cut else _make_whole_blocks(pairs, cluster))
     ]
     validation = [block for cut in cuts if cut for block in cut[1]]
     return Split(tuple(training), tuple(validation), gap)
 
 
 def check_split(pairs: Sequence[ImagePair], split: Split) -> tuple[str, ...]:
-    """Say what is wrong with a split that was edited.
+    """Return what is wrong with a split that was edited.
 
     Returns
     -------
@@ -129,18 +131,19 @@ def check_split(pairs: Sequence[ImagePair], split: Split) -> tuple[str, ...]:
     found = []
     if not split.training:
         found.append(
-            "every region judges and none is left to learn from; let at least one teach"
+            "every region is for validation and none is left to learn from; use at "
+            "least one for training"
         )
     if not split.validation:
         found.append(
-            "no region judges, so that nothing would say whether the model is better; "
-            "let at least one judge"
+            "no region is for validation, so that nothing would say whether the model "
+            "is better; use at least one for it"
         )
     for block in (*split.training, *split.validation):
         if not is_inside(pairs, block):
             return (
                 *found,
-                f"rows {_span(block.rows)} and columns {_span(block.columns)} reach "
+                f"rows {_range(block.rows)} and columns {_range(block.columns)} reach "
                 f"beyond pair {block.pair + 1}; move the rectangle onto it",
             )
     pairs = place_in_one_world(pairs)
@@ -150,64 +153,63 @@ def check_split(pairs: Sequence[ImagePair], split: Split) -> tuple[str, ...]:
             names = pairs[one.pair].name, pairs[other.pair].name
             near = "overlap" if room < 0 else f"are {room:.3g} measured pixels apart"
             found.append(
-                f"what teaches in {names[0]} (rows {_span(one.rows)}, columns "
-                f"{_span(one.columns)}) and what judges in {names[1]} (rows "
-                f"{_span(other.rows)}, columns {_span(other.columns)}) {near}; move "
+                f"training in {names[0]} (rows {_range(one.rows)}, columns "
+                f"{_range(one.columns)}) and validation in {names[1]} (rows "
+                f"{_range(other.rows)}, columns {_range(other.columns)}) {near}; move "
                 f"them at least {split.gap} pixels apart"
             )
     return tuple(found)
 
 
-def _blocks(pairs: Sequence[ImagePair], cluster: Sequence[int]) -> list[Block]:
-    """Return whole pairs."""
+def _make_whole_blocks(
+    pairs: Sequence[ImagePair], cluster: Sequence[int]
+) -> list[Block]:
     return [make_whole_block(pairs, index) for index in cluster]
 
 
-def _detail(pair: ImagePair, block: Block) -> float:
+def _measure_detail(pair: ImagePair, block: Block) -> float:
     """Return the mean slope of the truth in a block."""
     pixels = block.truth(pair).astype(np.float64)
     slopes = [np.abs(np.diff(pixels, axis=axis)).mean() for axis in (0, 1)]
     return float(sum(slopes))
 
 
-def _area(blocks: Sequence[Block]) -> int:
-    """Count measured pixels."""
-    return sum(block.shape[0] * block.shape[1] for block in blocks)
+def _sum_area(blocks: Sequence[Block]) -> int:
+    return sum(block.area for block in blocks)
 
 
-def _mean_detail(pairs: Sequence[ImagePair], blocks: Sequence[Block]) -> float:
+def _measure_mean_detail(pairs: Sequence[ImagePair], blocks: Sequence[Block]) -> float:
     """Return the detail of blocks, each weighing by its area."""
-    areas = [_area([block]) for block in blocks]
-    details = [_detail(pairs[block.pair], block) for block in blocks]
+    areas = [block.area for block in blocks]
+    details = [_measure_detail(pairs[block.pair], block) for block in blocks]
     return float(np.average(details, weights=areas))
 
 
-def _whole(
+def _take_whole(
     pairs: Sequence[ImagePair],
     groups: Sequence[Sequence[int]],
     gap: int,
     share: float,
 ) -> Split:
-    """Let whole clusters judge, those first whose detail is most like the mean."""
-    parts = [_blocks(pairs, cluster) for cluster in groups]
-    areas = [_area(part) for part in parts]
-    mean = _mean_detail(pairs, [block for part in parts for block in part])
-    off = [abs(_mean_detail(pairs, part) - mean) for part in parts]
+    """Take whole clusters, those first whose detail is most like the mean."""
+    parts = [_make_whole_blocks(pairs, cluster) for cluster in groups]
+    areas = [_sum_area(part) for part in parts]
+    mean = _measure_mean_detail(pairs, [block for part in parts for block in part])
+    off = [abs(_measure_mean_detail(pairs, part) - mean) for part in parts]
     wanted = share * sum(areas)
-    judges: list[int] = []
+    chosen: list[int] = []
     for index in sorted(range(len(parts)), key=lambda n: (off[n], n)):
-        taken = sum(areas[n] for n in judges)
-        if len(judges) == len(parts) - 1:
+        taken = sum(areas[n] for n in chosen)
+        if len(chosen) == len(parts) - 1:  # one is left to train on
             break
-        if not judges or taken + areas[index] / 2 <= wanted:
-            judges.append(index)
-    chosen = set(judges)
+        if not chosen or taken + areas[index] / 2 <= wanted:
+            chosen.append(index)
     training = [b for n, part in enumerate(parts) if n not in chosen for b in part]
     validation = [b for n, part in enumerate(parts) if n in chosen for b in part]
     return Split(tuple(training), tuple(validation), gap)
 
 
-def _cut(
+def _cut_cluster(
     pairs: Sequence[ImagePair],
     cluster: Sequence[int],
     gap: int,
@@ -215,29 +217,31 @@ def _cut(
     smallest: int,
 ) -> tuple[list[Block], list[Block]] | None:
     """Cut a cluster in two; None if it is too small for both parts."""
-    whole = _blocks(pairs, cluster)
-    mean = _mean_detail(pairs, whole)
+    whole = _make_whole_blocks(pairs, cluster)
+    mean = _measure_mean_detail(pairs, whole)
     best: tuple[float, tuple[list[Block], list[Block]]] | None = None
     for axis, last in itertools.product((0, 1), (False, True)):
-        options = list(_cuts(pairs, whole, axis, last, gap, smallest))
+        options = list(_find_cuts(pairs, whole, axis, last, gap, smallest))
         if not options:
             continue
 
         def miss(parts: tuple[list[Block], list[Block]]) -> float:
-            """Return how far the share of what judges is off."""
-            areas = [_area(part) for part in parts]
+            """Return how far the share of the second part is off."""
+            areas = [_sum_area(part) for part in parts]
             return abs(areas[1] / sum(areas) - share)
 
         option = min(options, key=miss)
-        unlike = abs(_mean_detail(pairs, option[1]) / max(mean, 1e-12) - 1)
-        lost = 1 - sum(_area(part) for part in option) / _area(whole)
+        unlike = abs(_measure_mean_detail(pairs, option[1]) / max(mean, 1e-12) - 1)
+        # Three things that are bad, of one size: a wrong share, pixels that fall into
+        # the gap, and a part for validation that shows something else.
+        lost = 1 - sum(_sum_area(part) for part in option) / _sum_area(whole)
         cost = miss(option) + lost + min(unlike, 1.0)
         if best is None or cost < best[0] - _ROUNDING:
             best = cost, option
     return best[1] if best else None
 
 
-def _cuts(
+def _find_cuts(
     pairs: Sequence[ImagePair],
     whole: Sequence[Block],
     axis: int,
@@ -245,7 +249,7 @@ def _cuts(
     gap: int,
     smallest: int,
 ) -> Iterator[tuple[list[Block], list[Block]]]:
-    """Yield cuts along one axis, what judges lying at its end or at its start."""
+    """Yield cuts along one axis, validation lying at its end or at its start."""
     edges = [locate_block(pairs[block.pair], block, 0) for block in whole]
     size = max(abs(pairs[block.pair].where.pixel[axis]) for block in whole)
     low = min(edge.first[axis] for edge in edges)
@@ -255,15 +259,15 @@ def _cuts(
     for step in range(1, count):
         line = high - step * size if last else low + step * size
         near, far = (line - band, line) if last else (line, line + band)
-        below = [_part(pairs, block, axis, low, near, smallest) for block in whole]
-        above = [_part(pairs, block, axis, far, high, smallest) for block in whole]
+        below = [_cut_block(pairs, block, axis, low, near, smallest) for block in whole]
+        above = [_cut_block(pairs, block, axis, far, high, smallest) for block in whole]
         parts = (below, above) if last else (above, below)
-        training, judges = ([b for b in part if b] for part in parts)
-        if training and judges:
-            yield training, judges
+        training, validation = ([b for b in part if b] for part in parts)
+        if training and validation:
+            yield training, validation
 
 
-def _part(
+def _cut_block(
     pairs: Sequence[ImagePair],
     block: Block,
     axis: int,
@@ -286,6 +290,5 @@ def _part(
     return Block(block.pair, rows, columns)
 
 
-def _span(edges: tuple[int, int]) -> str:
-    """Say a range of pixels."""
+def _range(edges: tuple[int, int]) -> str:
     return f"{edges[0]} to {edges[1]}"

@@ -3,7 +3,7 @@
 Blocks count the measured pixels of a pair, which registration has cropped; rectangles
 count the pixels of the image that the file names, so that a person can read them::
 
-    image   0 |--|--|--|--|--|--|--|--|      rows 3 to 7 teach
+    image   0 |--|--|--|--|--|--|--|--|      rows 3 to 7
     pair            0 |--|--|--|--|          rows 1 to 5 of a pair from row 2 on
 
 Where the image is the true one alone, a measured pixel is ``factor`` of its pixels
@@ -30,21 +30,21 @@ __all__ = ["add_split", "read_split"]
 def add_split(
     files: Sequence[PairFiles], pairs: Sequence[ImagePair], split: Split
 ) -> tuple[PairFiles, ...]:
-    """Return entries of a file that hold a split.
+    """Return entries of a file with a split added.
 
     Parameters
     ----------
     files, pairs
         The same pairs in one order, as the blocks count them.
     split
-        What teaches and what judges.
+        Regions for training and for validation.
     """
     roles = (("training", split.training), ("validation", split.validation))
     written = []
     for number, (entry, pair) in enumerate(zip(files, pairs, strict=True)):
         update = {
             role: tuple(
-                _rectangle(block, pair, _step(entry, pair))
+                _make_rectangle(block, pair, _find_step(entry, pair))
                 for block in blocks
                 if block.pair == number
             )
@@ -65,8 +65,8 @@ def read_split(
         As it was read.
     pairs
         Its pairs, in its order.
-    guard
-        Measured pixels between what teaches and what judges.
+    gap
+        Measured pixels between training and validation.
 
     Returns
     -------
@@ -89,17 +89,19 @@ def read_split(
     for number, (files, pair) in enumerate(zip(config.pairs, pairs, strict=True)):
         for role, found in blocks.items():
             for rectangle in getattr(files, role):
-                found.append(_block(rectangle, number, pair, _step(files, pair)))
+                found.append(
+                    _make_block(rectangle, number, pair, _find_step(files, pair))
+                )
     return Split(tuple(blocks["training"]), tuple(blocks["validation"]), gap)
 
 
-def _step(files: PairFiles, pair: ImagePair) -> int:
+def _find_step(files: PairFiles, pair: ImagePair) -> int:
     """Return the pixels of the image along the side of a measured one."""
     return pair.factor if files.low is None else 1
 
 
-def _rectangle(block: Block, pair: ImagePair, step: int) -> Rectangle:
-    """Count from the first pixel of the image."""
+def _make_rectangle(block: Block, pair: ImagePair, step: int) -> Rectangle:
+    """Return a block in pixels of the image."""
     rows, columns = (
         (step * (first + start), step * (last + start))
         for (first, last), (start, _) in zip(
@@ -111,7 +113,7 @@ def _rectangle(block: Block, pair: ImagePair, step: int) -> Rectangle:
     return Rectangle(rows=rows, columns=columns)
 
 
-def _block(rectangle: Rectangle, number: int, pair: ImagePair, step: int) -> Block:
+def _make_block(rectangle: Rectangle, number: int, pair: ImagePair, step: int) -> Block:
     """Return the whole measured pixels of a rectangle that the pair holds."""
     spans = []
     for (first, last), (start, stop) in zip(

@@ -26,13 +26,13 @@ _PIXELS = ("measured", "truth")
 
 
 def write_pairs(path: Path, pairs: Sequence[ImagePair], split: Split) -> None:
-    """Write pairs and which of their regions teach, whole or not at all."""
+    """Write pairs and their split, whole or not at all."""
     pixels = {
         f"{number}.{name}": getattr(pair, name)
         for number, pair in enumerate(pairs)
         for name in _PIXELS
     }
-    about = [_entries(pair) for pair in pairs]
+    about = [_list_entries(pair) for pair in pairs]
     facts = {"pairs": json.dumps(about), "split": json.dumps(asdict(split))}
     part = path.with_name(f"{path.name}.part")
     safetensors.numpy.save_file(
@@ -59,7 +59,7 @@ def read_pairs(path: Path) -> tuple[list[ImagePair], Split]:
         split = TypeAdapter(Split).validate_python(entries)
         pairs = [
             ImagePair(
-                **_checked(entries),
+                **_check_entries(entries),
                 measured=pixels[f"{number}.measured"],
                 truth=pixels[f"{number}.truth"],
             )
@@ -79,8 +79,7 @@ def read_pairs(path: Path) -> tuple[list[ImagePair], Split]:
     return pairs, split
 
 
-def _entries(pair: ImagePair) -> dict[str, Any]:
-    """Return all of a pair but its pixels."""
+def _list_entries(pair: ImagePair) -> dict[str, Any]:
     names = [field.name for field in fields(pair) if field.name not in _PIXELS]
     values = {name: getattr(pair, name) for name in names}
     values["where"] = asdict(pair.where)
@@ -88,8 +87,8 @@ def _entries(pair: ImagePair) -> dict[str, Any]:
     return values
 
 
-def _checked(entries: dict[str, Any]) -> dict[str, Any]:
-    """Turn entries of the file back into what a pair holds."""
+def _check_entries(entries: dict[str, Any]) -> dict[str, Any]:
+    """Return entries of the file as a pair holds them."""
     known: dict[str, TypeAdapter[Any]] = {
         "where": TypeAdapter(Place),
         "registration": TypeAdapter(Registration),

@@ -1,16 +1,13 @@
-"""Scores of the user's regions that judge, tile by tile, and a region to look at.
+"""Scores on the regions for validation, tile by tile, and a tile to look at.
 
-Each region is cut into tiles, so that chance can be told from a gain. A tile is
-upscaled with the measured pixels around it, as in a whole image, but never beyond the
-guard band: those next to it taught. Empty tiles, which show less than their noise, do
-not judge while there are others.
+Each region is cut into tiles, so that a gain can be told from chance. Empty tiles,
+which show less than their noise, are left out while there are others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -25,8 +22,8 @@ from napari_structsr.imaging.filters import smooth
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.ssim import ssim
 from napari_structsr.imaging.structure import gradient_difference_map
-from napari_structsr.models.generator import interpolate
 from napari_structsr.pairs.image_pair import ImagePair
+from napari_structsr.training.validation import Network, Part, bicubic
 
 __all__ = ["PairValidation", "TilePreview"]
 
@@ -34,9 +31,8 @@ _TILE = 48  # measured pixels
 _LEAST = 12  # measured pixels; the window of SSIM must fit in
 _MOST = 64  # tiles
 _LEAST_SLOPE = 1e-6  # mean gradient, so that empty tiles can be scored as well
-_FINE, _BROAD = 1.0, 6.0  # measured pixels; structures between them tell belonging
+_FINE, _BROAD = 1.0, 6.0  # measured pixels; structures between them are correlated
 
-Network = Callable[[Tensor], Tensor]
 Pixels = npt.NDArray[np.float32]
 
 
@@ -52,18 +48,12 @@ class TilePreview:
 
 
 @dataclass(frozen=True)
-class _Tile:
-    """A tile with its surroundings, and where it lies in them."""
-
-    surroundings: Tensor
-    rows: slice
-    columns: slice
-    truth: Tensor
+class _Tile(Part):
     psf_sigma: float
 
 
 class PairValidation:
-    """Tiles of the regions that judge.
+    """Tiles of the regions for validation.
 
     Parameters
     ----------
@@ -80,7 +70,7 @@ class PairValidation:
     ----------
     bicubic, parent
         Scores, shape (tiles, 3), columns as in `MEASURES`.
-    belonging
+    pair_correlation
         Correlation of measurement and truth of each tile, NaN for flat ones.
     """
 
@@ -93,39 +83,36 @@ class PairValidation:
         radius: int,
         device: str,
     ) -> None:
-        self.factor = pairs[0].factor
-        tiles = list(_tiles(pairs, split, min(radius, split.gap), device))
+        # Upscaled with the pixels around, as in a whole image, but never beyond the
+        # gap: those next to it were trained on.
+        tiles = list(_cut_tiles(pairs, split, min(radius, split.gap), device))
         if not tiles:
             raise TrainingError(
-                f"no region that judges is {_LEAST} measured pixels wide; draw larger "
-                "regions, or let more of them judge"
+                f"no region for validation is {_LEAST} measured pixels wide; draw "
+                "larger regions, or keep more of them for validation"
             )
-        tiles = [tile for tile in tiles if _stands_out(tile, self.factor)] or tiles
+        tiles = [tile for tile in tiles if _stands_out(tile)] or tiles
         chosen = np.linspace(0, len(tiles) - 1, min(len(tiles), _MOST)).round()
         self._tiles = [tiles[int(number)] for number in chosen]
-        self.pair_correlation = np.array(
-            [_belonging(tile, self.factor) for tile in tiles]
-        )
+        self.pair_correlation = np.array([_correlate(tile) for tile in tiles])
         slopes = [_difference(torch.zeros_like(t.truth), t.truth) for t in self._tiles]
         self._slope = max(float(np.mean(slopes)), _LEAST_SLOPE)
-        self._by_bicubic: Network = partial(
-            interpolate, factor=self.factor, mode="bicubic"
-        )
-        self.bicubic = self.score(self._by_bicubic)
+        self._interpolate = bicubic(pairs[0].factor)
+        self.bicubic = self.score(self._interpolate)
         self.parent = self.score(parent)
         details = [float(tile.truth.diff(dim=-1).abs().mean()) for tile in self._tiles]
         self._shown = self._tiles[int(np.argmax(details))]
-        self._parent_view = self._upscaled(self._shown, parent)
+        self._shown_parent = self._shown.upscale(parent)
 
     def score(self, network: Network) -> npt.NDArray[np.float64]:
-        """Score each tile, shape (tiles, 3).
+        """Return the scores of each tile, shape (tiles, 3), columns as in `MEASURES`.
 
-        Structure error is in units of the mean gradient of all tiles: of an empty tile
-        little is to be got wrong, and it counts little.
+        Structure error is in units of the mean gradient of all tiles: there is little
+        to get wrong in an empty tile, and it counts little.
         """
         rows = []
         for tile in self._tiles:
-            result = self._upscaled(tile, network)
+            result = tile.upscale(network)
             mse = float(((result - tile.truth) ** 2).mean())
             rows.append(
                 (
@@ -134,47 +121,37 @@ class PairValidation:
                     _difference(result, tile.truth) / self._slope,
                 )
             )
+        # A network that diverged gives NaN; as 0 dB it is never kept as the best.
         table: npt.NDArray[np.float64] = np.nan_to_num(np.array(rows, np.float64))
         return table
 
     def means(self, scores: npt.NDArray[np.float64]) -> dict[str, float]:
-        """Name the means over the tiles."""
+        """Return the means over the tiles, by measure."""
         return dict(zip(MEASURES, scores.mean(axis=0).tolist(), strict=True))
 
-    def view(self, network: Network) -> TilePreview:
+    def preview(self, network: Network) -> TilePreview:
         """Return the tile with the most detail, and what becomes of it."""
         tile = self._shown
-        measured = _measured(tile)
         images = (
-            measured,
-            self._upscaled(tile, self._by_bicubic),
-            self._parent_view,
-            self._upscaled(tile, network),
+            tile.measured,
+            tile.upscale(self._interpolate),
+            self._shown_parent,
+            tile.upscale(network),
             tile.truth,
         )
-        return TilePreview(
-            *(image[0, 0].float().cpu().numpy().copy() for image in images)
-        )
-
-    def _upscaled(self, tile: _Tile, network: Network) -> Tensor:
-        """Upscale a tile within its surroundings."""
-        rows, columns = (
-            slice(self.factor * part.start, self.factor * part.stop)
-            for part in (tile.rows, tile.columns)
-        )
-        with torch.no_grad():
-            return network(tile.surroundings).float()[..., rows, columns]
+        pixels = (image[0, 0].float().cpu().numpy().copy() for image in images)
+        return TilePreview(*pixels)
 
 
-def _tiles(
+def _cut_tiles(
     pairs: Sequence[ImagePair], split: Split, around: int, device: str
 ) -> Iterator[_Tile]:
-    """Cut the regions that judge into tiles of about one size."""
+    """Cut the regions for validation into tiles of about one size."""
     for block in split.validation:
         pair = pairs[block.pair]
         height, width = pair.measured.shape
-        for top, bottom in _cuts(*block.rows):
-            for left, right in _cuts(*block.columns):
+        for top, bottom in _cut_line(*block.rows):
+            for left, right in _cut_line(*block.columns):
                 first_row, first_column = max(0, top - around), max(0, left - around)
                 wide = pair.measured[
                     first_row : min(height, bottom + around),
@@ -193,7 +170,7 @@ def _tiles(
                 )
 
 
-def _cuts(first: int, last: int) -> list[tuple[int, int]]:
+def _cut_line(first: int, last: int) -> list[tuple[int, int]]:
     """Cut a line into parts of about the side of a tile; none if it is too short."""
     if last - first < _LEAST:
         return []
@@ -202,32 +179,28 @@ def _cuts(first: int, last: int) -> list[tuple[int, int]]:
     return list(pairwise(ends))
 
 
-def _stands_out(tile: _Tile, factor: int) -> bool:
-    """Tell whether what a tile shows is stronger than the noise of its measurement.
-
-    An empty one comes out with 50 dB and more, where decibels tell nothing.
-    """
-    again = ForwardModel(factor, tile.psf_sigma)(tile.truth)
-    return 2 * float(again.var()) > float(_measured(tile).var())
+def _measure_again(tile: _Tile) -> Tensor:
+    """Return what the truth would be measured as, without noise."""
+    return ForwardModel(tile.factor, tile.psf_sigma)(tile.truth)
 
 
-def _measured(tile: _Tile) -> Tensor:
-    """Return the measured pixels of a tile alone."""
-    return tile.surroundings[..., tile.rows, tile.columns]
+def _stands_out(tile: _Tile) -> bool:
+    """Tell whether what a tile shows is stronger than the noise of its measurement."""
+    # An empty tile comes out with 50 dB and more, where decibels tell nothing.
+    return 2 * float(_measure_again(tile).var()) > float(tile.measured.var())
 
 
 def _difference(result: Tensor, truth: Tensor) -> float:
-    """Return the mean difference of gradients."""
     return float(gradient_difference_map(result, truth).mean())
 
 
-def _belonging(tile: _Tile, factor: int) -> float:
-    """Correlate what was measured with the truth, measured, at structures of a size."""
-    again = ForwardModel(factor, tile.psf_sigma)(tile.truth)
-    measured = _measured(tile)
+def _correlate(tile: _Tile) -> float:
+    """Correlate the measurement with the truth, measured, at structures of a size."""
+    # A broad background correlates in pairs of different places as well, and fine
+    # noise hides that the places are the same: both are filtered out.
     one, other = (
         (smooth(image, _FINE) - smooth(image, _BROAD)).double()
-        for image in (again, measured)
+        for image in (_measure_again(tile), tile.measured)
     )
     power = (one**2).mean() * (other**2).mean()
     return float((one * other).mean() / power.sqrt()) if power > 0 else float("nan")

@@ -1,10 +1,10 @@
 """Whether an adapted model is better than its parent and than bicubic interpolation.
 
-Judged on tiles of regions that taught nothing. A recommendation needs all of
+It is reached on tiles of the regions for validation. A recommendation needs all of
 
-1. pairs that belong together: what was measured and the truth go the same way at
-   structures of a few pixels. Otherwise a flat image would be the best answer to pairs
-   that were mixed up, and would beat both;
+1. pairs that correlate: what was measured and the truth go the same way at structures
+   of a few pixels. Otherwise a flat image would be the best answer to pairs that were
+   mixed up, and would beat both;
 2. a mean gain in PSNR over both, large enough to matter, and beyond chance: above zero
    in 95% of bootstrap samples of the tiles (Efron 1979), or on every tile where there
    are few;
@@ -30,7 +30,7 @@ Table = npt.NDArray[np.float64]
 LEAST_GAIN = 0.05
 """dB of PSNR that matter."""
 
-LEAST_BELONGING = 0.3
+LEAST_CORRELATION = 0.3
 """Median correlation below which pairs are taken for mixed up."""
 
 _FEW = 6  # tiles below which each of them must gain
@@ -41,7 +41,7 @@ _LARGE_DRIFT = 0.2  # dB
 
 @dataclass(frozen=True)
 class Verdict:
-    """How an adapted model did on the regions that judge.
+    """How an adapted model did on the regions for validation.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Verdict:
         ("psnr" in dB, "ssim", "gradient_error").
     tiles
         Number of tiles.
-    belonging
+    pair_correlation
         Median correlation of measurement and truth.
     drift
         dB lost on images of the parent's own kind; None if that was not measured.
@@ -74,13 +74,13 @@ def reach_verdict(
     pair_correlation: npt.NDArray[np.float64],
     drift: float | None = None,
 ) -> Verdict:
-    """Judge an adapted model.
+    """Return whether an adapted model should be used, and why.
 
     Parameters
     ----------
     scores
         For each of `METHODS`, shape (tiles, 3), columns as in `MEASURES`.
-    belonging
+    pair_correlation
         Correlation of measurement and truth of each tile, NaN for flat ones.
     drift
         dB lost on images of the parent's own kind.
@@ -92,9 +92,11 @@ def reach_verdict(
     tiles = len(scores["adapted"])
     known = pair_correlation[np.isfinite(pair_correlation)]
     together = float(np.median(known)) if len(known) else 0.0
-    reasons = _reasons(scores, means, together)
+    reasons = _find_reasons(scores, means, together)
     sentence = (
-        _refusal(reasons, tiles) if reasons else _praise(means, scores["adapted"])
+        _write_refusal(reasons, tiles)
+        if reasons
+        else _write_recommendation(means, scores["adapted"])
     )
     if drift is not None and drift > _LARGE_DRIFT:
         sentence += (
@@ -104,29 +106,29 @@ def reach_verdict(
     return Verdict(means, tiles, together, drift, not reasons, sentence)
 
 
-def _reasons(
+def _find_reasons(
     scores: Mapping[str, Table],
     means: Mapping[str, Mapping[str, float]],
     together: float,
 ) -> list[str]:
-    """Say what speaks against the adapted model."""
-    if together < LEAST_BELONGING:
+    """Return what speaks against the adapted model."""
+    if together < LEAST_CORRELATION:
         return [
             "the measured and the true regions do not seem to belong together (their "
-            f"structures correlate by {together:.2f}, {LEAST_BELONGING} is required); "
-            "check the pairs"
+            f"structures correlate by {together:.2f}, {LEAST_CORRELATION} is "
+            "required); check the pairs"
         ]
     reasons = []
     for other in ("parent", "bicubic"):
         gains = scores["adapted"][:, 0] - scores[other][:, 0]
         mean = float(gains.mean())
-        against = f"against {_called(other)}"
+        against = f"against {_name_method(other)}"
         if mean < LEAST_GAIN:
             reasons.append(
                 f"PSNR {against} changes by {mean:+.2f} dB in the mean, "
                 f"{LEAST_GAIN:+.2f} dB are required"
             )
-        elif not _beyond_chance(gains):
+        elif not _is_beyond_chance(gains):
             reasons.append(
                 f"the gain of {mean:.2f} dB {against} may be chance: it is positive on "
                 f"{int((gains > 0).sum())} of {len(gains)} tiles"
@@ -143,7 +145,7 @@ def _reasons(
     return reasons
 
 
-def _beyond_chance(gains: Table) -> bool:
+def _is_beyond_chance(gains: Table) -> bool:
     """Tell whether the mean gain is above zero with confidence."""
     if len(gains) < _FEW:
         return bool((gains > 0).all())
@@ -151,26 +153,26 @@ def _beyond_chance(gains: Table) -> bool:
     return float(np.quantile(gains[draws].mean(axis=1), _CHANCE)) > 0
 
 
-def _refusal(reasons: list[str], tiles: int) -> str:
-    """Write the refusal."""
+def _write_refusal(reasons: list[str], tiles: int) -> str:
     return (
-        f"Not recommended: {'; '.join(reasons)}. Judged on {tiles} "
-        f"{'tile' if tiles == 1 else 'tiles'} that taught nothing; required is a gain "
+        f"Not recommended: {'; '.join(reasons)}. Validated on {tiles} "
+        f"{'tile' if tiles == 1 else 'tiles'} that were held out; required is a gain "
         "in PSNR over the parent and over bicubic beyond chance, without a loss of "
         "SSIM. More or better pairs, or a longer training, may help."
     )
 
 
-def _praise(means: Mapping[str, Mapping[str, float]], adapted: Table) -> str:
-    """Write the recommendation."""
+def _write_recommendation(
+    means: Mapping[str, Mapping[str, float]], adapted: Table
+) -> str:
     gains = {
         other: means["adapted"]["psnr"] - means[other]["psnr"]
         for other in ("parent", "bicubic")
     }
     tiles = len(adapted)
     sentence = (
-        f"Recommended: on {tiles} {'tile' if tiles == 1 else 'tiles'} that taught "
-        f"nothing it gains {gains['parent']:.2f} dB over its parent and "
+        f"Recommended: on {tiles} {'tile' if tiles == 1 else 'tiles'} that were "
+        f"held out it gains {gains['parent']:.2f} dB over its parent and "
         f"{gains['bicubic']:.2f} dB over bicubic, "
         f"{'on every tile' if tiles < _FEW else 'beyond chance'}, and loses no SSIM."
     )
@@ -180,6 +182,5 @@ def _praise(means: Mapping[str, Mapping[str, float]], adapted: Table) -> str:
     return sentence
 
 
-def _called(method: str) -> str:
-    """Name a method in a sentence."""
+def _name_method(method: str) -> str:
     return "the parent" if method == "parent" else "bicubic"

@@ -10,10 +10,10 @@ from pathlib import PurePath
 from napari_structsr.models.card import DataSource, ModelCard
 from napari_structsr.training.recipe import LossConfig, Recipe
 
-__all__ = ["card_of"]
+__all__ = ["make_card"]
 
 
-def card_of(
+def make_card(
     recipe: Recipe,
     *,
     sources: Iterable[str],
@@ -21,7 +21,7 @@ def card_of(
     megapixels: float,
     how: str,
 ) -> ModelCard:
-    """Write the card of a model that a recipe trains.
+    """Return the card of a model that a recipe trains.
 
     Parameters
     ----------
@@ -56,9 +56,9 @@ def card_of(
         factor=recipe.factor,
         psf_sigma=round(sum(recipe.data.psf_sigma) / 2, 6),
         intensity_equivariant=recipe.network.architecture == "residual-generator",
-        training=f"{_aim(recipe)}; {_kind(recipe)}; {how}",
+        training=f"{_describe_aim(recipe)}; {_describe_data(recipe)}; {how}",
         data=data,
-        recipe=_portable(recipe).model_dump_json(exclude_defaults=True),
+        recipe=_drop_folders(recipe).model_dump_json(exclude_defaults=True),
         seed=recipe.seed,
         purpose=recipe.purpose,
         blend_with=recipe.blend_with,
@@ -67,16 +67,16 @@ def card_of(
     )
 
 
-def _portable(recipe: Recipe) -> Recipe:
-    """Name a parent by its file alone: cards travel, folders do not."""
+def _drop_folders(recipe: Recipe) -> Recipe:
     if recipe.start is None:
         return recipe
+    # Cards travel, folders do not.
     return recipe.model_copy(update={"start": PurePath(recipe.start).name})
 
 
-def _aim(recipe: Recipe) -> str:
-    """Say what the generator was trained on."""
-    aim = _terms(recipe.loss)
+def _describe_aim(recipe: Recipe) -> str:
+    """Return the loss of the generator, in words."""
+    aim = _write_sum(recipe.loss)
     adversary = recipe.adversary
     if not adversary:
         return f"loss {aim}"
@@ -85,22 +85,21 @@ def _aim(recipe: Recipe) -> str:
         if adversary.kind == "patch" and adversary.conditional
         else "unconditional"
     )
-    later = _terms(adversary.loss or recipe.loss)
+    later = _write_sum(adversary.loss or recipe.loss)
     return (
         f"loss {aim}; from {adversary.start:.0%} on {later} + {adversary.weight:g} "
         f"adversarial ({kind} {adversary.kind} discriminator)"
     )
 
 
-def _terms(loss: LossConfig) -> str:
-    """Write a loss as a sum."""
+def _write_sum(loss: LossConfig) -> str:
     return " + ".join(
         f"{value:g} {name}" for name, value in loss.model_dump().items() if value
     )
 
 
-def _kind(recipe: Recipe) -> str:
-    """Say how pairs were measured."""
+def _describe_data(recipe: Recipe) -> str:
+    """Return how images were measured, in words."""
     data = recipe.data
     return (
         f"point-spread sigma {data.psf_sigma[0]:g} to {data.psf_sigma[1]:g} measured "

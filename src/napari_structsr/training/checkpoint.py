@@ -31,6 +31,7 @@ def write_checkpoint(
     path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
 ) -> None:
     """Write tensors and facts, whole or not at all."""
+    # Renaming replaces the old file as a whole: a kill leaves one or the other.
     part = path.with_name(f"{path.name}.part")
     plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     safetensors.torch.save_file(plain, part, {"facts": json.dumps(facts)})
@@ -73,7 +74,7 @@ def optimiser_tensors(optimiser: Optimizer, prefix: str) -> dict[str, Tensor]:
 def restore_optimiser(
     optimiser: Optimizer, tensors: Mapping[str, Tensor], prefix: str
 ) -> None:
-    """Give an optimiser the state that `optimiser_tensors` took."""
+    """Set the state of an optimiser to what `optimiser_tensors` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith(f"{prefix}."):

@@ -28,7 +28,7 @@ class Curves:
         self.rows: list[dict[str, float]] = []
 
     def read(self, *, until: int) -> None:
-        """Take up the rows of an earlier run, up to a step."""
+        """Read the rows of an earlier run, up to a step."""
         if not self.path.exists():
             return
         with self.path.open(newline="", encoding="utf-8") as file:
@@ -73,13 +73,13 @@ class Curves:
         FigureCanvasAgg(figure)
         first, *others = figure.subplots(1, count, squeeze=False)[0]
         for name in losses:
-            first.plot(*self._line(name), label=name)
+            first.plot(*self._find_line(name), label=name)
         if losses:
             first.set_yscale("log")
             first.legend(fontsize="small")
         first.set_title("weighted terms of the loss")
         for place, (name, value) in zip(others, baseline.items(), strict=True):
-            place.plot(*self._line(name), marker=".")
+            place.plot(*self._find_line(name), marker=".")
             place.axhline(value, color="gray", linestyle="--", label="bicubic")
             place.set_title(f"held out: {name.replace('_', ' ')}")
             place.legend(fontsize="small")
@@ -87,7 +87,7 @@ class Curves:
             place.set_xlabel("step")
         figure.savefig(path)
 
-    def _line(self, name: str) -> tuple[list[float], list[float]]:
+    def _find_line(self, name: str) -> tuple[list[float], list[float]]:
         """Return steps and values of a column."""
         rows = [row for row in self.rows if name in row]
         return [row["step"] for row in rows], [row[name] for row in rows]

@@ -1,4 +1,4 @@
-"""What a generator is trained on, and what its discriminator is trained on.
+"""Losses of the generator and of its discriminator.
 
 The convex functional lives in `napari_structsr.imaging.structure_loss`; here it is
 joined by what is outside of it: mean squares, content, and the adversarial term.
@@ -20,7 +20,7 @@ __all__ = ["adversarial_loss", "discriminator_loss", "generator_terms"]
 
 def generator_terms(
     candidate: Tensor,
-    pairs: PatchBatch,
+    batch: PatchBatch,
     config: LossConfig,
     features: Mapping[str, nn.Module],
 ) -> dict[str, Tensor]:
@@ -30,23 +30,23 @@ def generator_terms(
     """
     terms = structure_terms(
         candidate,
-        pairs.truth,
+        batch.truth,
         StructureWeights(config.pixel, config.ssim, config.gradient, config.data),
-        measured=pairs.measured,
-        forward_model=pairs.forward_model,
-        variance=pairs.variance,
-        border=pairs.forward_model.reach,
+        measured=batch.measured,
+        forward_model=batch.forward_model,
+        variance=batch.variance,
+        border=batch.forward_model.reach,
     )
     if config.mse:
-        terms["mse"] = config.mse * F.mse_loss(candidate, pairs.truth)
+        terms["mse"] = config.mse * F.mse_loss(candidate, batch.truth)
     for name, weight in (("texture", config.texture), ("content", config.content)):
         if weight:
-            terms[name] = weight * features[name](candidate, pairs.truth)
+            terms[name] = weight * features[name](candidate, batch.truth)
     return terms
 
 
 def adversarial_loss(fake: Tensor, real: Tensor, *, relativistic: bool) -> Tensor:
-    """Return what the generator is told by the verdicts on its images and on truth.
+    """Return the adversarial loss of the generator, from the logits of both images.
 
     Parameters
     ----------
@@ -56,22 +56,23 @@ def adversarial_loss(fake: Tensor, real: Tensor, *, relativistic: bool) -> Tenso
         Whether they are compared with each other's mean.
     """
     if not relativistic:
-        return _should_be(fake, 1.0)
+        return _cross_entropy(fake, 1.0)
     return (
-        _should_be(fake - real.mean(), 1.0) + _should_be(real - fake.mean(), 0.0)
+        _cross_entropy(fake - real.mean(), 1.0)
+        + _cross_entropy(real - fake.mean(), 0.0)
     ) / 2
 
 
 def discriminator_loss(fake: Tensor, real: Tensor, *, relativistic: bool) -> Tensor:
-    """Return what the discriminator is told; arguments as in `adversarial_loss`."""
+    """Return the loss of the discriminator; arguments as in `adversarial_loss`."""
     if not relativistic:
-        return (_should_be(fake, 0.0) + _should_be(real, 1.0)) / 2
+        return (_cross_entropy(fake, 0.0) + _cross_entropy(real, 1.0)) / 2
     return (
-        _should_be(fake - real.mean(), 0.0) + _should_be(real - fake.mean(), 1.0)
+        _cross_entropy(fake - real.mean(), 0.0)
+        + _cross_entropy(real - fake.mean(), 1.0)
     ) / 2
 
 
-def _should_be(logits: Tensor, answer: float) -> Tensor:
-    """Return the cross-entropy of logits with one answer for all."""
+def _cross_entropy(logits: Tensor, answer: float) -> Tensor:
     aim = logits.new_full((), answer).expand_as(logits)
     return F.binary_cross_entropy_with_logits(logits, aim)

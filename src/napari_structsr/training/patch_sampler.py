@@ -1,15 +1,15 @@
-"""Training pairs: true images held on the device, measured there at every draw.
+"""Training patches: true images held on the device, measured there at every draw.
 
-All planes lie in one flat tensor, and a batch of crops, each turned and mirrored at
-random, is gathered by one indexing operation. It owns what is drawn and how often:
-sources weigh by the square root of their number of planes, and places by their
-detail, since most of a microscope's image is dark.
+All pixels lie in one flat tensor, and a batch of patches, each turned and mirrored at
+random, is gathered by one indexing operation. `PatchPlaces` owns which places are drawn
+and how often; fine-tuning draws its pairs by it as well.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,12 +24,24 @@ from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.image_folders import find_images
 from napari_structsr.training.recipe import DataConfig
 
-__all__ = ["ImageSampler", "PatchBatch", "Plane", "draw_batch", "load_planes", "split"]
+__all__ = [
+    "FULL_SCALE",
+    "MARGIN",
+    "ImageSampler",
+    "PatchBatch",
+    "PatchPlaces",
+    "Plane",
+    "draw_batch",
+    "index_patches",
+    "load_planes",
+    "split_planes",
+    "weigh_detail",
+]
 
 logger = logging.getLogger(__name__)
 
 MARGIN = 3
-"""Measured pixels around a crop, so that its border is blurred with true pixels."""
+"""Measured pixels around a patch, so that its border is blurred with true pixels."""
 
 _PERCENTILES = (0.02, 99.98)
 _BLOCK = 32  # true pixels along the side of the places that are weighed
@@ -37,7 +49,9 @@ _RICHEST = 4.0  # detail beyond this multiple of the mean weighs no more
 _HELD_OUT = 12  # every so many planes of a source, one is kept for validation
 _LEAST_TO_SPLIT = 8
 _SIGMAS = 9  # point-spread widths that are drawn from
-_TOP = 32767
+
+FULL_SCALE = 32767
+"""Value of full light in a `Plane`."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +120,7 @@ def load_planes(folder: Path, *, smallest: int) -> list[Plane]:
             elif not high > low:
                 other += 1
             else:
-                scaled = np.clip((plane - low) / (high - low), 0, 1) * _TOP
+                scaled = np.clip((plane - low) / (high - low), 0, 1) * FULL_SCALE
                 pixels = scaled.round().astype(np.int16)
                 planes.append(Plane(image.source, pixels, image.name))
     if small or other:
@@ -120,29 +134,122 @@ def load_planes(folder: Path, *, smallest: int) -> list[Plane]:
     return planes
 
 
-def split(planes: list[Plane]) -> tuple[list[Plane], list[Plane]]:
+def split_planes(planes: list[Plane]) -> tuple[list[Plane], list[Plane]]:
     """Keep every 12th plane of each source of 8 or more for validation."""
     training: list[Plane] = []
     held: list[Plane] = []
-    counts: dict[str, int] = {}
-    sizes: dict[str, int] = {}
+    sizes = Counter(plane.source for plane in planes)
+    counts: Counter[str] = Counter()
     for plane in planes:
-        sizes[plane.source] = sizes.get(plane.source, 0) + 1
-    for plane in planes:
-        number = counts.get(plane.source, 0)
-        counts[plane.source] = number + 1
+        number = counts[plane.source]
+        counts[plane.source] += 1
         keep = sizes[plane.source] >= _LEAST_TO_SPLIT and number % _HELD_OUT == 5
         (held if keep else training).append(plane)
     return training, held
 
 
+class PatchPlaces:
+    """Places that patches are drawn from, on the device.
+
+    Parameters
+    ----------
+    places
+        Arrays of shape (n, columns), integers: what the caller has to know of a place.
+    weights
+        Arrays of shape (n,): how often each is drawn.
+    device
+        Name for torch.
+    """
+
+    def __init__(
+        self,
+        places: list[npt.NDArray[np.int64]],
+        weights: list[npt.NDArray[np.float64]],
+        device: str,
+    ) -> None:
+        self.device = device
+        self._places = torch.from_numpy(np.concatenate(places)).to(device)
+        chance = np.cumsum(np.concatenate(weights))
+        self._chance = torch.from_numpy(chance / chance[-1]).float().to(device)
+
+    def draw(
+        self, count: int, jitter: tuple[int, int], generator: torch.Generator
+    ) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+        """Draw places, shifts within a range, and whether to mirror and transpose.
+
+        Returns
+        -------
+        tuple of Tensor
+            The columns of the places, each of shape (count,).
+        Tensor
+            Shifts along y and x, shape (2, count).
+        Tensor
+            Whether to flip y, to flip x, and to exchange them, shape (3, count, 1, 1).
+        """
+
+        def randint(low: int, high: int, *shape: int) -> Tensor:
+            return torch.randint(
+                low, high, shape, generator=generator, device=self.device
+            )
+
+        chance = torch.rand(count, generator=generator, device=self.device)
+        place = torch.searchsorted(self._chance, chance)
+        place = place.clamp_max(len(self._chance) - 1)
+        shift = randint(*jitter, 2, count)
+        turn = randint(0, 2, 3, count, 1, 1) == 1
+        return self._places[place].unbind(1), shift, turn
+
+
+def index_patches(
+    size: int, turn: Tensor, start: Tensor, top: Tensor, left: Tensor, width: Tensor
+) -> Tensor:
+    """Return where the pixels of turned patches lie in a flat tensor of images.
+
+    Parameters
+    ----------
+    size
+        Pixels along the side of a patch.
+    turn
+        As `PatchPlaces.draw` gives it.
+    start, top, left, width
+        First pixel of each image in the flat tensor, corner of the patch in it, and
+        width of the image; each of shape (count,).
+
+    Returns
+    -------
+    Tensor
+        Shape (count, size, size), int64.
+    """
+    line = torch.arange(size, device=turn.device)
+    down, right = line[None, :, None], line[None, None, :]
+    down = torch.where(turn[0], size - 1 - down, down)
+    right = torch.where(turn[1], size - 1 - right, right)
+    down, right = (
+        torch.where(turn[2], right, down),
+        torch.where(turn[2], down, right),
+    )
+    corner = (start + top * width + left)[:, None, None]
+    return corner + down * width[:, None, None] + right
+
+
+def weigh_detail(detail: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return how often places are drawn, by their detail.
+
+    Most of a microscope's image is dark: places with detail come up to nine times as
+    often as those without.
+    """
+    relative = detail / max(float(detail.mean()), 1e-9)
+    weights: npt.NDArray[np.float64] = 0.5 + np.minimum(relative, _RICHEST)
+    return weights
+
+
 class ImageSampler:
-    """True images on one device, from which crops are drawn.
+    """True images on one device, from which patches are drawn.
 
     Parameters
     ----------
     planes
-        Each at least as large as the crops that will be drawn.
+        Each at least as large as the patches that will be drawn.
     device
         Name for torch.
     """
@@ -154,53 +261,36 @@ class ImageSampler:
         ).to(device)
         sizes = [plane.pixels.size for plane in planes]
         starts = np.cumsum([0, *sizes[:-1]])
-        rows, chances = [], []
+        rows, weights = [], []
         sources = [plane.source for plane in planes]
+        # By the square root of their number: a source of thousands of planes does not
+        # drown one of ten, and is not seen as seldom either.
         share = {name: math.sqrt(sources.count(name)) for name in sources}
         for source in share:
             members = [n for n, name in enumerate(sources) if name == source]
-            places = [_places(planes[n].pixels) for n in members]
-            detail = np.concatenate([found for _, found in places])
-            richness = 0.5 + np.minimum(detail / max(detail.mean(), 1e-9), _RICHEST)
-            chances.append(share[source] * richness / richness.sum())
+            places = [_find_places(planes[n].pixels) for n in members]
+            richness = weigh_detail(np.concatenate([detail for _, detail in places]))
+            weights.append(share[source] * richness / richness.sum())
             for n, (corners, _) in zip(members, places, strict=True):
                 height, width = planes[n].pixels.shape
                 about = np.broadcast_to((starts[n], height, width), (len(corners), 3))
                 rows.append(np.hstack([about, corners]))
-        self._places = torch.from_numpy(np.concatenate(rows)).to(device)
-        chance = np.cumsum(np.concatenate(chances))
-        self._chance = torch.from_numpy(chance / chance[-1]).float().to(device)
+        self._places = PatchPlaces(rows, weights, device)
 
     def draw(self, count: int, size: int, generator: torch.Generator) -> Tensor:
-        """Return `count` crops, shape (count, 1, size, size), float32 in 0..1."""
-        device = self.device
-        chance = torch.rand(count, generator=generator, device=device)
-        place = torch.searchsorted(self._chance, chance).clamp_max(
-            len(self._chance) - 1
-        )
-        start, height, width, top, left = self._places[place].unbind(1)
-        jitter = torch.randint(
-            -_BLOCK // 2, _BLOCK // 2, (2, count), generator=generator, device=device
-        )
-        shift = (_BLOCK - size) // 2
-        top = (top + shift + jitter[0]).clamp_min(0).minimum(height - size)
-        left = (left + shift + jitter[1]).clamp_min(0).minimum(width - size)
-        turn = torch.randint(0, 2, (3, count, 1, 1), generator=generator, device=device)
-        line = torch.arange(size, device=device)
-        down, right = line[None, :, None], line[None, None, :]
-        down = torch.where(turn[0] == 1, size - 1 - down, down)
-        right = torch.where(turn[1] == 1, size - 1 - right, right)
-        down, right = (
-            torch.where(turn[2] == 1, right, down),
-            torch.where(turn[2] == 1, down, right),
-        )
-        corner = (start + top * width + left)[:, None, None]
-        crops = self._flat[corner + down * width[:, None, None] + right]
-        return crops[:, None].float() / _TOP
+        """Return `count` patches, shape (count, 1, size, size), float32 in 0..1."""
+        half = _BLOCK // 2
+        columns, shift, turn = self._places.draw(count, (-half, half), generator)
+        start, height, width, top, left = columns
+        middle = (_BLOCK - size) // 2  # a patch lies over the middle of its block
+        top = (top + middle + shift[0]).clamp_min(0).minimum(height - size)
+        left = (left + middle + shift[1]).clamp_min(0).minimum(width - size)
+        patches = self._flat[index_patches(size, turn, start, top, left, width)]
+        return patches[:, None].float() / FULL_SCALE
 
 
 def draw_batch(
-    pool: ImageSampler,
+    sampler: ImageSampler,
     config: DataConfig,
     *,
     factor: int,
@@ -209,24 +299,22 @@ def draw_batch(
     number: int,
     generator: torch.Generator,
 ) -> PatchBatch:
-    """Draw crops and measure them, each with its own brightness and noise.
-
-    The point-spread width is one for the batch; it walks through its range with the
-    `number` of the batch, so that the device need not be asked for it.
-    """
+    """Draw patches and measure them, each with its own brightness and noise."""
 
     def uniform(low: float, high: float) -> Tensor:
         shape = (count, 1, 1, 1)
-        values = torch.rand(shape, generator=generator, device=pool.device)
+        values = torch.rand(shape, generator=generator, device=sampler.device)
         return low + (high - low) * values
 
     def log_uniform(low: float, high: float) -> Tensor:
         return uniform(math.log(low), math.log(high)).exp()
 
-    truth = pool.draw(count, (patch + 2 * MARGIN) * factor, generator)
+    truth = sampler.draw(count, (patch + 2 * MARGIN) * factor, generator)
     truth = truth * uniform(*config.gain)
     photons = log_uniform(*config.photons)
     read_noise = log_uniform(*config.read_noise)
+    # One width for the batch: it walks through its range with the number of the batch.
+    # A random one would have to be read back from the device, which waits for it.
     low, high = config.psf_sigma
     sigma = low + (high - low) * (4 * number % _SIGMAS) / (_SIGMAS - 1)
     forward_model = _forward_model(factor, sigma)
@@ -244,13 +332,12 @@ def draw_batch(
     )
 
 
-@cache
+@cache  # its kernel is computed once for each width
 def _forward_model(factor: int, sigma: float) -> ForwardModel:
-    """Return the forward model of a width, with its kernels, once."""
     return ForwardModel(factor, sigma)
 
 
-def _places(
+def _find_places(
     pixels: npt.NDArray[np.int16],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Return the corners of all blocks of a plane, shape (n, 2), and their detail."""

@@ -76,8 +76,7 @@ class DataConfig(_Table):
     gain: Range = (0.5, 1.0)
 
     @model_validator(mode="after")
-    def _ordered(self) -> DataConfig:
-        """Refuse ranges that run backwards or leave what is physical."""
+    def _check_ranges(self) -> DataConfig:
         for name, (low, high) in self.model_dump().items():
             least = 0 if name == "psf_sigma" else 1e-9
             if not least <= low <= high < math.inf:
@@ -112,8 +111,7 @@ class LossConfig(_Table):
     content: Weight = 0.0
 
     @model_validator(mode="after")
-    def _something(self) -> LossConfig:
-        """Refuse a loss that asks for nothing."""
+    def _check_weights(self) -> LossConfig:
         if not any(self.model_dump().values()):
             raise ValueError("every term weighs 0; give one a weight")
         return self
@@ -125,7 +123,7 @@ class AdversaryConfig(_Table):
     Parameters
     ----------
     kind
-        "patch" judges patches, "plain" is the one of SRGAN and ESRGAN.
+        "patch" gives a logit for each patch, "plain" is the one of SRGAN and ESRGAN.
     conditional
         Whether a "patch" discriminator sees the measured image.
     relativistic

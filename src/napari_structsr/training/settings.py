@@ -1,4 +1,4 @@
-"""What a user can choose about a training, and what it is then going to do."""
+"""Choices about a training that leave its result alone, its plan and its device."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_structsr.engine.device import Precision
+from napari_structsr.engine.device import Device, Precision, choose_device
+from napari_structsr.errors import TrainingError
+from napari_structsr.models.model import SRModel
 
-__all__ = ["TrainingPlan", "TrainingSettings"]
+__all__ = ["TrainingPlan", "TrainingSettings", "choose_training_device"]
 
 
 class TrainingSettings(BaseModel):
@@ -68,3 +70,28 @@ class TrainingPlan:
             f"{length}{again} on {self.planes} planes, {self.held_out} held out, "
             f"{self.device} in {self.precision}"
         )
+
+
+def choose_training_device(
+    wish: str, precision: Precision, model: SRModel
+) -> tuple[Device, str | None]:
+    """Choose the device as `choose_device` does, and a format that holds gradients.
+
+    Raises
+    ------
+    DeviceError
+        If the device is missing or computes wrong numbers.
+    TrainingError
+        If float16 was asked for.
+    """
+    device, warning = choose_device(wish, precision, model)
+    if device.precision == "float16":
+        # Gradients of this network underflow in float16; it is refused where it was
+        # asked for, and replaced where "auto" chose it for upscaling.
+        if precision == "float16":
+            raise TrainingError(
+                "float16 cannot hold the gradients of a training; choose float32, or "
+                "bfloat16 where the device is made for it"
+            )
+        device = Device(device.kind, device.label, "float32")
+    return device, warning

@@ -1,14 +1,12 @@
-"""The training loop: from a recipe and a folder of images to a model.
+"""Training from scratch: from a recipe and a folder of images to a model.
 
-It owns the order of things: load, step, look, score, save. A training is a generator
-of events, like every long job. Its folder holds
+The folder of a training holds
 
 * ``NAME-xF.safetensors`` and its card, the model as it stands, usable at any time;
 * ``checkpoint.safetensors``, from which it goes on;
 * ``curves.csv`` and ``curves.png``.
 
-Each file is replaced as a whole. Numbers that are not finite, or a loss that runs
-away, end the training before anything is saved.
+Each file is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -36,21 +35,22 @@ from napari_structsr.io.weights import write_bundle
 from napari_structsr.models.build import build_network
 from napari_structsr.models.card import ModelCard
 from napari_structsr.models.model import SRModel
-from napari_structsr.training.busy import BusyMeter
-from napari_structsr.training.cards import card_of
-from napari_structsr.training.checkpoint import read_checkpoint, write_checkpoint
-from napari_structsr.training.curves import Curves
-from napari_structsr.training.device import choose_training_device
-from napari_structsr.training.monitor import LossMonitor
+from napari_structsr.training.cards import make_card
+from napari_structsr.training.monitor import BusyMeter
 from napari_structsr.training.patch_sampler import (
     MARGIN,
     ImageSampler,
     draw_batch,
     load_planes,
-    split,
+    split_planes,
 )
 from napari_structsr.training.recipe import Recipe
-from napari_structsr.training.settings import TrainingPlan, TrainingSettings
+from napari_structsr.training.session import Session
+from napari_structsr.training.settings import (
+    TrainingPlan,
+    TrainingSettings,
+    choose_training_device,
+)
 from napari_structsr.training.trainer import Trainer, learning_rate
 from napari_structsr.training.validation import Validation
 from napari_structsr.zoo.catalogue import load_model
@@ -81,7 +81,7 @@ def train(
     settings
         Choices of the user.
     cancel
-        Looked at before each step; what was reached is saved.
+        Checked before each step; what was reached is saved.
 
     Yields
     ------
@@ -97,74 +97,72 @@ def train(
 def _run(
     recipe: Recipe, data: Path, out: Path, settings: TrainingSettings, cancel: Cancel
 ) -> Iterator[Event]:
-    """Train; errors are raised."""
-    _check_folder(out, resume=settings.resume)
-    training = _Training(recipe, data, out, settings)
+    if not settings.resume and (out / "checkpoint.safetensors").exists():
+        raise TrainingError(
+            f"{out} holds a training already; go on with it by --resume, or choose "
+            "another folder"
+        )
+    session = _ImageSession(recipe, data, out, settings)
     if settings.resume:
-        training.resume()
+        session.restore()
     out.mkdir(parents=True, exist_ok=True)
-    yield Started(recipe.steps, training.plan())
-    if training.warning:
-        yield Warned(training.warning)
-    if training.validation:
-        yield Noted(f"bicubic, held out: {training.baseline}")
+    yield Started(recipe.steps, session.plan())
+    if session.warning:
+        yield Warned(session.warning)
+    if session.baseline:
+        yield Noted(f"bicubic, held out: {session.baseline}")
 
     saved = time.monotonic()
-    while (progress := training.progress) < 1 and not cancel:
-        training.make_step(progress)
-        if training.step % _CHECK_EVERY == 0:
-            loss = training.check_loss(progress)
-            total = max(recipe.steps, training.step)
-            yield Progressed(training.step, total, f"training, loss {loss:.3g}")
+    while session.progress < 1 and not cancel:
+        session.make_step()
+        if session.step % _CHECK_EVERY == 0:
+            loss = session.check_loss()
+            total = max(recipe.steps, session.step)  # the clock may allow for more
+            yield Progressed(session.step, total, f"training, loss {loss:.3g}")
+        # By the clock: neither scores nor saving draw random numbers, so that the
+        # weights do not depend on when this is.
         if time.monotonic() - saved >= settings.save_every:
-            yield Noted(training.save())
+            yield Noted(session.save())
             saved = time.monotonic()
 
-    if training.step:
-        yield Noted(training.save())
-        yield from training.draw()
+    if session.step:
+        yield Noted(session.save())
+        yield from session.draw_curves()
     if cancel:
-        yield Cancelled(training.step)
+        yield Cancelled(session.step)
     else:
-        yield Finished(training.bundle)
+        yield Finished(session.bundle)
 
 
-class _Training:
-    """A training and its folder.
+class _ImageSession(Session):
+    """A training on true images, which the forward model measures."""
 
-    Attributes
-    ----------
-    step, seconds
-        Steps made, and the time they took, over all runs.
-    """
+    AIM = "recipe"
 
     def __init__(
         self, recipe: Recipe, data: Path, out: Path, settings: TrainingSettings
     ) -> None:
-        self.recipe = recipe
-        self.minutes = settings.minutes
-        self.step, self.seconds = 0, 0.0
+        self.recipe, self.minutes = recipe, settings.minutes
         self.bundle = out / f"{recipe.name}-x{recipe.factor}.safetensors"
-        self.checkpoint = out / "checkpoint.safetensors"
         torch.manual_seed(recipe.seed)  # of the first weights
-        self.parent = _parent(recipe)
+        self.parent = _load_parent(recipe)
         smallest = (recipe.patch + 2 * MARGIN) * recipe.factor
         planes = load_planes(data, smallest=smallest)
         self.sources = list(dict.fromkeys(plane.source for plane in planes))
-        self.planes, self.held_out = split(planes)
-        model = self._first_model()
+        self.planes, self.held_out = split_planes(planes)
+        model = self._make_first_model()
         self.device, self.warning = choose_training_device(
             settings.device, settings.precision, model
         )
-        self.trainer = Trainer(recipe, model.network, self.device)
-        self.pool = ImageSampler(self.planes, self.device.kind)
+        super().__init__(
+            Trainer(recipe, model.network, self.device),
+            out,
+            remedy=f"the weights saved last are in {self.bundle}; try a lower rate or "
+            "a lower adversarial weight",
+        )
+        self.sampler = ImageSampler(self.planes, self.device.kind)
         self.validation = Validation(self.held_out, recipe, self.device.kind)
         self.baseline = self.validation.baseline() if self.validation else None
-        self.monitor = LossMonitor(
-            f"the weights saved last are in {self.bundle}; try a lower rate or a "
-            "lower adversarial weight"
-        )
-        self.curves = Curves(out / "curves.csv")
         self.busy = BusyMeter(self.device.kind)
 
     @property
@@ -174,8 +172,12 @@ class _Training:
             return self.seconds / (60 * self.minutes)
         return self.step / self.recipe.steps
 
+    def aim(self) -> dict[str, Any]:
+        """Return the recipe."""
+        return self.recipe.model_dump(mode="json")
+
     def plan(self) -> TrainingPlan:
-        """Say what is going to be done."""
+        """Return what is going to be done."""
         return TrainingPlan(
             steps=self.recipe.steps,
             done=self.step,
@@ -186,13 +188,12 @@ class _Training:
             precision=self.device.precision,
         )
 
-    def make_step(self, progress: float) -> None:
-        """Draw pairs and train on them."""
-        begin = time.monotonic()
-        recipe = self.recipe
-        with self.busy:
-            pairs = draw_batch(
-                self.pool,
+    def make_step(self) -> None:
+        """Draw patches and train on them."""
+        recipe, progress = self.recipe, self.progress
+        with self.clock(), self.busy:
+            batch = draw_batch(
+                self.sampler,
                 recipe.data,
                 factor=recipe.factor,
                 patch=recipe.patch,
@@ -200,25 +201,20 @@ class _Training:
                 number=self.step,
                 generator=self.trainer.generator,
             )
-            terms = self.trainer.step(pairs, number=self.step, progress=progress)
-        self.monitor.update(terms)
-        self.step += 1
-        self.seconds += time.monotonic() - begin
+            terms = self.trainer.step(batch, number=self.step, progress=progress)
+        self.end_step(terms)
 
-    def check_loss(self, progress: float) -> float:
-        """Check the loss and add it to the curves; return it."""
-        means = self.monitor.check(self.step)
-        facts = {
+    def curve_values(self) -> dict[str, float]:
+        """Return what stands beside the loss in the curves."""
+        return {
             "megapixels": self._megapixels,
             "seconds": self.seconds,
-            "rate": learning_rate(self.recipe, progress, self.step),
+            "rate": learning_rate(self.recipe, self.progress, self.step),
         }
-        self.curves.add(self.step, facts | means)
-        return sum(value for name, value in means.items() if name != "discriminator")
 
     def save(self) -> str:
-        """Score and save what was reached; say how it stands."""
-        loss = self.check_loss(self.progress)
+        """Score and save what was reached; return how it stands, in words."""
+        loss = self.check_loss()  # first: nothing is saved of a training that broke
         words = [f"step {self.step} ({self.progress:.0%}), loss {loss:.3g}"]
         if self.validation:
             scores = self.validation.score(self.trainer.average)
@@ -234,40 +230,17 @@ class _Training:
         )
         if content := self.trainer.features.get("content"):
             how = f"content is the distance of {content.label}; {how}"
-        card = self._card(how)
+        card = self._make_card(how, megapixels=self._megapixels)
         weights = self.trainer.average.state_dict()
         write_bundle(self.bundle, card.model_dump(exclude={"sha256"}), weights)
-        self.curves.write()
-        facts = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "recipe": self.recipe.model_dump(mode="json"),
-        }
-        write_checkpoint(self.checkpoint, self.trainer.tensors(), facts)
+        self.write()
         return "; ".join(words)
 
-    def resume(self) -> None:
-        """Take up what was saved last."""
-        tensors, facts = read_checkpoint(self.checkpoint)
-        now = self.recipe.model_dump(mode="json")
-        changed = [name for name in now if facts["recipe"].get(name) != now[name]]
-        if changed:
-            raise TrainingError(
-                f"the training in {self.checkpoint.parent} has another recipe: "
-                f"{', '.join(changed)} changed; go on with the same one, or start "
-                "anew in another folder"
-            )
-        self.trainer.restore(tensors)
-        self.step, self.seconds = facts["step"], facts["seconds"]
-        self.curves.read(until=self.step)
-
-    def draw(self) -> Iterator[Event]:
-        """Draw the curves, if that can be done."""
-        path = self.checkpoint.with_name("curves.png")
+    def draw_curves(self) -> Iterator[Event]:
+        """Draw the curves, or say why they are not drawn."""
+        baseline = asdict(self.baseline) if self.baseline else {}
         try:
-            self.curves.draw(
-                path, baseline=asdict(self.baseline) if self.baseline else {}
-            )
+            self.curves.draw(self.folder / "curves.png", baseline=baseline)
         except ImportError:
             yield Warned(
                 "the curves were not drawn: matplotlib is missing; install it with "
@@ -279,18 +252,16 @@ class _Training:
         """Measured pixels seen, in millions."""
         return self.step * self.recipe.batch * self.recipe.patch**2 / 1e6
 
-    def _card(self, how: str) -> ModelCard:
-        """Write the card of what was reached."""
-        return card_of(
+    def _make_card(self, how: str, *, megapixels: float) -> ModelCard:
+        return make_card(
             self.recipe,
             sources=self.sources,
             parent=self.parent.card if self.parent else None,
-            megapixels=self._megapixels,
+            megapixels=megapixels,
             how=how,
         )
 
-    def _first_model(self) -> SRModel:
-        """Return the model to begin with: the parent's weights, or fresh ones."""
+    def _make_first_model(self) -> SRModel:
         network = self.recipe.network
         if self.parent:
             weights = self.parent.network.state_dict()
@@ -300,19 +271,11 @@ class _Training:
                 factor=self.recipe.factor,
                 options=network.options,
             ).state_dict()
-        return SRModel(self._card("not trained yet"), weights)
+        card = self._make_card("not trained yet", megapixels=0.0)
+        return SRModel(card, weights)
 
 
-def _check_folder(out: Path, *, resume: bool) -> None:
-    """Refuse to write over another training."""
-    if not resume and (out / "checkpoint.safetensors").exists():
-        raise TrainingError(
-            f"{out} holds a training already; go on with it by --resume, or choose "
-            "another folder"
-        )
-
-
-def _parent(recipe: Recipe) -> SRModel | None:
+def _load_parent(recipe: Recipe) -> SRModel | None:
     """Load the model that a recipe starts from, and check that it fits."""
     if recipe.start is None:
         return None

@@ -1,7 +1,6 @@
-"""All that changes while a generator trains, and the two halves of a step.
+"""All that changes while a generator trains: networks, optimisers, random numbers.
 
-It owns networks, optimisers and random numbers, and turns them into tensors and back;
-when to step, to score and to save is decided by the loop.
+`Trainer.step` is one step of both networks; `tensors` and `restore` are its state.
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ __all__ = [
     "ReplayBatch",
     "Trainer",
     "adversarial_progress",
+    "autocast",
     "learning_rate",
 ]
 
@@ -56,10 +56,9 @@ class ReplayBatch:
     measured
         Images to upscale, shape (N, 1, h, w).
     target
-        What it shall make of them.
+        What it shall make of them, shape (N, 1, factor h, factor w).
     error
-        Mean squared error of `target` itself against the truth, shape (N,). Differences
-        count in units of it, so that images that come out well are not spoilt.
+        Mean squared error of `target` itself against the truth, shape (N,).
     weight
         What a difference weighs.
     """
@@ -69,10 +68,12 @@ class ReplayBatch:
     error: Tensor
     weight: float
 
-    def term(self, made: Tensor) -> Tensor:
-        """Return the term of the loss of what is made of `measured`."""
-        apart = ((made - self.target) ** 2).flatten(1).mean(dim=1)
-        return self.weight * (apart / (self.error + LEAST_ERROR)).mean()
+    def loss(self, result: Tensor) -> Tensor:
+        """Return the loss of what is made of `measured`."""
+        difference = ((result - self.target) ** 2).flatten(1).mean(dim=1)
+        # In units of the error of the target: images that come out well are the first
+        # to be spoilt, and the least seen in a mean of squares.
+        return self.weight * (difference / (self.error + LEAST_ERROR)).mean()
 
 
 def adversarial_progress(recipe: Recipe, progress: float) -> float | None:
@@ -91,6 +92,13 @@ def learning_rate(
         return recipe.adversary.rate * _cosine(phase)
     alone = recipe.adversary.start if recipe.adversary else 1.0
     return recipe.rate * min(1.0, (step + 1) / warm_up) * _cosine(progress / alone)
+
+
+def autocast(device: Device) -> torch.autocast:
+    """Compute in the number format of a device."""
+    half = device.precision != "float32"
+    dtype = getattr(torch, device.precision) if half else torch.bfloat16
+    return torch.autocast(torch.device(device.kind).type, dtype=dtype, enabled=half)
 
 
 def _cosine(progress: float) -> float:
@@ -133,26 +141,24 @@ class Trainer:
         trained: Sequence[nn.Parameter] | None = None,
         warm_up: int = _WARM_UP,
     ) -> None:
-        self.recipe = recipe
-        self.device = device
-        self.network = network
+        self.recipe, self.device, self.network = recipe, device, network
         self._warm_up = warm_up
         if trained is None:
             network.train().requires_grad_(True)
         self._trained = list(network.parameters() if trained is None else trained)
-        self.network.to(device.kind).to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        # Convolutions of few channels are faster with channels last, on CPU and GPU.
+        network.to(device.kind).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(network).eval().requires_grad_(False)
         self.generator = torch.Generator(device.kind).manual_seed(recipe.seed)
-        self.optimiser = self._adam(self._trained, recipe.rate)
+        self.optimiser = self._make_adam(self._trained, recipe.rate)
         self.discriminator: nn.Module | None = None
-        self.critic: torch.optim.Adam | None = None
+        self.discriminator_optimiser: torch.optim.Adam | None = None
         adversary = recipe.adversary
         if adversary:
-            judge = _discriminator(recipe, adversary)
-            judge.to(device.kind).to(memory_format=torch.channels_last)
-            self.discriminator = judge
-            self.critic = self._adam(
-                list(judge.parameters()), adversary.discriminator_rate
+            self.discriminator = _make_discriminator(recipe, adversary)
+            self.discriminator.to(device.kind).to(memory_format=torch.channels_last)
+            self.discriminator_optimiser = self._make_adam(
+                list(self.discriminator.parameters()), adversary.discriminator_rate
             )
         losses = (recipe.loss, adversary.loss if adversary else None)
         self.features: dict[str, VGGContent | GaborTexture] = {}
@@ -161,62 +167,70 @@ class Trainer:
         if any(loss.content for loss in losses if loss):
             self.features["content"] = content_loss().to(device.kind)
         compiles = device.kind.startswith("cuda") and _has_triton()
-        self._forward = torch.compile(self.network) if compiles else self.network
+        self._forward = torch.compile(network) if compiles else network
 
     def step(
         self,
-        pairs: PatchBatch,
+        batch: PatchBatch,
         *,
         number: int,
         progress: float,
-        kept: ReplayBatch | None = None,
+        replay: ReplayBatch | None = None,
     ) -> dict[str, Tensor]:
-        """Make one step; return the terms of its loss."""
+        """Make step `number`; return the terms of its loss, on the device."""
         recipe = self.recipe
         phase = adversarial_progress(recipe, progress)
+        adversary = recipe.adversary if phase is not None else None
         rate = learning_rate(recipe, progress, number, warm_up=self._warm_up)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        measured = pairs.measured
-        if kept is not None:
-            measured = torch.cat([measured, kept.measured])
-        with self.autocast():
-            made = self._forward(
-                measured.contiguous(memory_format=torch.channels_last)
-            ).float()
-        candidate = made[: len(pairs.measured)]
-        adversary = recipe.adversary if phase is not None else None
-        loss = (adversary.loss if adversary else None) or recipe.loss
-        terms = generator_terms(candidate, pairs, loss, self.features)
-        if kept is not None:
-            terms["kept"] = kept.term(made[len(candidate) :])
+
+        # One pass over patches and replayed images: the network runs once a step.
+        measured = batch.measured
+        if replay is not None:
+            measured = torch.cat([measured, replay.measured])
+        measured = measured.contiguous(memory_format=torch.channels_last)
+        with autocast(self.device):
+            results = self._forward(measured).float()
+        candidate = results[: len(batch.measured)]
+
+        # The generator: terms against the truth, replay, and the adversarial term.
+        weights = (adversary.loss if adversary else None) or recipe.loss
+        terms = generator_terms(candidate, batch, weights, self.features)
+        if replay is not None:
+            terms["kept"] = replay.loss(results[len(candidate) :])
         if adversary and phase is not None and self.discriminator is not None:
             rise = min(1.0, phase / adversary.rise) if adversary.rise else 1.0
+            # Gradients pass through the discriminator, and leave its weights alone.
             self.discriminator.requires_grad_(False)
-            fake, real = self._verdicts(candidate, pairs)
-            told = adversarial_loss(fake, real, relativistic=adversary.relativistic)
-            terms["adversarial"] = adversary.weight * rise * told
+            fake, real = self._discriminate(candidate, batch)
+            loss = adversarial_loss(fake, real, relativistic=adversary.relativistic)
+            terms["adversarial"] = adversary.weight * rise * loss
         self.optimiser.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        # One patch with a bright speck would otherwise throw the weights far off.
         nn.utils.clip_grad_norm_(self._trained, _LARGEST_GRADIENT)
         self.optimiser.step()
-        if adversary and self.discriminator is not None and self.critic is not None:
+
+        # The discriminator, on the same images, detached from the generator.
+        optimiser = self.discriminator_optimiser
+        if adversary and self.discriminator is not None and optimiser is not None:
             self.discriminator.requires_grad_(True)
-            fake, real = self._verdicts(candidate.detach(), pairs)
-            told = discriminator_loss(fake, real, relativistic=adversary.relativistic)
-            self.critic.zero_grad(set_to_none=True)
-            told.backward()  # type: ignore[no-untyped-call]
-            self.critic.step()
-            terms["discriminator"] = told
-        self._follow(number)
+            fake, real = self._discriminate(candidate.detach(), batch)
+            loss = discriminator_loss(fake, real, relativistic=adversary.relativistic)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            terms["discriminator"] = loss
+        self._update_average(number)
         return {name: value.detach() for name, value in terms.items()}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything on which the next step depends, by name."""
         found = {"random": self.generator.get_state()}
         found |= optimiser_tensors(self.optimiser, "optimiser")
-        if self.critic:
-            found |= optimiser_tensors(self.critic, "critic")
+        if self.discriminator_optimiser:
+            found |= optimiser_tensors(self.discriminator_optimiser, "critic")
         for prefix, module in self._modules():
             for name, value in module.state_dict().items():
                 found[f"{prefix}.{name}"] = value
@@ -241,8 +255,8 @@ class Trainer:
                     }
                 )
             restore_optimiser(self.optimiser, tensors, "optimiser")
-            if self.critic:
-                restore_optimiser(self.critic, tensors, "critic")
+            if self.discriminator_optimiser:
+                restore_optimiser(self.discriminator_optimiser, tensors, "critic")
             self.generator.set_state(tensors["random"])
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise TrainingError(
@@ -251,52 +265,42 @@ class Trainer:
             ) from error
 
     def _modules(self) -> list[tuple[str, nn.Module]]:
-        """Return the networks with what their tensors are named by."""
+        """Return the networks with the prefix of their tensors."""
         found = [("network", self.network), ("average", self.average)]
         if self.discriminator is not None:
             found.append(("discriminator", self.discriminator))
         return found
 
-    def _verdicts(self, candidate: Tensor, pairs: PatchBatch) -> tuple[Tensor, Tensor]:
+    def _discriminate(
+        self, candidate: Tensor, batch: PatchBatch
+    ) -> tuple[Tensor, Tensor]:
         """Return the logits of candidate and truth."""
-        judge = self.discriminator
-        assert judge is not None
-        with self.autocast():
-            fake, real = (
-                judge(candidate, pairs.measured),
-                judge(pairs.truth, pairs.measured),
-            )
+        discriminator = self.discriminator
+        assert discriminator is not None
+        with autocast(self.device):
+            fake = discriminator(candidate, batch.measured)
+            real = discriminator(batch.truth, batch.measured)
         return fake.float(), real.float()
 
-    def _follow(self, number: int) -> None:
-        """Move the running average."""
+    def _update_average(self, number: int) -> None:
+        # The first steps weigh more, or the average would hold on to untrained weights.
         decay = min(self.recipe.decay, (number + 1) / (number + 10))
         with torch.no_grad():
             past = dict(self.average.state_dict())
             for name, value in self.network.state_dict().items():
                 if value.is_floating_point():
                     past[name].lerp_(value, 1 - decay)
-                else:
+                else:  # counters of normalisation layers
                     past[name].copy_(value)
 
-    def autocast(self) -> torch.autocast:
-        """Compute in the number format of the device."""
-        half = self.device.precision != "float32"
-        dtype = getattr(torch, self.device.precision) if half else torch.bfloat16
-        return torch.autocast(
-            torch.device(self.device.kind).type, dtype=dtype, enabled=half
-        )
-
-    def _adam(
+    def _make_adam(
         self, parameters: Sequence[nn.Parameter], rate: float
     ) -> torch.optim.Adam:
-        """Return an optimiser."""
         fused = self.device.kind.startswith("cuda")
         return torch.optim.Adam(parameters, lr=rate, fused=fused)
 
 
-def _discriminator(recipe: Recipe, adversary: AdversaryConfig) -> nn.Module:
-    """Make the discriminator of a recipe."""
+def _make_discriminator(recipe: Recipe, adversary: AdversaryConfig) -> nn.Module:
     if adversary.kind == "plain":
         size = recipe.patch * recipe.factor
         return PlainDiscriminator(size, width=adversary.width)

@@ -7,7 +7,7 @@ noise, and scored as a whole. The same measures stand in the benchmark.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -18,14 +18,17 @@ from napari_structsr.imaging.spectrum import compare_band
 from napari_structsr.imaging.ssim import ssim
 from napari_structsr.imaging.structure import gradient_error
 from napari_structsr.models.generator import interpolate
-from napari_structsr.training.patch_sampler import Plane
+from napari_structsr.training.patch_sampler import FULL_SCALE, Plane
 from napari_structsr.training.recipe import Recipe
 
-__all__ = ["Scores", "Validation"]
+__all__ = ["Network", "Part", "Scores", "Validation", "bicubic"]
 
 _SIDE = 192  # true pixels of a part
 _LARGEST = 24  # parts
 _PHOTONS, _READ_NOISE = 4000.0, 0.003
+
+Network = Callable[[Tensor], Tensor]
+"""Maps measured images, shape (N, 1, h, w), to results."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,44 @@ class Scores:
             f"{self.gradient_error:.3f}, band power {self.power:.2f}"
         )
 
-    def row(self) -> dict[str, float]:
-        """Return the scores by name."""
-        return asdict(self)
+
+@dataclass(frozen=True)
+class Part:
+    """A part of an image that is scored, within its surroundings.
+
+    Parameters
+    ----------
+    surroundings
+        Measured pixels that are upscaled, shape (1, 1, h, w).
+    rows, columns
+        Where the part lies in them.
+    truth
+        True pixels of the part alone.
+    """
+
+    surroundings: Tensor
+    rows: slice
+    columns: slice
+    truth: Tensor
+
+    @property
+    def measured(self) -> Tensor:
+        """Measured pixels of the part alone."""
+        return self.surroundings[..., self.rows, self.columns]
+
+    @property
+    def factor(self) -> int:
+        """True pixels along the side of a measured one."""
+        return self.truth.shape[-1] // self.measured.shape[-1]
+
+    def upscale(self, network: Network) -> Tensor:
+        """Upscale the surroundings; return the part, shape of the truth."""
+        rows, columns = (
+            slice(self.factor * span.start, self.factor * span.stop)
+            for span in (self.rows, self.columns)
+        )
+        with torch.no_grad():
+            return network(self.surroundings).float()[..., rows, columns]
 
 
 class Validation:
@@ -76,44 +114,48 @@ class Validation:
 
     def __init__(self, planes: list[Plane], recipe: Recipe, device: str) -> None:
         step = -(-len(planes) // _LARGEST) if planes else 1
-        parts = [_richest_part(plane, recipe.factor) for plane in planes[::step]]
-        self._pairs: list[tuple[Tensor, Tensor]] = []
+        parts = [_find_richest_part(plane, recipe.factor) for plane in planes[::step]]
+        self._parts: list[Part] = []
         self._factor = recipe.factor
         generator = torch.Generator().manual_seed(recipe.seed)
         model = ForwardModel(recipe.factor, sum(recipe.data.psf_sigma) / 2)
         for truth in parts:
+            # Measured on the CPU: noise of one seed differs from device to device.
             measured = model.measure(
                 truth, photons=_PHOTONS, read_noise=_READ_NOISE, generator=generator
-            )
-            self._pairs.append((measured.to(device), truth.to(device)))
+            ).to(device)
+            rows, columns = (slice(0, size) for size in measured.shape[2:])
+            self._parts.append(Part(measured, rows, columns, truth.to(device)))
 
     def __bool__(self) -> bool:
-        return bool(self._pairs)
+        return bool(self._parts)
 
-    def score(self, network: Callable[[Tensor], Tensor]) -> Scores:
+    def score(self, network: Network) -> Scores:
         """Score what maps measured images to results."""
-        with torch.no_grad():
-            rows = [
-                _scores(network(measured).float(), truth, self._factor)
-                for measured, truth in self._pairs
-            ]
+        rows = [
+            _score(part.upscale(network), part.truth, self._factor)
+            for part in self._parts
+        ]
         return Scores(*torch.tensor(rows).mean(dim=0).tolist())
 
-    def errors(self, network: Callable[[Tensor], Tensor]) -> Tensor:
+    def errors(self, network: Network) -> Tensor:
         """Return the mean squared error of each part, shape (parts,)."""
-        with torch.no_grad():
-            found = [
-                ((network(measured).float() - truth) ** 2).mean()
-                for measured, truth in self._pairs
-            ]
+        found = [
+            ((part.upscale(network) - part.truth) ** 2).mean() for part in self._parts
+        ]
         return torch.stack(found)
 
     def baseline(self) -> Scores:
         """Score bicubic interpolation."""
-        return self.score(partial(interpolate, factor=self._factor, mode="bicubic"))
+        return self.score(bicubic(self._factor))
 
 
-def _scores(result: Tensor, truth: Tensor, factor: int) -> list[float]:
+def bicubic(factor: int) -> Network:
+    """Return bicubic interpolation, as what a network is compared with."""
+    return partial(interpolate, factor=factor, mode="bicubic")
+
+
+def _score(result: Tensor, truth: Tensor, factor: int) -> list[float]:
     """Return psnr, ssim, gradient error and band power."""
     band = compare_band(result, truth, lowest=0.25 / factor, highest=0.5 / factor)
     return [
@@ -124,9 +166,9 @@ def _scores(result: Tensor, truth: Tensor, factor: int) -> list[float]:
     ]
 
 
-def _richest_part(plane: Plane, factor: int) -> Tensor:
+def _find_richest_part(plane: Plane, factor: int) -> Tensor:
     """Return the part with the strongest gradients, shape (1, 1, h, w) in 0..1."""
-    truth = torch.from_numpy(plane.pixels).float()[None, None] / 32767
+    truth = torch.from_numpy(plane.pixels).float()[None, None] / FULL_SCALE
     height, width = (size // factor * factor for size in truth.shape[2:])
     best, most = truth[..., :height, :width], -1.0
     for top in range(0, max(height - _SIDE, 0) + 1, _SIDE):

@@ -328,7 +328,9 @@ def test_an_edited_split_is_checked_in_words(viewer, tuning, qtbot):
     layer.selected_data = set(range(len(layer.data)))
     tuning.pairs.split.validation_button.click()
     wait(qtbot, lambda: not tuning.train.start_button.isEnabled())
-    assert "every region judges" in tuning.train.start_button.toolTip().lower()
+    assert (
+        "every region is for validation" in tuning.train.start_button.toolTip().lower()
+    )
 
     tuning.pairs.split.reset_button.click()
     wait(qtbot, lambda: tuning.train.start_button.isEnabled())

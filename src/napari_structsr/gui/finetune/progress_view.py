@@ -117,9 +117,9 @@ class ProgressView(QWidget):
             if self._run is None or not self._run.is_paused:
                 self.notes.append(text)
             return
-        from napari_structsr.finetuning.events import Previewed, ResultScores
+        from napari_structsr.finetuning.events import Previewed, Scored
 
-        if isinstance(event, ResultScores):
+        if isinstance(event, Scored):
             where = event.seconds if self._by_time else float(event.step)
             self.curves.add(where, event.values)
         elif isinstance(event, Previewed):

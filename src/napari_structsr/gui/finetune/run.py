@@ -63,7 +63,7 @@ class FineTuningRun(QObject):
     """
 
     said = Signal(object)
-    """A `ResultScores`, `Previewed` or `Noted` event."""
+    """A `Scored`, `Previewed` or `Noted` event."""
     paused = Signal(bool)
     """It is asked to pause, or to go on."""
 

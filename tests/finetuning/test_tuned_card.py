@@ -1,12 +1,12 @@
-"""How far a fine-tuned model is off, from the regions it was not taught on."""
+"""How far a fine-tuned model is off, from the regions it was not trained on."""
 
 import numpy as np
 import pytest
 import torch
 
 from napari_structsr.benchmark.demo import load_tissue_stack
+from napari_structsr.finetuning.cards import calibrate_tuned
 from napari_structsr.finetuning.split import Block, Split
-from napari_structsr.finetuning.tuned_calibration import tuned_calibration
 from napari_structsr.imaging.expected_error import TrustInputs, half_width
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.pairs.image_pair import ImagePair, Place
@@ -28,7 +28,7 @@ def pair():
 
 
 def split_at(column):
-    """Let what lies right of a column judge."""
+    """Keep what lies right of a column for validation."""
     return Split(
         training=(Block(0, (0, 256), (0, 40)),),
         validation=(Block(0, (0, 256), (column, 256)),),
@@ -49,7 +49,7 @@ def covered(calibration, model, pair):
 def test_intervals_hold_on_the_users_images(pair):
     model = load_model("faithful")
     parent = model.card.calibration
-    found, note = tuned_calibration(model, [pair], split_at(60), parent=parent)
+    found, note = calibrate_tuned(model, [pair], split_at(60), parent=parent)
     assert "calibrated on" in note
     assert covered(parent, model, pair) < 0.85  # it knows nothing of this microscope
     assert covered(found, model, pair) == pytest.approx(0.9, abs=0.03)
@@ -61,7 +61,7 @@ def test_intervals_hold_on_the_users_images(pair):
 def test_too_little_gives_none_and_says_so(pair):
     model = load_model("faithful")
     parent = model.card.calibration
-    found, note = tuned_calibration(model, [pair], split_at(220), parent=parent)
+    found, note = calibrate_tuned(model, [pair], split_at(220), parent=parent)
     assert found is None
     assert "separated patches" in note
-    assert tuned_calibration(model, [pair], split_at(60), parent=None)[0] is None
+    assert calibrate_tuned(model, [pair], split_at(60), parent=None)[0] is None
