@@ -82,7 +82,7 @@ def test_tiles_equal_the_whole(name: str, factor: int) -> None:
 
 
 def test_long_images_equal_their_parts() -> None:
-    """What is computed in slabs of rows does not show them."""
+    """What is computed in chunks of rows does not show them."""
     random = torch.Generator().manual_seed(2)
     result = torch.rand((1, 1, 3000, 100), generator=random)
     variance = torch.rand((1, 1, 1500, 50), generator=random) * 1e-3

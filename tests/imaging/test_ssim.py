@@ -62,8 +62,8 @@ def test_map_of_float32_is_as_exact_on_any_offset(pair, gain, offset, data_range
     np.testing.assert_allclose(found[0, 0].numpy()[inner], whole[inner], atol=2e-6)
 
 
-def test_map_is_the_same_in_tiles_and_in_slabs(pair, tiled):
-    wide = [image.repeat(1, 1, 2, 6) for image in pair]  # computed in slabs
+def test_map_is_the_same_in_tiles_and_in_chunks(pair, tiled):
+    wide = [image.repeat(1, 1, 2, 6) for image in pair]  # computed in chunks
     for images in (pair, [0.02 * image + 5 for image in pair], wide):
         whole = ssim_map(*images)
         pieces = tiled(ssim_map, *images, radius=SSIM_RADIUS, tile=(120, 500))

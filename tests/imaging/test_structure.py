@@ -94,7 +94,7 @@ def test_maps_of_gradients_are_the_same_in_tiles(truth, tiled):
         torch.testing.assert_close(pieces, function(x, z), atol=1e-6, rtol=0)
 
 
-def test_maps_of_large_images_are_the_same_in_slabs(truth):
+def test_maps_of_large_images_are_the_same_in_chunks(truth):
     """Large images are computed a few rows at a time."""
     z = torch.from_numpy(truth)[None, None].repeat(1, 1, 2, 6)
     x = smooth(z, 0.7)

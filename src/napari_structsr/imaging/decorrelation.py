@@ -1,6 +1,6 @@
 """Decorrelation analysis: the resolution of an image, from the image alone.
 
-I is the Fourier transform of the image, faded out at its border, and I/|I| keeps its
+I is the Fourier transform of the image, tapered out at its border, and I/|I| keeps its
 phases alone. Inside the radius r the two are correlated::
 
     d(r) = sum of |I| for |k| < r / sqrt(sum of |I|² x number of k with |k| < r)
@@ -30,7 +30,7 @@ from napari_structsr.imaging.spectrum import radial_frequency, subtract_mean, su
 
 __all__ = ["decorrelation_resolution"]
 
-_FADE = 20  # pixels along the border
+_BORDER = 20  # pixels that are tapered
 _FILTERS = 40
 _FINEST = 0.15  # pixels, of the last filter
 _FALL = 5e-4  # of the curve after a peak; less is chance
@@ -113,7 +113,7 @@ def _taper(image: Tensor) -> Tensor:
         size = image.shape[dim]
         place = torch.arange(size, device=image.device) + 0.5
         border = torch.minimum(place, size - place)
-        phase = (border / min(_FADE, size // 4)).clamp_max(1)
-        fade = (0.5 - 0.5 * torch.cos(math.pi * phase)).to(image.dtype)
-        image = image * (fade[:, None] if dim == -2 else fade)
+        phase = (border / min(_BORDER, size // 4)).clamp_max(1)
+        taper = (0.5 - 0.5 * torch.cos(math.pi * phase)).to(image.dtype)
+        image = image * (taper[:, None] if dim == -2 else taper)
     return image

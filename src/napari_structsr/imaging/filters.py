@@ -10,10 +10,11 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from napari_structsr.core.types import Float64Array
 
 __all__ = [
     "FILL_RADIUS",
@@ -102,7 +103,7 @@ def symmetric_pad(image: Tensor, dim: int, pad: int) -> Tensor:
     )
 
 
-def gaussian_kernel(sigma: float, radius: int | None = None) -> npt.NDArray[np.float64]:
+def gaussian_kernel(sigma: float, radius: int | None = None) -> Float64Array:
     """Return a sampled Gaussian of the sum 1 and the length ``2 * radius + 1``.
 
     `radius` is ``ceil(4 * sigma)`` by default. A width of 0 gives a single 1.
@@ -117,7 +118,7 @@ def gaussian_kernel(sigma: float, radius: int | None = None) -> npt.NDArray[np.f
 def convolve_axis(
     image: Tensor,
     dim: int,
-    kernel: npt.NDArray[np.float64],
+    kernel: Float64Array,
     *,
     stride: int,
     transposed: bool = False,

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from napari_structsr.core.intensity import Intensity
+from napari_structsr.core.types import Float64Array
 from napari_structsr.imaging.filters import (
     convolve_axis,
     gaussian_kernel,
@@ -81,7 +81,7 @@ class ForwardModel:
     def adjoint(self, residual: Tensor) -> Tensor:
         """Apply Aᵀ: shape (N, C, h, w) to (N, C, factor h, factor w)."""
         pad = (len(self.kernel) - self.factor) // 2
-        margin = -(-pad // self.factor)
+        margin = -(-pad // self.factor)  # LR pixels whose spread reaches into the image
         for dim in (-2, -1):
             size = residual.shape[dim] * self.factor
             wide = symmetric_pad(residual, dim, margin)
@@ -148,15 +148,17 @@ class ForwardModel:
         return -(-((len(self.kernel) - self.factor) // 2) // self.factor)
 
     @cached_property
-    def kernel(self) -> npt.NDArray[np.float64]:
+    def kernel(self) -> Float64Array:
         """Weights of A along one axis, in HR pixels: blur convolved with the pixel."""
         pixel = np.full(self.factor, 1 / self.factor)
         return np.convolve(gaussian_kernel(self.psf_sigma * self.factor), pixel)
 
     @cached_property
-    def inverse_kernel(self) -> npt.NDArray[np.float64]:
+    def inverse_kernel(self) -> Float64Array:
         """Weights of (A Aᵀ)⁻¹ along one axis, in LR pixels, cut where they decay."""
         period = 512  # far longer than the inverse, so that it does not wrap around
+        # A Aᵀ is the autocorrelation of the kernel at multiples of the factor; on a
+        # ring it is inverted by a division of its transform
         lag = np.correlate(self.kernel, self.kernel, mode="full")
         centre = len(lag) // 2
         lag = lag[centre % self.factor :: self.factor]

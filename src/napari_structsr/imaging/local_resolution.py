@@ -7,20 +7,18 @@ each has a window of `window` x `window` pixels centred on it::
     |             |<-step 16->|           |
     |   24 pixels |   block   | 24 pixels |
 
-A window is brought to the mean 0, faded out by a Hann window, and transformed. Rings
-are one cycle per window wide; the mean has none. Two things keep chance out:
+A window is brought to the mean 0, tapered by a Hann window, and transformed. Rings are
+one cycle per window wide; the mean has none. Two things keep chance out:
 
 * the correlation of each ring is averaged with that of its neighbours, weighted 1, 2, 1
-  and by the number of frequencies in a ring, so that rings of few frequencies do not
-  fall below the threshold, or rise above it, alone;
+  and by the number of frequencies in a ring;
 * the mean correlation of all frequencies up to the crossing must exceed 2.5 standard
-  deviations of that of noise, which is one over the square root of the number of
-  frequencies, of which fading out leaves about a quarter independent. Otherwise nothing
-  is resolved. With windows of 64 pixels this accepts crossings up to a period of about
-  16 pixels, and three windows of noise in a thousand.
+  deviations of that of noise; otherwise nothing is resolved. With windows of 64 pixels
+  this accepts crossings up to a period of about 16 pixels, and three windows of noise
+  in a thousand.
 
-Since windows are small and fading out widens rings, periods come out up to a tenth
-short of an abrupt end of what is common.
+Since windows are small and tapering widens rings, periods come out up to a tenth short
+of an abrupt end of what is common.
 """
 
 from __future__ import annotations
@@ -122,11 +120,11 @@ def resolution_radius(*, window: int = _WINDOW, step: int = _STEP) -> int:
 class _Rings:
     """What windows of one size have in common."""
 
-    fade: Tensor  # (window, window)
+    taper: Tensor  # (window, window)
     member: Tensor  # (frequencies, rings): how often a frequency counts in a ring
     smooth: Tensor  # (rings, smoothed rings); columns sum to 1
     upto: Tensor  # the same, for the mean up to a ring
-    chance: Tensor  # (smoothed rings): that mean in noise at the most
+    chance: Tensor  # (smoothed rings): largest such mean that noise may have
     frequency: Tensor  # (smoothed rings), cycles per pixel
 
 
@@ -140,18 +138,22 @@ def _prepare_rings(window: int, device: torch.device) -> _Rings:
     count = member.sum(dim=0)[:, None]
     half = len(_SMOOTH) // 2
     distance = number[:, None] - number[half:]
+    # rings of few frequencies would cross the threshold by chance alone
     smooth = sum(w * (distance == k - half) for k, w in enumerate(_SMOOTH)) * count
     upto = (distance <= 0) * count
-    alike = (hann**4).mean() / (hann**2).mean() ** 2  # frequencies for one that is free
-    chance = _SIGMAS * alike / upto.sum(dim=0).sqrt()  # along both axes, so no root
+    # Noise correlates by one over the root of the number of independent frequencies, of
+    # which tapering leaves one in `alike` along each axis, hence one in alike² of all.
+    alike = (hann**4).mean() / (hann**2).mean() ** 2
+    chance = _SIGMAS * alike / upto.sum(dim=0).sqrt()
     smooth, upto = smooth / smooth.sum(dim=0), upto / upto.sum(dim=0)
     parts = (hann[:, None] * hann, member, smooth, upto, chance, number[half:] / window)
     return _Rings(*(part.float() for part in parts))
 
 
 def _measure_periods(x: Tensor, z: Tensor, rings: _Rings) -> Tensor:
-    """Measure windows, shape (B, window, window); return periods, shape (B,)."""
-    x, z = _spectrum(x, rings.fade), _spectrum(z, rings.fade)
+    # of windows of shape (B, window, window); the roots are taken one by one, since the
+    # product of two small powers would underflow in float32
+    x, z = _spectrum(x, rings.taper), _spectrum(z, rings.taper)
     common = (x * z.conj()).real @ rings.member
     power_x, power_z = (
         (torch.view_as_real(spectrum) ** 2).sum(dim=-1) @ rings.member
@@ -161,7 +163,7 @@ def _measure_periods(x: Tensor, z: Tensor, rings: _Rings) -> Tensor:
     correlation = common / (power_x.sqrt() * power_z.sqrt()).clamp_min(smallest)
     curve = correlation @ rings.smooth
     below = curve < _THRESHOLD
-    after = below.int().argmax(dim=1)  # the first
+    after = below.int().argmax(dim=1)  # the first ring below
     before = (after - 1).clamp_min(0)
     high, low = (curve.gather(1, k[:, None])[:, 0] for k in (before, after))
     share = ((high - _THRESHOLD) / (high - low).clamp_min(smallest)).clamp(0, 1)
@@ -173,11 +175,11 @@ def _measure_periods(x: Tensor, z: Tensor, rings: _Rings) -> Tensor:
     return torch.where(below.any(dim=1), period, 2.0)
 
 
-def _spectrum(windows: Tensor, fade: Tensor) -> Tensor:
+def _spectrum(windows: Tensor, taper: Tensor) -> Tensor:
     middle = windows.shape[-1] // 2
     # so that a flat window is 0 without any rounding
     windows = windows - windows[:, middle, middle][:, None, None]
     # the mean weighted by the window, or its rest would leak into the first ring
-    mean = (windows * fade).sum(dim=(-2, -1), keepdim=True) / fade.sum()
-    spectrum: Tensor = torch.fft.rfft2((windows - mean) * fade)
+    mean = (windows * taper).sum(dim=(-2, -1), keepdim=True) / taper.sum()
+    spectrum: Tensor = torch.fft.rfft2((windows - mean) * taper)
     return spectrum.flatten(1)

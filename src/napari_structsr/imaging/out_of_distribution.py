@@ -14,13 +14,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["compute_input_statistics", "describe_outliers", "find_input_ranges"]
+from napari_structsr.core.types import Float64Array
 
-Array = npt.NDArray[np.float64]
+__all__ = ["compute_input_statistics", "describe_outliers", "find_input_ranges"]
 
 _MIN_SIDE = 16
 _LIMITS = (-1.0, 2.0)  # a hot pixel counts no more than this
@@ -92,6 +91,7 @@ def compute_input_statistics(measured: Tensor, variance: Tensor) -> dict[str, Te
     near, middle, far = (_mean_square_curvature(values, step) for step in (1, 2, 4))
     centred = values - values.mean(dim=(-2, -1), keepdim=True)
     power = centred.square().flatten(1).mean(dim=1)
+    # contrast in few small spots has a high kurtosis and changes within a few pixels
     kurtosis = centred.pow(4).flatten(1).mean(dim=1) / power**2
     lost = (_mean_square_step(values, 4) / 2 - grain) / (power - grain)
     return found | {
@@ -136,6 +136,7 @@ def find_input_ranges(
         for name in samples[0]
         if not all(np.isnan(sample[name]) for sample in samples)
     }
+    # one distance for all statistics, so that a sample is left out of all ranges
     distance = np.max([_measure_distance(values) for values in table.values()], axis=0)
     kept = np.argsort(distance, kind="stable")[: math.ceil(share * len(samples))]
     return {
@@ -202,7 +203,7 @@ def _mask(value: Tensor, where: Tensor) -> Tensor:
     return torch.where(where, value, torch.nan)
 
 
-def _measure_distance(values: Array) -> Array:
+def _measure_distance(values: Float64Array) -> Float64Array:
     low, median, high = np.nanquantile(values, (0.25, 0.5, 0.75))
     away = np.abs(np.nan_to_num(values, nan=median) - median)
     return np.asarray(away / (high - low) if high > low else away)

@@ -7,14 +7,13 @@ at every likely width of the point-spread function; the one that fits best is ta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy import ndimage
 from scipy.optimize import minimize_scalar
 
+from napari_structsr.core.types import Array, Float64Array
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.registration import (
     IDENTITY,
@@ -24,8 +23,6 @@ from napari_structsr.imaging.registration import (
 )
 
 __all__ = ["ForwardFit", "fit_forward_model", "upsample"]
-
-Image = npt.NDArray[np.float64]
 
 _MAX_SIGMA = 1.6  # measured pixels; wider blur is no point-spread function of a pair
 
@@ -54,8 +51,8 @@ class ForwardFit:
 
 
 def fit_forward_model(
-    truth: npt.NDArray[np.floating[Any]],
-    measured: npt.NDArray[np.floating[Any]],
+    truth: Array,
+    measured: Array,
     *,
     factor: int,
     move: bool = True,
@@ -87,10 +84,10 @@ def fit_forward_model(
     return ForwardFit(found, *_fit_psf(apply(found, truth), measured, factor))
 
 
-def upsample(image: npt.NDArray[np.floating[Any]], factor: int) -> Image:
+def upsample(image: Array, factor: int) -> Float64Array:
     """Interpolate by cubic splines to `factor` times as many pixels, edges kept."""
     shape = [size * factor for size in image.shape]
-    large: Image = ndimage.affine_transform(
+    large: Float64Array = ndimage.affine_transform(
         image.astype(np.float64),
         np.full(2, 1 / factor),
         offset=(1 / factor - 1) / 2,
@@ -102,7 +99,7 @@ def upsample(image: npt.NDArray[np.floating[Any]], factor: int) -> Image:
 
 
 def _fit_psf(
-    truth: Image, measured: npt.NDArray[np.floating[Any]], factor: int
+    truth: Float64Array, measured: Array, factor: int
 ) -> tuple[float, float, float, float]:
     """Return the width of the point-spread function, gain, offset and correlation."""
     tensor = torch.from_numpy(np.ascontiguousarray(truth))[None, None]
@@ -125,9 +122,7 @@ def _fit_psf(
     return sigma, *regress(sigma)
 
 
-def _fit_line(
-    image: Image, measured: npt.NDArray[np.floating[Any]]
-) -> tuple[float, float, float]:
+def _fit_line(image: Float64Array, measured: Array) -> tuple[float, float, float]:
     """Return gain, offset and correlation of ``measured = gain * image + offset``."""
     mean, mean_measured = image.mean(), measured.mean()
     one, other = image - mean, measured - mean_measured

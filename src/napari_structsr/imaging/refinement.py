@@ -92,7 +92,7 @@ def refine(
             if lower:
                 break
             step /= 2
-        else:
+        else:  # no step lowers the objective by more than rounding
             break
         new_slope, value = _evaluate(objective, trial)
         change, bend = trial - best, new_slope - slope

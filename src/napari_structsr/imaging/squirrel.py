@@ -13,11 +13,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.fft import dctn
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from napari_structsr.core.types import Float64Array
 from napari_structsr.imaging.filters import smooth
 
 __all__ = [
@@ -34,8 +34,6 @@ pixels at the factor 4, and about three times what a true result needs."""
 
 _STEPS = 16  # widths from which the search starts
 _TOLERANCE = 1e-4  # of the width, in pixels
-
-Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ class _Regression:
     coefficients, exact, and quick enough to try many widths.
     """
 
-    def __init__(self, image: Values, base: Values) -> None:
+    def __init__(self, image: Float64Array, base: Float64Array) -> None:
         self._means = float(image.mean()), float(base.mean())
         self._count = image.size
         x, b = (
@@ -179,7 +177,7 @@ class _Regression:
         return float(own), float(rows @ self._common @ columns)
 
 
-def _transfer(sigma: float, size: int) -> Values:
+def _transfer(sigma: float, size: int) -> Float64Array:
     # what a blur leaves of each coefficient of the cosine transform
     if sigma == 0:
         return np.ones(size)

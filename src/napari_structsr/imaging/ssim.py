@@ -119,6 +119,7 @@ def _micro_ssim(result: Tensor, truth: Tensor) -> Tensor:
     data_range = float(truth.max() - truth.min())
     if data_range == 0:  # a constant is equal to another, and like nothing else
         return (result == 0).all().to(truth.dtype)[None]
+    # as in the package of its authors, which divides by the largest value
     unit = float(truth.max()) or data_range
     result, truth, data_range = result / unit, truth / unit, data_range / unit
     result = _find_best_gain(result, truth, data_range) * result

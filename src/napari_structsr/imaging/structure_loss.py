@@ -166,6 +166,7 @@ def gradient_term(difference: Tensor, truth: Tensor) -> Tensor:
             for i, j in tensor
         )
         power = sum(slope**2 for slope in slopes)
+        # the structure tensor of the truth is fixed, so that this stays convex
         lengths.append(
             _smooth_sqrt((1 + _ON_EDGES * edges) * power + _ACROSS * across).mean()
         )

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.feature import match_template
 
+from napari_structsr.core.types import Array, Float64Array
 from napari_structsr.imaging.registration.pose import BandImage, Pose, warp
 
 __all__ = [
@@ -25,8 +26,6 @@ __all__ = [
     "search",
     "second_peak_ratio",
 ]
-
-Image = npt.NDArray[np.float64]
 
 MAX_SIDE = 768
 """Pixels along a side that are registered; more add no precision."""
@@ -127,8 +126,8 @@ def second_peak_ratio(
 
 
 def _correlate_shifts(
-    moving: Image, fixed: Image, limit: float
-) -> tuple[Image, list[int]]:
+    moving: Float64Array, fixed: Float64Array, limit: float
+) -> tuple[Float64Array, list[int]]:
     # the middle of `moving` is the template, so that all of it has a partner at every
     # shift; returned beside the heights is the index of no shift
     middle = [
@@ -146,7 +145,7 @@ def _correlate_shifts(
 
 
 def _mark_other_peaks(
-    heights: Image, place: tuple[Any, ...], sigma: float
+    heights: Float64Array, place: tuple[Any, ...], sigma: float
 ) -> npt.NDArray[np.bool_]:
     # a peak may be a long ridge, such as that of a single filament: all that is joined
     # to it above half its height belongs to it
@@ -157,7 +156,7 @@ def _mark_other_peaks(
 
 
 def find_richest_window(
-    moving: npt.NDArray[Any], fixed: npt.NDArray[Any]
+    moving: Array, fixed: Array
 ) -> tuple[tuple[slice, slice], tuple[float, float]]:
     """Return the part of two large images with most detail, and its offset.
 
@@ -185,7 +184,7 @@ def find_richest_window(
     return (window[0], window[1]), (y, x)
 
 
-def _measure_detail(image: npt.NDArray[Any], step: int) -> npt.NDArray[np.float64]:
+def _measure_detail(image: Array, step: int) -> Float64Array:
     slopes = np.abs(np.diff(np.nan_to_num(image.astype(np.float64)), axis=1))
     rows, columns = (max(1, size // step) for size in image.shape)
     cut = slopes[: rows * step, : columns * step]

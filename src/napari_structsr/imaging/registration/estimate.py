@@ -11,12 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
+from napari_structsr.core.types import Array, Float64Array
 from napari_structsr.imaging.registration.coarse import MAX_SIDE, find_richest_window
 from napari_structsr.imaging.registration.coarse_to_fine import (
     MAX_SCALE_CHANGE,
@@ -28,14 +27,12 @@ from napari_structsr.imaging.registration.pose import BandImage, Pose, warp
 
 __all__ = ["IDENTITY", "MAX_SIDE", "Registration", "apply", "register"]
 
-Image = npt.NDArray[np.floating[Any]]
-
 _TOLERANCE = 0.1  # pixels of the coarser image within which an answer is given
 _MIN_SIDE = 32  # pixels of the coarser image
 _MAX_PEAK_RATIO = 0.9
-_MIN_SHARED = 0.08
+_MIN_SHARED = 0.08  # of detail, see `Fit.shared`
 _SIGMAS = 2.5  # standard errors within the tolerance
-_BEND_SIGMAS = 3.0
+_BEND_SIGMAS = 3.0  # standard errors beyond which a turn or a scale is real
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,8 @@ IDENTITY = Registration()
 
 
 def register(
-    moving: Image,
-    fixed: Image,
+    moving: Array,
+    fixed: Array,
     *,
     with_scale: bool = False,
     coarseness: float = 1.0,
@@ -148,6 +145,7 @@ def register(
     )
     sizes = zip(fixed.shape, offset, strict=True)
     reach = max(size / 2 + abs(off) for size, off in sizes)
+    # of the place of the farthest pixel, where an error of the scale counts most
     error = math.hypot(fit.errors[0], fit.errors[1] * reach)
     tolerance = _TOLERANCE * coarseness
     chance = math.erf(tolerance / max(error, 1e-9) / math.sqrt(2))
@@ -166,7 +164,7 @@ def register(
     )
 
 
-def apply(registration: Registration, image: Image) -> npt.NDArray[np.float64]:
+def apply(registration: Registration, image: Array) -> Float64Array:
     """Resample `moving` so that it lies on `fixed`.
 
     Parameters
@@ -236,6 +234,7 @@ def _check_bend(
 ) -> Iterator[str]:
     grow, turn, grow_error, turn_error = fit.bend
 
+    # only what moves a pixel at the border by more than the tolerance, and is certain
     def matters(size: float, error: float) -> bool:
         return abs(size) * reach > tolerance and abs(size) > _BEND_SIGMAS * error
 

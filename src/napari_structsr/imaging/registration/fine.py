@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg, ndimage
 
+from napari_structsr.core.types import Float64Array
 from napari_structsr.imaging.registration.pose import BandImage, Pose, warp
 
 __all__ = ["Fit", "fit", "match_blur"]
-
-Image = npt.NDArray[np.float64]
 
 _ROUNDS = 15
 _CONVERGED = 0.004  # pixels
@@ -78,6 +77,7 @@ def match_blur(
             scores[step] = _correlate(*pair, pose, sigma)
         return scores[step]
 
+    # which of the two is sharper, by a small step to either side
     side = 1.0 if score(0.4) >= score(-0.4) else -1.0
     best = 0.0
     for step in (0.4, 0.6, 0.8, 1.0, 1.25, 1.5):
@@ -94,10 +94,13 @@ def _correlate(moving: BandImage, fixed: BandImage, pose: Pose, sigma: float) ->
     return abs(_correlate_weighted(warp(image, pose), other, weight)[0])
 
 
-def _correlate_weighted(one: Image, other: Image, weight: Image) -> tuple[float, float]:
+def _correlate_weighted(
+    one: Float64Array, other: Float64Array, weight: Float64Array
+) -> tuple[float, float]:
     total = weight.sum()
     if total < _MIN_PIXELS:
         return 0.0, 0.0
+    # returned beside the correlation is the gain from `one` to `other`, of its sign
     one = one - (weight * one).sum() / total
     other = other - (weight * other).sum() / total
     powers = (weight * one**2).sum(), (weight * other**2).sum()
@@ -142,6 +145,7 @@ def fit(
         if last_step < _CONVERGED:
             break
     errors = system.errors(free)
+    # all four unknowns once more: a turn, or a scale that was not asked for, shows here
     bend = system.step(4)[2:], system.errors(4)[2:]
     return Fit(
         pose,
@@ -158,11 +162,11 @@ class _NormalEquations:
 
     def __init__(
         self,
-        moved: Image,
-        fixed: Image,
-        weight: Image,
-        rows: Image,
-        columns: Image,
+        moved: Float64Array,
+        fixed: Float64Array,
+        weight: Float64Array,
+        rows: Float64Array,
+        columns: Float64Array,
         sigma: float,
     ) -> None:
         residual = fixed - moved
@@ -190,13 +194,13 @@ class _NormalEquations:
         except linalg.LinAlgError:  # one direction has no slope at all
             return 0.0
 
-    def step(self, free: int) -> Image:
+    def step(self, free: int) -> Float64Array:
         # where hardly anything is common the crossed curvature may point uphill
         curvature = self.crossed if self.shared(free) > 0.05 else self.own
-        found: Image = -linalg.lstsq(curvature[:free, :free], self.pull[:free])[0]
-        return found
+        solution, *_ = linalg.lstsq(curvature[:free, :free], self.pull[:free])
+        return np.asarray(-solution)
 
-    def errors(self, free: int) -> Image:
+    def errors(self, free: int) -> Float64Array:
         # a jackknife: how far the answer moves when each block is left out in turn;
         # blocks without structure change nothing, and count as little
         blocks, count = self._blocks, int(self._blocks.max()) + 1
@@ -210,18 +214,19 @@ class _NormalEquations:
                 curves[:, i, j] = curves[:, j, i] = self.crossed[i, j] - part
         steps = -np.einsum("bij,bj->bi", np.linalg.pinv(curves), pulls)
         whole = -linalg.pinv(self.crossed[:free, :free]) @ self.pull[:free]
-        found: Image = np.sqrt(((steps - whole) ** 2).sum(axis=0))
-        return found
+        return np.asarray(np.sqrt(((steps - whole) ** 2).sum(axis=0)))
 
 
-def _differentiate(image: Image, rows: Image, columns: Image) -> Image:
+def _differentiate(
+    image: Float64Array, rows: Float64Array, columns: Float64Array
+) -> Float64Array:
     down, right = np.gradient(image)
     return np.stack(
         [down, right, rows * down + columns * right, columns * down - rows * right]
     )
 
 
-def _from_centre(shape: tuple[int, ...]) -> tuple[Image, Image]:
+def _from_centre(shape: tuple[int, ...]) -> tuple[Float64Array, Float64Array]:
     rows, columns = (
         np.arange(size, dtype=np.float64) - (size - 1) / 2 for size in shape
     )

@@ -14,19 +14,19 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import fft, ndimage
 from skimage.feature import peak_local_max
 from skimage.measure import block_reduce
 from skimage.registration import phase_cross_correlation
 
+from napari_structsr.core.types import Array, Float64Array
+
 __all__ = ["Overlap", "find_overlap"]
 
-Image = npt.NDArray[np.float64]
 _Shift = tuple[int, int]
 
 _SIDE = 256  # pixels along the longer side after subsampling
@@ -59,9 +59,7 @@ class Overlap:
     share: float
 
 
-def find_overlap(
-    first: npt.NDArray[np.floating[Any]], second: npt.NDArray[np.floating[Any]]
-) -> Overlap | None:
+def find_overlap(first: Array, second: Array) -> Overlap | None:
     """Find the common part of two images of one pixel size, neither turned.
 
     Parameters
@@ -84,23 +82,20 @@ def find_overlap(
     one, other = _filter_band(first, step), _filter_band(second, step)
     if min(*one.shape, *other.shape) < _MIN_SIDE:
         return None
-    places = sorted(
-        (
-            (_correlate_at(one, other, shift), shift)
-            for shift in _find_places(one, other)
-        ),
-        reverse=True,
-    )
+
+    def rank(shifts: Iterable[_Shift]) -> list[tuple[float, _Shift]]:
+        found = ((_correlate_at(one, other, shift), shift) for shift in shifts)
+        return sorted(found, reverse=True)
+
+    # phase correlation may peak a pixel beside the shift that correlates best
     near = {
         (shift[0] + down, shift[1] + right)
-        for _, shift in places[:_BEST_PEAKS]
+        for _, shift in rank(_find_peaks(one, other))[:_BEST_PEAKS]
         for down, right in itertools.product((-1, 0, 1), repeat=2)
     }
     if not near:
         return None
-    correlation, shift = max(
-        (_correlate_at(one, other, shift), shift) for shift in near
-    )
+    correlation, shift = rank(near)[0]
     if correlation < _MIN_CORRELATION:
         return None
     parts = _cut_common(one, other, shift)
@@ -111,14 +106,15 @@ def find_overlap(
     return Overlap(_refine_shift(first, second, shift, step), correlation, share)
 
 
-def _filter_band(image: npt.NDArray[np.floating[Any]], step: int) -> Image:
+def _filter_band(image: Array, step: int) -> Float64Array:
     rows, columns = (size // step * step for size in image.shape)
     small = block_reduce(image[:rows, :columns].astype(np.float64), step, np.mean)
-    sigma, wide = (ndimage.gaussian_filter(small, by) for by in (_FINE, _WIDE))
-    return np.asarray(sigma - wide)
+    fine, wide = (ndimage.gaussian_filter(small, by) for by in (_FINE, _WIDE))
+    # without the band, uneven illumination alone would correlate
+    return np.asarray(fine - wide)
 
 
-def _find_places(one: Image, other: Image) -> list[_Shift]:
+def _find_peaks(one: Float64Array, other: Float64Array) -> list[_Shift]:
     shape = [
         fft.next_fast_len(mine + theirs, real=True)
         for mine, theirs in zip(one.shape, other.shape, strict=True)
@@ -134,6 +130,7 @@ def _find_places(one: Image, other: Image) -> list[_Shift]:
     peaks = peak_local_max(
         heights, min_distance=2, num_peaks=_PEAKS, exclude_border=False
     )
+    # a shift beyond the first image is a negative one: the transform goes round
     return [
         (
             int(row if row < one.shape[0] else row - shape[0]),
@@ -143,7 +140,7 @@ def _find_places(one: Image, other: Image) -> list[_Shift]:
     ]
 
 
-def _taper(shape: tuple[int, ...]) -> Image:
+def _taper(shape: tuple[int, ...]) -> Float64Array:
     rows, columns = (
         np.clip((np.minimum(np.arange(size), np.arange(size)[::-1]) + 1) / _RIM, 0, 1)
         for size in shape
@@ -151,7 +148,9 @@ def _taper(shape: tuple[int, ...]) -> Image:
     return np.outer(rows, columns)
 
 
-def _cut_common(one: Image, other: Image, shift: _Shift) -> tuple[Image, Image]:
+def _cut_common(
+    one: Float64Array, other: Float64Array, shift: _Shift
+) -> tuple[Float64Array, Float64Array]:
     parts: list[tuple[slice, slice]] = []
     for by, mine, theirs in zip(shift, one.shape, other.shape, strict=True):
         first, last = max(0, by), max(0, by, min(mine, theirs + by))
@@ -160,7 +159,7 @@ def _cut_common(one: Image, other: Image, shift: _Shift) -> tuple[Image, Image]:
     return one[rows, columns], other[rows_other, columns_other]
 
 
-def _correlate_at(one: Image, other: Image, shift: _Shift) -> float:
+def _correlate_at(one: Float64Array, other: Float64Array, shift: _Shift) -> float:
     # -1 for too little
     mine, theirs = _cut_common(one, other, shift)
     few = mine.size < _MIN_SHARE * min(one.size, other.size)
@@ -171,18 +170,14 @@ def _correlate_at(one: Image, other: Image, shift: _Shift) -> float:
     return float((mine * theirs).sum()) / math.sqrt(power) if power > 0 else -1.0
 
 
-def _count_details(part: Image) -> float:
+def _count_details(part: Float64Array) -> float:
     # the participation ratio: over how many pixels the power is spread
     power = (part - part.mean()) ** 2
     return float(power.sum() ** 2 / max((power**2).sum(), 1e-300))
 
 
-def _refine_shift(
-    first: npt.NDArray[np.floating[Any]],
-    second: npt.NDArray[np.floating[Any]],
-    shift: _Shift,
-    step: int,
-) -> _Shift:
+def _refine_shift(first: Array, second: Array, shift: _Shift, step: int) -> _Shift:
+    # to the whole pixel, since the search was on subsampled images
     down, right = (by * step for by in shift)
     if step == 1:
         return down, right

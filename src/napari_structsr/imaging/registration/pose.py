@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
-__all__ = ["BandImage", "Pose", "warp"]
+from napari_structsr.core.types import Array, Float64Array
 
-Image = npt.NDArray[np.float64]
+__all__ = ["BandImage", "Pose", "warp"]
 
 _BAND = 4.0  # upper over lower Gaussian width of the band; less in small images
 _KNOWN_SHARES = (0.84, 0.98)  # of known pixels around one that weighs 0 and 1
@@ -50,22 +48,22 @@ class BandImage:
         Variance in pixels² of a blur that brings it to the sharpness of its partner.
     """
 
-    pixels: Image
-    known: Image
+    pixels: Float64Array
+    known: Float64Array
     blur: float = 0.0
 
     @classmethod
-    def from_array(cls, image: npt.NDArray[Any]) -> BandImage:
+    def from_array(cls, image: Array) -> BandImage:
         """Standardise the finite pixels to the mean 0 and the deviation 1."""
         finite = np.isfinite(image)
         values = image[finite].astype(np.float64)
         deviation = values.std() if values.size else 0.0
-        pixels = np.zeros(image.shape)
+        pixels = np.zeros(image.shape)  # a flat image stays 0 throughout
         if deviation > 0:
             pixels[finite] = (values - values.mean()) / deviation
         return cls(pixels, finite.astype(np.float64))
 
-    def band(self, sigma: float) -> tuple[Image, Image]:
+    def band(self, sigma: float) -> tuple[Float64Array, Float64Array]:
         """Return the band-passed image, and weights that fall to 0 at unknown pixels.
 
         Parameters
@@ -81,7 +79,7 @@ class BandImage:
         weight = np.clip((share - low) / (high - low), 0, 1) * self.known
         return (detail - base) * self.known, weight
 
-    def _smooth(self, sigma: float) -> tuple[Image, Image]:
+    def _smooth(self, sigma: float) -> tuple[Float64Array, Float64Array]:
         # a normalised convolution: unknown pixels take no part in the mean
         smooth = partial(
             ndimage.gaussian_filter,
@@ -97,7 +95,9 @@ class BandImage:
         return values / np.maximum(share, 1e-6), share
 
 
-def warp(image: Image, pose: Pose, *, spline: bool = False, order: int = 3) -> Image:
+def warp(
+    image: Float64Array, pose: Pose, *, spline: bool = False, order: int = 3
+) -> Float64Array:
     """Resample an image by a pose with cubic splines, its border reflected.
 
     Parameters
@@ -105,9 +105,10 @@ def warp(image: Image, pose: Pose, *, spline: bool = False, order: int = 3) -> I
     image
         Shape (h, w); with `spline` the spline coefficients of one.
     """
+    # scipy asks from where each pixel comes, which is the pose inverted
     centre = (np.array(image.shape) - 1) / 2
     offset = centre - (centre + pose.shift) / pose.scale
-    moved: Image = ndimage.affine_transform(
+    moved: Float64Array = ndimage.affine_transform(
         image,
         np.full(2, 1 / pose.scale),
         offset=offset,

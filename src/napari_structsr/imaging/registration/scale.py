@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
+from napari_structsr.core.types import Array
 from napari_structsr.imaging.registration.coarse import search
 from napari_structsr.imaging.registration.coarse_to_fine import MAX_SCALE_CHANGE
 from napari_structsr.imaging.registration.estimate import register
@@ -15,19 +13,16 @@ from napari_structsr.imaging.registration.pose import BandImage
 
 __all__ = ["scale_hint"]
 
-Image = npt.NDArray[np.floating[Any]]
-
 _WIDEST = 2.3
 _STEP = 1.03
 _WIDTHS = 50  # lower widths of the band across an image
 _MAX_RATIO = 0.8  # of peaks; above it a scale is not tried any further
 _TRIES = 3
 _MAX_ERROR = 0.5  # pixels; images of different things are at 1 and beyond
-_MIN_SIDE = 48  # pixels along a side
-_MAX_SIDE = 400
+_MIN_SIDE, _MAX_SIDE = 48, 400  # pixels
 
 
-def scale_hint(moving: Image, fixed: Image, *, coarseness: float = 1.0) -> float | None:
+def scale_hint(moving: Array, fixed: Array, *, coarseness: float = 1.0) -> float | None:
     """Find by how much `moving` must be magnified to lie on `fixed`.
 
     Parameters
@@ -41,6 +36,7 @@ def scale_hint(moving: Image, fixed: Image, *, coarseness: float = 1.0) -> float
         Between 0.43 and 2.3; None where no magnification fits, or one that `register`
         finds itself.
     """
+    # the middle is enough for a hint, and all scales are tried on it
     moving, fixed = (_cut_middle(image) for image in (moving, fixed))
     count = int(np.log(_WIDEST) / np.log(_STEP))
     found = []
@@ -49,10 +45,10 @@ def scale_hint(moving: Image, fixed: Image, *, coarseness: float = 1.0) -> float
         parts = _magnify(moving, fixed, float(scale))
         if parts is None:
             continue
-        images = [BandImage.from_array(part) for part in parts]
+        one, other = (BandImage.from_array(part) for part in parts)
         place = search(
-            images[0],
-            images[1],
+            one,
+            other,
             sigma=max(2.8, coarseness, min(parts[0].shape) / _WIDTHS),
             limit=min(parts[0].shape) / 4,
         )
@@ -62,13 +58,15 @@ def scale_hint(moving: Image, fixed: Image, *, coarseness: float = 1.0) -> float
         if ratio > _MAX_RATIO or parts is None:
             break
         near = register(*parts, with_scale=True, coarseness=coarseness)
-        other = abs(scale * near.scale - 1) > MAX_SCALE_CHANGE
-        if near.uncertainty < _MAX_ERROR and other:
-            return scale * near.scale
+        found_scale = scale * near.scale
+        # smaller changes are no reason: `register` corrects them itself
+        changed = abs(found_scale - 1) > MAX_SCALE_CHANGE
+        if near.uncertainty < _MAX_ERROR and changed:
+            return found_scale
     return None
 
 
-def _cut_middle(image: Image) -> Image:
+def _cut_middle(image: Array) -> Array:
     rows, columns = (
         slice((size - min(size, _MAX_SIDE)) // 2, (size + min(size, _MAX_SIDE)) // 2)
         for size in image.shape
@@ -76,7 +74,7 @@ def _cut_middle(image: Image) -> Image:
     return image[rows, columns]
 
 
-def _magnify(moving: Image, fixed: Image, scale: float) -> tuple[Image, Image] | None:
+def _magnify(moving: Array, fixed: Array, scale: float) -> tuple[Array, Array] | None:
     # about the middle, and both cut to what is then known
     sizes = [int(min(1.0, scale) * size) // 2 * 2 for size in fixed.shape]
     if min(sizes) < _MIN_SIDE:
