@@ -9,7 +9,7 @@ from napari.components import ViewerModel
 from scenes import noise, pair
 
 from napari_structsr.gui.compare.panel import ComparePanel
-from napari_structsr.gui.compare.readout import Readout, value_at, value_text
+from napari_structsr.gui.compare.readout import Readout, format_value, read_value
 
 TIMEOUT = 10_000
 
@@ -34,13 +34,13 @@ def test_values_are_those_at_the_same_place_in_the_world(model):
     ]
     world = (4.0, 10.25 + 7.3, 0.25 + 11.4)  # plane 2, row 7.3, column 11.4
 
-    values = [value_at(layer, world) for layer in layers]
+    values = [read_value(layer, world) for layer in layers]
 
     assert values[0] == coarse[2, 7, 11]
     assert values[1] == values[2] == fine[2, 16, 24]
-    assert value_at(layers[0], (4.0, 10.25 - 0.6, 5)) is None
-    assert value_at(layers[0], (6.0, 12, 5)) is None
-    assert value_at(layers[1], (4.0, 10 - 0.49, 5.1)) == fine[2, 0, 11]
+    assert read_value(layers[0], (4.0, 10.25 - 0.6, 5)) is None
+    assert read_value(layers[0], (6.0, 12, 5)) is None
+    assert read_value(layers[1], (4.0, 10 - 0.49, 5.1)) == fine[2, 0, 11]
 
 
 def test_colour_channels_and_fewer_dimensions(model):
@@ -49,16 +49,18 @@ def test_colour_channels_and_fewer_dimensions(model):
     flat = model.add_image(colour, rgb=True)
     many = model.add_image(channels / 3)
 
-    assert value_text(value_at(flat, (1, 4, 5))) == ", ".join(map(str, colour[4, 5]))
-    assert value_at(many, (1, 4, 5)) == channels[1, 4, 5] / 3
-    assert value_text(value_at(many, (1, 4, 5))) == f"{channels[1, 4, 5] / 3:.4g}"
-    assert value_text(None) == "–"
+    assert format_value(read_value(flat, (1, 4, 5))) == ", ".join(
+        map(str, colour[4, 5])
+    )
+    assert read_value(many, (1, 4, 5)) == channels[1, 4, 5] / 3
+    assert format_value(read_value(many, (1, 4, 5))) == f"{channels[1, 4, 5] / 3:.4g}"
+    assert format_value(None) == "–"
 
 
 def test_a_rotated_layer(model):
     image = noise((20, 30))
     layer = model.add_image(image, rotate=30, translate=(3, 4), scale=(2, 2))
-    assert value_at(layer, layer.data_to_world((7, 11))) == image[7, 11]
+    assert read_value(layer, layer.data_to_world((7, 11))) == image[7, 11]
 
 
 def test_units_are_converted(model):
@@ -69,7 +71,7 @@ def test_units_are_converted(model):
 
     factor = 1000 if str(units[0]) == "nanometer" else 1
     for layer in (micro, nano):
-        value = value_at(layer, (3.5 * factor, 5 * factor), units=units)
+        value = read_value(layer, (3.5 * factor, 5 * factor), units=units)
         assert value == image[7, 10]
 
 
@@ -171,10 +173,10 @@ def test_a_layer_that_is_gone_is_not_asked(model, qtbot):
 
 @pytest.mark.parametrize("units", [("um", "um"), ("pixel", "pixel")])
 def test_the_place_is_written_with_its_unit(model, units):
-    from napari_structsr.gui.compare.readout import place_text
+    from napari_structsr.gui.compare.readout import format_position
 
     layer = model.add_image(noise((20, 30)), scale=(0.2, 0.2), units=units)
-    assert place_text(model, [layer], (1.234, 3)).startswith("[1.23, 3.00] ")
+    assert format_position(model, [layer], (1.234, 3)).startswith("[1.23, 3.00] ")
     model.dims.axis_labels = ("y", "x")
-    text = place_text(model, [layer], (1.234, 3))
+    text = format_position(model, [layer], (1.234, 3))
     assert text == f"y 1.23, x 3.00 {'µm' if units[0] == 'um' else 'pixel'}"

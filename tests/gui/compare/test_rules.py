@@ -7,10 +7,10 @@ import pytest
 from napari.layers import Image
 
 from napari_structsr.gui.compare.rules import (
+    choose_grid_shape,
     compare_obstacle,
-    grid_shape,
+    find_world_box,
     suggest_layers,
-    world_box,
 )
 
 
@@ -31,15 +31,15 @@ def image(name: str, *, source: str | None = None, **kwargs) -> Image:
     ],
 )
 def test_fields_are_as_large_as_they_can_be(count, canvas, field, shape):
-    assert grid_shape(count, canvas=canvas, field=field) == shape
+    assert choose_grid_shape(count, canvas=canvas, field=field) == shape
 
 
 def test_edges_of_pixels_count_and_units_are_converted():
     cells = image("cells", scale=(0.5, 0.5), units=("um", "um"))
-    low, high = world_box(cells)
+    low, high = find_world_box(cells)
     assert list(low) == [-0.25, -0.25]
     assert list(high) == [19.75, 24.75]
-    low, high = world_box(cells, like=image("other", units=("nm", "nm")))
+    low, high = find_world_box(cells, like=image("other", units=("nm", "nm")))
     assert high == pytest.approx([19_750, 24_750])
 
     beside = image(

@@ -41,7 +41,9 @@ def test_a_region_lies_on_its_pixels(names, kind, everywhere):
         points = [[corner[name] for name in names] for corner in corners]
         layer = Shapes([points], shape_type="polygon", scale=image.scale)
 
-    labels, found = read_regions(layer, image, axes, everywhere=everywhere).on_result()
+    labels, found = read_regions(
+        layer, image, axes, everywhere=everywhere
+    ).label_result()
 
     assert list(found) == [1]
     np.testing.assert_array_equal(np.broadcast_to(labels, wanted.shape), wanted)

@@ -64,6 +64,7 @@ class Blink(QObject):
     def _show_one(self) -> None:
         """Hide all layers but one; it appears before the last one goes."""
         shown = self._layers[self._index]
+        # before the last one goes, or the canvas would flash
         shown.visible = True
         for layer in self._viewer.layers:
             if layer != shown and layer.visible:

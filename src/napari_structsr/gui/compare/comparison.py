@@ -267,6 +267,7 @@ class Comparison(QObject):
         """Tell that all is shown, and leave the grid to the user from now on."""
         grid = self._viewer.canvas.grid.events.enabled
         grid.disconnect(self._on_grid)  # at most once
+        # not before: a mode turns the grid on or off itself
         grid.connect(self._on_grid)
         self.changed.emit()
 

@@ -33,7 +33,7 @@ __all__ = ["MODES", "CompareForm"]
 MODES: dict[Mode, tuple[str, str]] = {
     "side by side": (
         "Side by side",
-        "Show each layer in a field of its own; moving or zooming one moves all.",
+        "Show each layer in its own cell; moving or zooming one moves all.",
     ),
     "blink": ("Blink", "Show the layers one after the other in the same place."),
     "swipe": (
@@ -112,7 +112,7 @@ class CompareForm(QWidget):
             "Moves the line. On the canvas it can be dragged, and the keys , and . "
             "move it."
         )
-        _tell(self.line, "Place of the line", moves)
+        _tell(self.line, "Position of the line", moves)
         self.line.valueChanged.connect(lambda at: self.line_moved.emit(at / _STEPS))
 
     def _lay_out(self) -> None:
@@ -144,8 +144,6 @@ class CompareForm(QWidget):
         policy = QSizePolicy.Policy
         self.list.setSizePolicy(policy.Expanding, policy.Fixed)
 
-    # -- layers ------------------------------------------------------------------------
-
     def ticks(self) -> list[bool]:
         """Return which rows of the list are ticked."""
         items = (self.list.item(row) for row in range(self.list.count()))
@@ -169,6 +167,7 @@ class CompareForm(QWidget):
                     Qt.CheckState.Checked if row in ticked else Qt.CheckState.Unchecked
                 )
                 self.list.addItem(item)
+        # no scroll bar within the scrolling dock, but for many layers
         row_height = self.list.sizeHintForRow(0) if names else 20
         rows = min(max(len(names), 2), _ROWS)
         self.list.setFixedHeight(rows * row_height + 2 * self.list.frameWidth() + 2)
@@ -180,8 +179,6 @@ class CompareForm(QWidget):
                 combo.clear()
                 combo.addItems(list(names))
                 combo.setCurrentIndex(index)
-
-    # -- modes -------------------------------------------------------------------------
 
     def show_mode(self, mode: Mode | None) -> None:
         """Show what the mode needs, and which one it is."""

@@ -53,8 +53,6 @@ class ComparePanel(ViewerWidget):
         self._connect()
         self._list()
 
-    # -- for whoever embeds it ---------------------------------------------------------
-
     @property
     def layers(self) -> list[Image]:
         """The ticked layers, in the order of the layer list."""
@@ -96,8 +94,6 @@ class ComparePanel(ViewerWidget):
         self.readout.follow(False)
         super().release()
 
-    # -- what is followed --------------------------------------------------------------
-
     def _connect(self) -> None:
         layers = self._viewer.layers
         self.follow(
@@ -116,6 +112,7 @@ class ComparePanel(ViewerWidget):
         form.period.valueChanged.connect(self._on_period)
         form.pause_button.clicked.connect(self._on_pause)
         form.next_button.clicked.connect(self._on_next)
+        # `activated` is emitted for the user alone
         form.left.activated.connect(lambda row: self._on_side(0, row))
         form.right.activated.connect(lambda row: self._on_side(1, row))
         form.line_moved.connect(self._on_line)
@@ -131,8 +128,6 @@ class ComparePanel(ViewerWidget):
         """Look up no values for nobody."""
         super().hideEvent(event)
         self.readout.follow(self._comparison is not None and not self._is_released)
-
-    # -- layers ------------------------------------------------------------------------
 
     def _list(self) -> None:
         if self.is_gone:
@@ -166,6 +161,7 @@ class ComparePanel(ViewerWidget):
         sides = [side for side in self._sides if side in layers]
         others = [layer for layer in layers if layer not in sides]
         if len(sides) < 2 <= len(layers):
+            # a side that is still there stays
             sides = [others[0], *sides] if len(sides) == 1 else [layers[0], layers[-1]]
             sides.sort(key=layers.index)
         self._sides = sides
@@ -185,8 +181,6 @@ class ComparePanel(ViewerWidget):
             self.form.show_sides(names, *map(layers.index, sides))
         self.readout.layers = layers
         self._show()
-
-    # -- what the widgets do -----------------------------------------------------------
 
     def _start_comparison(self) -> Comparison:
         comparison = Comparison(self._viewer, self.layers, self)
@@ -246,8 +240,6 @@ class ComparePanel(ViewerWidget):
         if self._comparison is not None:
             possible = link_obstacle(self.layers) is None
             self._comparison.share_contrast(wanted and possible)
-
-    # -- what the user sees ------------------------------------------------------------
 
     def _show(self) -> None:
         if self.is_gone:

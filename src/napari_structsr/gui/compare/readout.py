@@ -31,14 +31,14 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import QSignalThrottler
 
-__all__ = ["Readout", "ValueTable", "place_text", "value_at", "value_text"]
+__all__ = ["Readout", "ValueTable", "format_position", "format_value", "read_value"]
 
 _PAUSE = 50  # milliseconds between two looks
 _NOTHING = "–"
 _WIDTH = 240  # pixels of the table, unless there is more room
 
 
-def value_at(
+def read_value(
     layer: Image, position: Sequence[float], *, units: Sequence[Any] | None = None
 ) -> npt.NDArray[Any] | None:
     """Return the value of a layer's finest level at a position in the world.
@@ -58,11 +58,11 @@ def value_at(
     array or None
         Without axes, or of shape (3,) or (4,) for colour; None outside the layer.
     """
-    index = _index_at(layer, position, units)
-    return None if index is None else _pixel(layer, index)
+    index = _find_index(layer, position, units)
+    return None if index is None else _read_pixel(layer, index)
 
 
-def value_text(value: npt.NDArray[Any] | None) -> str:
+def format_value(value: npt.NDArray[Any] | None) -> str:
     """Write a value: integers in full, other numbers to four digits."""
     if value is None:
         return _NOTHING
@@ -72,7 +72,7 @@ def value_text(value: npt.NDArray[Any] | None) -> str:
     )
 
 
-def place_text(viewer: Viewer, layers: Sequence[Image], position: Any) -> str:
+def format_position(viewer: Viewer, layers: Sequence[Image], position: Any) -> str:
     """Write a position in the world to a tenth of the smallest pixel, with its units.
 
     Axes that somebody has named have their names; there is one unit if all share it.
@@ -80,7 +80,7 @@ def place_text(viewer: Viewer, layers: Sequence[Image], position: Any) -> str:
     pixel = min(float(np.abs(layer.scale[-2:]).min()) for layer in layers)
     digits = max(0, 1 + int(np.ceil(-np.log10(pixel))))
     texts = [f"{value:.{digits}f}" for value in position]
-    units = [_short(unit) for unit in _units(viewer) or ()]
+    units = [_format_unit(unit) for unit in _find_units(viewer) or ()]
     if len(set(units)) > 1:
         texts = [f"{text} {unit}" for text, unit in zip(texts, units, strict=True)]
     names = viewer.dims.axis_labels
@@ -107,13 +107,13 @@ class Readout(QObject):
         self._viewer = viewer
         self._layers = list(layers)
         self._in_status = in_status
-        self._known: dict[Image, tuple[tuple[int, ...], Any, Any]] = {}
+        self._cache: dict[Image, tuple[tuple[int, ...], Any, Any]] = {}
         self._text = ""
-        self._theirs: Any = "Ready"
+        self._napari_status: Any = "Ready"
         self._follows = False
         self._pause = QSignalThrottler(parent=self)
         self._pause.setTimeout(_PAUSE)
-        self._pause.triggered.connect(self._look)
+        self._pause.triggered.connect(self._update)
         self.follow(True)
 
     @property
@@ -124,8 +124,8 @@ class Readout(QObject):
     @layers.setter
     def layers(self, layers: Sequence[Image]) -> None:
         self._layers = list(layers)
-        self._known = {key: v for key, v in self._known.items() if key in layers}
-        self._look()
+        self._cache = {key: v for key, v in self._cache.items() if key in layers}
+        self._update()
 
     @property
     def in_status(self) -> bool:
@@ -148,21 +148,21 @@ class Readout(QObject):
         moved = (viewer.cursor.events.position, dims.point, dims.ndisplay)
         if wanted:
             for signal in moved:
-                signal.connect(self._ask)
-            viewer.events.status.connect(self._answer)
+                signal.connect(self._request_update)
+            viewer.events.status.connect(self._on_status)
         else:
             for signal in moved:
-                signal.disconnect(self._ask)
-            viewer.events.status.disconnect(self._answer)
+                signal.disconnect(self._request_update)
+            viewer.events.status.disconnect(self._on_status)
             self._pause.cancel()
             self._give_back()
 
-    def _ask(self) -> None:
+    def _request_update(self) -> None:
         # the viewer may outlive its window
         if isalive(self):  # type: ignore[no-untyped-call]
             self._pause.throttle()
 
-    def _look(self) -> None:
+    def _update(self) -> None:
         viewer = self._viewer
         layers = self._layers
         there = [layer for layer in layers if layer in viewer.layers]
@@ -175,44 +175,47 @@ class Readout(QObject):
         cursor = viewer.cursor.position
         if len(cursor) == len(position):  # else the mouse has not moved since
             position[shown] = np.array(cursor)[shown]
-        units = _units(viewer)
+        units = _find_units(viewer)
         texts = [
-            value_text(self._value(layer, position, units) if layer in there else None)
+            format_value(
+                self._read_cached(layer, position, units) if layer in there else None
+            )
             for layer in layers
         ]
-        place = place_text(viewer, there, position)
+        place = format_position(viewer, there, position)
         pairs = zip(layers, texts, strict=True)
         self._text = f"{place}    " + "    ".join(f"{a.name}: {b}" for a, b in pairs)
         self.changed.emit(place, texts)
         self._show()
 
-    def _value(self, layer: Image, position: Any, units: Any) -> Any:
+    def _read_cached(self, layer: Image, position: Any, units: Any) -> Any:
         """Look up a value, unless it was looked up just before."""
-        index = _index_at(layer, position, units)
+        index = _find_index(layer, position, units)
         if index is None:
             return None
-        known = self._known.get(layer)
+        known = self._cache.get(layer)
         if known is None or known[0] != index or known[1] is not layer.data:
-            known = (index, layer.data, _pixel(layer, index))
+            known = (index, layer.data, _read_pixel(layer, index))
             if _is_lazy(layer):  # others may be written to in place
-                self._known[layer] = known
+                self._cache[layer] = known
         return known[2]
 
-    def _answer(self, event: Any) -> None:
+    def _on_status(self, event: Any) -> None:
         """Note what napari writes, and put the values in its place."""
         if event.value != self._text:
-            self._theirs = event.value
+            self._napari_status = event.value
             self._show()
 
     def _show(self) -> None:
         """Write the values into the status bar, while the mouse is on the canvas."""
-        if self._in_status and self._text and self._theirs not in ("", "Ready"):
+        # what napari writes once the mouse has left the canvas stays
+        if self._in_status and self._text and self._napari_status not in ("", "Ready"):
             self._viewer.status = self._text
 
     def _give_back(self) -> None:
         text, self._text = self._text, ""
         if text and self._viewer.status == text:
-            self._viewer.status = self._theirs
+            self._viewer.status = self._napari_status
 
 
 class ValueTable(QTableWidget):
@@ -260,7 +263,7 @@ class ValueTable(QTableWidget):
                 item.setText(text)
 
 
-def _index_at(
+def _find_index(
     layer: Image, position: Sequence[float], units: Sequence[Any] | None
 ) -> tuple[int, ...] | None:
     """Return the pixel of the finest level at a position; None outside."""
@@ -268,32 +271,34 @@ def _index_at(
     if units is not None:
         pairs = zip(point, list(units)[-layer.ndim :], layer.units, strict=True)
         point = np.array([(p * a).to(b).magnitude for p, a, b in pairs])
+    # half a pixel counts up everywhere; rint would take the even one
     index = np.floor(layer.world_to_data(point) + 0.5)
-    sizes = _finest(layer).shape[: layer.ndim]
+    sizes = _get_finest(layer).shape[: layer.ndim]
     inside = np.isfinite(index) & (index >= 0) & (index < sizes)
     return tuple(int(i) for i in index) if inside.all() else None
 
 
-def _pixel(layer: Image, index: tuple[int, ...]) -> npt.NDArray[Any]:
+def _read_pixel(layer: Image, index: tuple[int, ...]) -> npt.NDArray[Any]:
     """Read one pixel; threads of dask would only cost time."""
+    # threads of dask would only cost time for one pixel
     with dask.config.set(scheduler="synchronous"):
-        return np.asarray(_finest(layer)[index])
+        return np.asarray(_get_finest(layer)[index])
 
 
-def _finest(layer: Image) -> Any:
+def _get_finest(layer: Image) -> Any:
     return layer.data[0] if layer.multiscale else layer.data
 
 
 def _is_lazy(layer: Image) -> bool:
     """Whether looking up a pixel takes more than memory."""
-    return not isinstance(_finest(layer), np.ndarray)
+    return not isinstance(_get_finest(layer), np.ndarray)
 
 
-def _units(viewer: Viewer) -> Sequence[Any] | None:
+def _find_units(viewer: Viewer) -> Sequence[Any] | None:
     """Return the units of the world; None if layers contradict each other."""
     units: Sequence[Any] | None = viewer.layers.units
     return units if units and len(units) == viewer.dims.ndim else None
 
 
-def _short(unit: Any) -> str:
+def _format_unit(unit: Any) -> str:
     return f"{unit:~}" if unit is not None else ""

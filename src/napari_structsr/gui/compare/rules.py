@@ -16,11 +16,11 @@ from napari.layers import Image, Layer
 from napari_structsr.gui.viewer.layers import KEY
 
 __all__ = [
+    "choose_grid_shape",
     "compare_obstacle",
-    "grid_shape",
+    "find_world_box",
     "link_obstacle",
     "suggest_layers",
-    "world_box",
 ]
 
 
@@ -29,8 +29,12 @@ def compare_obstacle(layers: Sequence[Image]) -> str | None:
     if len(layers) < 2:
         return "Tick two or more image layers to compare."
     for one, other in combinations(layers, 2):
-        (low, high), (start, stop) = world_box(one), world_box(other, like=one)
+        (low, high), (start, stop) = (
+            find_world_box(one),
+            find_world_box(other, like=one),
+        )
         dims = min(len(low), len(start))
+        # layers of fewer dimensions lie in the last ones of the world
         apart = (high[-dims:] < start[-dims:]) | (stop[-dims:] < low[-dims:])
         if apart.any():
             axis = int(np.argmax(apart)) - dims
@@ -66,18 +70,18 @@ def suggest_layers(layers: Sequence[Layer], selected: Sequence[Layer]) -> list[I
     chosen = [layer for layer in images if layer in selected]
     if len(chosen) > 1:
         return chosen
-    images = [layer for layer in images if _holds_an_image(layer)]
+    images = [layer for layer in images if _is_image(layer)]
     chosen = [layer for layer in chosen if layer in images]
-    parents = {layer.name: _parent(layer) for layer in images}
-    roots = {_root(layer.name, parents) for layer in chosen or images}
+    parents = {layer.name: _find_parent(layer) for layer in images}
+    roots = {_find_root(layer.name, parents) for layer in chosen or images}
     if len(roots) == 1:
-        family = [la for la in images if _root(la.name, parents) in roots]
+        family = [la for la in images if _find_root(la.name, parents) in roots]
         if len(family) > 1:
             return family
     return images if len(images) == 2 else chosen
 
 
-def grid_shape(
+def choose_grid_shape(
     count: int, *, canvas: tuple[float, float], field: tuple[float, float]
 ) -> tuple[int, int]:
     """Return the rows and columns that show fields as large as possible.
@@ -87,6 +91,7 @@ def grid_shape(
 
     def rank(columns: int) -> tuple[float, int]:
         rows = -(-count // columns)
+        # of equally large ones, the layout with the fewest empty cells
         zoom = min(canvas[0] / rows / field[0], canvas[1] / columns / field[1])
         return zoom, -rows * columns
 
@@ -94,7 +99,7 @@ def grid_shape(
     return -(-count // columns), columns
 
 
-def world_box(
+def find_world_box(
     layer: Layer, *, like: Layer | None = None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the first and the last corner in the world, edges of pixels included.
@@ -121,19 +126,19 @@ def world_box(
     return (low - edge) * factor, (high + edge) * factor
 
 
-def _holds_an_image(layer: Image) -> bool:
+def _is_image(layer: Image) -> bool:
     """Whether a layer is no preview and no map of errors."""
     made = layer.metadata.get(KEY)
     return made is None or (isinstance(made, Mapping) and "map" not in made)
 
 
-def _parent(layer: Image) -> str | None:
+def _find_parent(layer: Image) -> str | None:
     """Return the name of the image from which a layer was upscaled."""
     made = layer.metadata.get(KEY)
     return made.get("source") if isinstance(made, Mapping) else None
 
 
-def _root(name: str, parents: Mapping[str, str | None]) -> str:
+def _find_root(name: str, parents: Mapping[str, str | None]) -> str:
     """Return the name of the image from which all began."""
     seen = {name}
     while (parent := parents.get(name)) is not None and parent not in seen:

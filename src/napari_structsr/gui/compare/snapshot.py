@@ -16,7 +16,7 @@ from napari.experimental import layers_linked
 from napari.layers import Image, Layer
 from napari.viewer import Viewer
 
-from napari_structsr.gui.compare.rules import grid_shape, world_box
+from napari_structsr.gui.compare.rules import choose_grid_shape, find_world_box
 
 __all__ = ["ViewerSnapshot", "bind_keys", "name_sides", "share_contrast", "show_cells"]
 
@@ -102,11 +102,11 @@ def show_cells(viewer: Viewer, layers: Sequence[Image]) -> Callable[[], None]:
     Taking the cells away keeps the place that the camera shows, as showing them does.
     """
     grid, canvas = viewer.canvas.grid, viewer.canvas
-    low, high = world_box(layers[0])
+    low, high = find_world_box(layers[0])
     tall, wide = (high - low)[list(viewer.dims.displayed[-2:])]
     for layer in viewer.layers:
         layer.visible = layer in layers
-    grid.shape = grid_shape(
+    grid.shape = choose_grid_shape(
         len(layers), canvas=canvas.size, field=(max(tall, 1e-12), max(wide, 1e-12))
     )
     grid.stride, grid.spacing = 1, _GAP

@@ -77,6 +77,7 @@ class Swipe(QObject):
         self._pointing = False
         for signal in self._followed():
             signal.connect(self._follow)
+        # last: napari turns the view before
         viewer.dims.events.order.connect(self._centre, position="last")
         viewer.mouse_drag_callbacks.append(self._drag)
         viewer.mouse_move_callbacks.append(self._hover)
@@ -175,6 +176,7 @@ class Swipe(QObject):
         """Move the line with the mouse, and keep the camera still meanwhile."""
         if event.button != 1 or event.modifiers or not self._is_near(event):
             return
+        # the drag would pan the view as well
         pans, self._camera.mouse_pan = self._camera.mouse_pan, False
         event.handled = True
         yield

@@ -23,7 +23,7 @@ from napari_structsr.gui.finetune.pairs_entry import (
     PairRequest,
 )
 from napari_structsr.gui.finetune.pairs_state import PairsState
-from napari_structsr.gui.viewer.alignment import source_on
+from napari_structsr.gui.viewer.alignment import open_source_on
 from napari_structsr.gui.viewer.layers import KEY, free_name, key_of, layer_obstacle
 from napari_structsr.gui.viewer.navigation import unit_ratios
 from napari_structsr.io.open import open_source
@@ -137,7 +137,7 @@ def _request_layers(viewer: Viewer, state: PairsState) -> list[PairRequest]:
     common = PairRequest(
         name=drawn_on.name,
         low=None if alone else open_source(drawn_on),
-        high=open_source(high) if alone else source_on(drawn_on, high),
+        high=open_source(high) if alone else open_source_on(drawn_on, high),
         paths=(None if alone else _find_path(layers[choice.low]), _find_path(high)),
         factor=state.factor,
         psf_sigma=state.sigma,

@@ -106,8 +106,6 @@ class ErrorDock(ViewerWidget):
         for part in (self.inspect, self.maps, self.compare):
             part.release()
 
-    # -- what is shown -----------------------------------------------------------------
-
     def open_tab(self, name: Tab) -> None:
         """Show one of the tabs."""
         titles = [self.tabs.tabText(n) for n in range(self.tabs.count())]
@@ -164,13 +162,12 @@ class ErrorDock(ViewerWidget):
     def _show_new(self, inspection: Inspection) -> None:
         """Show the maps that have just come, but not over what is being compared."""
         self._turn_to(inspection, next(iter(inspection.maps), None))
+        # a tab that opens by itself would take the controls away
         if self.compare.comparison is None:
             self.open_tab("Map")
         else:
             show_info("The maps of structure error are ready, under Map.")
             self.compare.comparison.ended.connect(self.maps.draw)
-
-    # -- for the menu ------------------------------------------------------------------
 
     def inspect_selection(self, *, needs_reference: bool) -> None:
         """Inspect the selected layers, or say what is missing."""

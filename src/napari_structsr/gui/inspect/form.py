@@ -56,7 +56,7 @@ class MapList(QListWidget):
         self._items: dict[str, QListWidgetItem] = {}
         for needs_reference, heading in (
             (True, "Against the reference: what is wrong"),
-            (False, "Source alone: what is unsupported"),
+            (False, "Without a reference: what is unsupported"),
         ):
             title = QListWidgetItem(heading)
             title.setFlags(Qt.ItemFlag.NoItemFlags)
@@ -71,6 +71,7 @@ class MapList(QListWidget):
                     self.addItem(item)
                     self._items[key] = item
         line = max(self.sizeHintForRow(0), self.fontMetrics().lineSpacing())
+        # all maps are seen at once; the dock scrolls as a whole
         self.setFixedHeight(self.count() * line + 2 * self.frameWidth() + 4)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -121,8 +122,8 @@ class ErrorForm(QWidget):
         self.result = layer_combo("Result", "What is inspected: the upscaled image.")
         self.reference = layer_combo(
             "Reference",
-            "The truth: the same place, measured with high resolution. Pixel size and "
-            "place may differ; it is resampled by world coordinates.",
+            "The ground truth: the same field of view at high resolution. Pixel size "
+            "and position may differ; it is resampled by world coordinates.",
         )
         self.source = layer_combo(
             "Source", "The image that the result was made from, with larger pixels."
@@ -231,6 +232,7 @@ class ErrorForm(QWidget):
     def choice(self) -> InspectChoice:
         """Return what the form says."""
         folder = None
+        # an empty path stands for a folder that is still to be chosen
         if self.output.currentData() == "folder":
             folder = Path(str(self.folder.value or ""))
         return InspectChoice(
@@ -281,6 +283,7 @@ class ErrorForm(QWidget):
         self.swap_button.setEnabled(state.swap is None)
         self.swap_button.setToolTip(state.swap or "Swap result and reference.")
         with signals_blocked(self.device):
+            # preferences may name another one, such as cuda:1
             if self.device.findText(choice.device) < 0:
                 self.device.addItem(choice.device)
             self.device.setCurrentText(choice.device)

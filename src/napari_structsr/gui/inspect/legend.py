@@ -101,6 +101,7 @@ class ColorBar(QWidget):
         painter.fillRect(bar, QColor(110, 110, 110))
         gradient = QLinearGradient(QPointF(bar.left(), 0), QPointF(bar.right(), 0))
         colors = make_map_colors(self._threshold)
+        # Qt interpolates between stops, and opacity is not linear
         for step in range(_STEPS + 1):
             share = step / _STEPS
             color = colors[round(share * (len(colors) - 1))]
@@ -150,18 +151,18 @@ class Legend(QWidget):
         self.bar.show_map(entry, limits, threshold)
         sentences = [entry.meaning, f"<b>Cannot see:</b> {entry.blind}"]
         if key in _GUARANTEES:
-            sentences.append(f"<b>What is promised:</b> {_GUARANTEES[key]}")
+            sentences.append(f"<b>Guarantee:</b> {_GUARANTEES[key]}")
         self.text.setToolTip("")
         if key in _GUARANTEES and calibration is not None:
             sentences.append(
                 f"<b>Calibrated on</b> {calibration.patches} patches of "
                 f"{calibration.images} images; hover to see which."
             )
-            self.text.setToolTip(_basis(calibration))
+            self.text.setToolTip(_describe_calibration(calibration))
         self.text.setText("<br>".join(sentences))
 
 
-def _basis(calibration: TrustCalibration) -> str:
+def _describe_calibration(calibration: TrustCalibration) -> str:
     """Say on which images a calibration rests, wrapped as tooltips of rich text are."""
     sources = ", ".join(calibration.sources) or "not named"
     conditions = calibration.conditions or "not named"

@@ -142,6 +142,7 @@ def inspection_of(layer: Layer | None) -> Inspection | None:
 
 def list_inspections(viewer: Viewer) -> list[ShownInspection]:
     """Return the inspections whose maps are in a viewer, the lowest first."""
+    # by identity, since an inspection holds arrays
     found: dict[int, ShownInspection] = {}
     for layer in reversed(viewer.layers):
         inspection = inspection_of(layer)
@@ -150,6 +151,7 @@ def list_inspections(viewer: Viewer) -> list[ShownInspection]:
         name = layer.metadata[KEY]["result"]
         shown = found.setdefault(id(inspection), ShownInspection(inspection, name, {}))
         shown.layers[layer.metadata[KEY]["map"]] = layer
+    # layers can be reordered; maps are offered in the order of the inspection
     for shown in found.values():
         order = [key for key in shown.inspection.maps if key in shown.layers]
         ordered = {key: shown.layers[key] for key in order}
@@ -203,6 +205,7 @@ def contrast_limits(
     if entry.classes:
         return -0.5, len(entry.classes) - 0.5
     low, high = sorted(map(float, limits))
+    # napari takes no empty range
     return (low, high) if low < high else (low, low + max(abs(low), 1.0) * 1e-3)
 
 
@@ -223,5 +226,6 @@ def paint(layer: Image, entry: ErrorMap, *, threshold: float = 0.0) -> None:
             display_name="inferno" if entry.worse == "high" else "inferno_r",
             name=name,
         )
+    # napari would take the colours that it knows under this name
     AVAILABLE_COLORMAPS.pop(name, None)
     layer.colormap = colormap

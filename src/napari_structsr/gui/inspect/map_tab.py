@@ -49,12 +49,12 @@ class MapPanel(QWidget):
         self.drawn = QCheckBox("show")
         self.drawn.setToolTip("Draw the map, or see the image below it.")
         self.legend = Legend()
-        self.threshold = _slider(
+        self.threshold = _make_slider(
             "Threshold",
             "Draw only what is worse than this share of the way from good to bad.",
         )
         self.level = QLabel()
-        self.opacity = _slider("Opacity", "How strongly the map covers the image.")
+        self.opacity = _make_slider("Opacity", "How strongly the map covers the image.")
         self.worst_label = QLabel()
         self.worst = WorstTable()
         form = QFormLayout()
@@ -137,6 +137,7 @@ class MapPanel(QWidget):
 
     def _follow(self, layer: Image | None) -> None:
         """Show from now on what napari's own controls do to a map."""
+        # one map at a time: the others are hidden
         for signal in _list_style_events(self._followed):
             signal.disconnect(self._refresh)
         self._followed = layer
@@ -151,6 +152,7 @@ class MapPanel(QWidget):
 
     def _set_threshold(self, percent: int) -> None:
         if (layer := self.layer) is not None and self.key:
+            # in the layer, where another dock finds it
             layer.metadata[KEY][_THRESHOLD] = percent / 100
             paint(layer, MAPS[self.key], threshold=percent / 100)
             self._explain()
@@ -168,7 +170,7 @@ class MapPanel(QWidget):
         if layer is None or key is None or shown is None:
             return
         for widget, value in (
-            (self.threshold, round(100 * _threshold_of(layer))),
+            (self.threshold, round(100 * _read_threshold(layer))),
             (self.opacity, round(100 * layer.opacity)),
         ):
             with signals_blocked(widget):
@@ -192,9 +194,9 @@ class MapPanel(QWidget):
         if layer is None or key is None or shown is None:
             return
         entry = MAPS[key]
-        limits, threshold = _limits_of(layer, entry), _threshold_of(layer)
+        limits, threshold = _find_limits(layer, entry), _read_threshold(layer)
         self.legend.show_map(
-            key, limits, threshold, calibration=_calibration_of(shown.inspection)
+            key, limits, threshold, calibration=_find_calibration(shown.inspection)
         )
         if entry.classes:
             self.level.setText("classes have no threshold")
@@ -214,13 +216,13 @@ def _list_style_events(layer: Image | None) -> tuple[Any, ...]:
     return events.visible, events.opacity, events.contrast_limits
 
 
-def _limits_of(layer: Image, entry: ErrorMap) -> tuple[float, float]:
+def _find_limits(layer: Image, entry: ErrorMap) -> tuple[float, float]:
     """Return the values that a map shows from the best to the worst."""
     low, high = map(float, layer.contrast_limits)
     return (low, high) if entry.worse == "high" else (high, low)
 
 
-def _calibration_of(inspection: Inspection) -> TrustCalibration | None:
+def _find_calibration(inspection: Inspection) -> TrustCalibration | None:
     """Find the calibration on which an inspection rests: a file, or the model's."""
     name, factor = (inspection.record.model.get(key) for key in ("name", "factor"))
     given = inspection.record.settings.get("calibration")
@@ -234,12 +236,12 @@ def _calibration_of(inspection: Inspection) -> TrustCalibration | None:
         return None
 
 
-def _threshold_of(layer: Image) -> float:
+def _read_threshold(layer: Image) -> float:
     entry: dict[str, Any] = layer.metadata[KEY]
     return float(entry.get(_THRESHOLD, 0.0))
 
 
-def _slider(name: str, tip: str) -> QLabeledSlider:
+def _make_slider(name: str, tip: str) -> QLabeledSlider:
     slider = QLabeledSlider(Qt.Orientation.Horizontal)
     slider.setAccessibleName(f"{name}, %")
     slider.setRange(0, 100)

@@ -42,7 +42,7 @@ class Regions:
         Names that the user has given to labels or shapes.
     axes
         Axes of the result, in the order of its layer.
-    lines
+    transform
         Matrix and offset from pixels of the result to pixels of the labels.
     everywhere
         Whether shapes count on all planes.
@@ -53,10 +53,10 @@ class Regions:
     shapes: tuple[list[npt.NDArray[np.float64]], list[str]]
     titles: Mapping[int, str]
     axes: Axes
-    lines: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+    transform: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
     everywhere: bool
 
-    def on_result(self) -> tuple[npt.NDArray[np.integer[Any]], dict[int, str]]:
+    def label_result(self) -> tuple[npt.NDArray[np.integer[Any]], dict[int, str]]:
         """Return labels on the result, and their names.
 
         Returns
@@ -72,7 +72,7 @@ class Regions:
         SettingsError
             If no pixel of the result lies in a region.
         """
-        found = self._drawn() if self.pixels is None else self._resampled()
+        found = self._draw_shapes() if self.pixels is None else self._look_up_labels()
         names: dict[int, str] = {}
         for number in map(int, np.unique(found)):
             if number:
@@ -86,20 +86,21 @@ class Regions:
             )
         return found, names
 
-    def _drawn(self) -> npt.NDArray[np.integer[Any]]:
+    def _draw_shapes(self) -> npt.NDArray[np.integer[Any]]:
         vertices = self.shapes[0]
         if not vertices:
             raise SettingsError(
                 f"{self.layer} holds no shapes; draw regions, or choose no regions"
             )
         every = range(len(vertices))
-        others = _others(self.axes)
+        others = _name_other_dims(self.axes)
         if self.everywhere or not others:
-            return self._drawn_plane(every)
+            return self._draw_plane(every)
         # plane by plane, since a stack may be large
         sizes = [self.axes[name].size for name in others]
-        at = [_flat(self.axes).index(name) for name in others]
+        at = [_name_dims(self.axes).index(name) for name in others]
         reach = [(v[:, at].min(axis=0), v[:, at].max(axis=0)) for v in vertices]
+        # a byte each for up to 255 shapes, since a stack may be large
         small = np.min_scalar_type(len(vertices))
         found = np.zeros((*sizes, *self.axes.plane), small)
         for index in np.ndindex(*sizes):
@@ -109,45 +110,48 @@ class Regions:
                 if (low <= index).all() and (high >= index).all()
             ]
             if here:
-                found[index] = self._drawn_plane(here)
-        return _canonical(found, self.axes)
+                found[index] = self._draw_plane(here)
+        return _order_planes(found, self.axes)
 
-    def _drawn_plane(self, which: Sequence[int]) -> npt.NDArray[np.integer[Any]]:
+    def _draw_plane(self, which: Sequence[int]) -> npt.NDArray[np.integer[Any]]:
         """Draw some of the shapes on a plane of shape (H, W)."""
         vertices, kinds = self.shapes
-        names = _flat(self.axes)
+        names = _name_dims(self.axes)
         shown = [names.index("y"), names.index("x")]
         plane = Shapes(
             [vertices[n][:, shown] for n in which], shape_type=[kinds[n] for n in which]
         )
+        # napari counts the shapes that it is given from 1 on
         numbers = np.array([0, *(n + 1 for n in which)])
-        return _small(numbers[plane.to_labels(self.axes.plane)])
+        return _shrink(numbers[plane.to_labels(self.axes.plane)])
 
-    def _resampled(self) -> npt.NDArray[np.integer[Any]]:
+    def _look_up_labels(self) -> npt.NDArray[np.integer[Any]]:
         """Look up, for each pixel of the result, the label below its centre."""
-        matrix, offset = self.lines
-        names = _flat(self.axes)
+        matrix, offset = self.transform
+        names = _name_dims(self.axes)
         y, x = names.index("y"), names.index("x")
-        others = [names.index(name) for name in _others(self.axes)]
+        others = [names.index(name) for name in _name_other_dims(self.axes)]
         height, width = self.axes.plane
         rows = matrix[:, y, None, None] * np.arange(height)[:, None]
         columns = matrix[:, x, None, None] * np.arange(width)
+        # a flat mask lies on each plane: one is enough
         alike = not matrix[:, others].any()
         sizes = [1 if alike else self.axes[names[n]].size for n in others]
         pixels = np.asarray(self.pixels)
         planes = []
         for index in np.ndindex(*sizes):
             start = offset + matrix[:, others] @ np.array(index, float)
+            # nearest: the mean of two labels is a third one
             where = np.rint(rows + columns + start[:, None, None]).astype(int)
             inside = np.ones((height, width), bool)
             for axis, size in zip(where, pixels.shape, strict=True):
                 inside &= (axis >= 0) & (axis < size)
                 np.clip(axis, 0, size - 1, out=axis)
-            planes.append(_small(np.where(inside, pixels[tuple(where)], 0)))
+            planes.append(_shrink(np.where(inside, pixels[tuple(where)], 0)))
         if alike:
             return planes[0]
         stack = np.stack(planes).reshape(*sizes, height, width)
-        return _canonical(stack, self.axes)
+        return _order_planes(stack, self.axes)
 
 
 def read_regions(
@@ -165,18 +169,18 @@ def read_regions(
             layer.name,
             pixels,
             ([], []),
-            _titles(layer),
+            _read_titles(layer),
             axes,
-            _find_lines(result, layer),
+            _find_transform(result, layer),
             everywhere,
         )
-    matrix, offset = _find_lines(layer, result)
+    matrix, offset = _find_transform(layer, result)
     vertices = []
     for corners in layer.data:
         given = np.asarray(corners, float)
         placed = np.zeros((len(given), result.ndim))
         placed[:] = given @ matrix.T + offset
-        spare = [n for n, axis in enumerate(_flat(axes)) if axis not in "yx"]
+        spare = [n for n, axis in enumerate(_name_dims(axes)) if axis not in "yx"]
         placed[:, spare] = np.rint(placed[:, spare])  # shapes lie on planes
         vertices.append(placed)
     kinds = [str(kind) for kind in layer.shape_type]
@@ -184,7 +188,7 @@ def read_regions(
         layer.name,
         None,
         (vertices, kinds),
-        _titles(layer),
+        _read_titles(layer),
         axes,
         nothing,
         everywhere or layer.ndim < result.ndim,
@@ -218,7 +222,7 @@ def merge_scores(
     return features
 
 
-def _titles(layer: Layer) -> dict[int, str]:
+def _read_titles(layer: Layer) -> dict[int, str]:
     """Return what the column "name" of the features says."""
     features = layer.features
     if "name" not in features:
@@ -230,7 +234,7 @@ def _titles(layer: Layer) -> dict[int, str]:
     return {int(n): str(t) for n, t in zip(numbers, features["name"], strict=True)}
 
 
-def _find_lines(
+def _find_transform(
     first: Layer, second: Layer
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     matrix, offset = find_pixel_transform(first, second)
@@ -239,22 +243,24 @@ def _find_lines(
     return matrix, offset
 
 
-def _flat(axes: Axes) -> str:
+def _name_dims(axes: Axes) -> str:
     return axes.names.replace("s", "")
 
 
-def _others(axes: Axes) -> str:
+def _name_other_dims(axes: Axes) -> str:
     """Return the axes of a layer besides y and x, in the order of its dimensions."""
-    return "".join(name for name in _flat(axes) if name not in "yx")
+    return "".join(name for name in _name_dims(axes) if name not in "yx")
 
 
-def _canonical(planes: npt.NDArray[Any], axes: Axes) -> npt.NDArray[Any]:
+def _order_planes(planes: npt.NDArray[Any], axes: Axes) -> npt.NDArray[Any]:
     """Bring planes (H, W) along the other axes of a layer into the order t, c, z."""
-    names = _others(axes) + "yx"
-    return planes.transpose([names.index(name) for name in _flat(axes.canonical())])
+    names = _name_other_dims(axes) + "yx"
+    return planes.transpose(
+        [names.index(name) for name in _name_dims(axes.canonical())]
+    )
 
 
-def _small(labels: npt.NDArray[Any]) -> npt.NDArray[np.integer[Any]]:
+def _shrink(labels: npt.NDArray[Any]) -> npt.NDArray[np.integer[Any]]:
     """Store labels in as few bytes as they need."""
     largest = int(labels.max(initial=0))
     kept: npt.NDArray[np.integer[Any]] = np.maximum(labels, 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["ImageFacts", "find_roles", "partner_source", "whole_factor"]
+__all__ = ["ImageFacts", "find_factor", "find_roles", "find_source"]
 
 _FACTORS = range(2, 9)
 
@@ -61,29 +61,28 @@ def find_roles(images: Sequence[ImageFacts], selected: Sequence[str]) -> Roles:
     if not chosen:
         return None, None, None
     recorded = [image for image in chosen if image.recorded]
-    result = recorded[-1] if recorded else _finest(chosen)
+    result = recorded[-1] if recorded else _find_finest(chosen)
     others = [image for image in chosen if image is not result]
-    source = next((image for image in others if _made(result, image)), None)
-    source = source or partner_source(result, images)
+    source = next((image for image in others if _can_come_from(result, image)), None)
+    source = source or find_source(result, images)
     truths = [image for image in others if image is not source]
     return result, truths[-1] if truths else None, source
 
 
-def partner_source(
-    result: ImageFacts, images: Sequence[ImageFacts]
-) -> ImageFacts | None:
+def find_source(result: ImageFacts, images: Sequence[ImageFacts]) -> ImageFacts | None:
     """Find the image that a result was made from: by its record, else by its size."""
     for image in images:
-        if image.name == result.made_from and whole_factor(result, image):
+        if image.name == result.made_from and find_factor(result, image):
             return image
-    fitting = [image for image in images if whole_factor(result, image)]
+    fitting = [image for image in images if find_factor(result, image)]
     if result.factor:
-        fitting = [i for i in fitting if whole_factor(result, i) == result.factor]
+        fitting = [i for i in fitting if find_factor(result, i) == result.factor]
+    # a result can have been upscaled again
     raw = [image for image in fitting if not image.recorded]
     return next(iter([*raw, *fitting]), None)
 
 
-def whole_factor(result: ImageFacts, source: ImageFacts) -> int | None:
+def find_factor(result: ImageFacts, source: ImageFacts) -> int | None:
     """Return the whole factor between two images, None if there is none."""
     for factor in _FACTORS:
         if result.plane == (source.plane[0] * factor, source.plane[1] * factor):
@@ -91,13 +90,13 @@ def whole_factor(result: ImageFacts, source: ImageFacts) -> int | None:
     return None
 
 
-def _finest(images: Sequence[ImageFacts]) -> ImageFacts:
+def _find_finest(images: Sequence[ImageFacts]) -> ImageFacts:
     """Return the image with the most pixels, of equal ones the last."""
     return max(reversed(images), key=lambda image: image.plane[0] * image.plane[1])
 
 
-def _made(result: ImageFacts, source: ImageFacts) -> bool:
+def _can_come_from(result: ImageFacts, source: ImageFacts) -> bool:
     """Return whether one image can have been made from the other."""
     if result.made_from is not None and result.made_from == source.name:
         return True
-    return whole_factor(result, source) is not None
+    return find_factor(result, source) is not None

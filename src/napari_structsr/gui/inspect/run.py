@@ -23,7 +23,7 @@ from napari_structsr.gui.inspect.map_layers import add_maps, map_of
 from napari_structsr.gui.inspect.regions import Regions, merge_scores, read_regions
 from napari_structsr.gui.inspect.roles import ImageFacts
 from napari_structsr.gui.inspect.state import ErrorDockState, InspectChoice
-from napari_structsr.gui.viewer.alignment import source_on
+from napari_structsr.gui.viewer.alignment import open_source_on
 from napari_structsr.gui.viewer.jobs import Job, submit
 from napari_structsr.gui.viewer.layers import KEY, key_of, layer_obstacle
 from napari_structsr.inspection.matching import match_images
@@ -71,8 +71,8 @@ def list_image_facts(viewer: Viewer) -> list[ImageFacts]:
     for layer in viewer.layers:
         if map_of(layer) is not None or layer_obstacle(layer) is not None:
             continue
-        record = _record_of(layer)
-        card = None if record is None else _card_facts(*_model_of(record))
+        record = _find_record(layer)
+        card = None if record is None else _check_card(*_describe_model(record))
         entry = layer.metadata.get(KEY)
         made = entry.get("source") if isinstance(entry, dict) else None
         if record is not None and made is None:
@@ -126,7 +126,8 @@ def match_obstacle(viewer: Viewer, choice: InspectChoice) -> str | None:
         return None
     try:
         match_images(
-            open_source(result), *(one and source_on(result, one) for one in others)
+            open_source(result),
+            *(one and open_source_on(result, one) for one in others),
         )
     except StructsrError as error:
         return str(error)
@@ -149,17 +150,18 @@ def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
     regions = drawn and read_regions(drawn, result, axes, everywhere=choice.everywhere)
     request = InspectionRequest(
         result=open_source(result),
-        reference=reference and source_on(result, reference),
-        source=source and source_on(result, source),
-        record=_record_of(result),
+        reference=reference and open_source_on(result, reference),
+        source=source and open_source_on(result, source),
+        record=_find_record(result),
         regions=regions,
         maps=state.maps,
         register=choice.register and reference is not None,
         fit_intensity=choice.fit_intensity and reference is not None,
         device=choice.device,
         calibration=choice.calibration,
-        out=choice.folder and _free_folder(choice.folder, result.name),
+        out=choice.folder and _find_free_folder(choice.folder, result.name),
     )
+    # filled by the worker, and read once it has finished
     names: dict[int, str] = {}
     job = Job(
         f"Inspecting {result.name}",
@@ -182,12 +184,13 @@ def run_inspection(
     request: InspectionRequest, names: dict[int, str], *, cancel: Cancel
 ) -> Iterator[Event]:
     """Run the engine; fill in the names of regions by label."""
+    # torch is imported here, in the worker
     from napari_structsr.inspection.error_maps import error_maps
     from napari_structsr.inspection.settings import InspectSettings
 
     labels = None
     if request.regions is not None:
-        labels, found = request.regions.on_result()
+        labels, found = request.regions.label_result()
         names.update(found)
     yield from error_maps(
         request.result,
@@ -208,11 +211,13 @@ def run_inspection(
     )
 
 
-def _record_of(layer: Layer) -> Record | None:
+def _find_record(layer: Layer) -> Record | None:
     """Return how a layer was made by upscaling, if it says so."""
     entry = layer.metadata.get(KEY)
     if not isinstance(entry, dict) or "record" not in entry:
-        return _stored_record(str(layer.source.path)) if layer.source.path else None
+        return (
+            _read_stored_record(str(layer.source.path)) if layer.source.path else None
+        )
     try:
         record = Record.from_json(entry["record"])
     except StructsrError:
@@ -220,8 +225,9 @@ def _record_of(layer: Layer) -> Record | None:
     return record if record.task == "upscale" else None
 
 
+# asked for with each change of the selection
 @lru_cache(maxsize=64)
-def _stored_record(path: str) -> Record | None:
+def _read_stored_record(path: str) -> Record | None:
     """Return the record in a file that a layer was read from."""
     from napari_structsr.io.records import read_record
 
@@ -232,7 +238,7 @@ def _stored_record(path: str) -> Record | None:
     return record if record is not None and record.task == "upscale" else None
 
 
-def _model_of(record: Record) -> tuple[str, int, float, str | None]:
+def _describe_model(record: Record) -> tuple[str, int, float, str | None]:
     """Return name, factor, sharpness and hash of the model of a record."""
     model: Any = record.model
     sharpness = model.get("sharpness")
@@ -245,7 +251,7 @@ def _model_of(record: Record) -> tuple[str, int, float, str | None]:
 
 
 @lru_cache(maxsize=64)
-def _card_facts(
+def _check_card(
     name: str, factor: int, sharpness: float, sha256: str | None
 ) -> tuple[bool, bool]:
     """Return whether a model can be run again, and whether it is calibrated."""
@@ -257,7 +263,7 @@ def _card_facts(
     return same, same and card.calibration is not None
 
 
-def _free_folder(parent: Path, name: str) -> Path:
+def _find_free_folder(parent: Path, name: str) -> Path:
     """Return a folder for an inspection: a new one, or one that is unfinished."""
     stem = re.sub(r"[^\w()+\-]+", "_", name.replace("×", "x")).strip("_") or "result"
     number, folder = 1, parent / f"{stem}_structure_error"

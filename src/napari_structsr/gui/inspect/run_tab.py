@@ -76,13 +76,12 @@ class InspectPanel(ViewerWidget):
         self.run_button.clicked.connect(self.run)
         self.cancel_button.clicked.connect(self.jobs.cancel)
 
-    # -- the choice --------------------------------------------------------------------
-
     def _follow(self) -> None:
         """Fill in the layers that are selected, unless the user chose others."""
         images = self._images = list_image_facts(self._viewer)
         keys = {image.key for image in images}
         selected = [key for key in self._selected() if key in keys]
+        # a choice by hand ends with its layer
         gone = self._choice.result not in keys
         if selected and (gone or not self._by_hand):
             self._by_hand = False
@@ -116,8 +115,6 @@ class InspectPanel(ViewerWidget):
         self._choice = swap_roles(self._choice, self._images)
         self._show()
 
-    # -- what is shown -----------------------------------------------------------------
-
     def state(self) -> ErrorDockState:
         """Return what there is to show."""
         return resolve_inspection(
@@ -145,8 +142,6 @@ class InspectPanel(ViewerWidget):
             None if self.jobs.is_busy else "Nothing is running.",
             "Stop at the next tile.",
         )
-
-    # -- what the buttons do -----------------------------------------------------------
 
     def run(self) -> None:
         """Inspect, if that is possible."""

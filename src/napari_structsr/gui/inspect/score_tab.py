@@ -22,8 +22,8 @@ from superqt.utils import signals_blocked
 from napari_structsr.gui.inspect.map_layers import ShownInspection
 from napari_structsr.gui.inspect.score_table import (
     ScoreTableView,
-    score_tip,
-    score_title,
+    describe_score,
+    name_score,
 )
 from napari_structsr.gui.viewer.navigation import go_to_plane
 from napari_structsr.gui.widgets.controls import NarrowCombo, sentence
@@ -83,20 +83,21 @@ class ScorePanel(QWidget):
         for combo, entries in (
             (
                 self.score,
-                [(key, score_title(key)) for key in table.keys] if table else [],
+                [(key, name_score(key)) for key in table.keys] if table else [],
             ),
             (
                 self.axis,
                 [(name, name) for name in find_plot_axes(table)] if table else [],
             ),
         ):
+            # drawn once, below, and not with each entry
             with signals_blocked(combo):
                 before = combo.currentData()
                 combo.clear()
                 for key, title in entries:
                     combo.addItem(title, key)
                     last = combo.count() - 1
-                    combo.setItemData(last, score_tip(key), _TIP)
+                    combo.setItemData(last, describe_score(key), _TIP)
                 combo.setCurrentIndex(max(0, combo.findData(before)))
         self.axis.setEnabled(self.axis.count() > 1)
         self.axis.setToolTip(
@@ -143,16 +144,16 @@ class ScorePanel(QWidget):
         key, axis = self.score.currentData(), self.axis.currentData()
         if self._shown is None or key is None or axis is None:
             one = self._shown is not None
-            message = "There is one plane alone: nothing to plot." if one else ""
+            message = "There is only one plane: nothing to plot." if one else ""
             self.plot.show_lines({}, title="", axis="", message=message)
             return
         position = self._position()
         table = self._shown.inspection.scores
         self.plot.show_lines(
             collect_lines(table, key, axis, position),
-            title=score_title(key),
+            title=name_score(key),
             axis=f"plane along {axis}",
-            message=f"{score_title(key)} has no values here.",
+            message=f"{name_score(key)} has no values here.",
         )
         self.plot.mark(position.get(axis))
 

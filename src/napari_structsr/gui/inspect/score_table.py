@@ -29,7 +29,7 @@ from napari_structsr.gui.widgets.controls import format_number
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import ScoreTable, WorstRegion
 
-__all__ = ["ScoreTableView", "WorstTable", "score_tip", "score_title"]
+__all__ = ["ScoreTableView", "WorstTable", "describe_score", "name_score"]
 
 _TITLES = {
     "psnr": "PSNR",
@@ -50,14 +50,14 @@ _TITLES = {
 _SORT = Qt.ItemDataRole.UserRole
 
 
-def score_title(key: str) -> str:
+def name_score(key: str) -> str:
     """Name a score for people."""
     if key in _TITLES:
         return _TITLES[key]
     return f"mean {MAPS[key].title}" if key in MAPS else key.replace("_", " ")
 
 
-def score_tip(key: str) -> str:
+def describe_score(key: str) -> str:
     """Say what a score is."""
     from napari_structsr.inspection.results import SCORES  # imports torch
 
@@ -98,8 +98,8 @@ class _Model(QAbstractTableModel):
             return None
         key = self._header[section]
         if role == Qt.ItemDataRole.DisplayRole:
-            return score_title(key)
-        return score_tip(key) if role == Qt.ItemDataRole.ToolTipRole else None
+            return name_score(key)
+        return describe_score(key) if role == Qt.ItemDataRole.ToolTipRole else None
 
     def data(self, index: QModelIndex, role: int = 0) -> Any:
         value = self._cells[index.row()][index.column()]
@@ -120,6 +120,7 @@ class _Sorted(QSortFilterProxyModel):
 
     def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:  # noqa: N802
         first, second = left.data(_SORT), right.data(_SORT)
+        # at the end in both orders: Qt turns the answer around
         if first is None or second is None:
             rising = self.sortOrder() == Qt.SortOrder.AscendingOrder
             return (second is None) == rising and first is not second
@@ -138,6 +139,7 @@ class ScoreTableView(QTableView):
         self._sorted = _Sorted()
         self._sorted.setSourceModel(self._model)
         self.setModel(self._sorted)
+        # no column: the order of the planes until a title is clicked
         self.setSortingEnabled(True)
         self.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
         self.setAccessibleName("Scores")

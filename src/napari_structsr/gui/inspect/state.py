@@ -14,9 +14,9 @@ from pathlib import Path
 from napari_structsr.core.error_map import MAPS, ErrorMap, Need
 from napari_structsr.gui.inspect.roles import (
     ImageFacts,
+    find_factor,
     find_roles,
-    partner_source,
-    whole_factor,
+    find_source,
 )
 
 __all__ = [
@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 _SHIPPED = (2, 4)  # factors of faithful
-_WANTING: dict[Need, str] = {
-    "reference": "It needs a reference: choose the true image above.",
+_MISSING: dict[Need, str] = {
+    "reference": "It needs a reference: choose the ground truth above.",
     "source": "It needs the source: choose the image the result was made from above.",
     "model": "It needs the model that made the result: this layer holds no record of "
     "a run whose model can be run again.",
@@ -122,7 +122,7 @@ def swap_roles(choice: InspectChoice, images: Sequence[ImageFacts]) -> InspectCh
     """Let result and reference change places."""
     by_key = {image.key: image for image in images}
     result = by_key.get(choice.reference or "")
-    source = partner_source(result, images) if result else None
+    source = find_source(result, images) if result else None
     return replace(
         choice,
         result=choice.reference,
@@ -149,23 +149,26 @@ def resolve_inspection(
     by_key = {image.key: image for image in images}
     choice = replace(
         choice,
-        result=_known(choice.result, by_key),
-        reference=_known(choice.reference, by_key),
-        source=_known(choice.source, by_key),
-        regions=_known(choice.regions, regions),
+        result=_keep_known(choice.result, by_key),
+        reference=_keep_known(choice.reference, by_key),
+        source=_keep_known(choice.source, by_key),
+        regions=_keep_known(choice.regions, regions),
     )
     result, source = (by_key.get(key or "") for key in (choice.result, choice.source))
-    factor = whole_factor(result, source) if result and source else None
+    factor = find_factor(result, source) if result and source else None
     obstacles = {
-        key: _obstacle(entry, choice, result, factor) for key, entry in MAPS.items()
+        key: _find_map_obstacle(entry, choice, result, factor)
+        for key, entry in MAPS.items()
     }
     maps = tuple(key for key in MAPS if key in choice.maps and not obstacles[key])
     return ErrorDockState(
         choice=choice,
         obstacles=obstacles,
         maps=maps,
-        hint=selection_obstacle or _hint(choice, result),
-        run=_why_no_run(choice, by_key, maps, match_obstacle=match_obstacle, busy=busy),
+        hint=selection_obstacle or _find_hint(choice, result),
+        run=_find_run_obstacle(
+            choice, by_key, maps, match_obstacle=match_obstacle, busy=busy
+        ),
         swap=None if choice.reference else "There is no reference to swap with.",
     )
 
@@ -176,7 +179,7 @@ def describe_map(entry: ErrorMap, obstacle: str | None = None) -> str:
     return f"{obstacle}\n\n{text}" if obstacle else text
 
 
-def _why_no_run(
+def _find_run_obstacle(
     choice: InspectChoice,
     images: Mapping[str, ImageFacts],
     maps: Sequence[str],
@@ -194,7 +197,7 @@ def _why_no_run(
     if choice.reference is None and choice.source is None:
         made = images[choice.result].made_from
         return (
-            "Choose a reference, which is the true image, or the source that the "
+            "Choose a reference, which is the ground truth, or the source that the "
             f"result was made from{f'; it was {made}' if made else ''}."
         )
     for role in ("reference", "source"):
@@ -213,7 +216,7 @@ def _why_no_run(
     return None if maps else "Tick at least one map."
 
 
-def _obstacle(
+def _find_map_obstacle(
     entry: ErrorMap,
     choice: InspectChoice,
     result: ImageFacts | None,
@@ -228,15 +231,16 @@ def _obstacle(
         "calibration": choice.calibration is not None
         or (result is not None and result.calibrated and fits),
     }
-    for need, sentence in _WANTING.items():
+    for need, sentence in _MISSING.items():
         if need in entry.needs and not there[need]:
             return sentence
+    # it compares with what a faithful model makes of the same source
     if entry.key == "artefact" and factor not in _SHIPPED:
         return "It needs a factor of 2 or 4, for which there is a faithful model."
     return None
 
 
-def _hint(choice: InspectChoice, result: ImageFacts | None) -> str:
+def _find_hint(choice: InspectChoice, result: ImageFacts | None) -> str:
     if result is None or choice.reference or choice.source is None:
         return ""
     return (
@@ -245,5 +249,5 @@ def _hint(choice: InspectChoice, result: ImageFacts | None) -> str:
     )
 
 
-def _known(key: str | None, there: Collection[str]) -> str | None:
+def _keep_known(key: str | None, there: Collection[str]) -> str | None:
     return key if key in there else None

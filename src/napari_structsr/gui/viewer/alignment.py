@@ -21,12 +21,12 @@ from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import PlacedView
 
-__all__ = ["find_pixel_transform", "source_on"]
+__all__ = ["find_pixel_transform", "open_source_on"]
 
 _BESIDE = 0.1  # pixels by which rows may run off those of the other image
 
 
-def source_on(low: Image, high: Image) -> Source:
+def open_source_on(low: Image, high: Image) -> Source:
     """Open an image with the place that it has on another one.
 
     Parameters
@@ -46,8 +46,9 @@ def source_on(low: Image, high: Image) -> Source:
         return source
     mine, theirs = open_source(low).spec.axes, source.spec.axes
     matrix, offset = find_pixel_transform(low, high)
-    columns, rows = _plane(mine), _plane(theirs)
+    columns, rows = _find_plane_dims(mine), _find_plane_dims(theirs)
     sizes = np.array([axis.size for axis in mine.items if axis.name != "s"])
+    # how far rows and columns run off, from one end of the image to the other
     reach = np.abs(matrix[rows]) * sizes
     reach[[0, 1], columns] = 0
     if reach.max() > _BESIDE:
@@ -59,6 +60,7 @@ def source_on(low: Image, high: Image) -> Source:
         )
     items = {axis.name: axis for axis in theirs.items}
     for name, row, column in zip("yx", rows, columns, strict=True):
+        # in the world of the other image, since units of the two may differ
         step = matrix[row, column]
         if step <= 0:
             raise SettingsError(
@@ -85,7 +87,7 @@ def _is_placed(layer: Image) -> bool:
     )
 
 
-def _plane(axes: Axes) -> list[int]:
+def _find_plane_dims(axes: Axes) -> list[int]:
     names = axes.names.replace("s", "")
     return [names.index("y"), names.index("x")]
 

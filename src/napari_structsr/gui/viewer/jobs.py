@@ -82,7 +82,8 @@ class Job(QObject):
     ended = Signal()
     """Nothing more will happen; emitted exactly once, in every case."""
 
-    _heard = Signal(object)
+    _arrived = Signal(object)
+    # Qt keeps no reference to an object that only receives signals
     _alive: ClassVar[set[Job]] = set()
 
     def __init__(self, name: str, events: Events, *, notifies: bool = True) -> None:
@@ -94,7 +95,7 @@ class Job(QObject):
         self._idle = threading.Event()
         self._running = self._abandoned = False
         # queued, since the worker thread emits it and the main thread owns the job
-        self._heard.connect(self._hear)
+        self._arrived.connect(self._receive)
         self._worker: _Worker | None = create_worker(
             name,  # only shown; what is run is the job
             job=self,
@@ -124,7 +125,7 @@ class Job(QObject):
         """Ask the generator to stop at its next tile; a waiting job ends at once."""
         self._cancel()
         if not self._running:
-            self._hear(Cancelled(0))
+            self._receive(Cancelled(0))
 
     def abandon(self) -> None:
         """Stop without telling anybody but `ended`: the viewer is closing."""
@@ -139,7 +140,7 @@ class Job(QObject):
     def run(self) -> None:
         """Empty the generator; called in the worker thread."""
         try:
-            self._heard.emit(self._last_event())
+            self._arrived.emit(self._last_event())
         finally:
             self._idle.set()
 
@@ -154,10 +155,11 @@ class Job(QObject):
                     return event
                 if isinstance(event, Progressed):
                     now = time.monotonic()
+                    # each report costs a turn of the event loop of Qt
                     if now - reported < _PAUSE and event.done < event.total:
                         continue
                     reported = now
-                self._heard.emit(event)
+                self._arrived.emit(event)
         except StructsrError as error:
             return Failed(error)
         except Exception as error:
@@ -168,10 +170,11 @@ class Job(QObject):
         logger.error("%s ended without a last event", self.name)
         return Failed(UnexpectedError("the job stopped without a result; report it"))
 
-    def _hear(self, event: Event) -> None:
+    def _receive(self, event: Event) -> None:
         """Pass an event on, in the main thread."""
         if self.has_ended:
             return
+        # a slot that raises must not keep the job from ending
         last = isinstance(event, (Finished, Cancelled, Failed))
         try:
             if not self._abandoned:
@@ -223,6 +226,7 @@ class _Worker(WorkerBase[None]):
 
     def quit(self) -> None:
         """Abandon the job; napari calls this when a viewer or the program closes."""
+        # it would run no `finally:` of a generator, hence the `Cancel` of the job
         super().quit()
         if self._job is not None:
             self._job.abandon()
@@ -232,7 +236,7 @@ class _Worker(WorkerBase[None]):
         self._job = None
 
 
-class _Line:
+class _Queue:
     """Jobs that wait for each other, since they share one device."""
 
     def __init__(self) -> None:
@@ -256,12 +260,12 @@ class _Line:
                 job.start()
 
 
-_line = _Line()
+_queue = _Queue()
 
 
 def submit(job: Job) -> None:
     """Run a job when all jobs submitted before it have ended."""
-    _line.append(job)
+    _queue.append(job)
 
 
 def _log_warning(arguments: tuple[Any, ...]) -> None:

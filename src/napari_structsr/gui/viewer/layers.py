@@ -123,6 +123,7 @@ def free_path(folder: Path, name: str) -> Path:
     number, path = 1, folder / f"{stem}.ome.zarr"
     while path.exists():
         try:
+            # an unfinished run is gone on with, in its own place
             if read_zarr_record(path)[0] == "partial":
                 break
         except StructsrError:
@@ -166,6 +167,7 @@ def result_layer(
     names = axes.names.replace("s", "")
     spatial = [names.index("y"), names.index("x")]
     start = np.zeros(source.ndim) if origin is None else np.array(origin, float)
+    # the edges stay, so that the middle of the first pixel moves
     start[spatial] += (1 / factor - 1) / 2
     scale = np.array(source.scale)
     scale[spatial] /= factor
@@ -194,9 +196,11 @@ def insert_above(viewer: Viewer, source: Layer, *results: Layer) -> None:
     place = layers.index(source) + 1 if source in layers else len(layers)
     for number, result in enumerate(results):
         layers.insert(place + number, result)
+    # inserting has selected the new layers
     layers.selection = selected & set(layers)
     if active in layers:
         layers.selection.active = active
+        # an active layer becomes the only selected one
         layers.selection.update(selected & set(layers))
 
 

@@ -41,7 +41,7 @@ def unit_ratios(units: Sequence[Any], wanted: Sequence[Any]) -> npt.NDArray[np.f
 
 def go_to_plane(viewer: Viewer, layer: Layer, position: Sequence[float]) -> None:
     """Show the plane in which a pixel of a layer, in all its dimensions, lies."""
-    point = _in_viewer(viewer, layer, position)
+    point = _convert_to_viewer(viewer, layer, position)
     first = viewer.dims.ndim - layer.ndim
     for axis in viewer.dims.not_displayed:
         if axis >= first:
@@ -64,9 +64,12 @@ def go_to_place(
     middle = (low + high) / 2
     go_to_plane(viewer, layer, middle)
     first = viewer.dims.ndim - layer.ndim
-    ends = [_in_viewer(viewer, layer, corner) for corner in _rectangle(low, high)]
+    ends = [
+        _convert_to_viewer(viewer, layer, corner)
+        for corner in _make_rectangle(low, high)
+    ]
     spread = np.ptp(ends, axis=0)
-    centre = _in_viewer(viewer, layer, middle)
+    centre = _convert_to_viewer(viewer, layer, middle)
     shown = [axis for axis in viewer.dims.displayed if axis >= first]
     camera = viewer.scene.camera
     where = list(camera.center)
@@ -74,6 +77,7 @@ def go_to_place(
         if axis >= first:
             where[-back] = float(centre[axis - first])
     camera.center = tuple(where)
+    # a cell where the grid is on, else the canvas
     sizes = viewer.canvas.viewbox_size(viewer.layers)
     wide = [float(spread[axis - first]) for axis in shown[-2:]]
     zooms = [
@@ -83,7 +87,7 @@ def go_to_place(
     ]
     if zooms:
         camera.zoom = min(zooms)
-    _mark(viewer, layer, _rectangle(low, high), name=name)
+    _mark(viewer, layer, _make_rectangle(low, high), name=name)
 
 
 def _mark(
@@ -99,6 +103,7 @@ def _mark(
             marker.data = [corners]
             marker.edge_width = [width]
             return
+    # appending selects the new layer, and deselects the others
     selected, active = set(viewer.layers.selection), viewer.layers.selection.active
     viewer.layers.append(
         Shapes(
@@ -120,10 +125,11 @@ def _mark(
     viewer.layers.selection.update(selected)
 
 
-def _rectangle(
+def _make_rectangle(
     low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Return four corners around the plane in which two corners differ."""
+    # the other dimensions say on which plane it lies
     first, second = np.flatnonzero(high != low)
     corners = np.tile(low, (4, 1))
     corners[1:3, second] = high[second]
@@ -131,7 +137,7 @@ def _rectangle(
     return corners
 
 
-def _in_viewer(
+def _convert_to_viewer(
     viewer: Viewer, layer: Layer, position: Sequence[float] | npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Return where a pixel lies in the world of the viewer, in its units."""

@@ -51,6 +51,7 @@ class NarrowCombo(QComboBox):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.setAccessibleName(name)
+        # otherwise the longest name would set the width of the dock
         policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         self.setSizeAdjustPolicy(policy)
         self.setMinimumContentsLength(8)
@@ -65,6 +66,7 @@ class NarrowCombo(QComboBox):
             room = style.subControlRect(
                 combo, option, QStyle.SubControl.SC_ComboBoxEditField, self
             )
+            # in the middle, since names of results differ at their end
             option.currentText = option.fontMetrics.elidedText(
                 option.currentText, Qt.TextElideMode.ElideMiddle, room.width() - 4
             )

@@ -80,8 +80,10 @@ class ProgressRow(QWidget):
         self._advance(Progressed(event.plan.done, event.total))
 
     def _advance(self, event: Progressed) -> None:
+        # Qt draws a range of nothing as busy without end
         self.bar.setRange(0, max(1, event.total))
         self.bar.setValue(event.done)
+        # a row that is being stopped goes on saying so
         if self.stop.isEnabled():
             what = _COUNTED.get(event.doing, event.doing)
             self._say(f"{event.done} of {event.total} {what}")
