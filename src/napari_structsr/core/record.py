@@ -96,32 +96,22 @@ class Record:
 
     def command(self, output: str = "OUT") -> str:
         """Return the command line that repeats the run."""
+        origin = self.source["origin"]
+        options: dict[str, Any] = {}
         if self.task == "inspect":
-            return self._format_inspect_command(output)
-        words = ["structsr", "upscale", self.source["origin"], output]
-        options = {**self.source["options"], "model": self.model["name"]}
-        options |= {
-            "sharpness": self.model.get("sharpness"),
-            "factor": self.model["factor"],
-            **self.settings,
-        }
-        for key, value in options.items():
-            if isinstance(value, list):
-                value = ",".join(map(str, value))
-            if value is not None:
-                words += [f"--{key.replace('_', '-')}", str(value)]
-        return shlex.join(words)
-
-    def _format_inspect_command(self, output: str) -> str:
-        words = ["structsr", "inspect", self.source["origin"], "--out", output]
-        for key, value in self.settings.items():
+            words = ["structsr", "inspect", origin, "--out", output]
+        else:
+            words = ["structsr", "upscale", origin, output]
+            options = {**self.source["options"], "model": self.model["name"]}
+            options["sharpness"] = self.model.get("sharpness")
+            options["factor"] = self.model["factor"]
+        for key, value in (options | self.settings).items():
             if isinstance(value, list):
                 value = ",".join(map(str, value))
             # a flag has no value: it is named, or left out
-            if value is True:
+            if value is not None and value is not False:
                 words.append(f"--{key.replace('_', '-')}")
-            elif value is not None and value is not False:
-                words += [f"--{key.replace('_', '-')}", str(value)]
+                words += [] if value is True else [str(value)]
         return shlex.join(words)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_structsr.errors import ModelError
+from napari_structsr.io.foreign_weights import ForeignModel
 from napari_structsr.models.baselines.foreign import ForeignNetwork
 from napari_structsr.models.baselines.over_bicubic import OverBicubic
 from napari_structsr.models.baselines.rrdb import RRDBNet
@@ -81,21 +82,8 @@ def build_network(
         ) from error
 
 
-def adapt_network(
-    module: nn.Module,
-    *,
-    factor: int,
-    inputs: int,
-    minimum: int = 1,
-    multiple: int = 1,
-    square: bool = False,
-) -> ForeignNetwork:
+def adapt_network(found: ForeignModel) -> ForeignNetwork:
     """Make a network of others ready for use on single planes.
-
-    Parameters
-    ----------
-    module, factor, inputs, minimum, multiple, square
-        As for `ForeignNetwork`.
 
     Returns
     -------
@@ -104,12 +92,12 @@ def adapt_network(
         grid on which tiles must begin.
     """
     network = ForeignNetwork(
-        module.requires_grad_(False).float(),
-        factor=factor,
-        inputs=inputs,
-        minimum=minimum,
-        multiple=multiple,
-        square=square,
+        found.module.requires_grad_(False).float(),
+        factor=found.factor,
+        inputs=found.inputs,
+        minimum=found.minimum,
+        multiple=found.multiple,
+        square=found.square,
     )
     return network.eval().to(memory_format=torch.channels_last)
 

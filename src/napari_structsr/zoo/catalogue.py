@@ -26,8 +26,6 @@ from napari_structsr.zoo.shipped import (
 from napari_structsr.zoo.user_models import find_user_folder, read_user_cards
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from napari_structsr.models.model import SRModel
 
 __all__ = [
@@ -140,7 +138,12 @@ def load_model(
         return SRModel(card)
     weights = read_weights(_find_weights(name, card), sha256=card.sha256)
     if plain.blend_with and sharpness < 1:
-        weights = _blend_with_partner(plain, plain.blend_with, weights, sharpness)
+        from napari_structsr.models.interpolation import blend_weights
+
+        partner = _find_trained_card(plain.blend_with, plain.factor)
+        file = _find_weights(partner.name, partner)
+        other = read_weights(file, sha256=partner.sha256)
+        weights = blend_weights(weights, other, sharpness)
     origin = str(path.absolute()) if _is_path(name) else name
     return SRModel(card, weights, origin=origin)
 
@@ -173,16 +176,6 @@ def _set_sharpness(card: ModelCard, sharpness: float) -> ModelCard:
     return blend_cards(
         card, _find_trained_card(card.blend_with, card.factor), sharpness
     )
-
-
-def _blend_with_partner(
-    card: ModelCard, partner: str, weights: dict[str, Tensor], sharpness: float
-) -> dict[str, Tensor]:
-    from napari_structsr.models.interpolation import blend_weights
-
-    other = _find_trained_card(partner, card.factor)
-    read = read_weights(_find_weights(partner, other), sha256=other.sha256)
-    return blend_weights(weights, read, sharpness)
 
 
 def _choose_factor(name: str, cards: list[ModelCard], factor: int | None) -> ModelCard:

@@ -50,14 +50,7 @@ def load_foreign_model(found: ForeignModel, path: Path) -> SRModel:
     from napari_structsr.models.model import SRModel
     from napari_structsr.models.receptive_field import measure_receptive_field
 
-    network = adapt_network(
-        found.module,
-        factor=found.factor,
-        inputs=found.inputs,
-        minimum=found.minimum,
-        multiple=found.multiple,
-        square=found.square,
-    )
+    network = adapt_network(found)
     # no file says how far its network sees; measuring takes seconds, so once for each
     if found.sha256 not in _measured:
         _measured[found.sha256] = measure_receptive_field(

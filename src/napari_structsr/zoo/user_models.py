@@ -65,7 +65,7 @@ def read_user_cards() -> list[ModelCard]:
             logger.warning("a model of the user is left out: %s", error)
             continue
         # a file of another name would be listed, but not found
-        if _bundle_path(card.name, card.factor) == path.with_suffix(""):
+        if _find_file(card.name, card.factor, ".json") == path:
             cards.append(card)
         else:
             logger.warning("%s is left out: its card names %s", path, card.name)
@@ -104,10 +104,7 @@ def check_name(name: str, factor: int, *, replace: bool = False) -> None:
         raise ModelError(
             f"{name!r} is the name of a model that ships; choose another one"
         )
-    if (
-        not replace
-        and _bundle_path(name, factor).with_name(f"{name}-x{factor}.json").exists()
-    ):
+    if not replace and _find_file(name, factor, ".json").exists():
         raise ModelError(
             f"you have a model {name!r} x{factor} already; choose another name, or "
             "remove that model first"
@@ -122,13 +119,12 @@ def remove_model(name: str, factor: int) -> None:
     ModelError
         If there is none of that name.
     """
-    bundle = _bundle_path(name, factor)
-    if not bundle.with_name(f"{bundle.name}.json").exists():
+    if not _find_file(name, factor, ".json").exists():
         raise ModelError(
             f"you have no model {name!r} x{factor}; models that ship cannot be removed"
         )
     for ending in reversed(_ENDINGS):  # the card first: without it there is no model
-        bundle.with_name(bundle.name + ending).unlink(missing_ok=True)
+        _find_file(name, factor, ending).unlink(missing_ok=True)
 
 
 def export_model(name: str, target: Path, *, factor: int) -> Path:
@@ -151,8 +147,7 @@ def export_model(name: str, target: Path, *, factor: int) -> Path:
     ModelError
         If there is no such model, or it cannot be written there.
     """
-    bundle = _bundle_path(name, factor)
-    files = [bundle.with_name(bundle.name + ending) for ending in _ENDINGS]
+    files = [_find_file(name, factor, ending) for ending in _ENDINGS]
     if missing := [file for file in files if not file.exists()]:
         raise ModelError(
             f"you have no model {name!r} x{factor} to export: {missing[0]} is missing"
@@ -200,17 +195,17 @@ def import_model(path: Path, *, replace: bool = False) -> ModelCard:
     check_name(card.name, card.factor, replace=replace)
     # built once before anything is copied: raises what is wrong with it
     SRModel(card, read_weights(path, sha256=card.sha256))
-    bundle = _bundle_path(card.name, card.factor)
-    bundle.parent.mkdir(parents=True, exist_ok=True)
+    find_user_folder().mkdir(parents=True, exist_ok=True)
     for ending in _ENDINGS:  # the card last: a model is there once it is whole
-        part = bundle.with_name(f"{bundle.name}{ending}.part")
+        file = _find_file(card.name, card.factor, ending)
+        part = file.with_name(f"{file.name}.part")
         shutil.copyfile(path.with_suffix(ending), part)
-        part.replace(bundle.with_name(bundle.name + ending))
+        part.replace(file)
     return card
 
 
-def _bundle_path(name: str, factor: int) -> Path:
-    return find_user_folder() / f"{name}-x{factor}"
+def _find_file(name: str, factor: int, ending: str) -> Path:
+    return find_user_folder() / f"{name}-x{factor}{ending}"
 
 
 def _unpack(archive: Path, folder: Path) -> Path:

@@ -9,8 +9,11 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import shutil
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +33,7 @@ __all__ = [
     "Journal",
     "Layout",
     "create_arrays",
+    "create_beside",
     "halve",
     "make_write_grid",
     "pyramid_axes",
@@ -214,6 +218,20 @@ class Journal:
     def close(self) -> None:
         """Close the file; may be called twice."""
         self._file.close()
+
+
+@contextmanager
+def create_beside(path: Path) -> Iterator[Path]:
+    """Yield a name beside a folder; what is made there takes its place at the end."""
+    new = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.new")
+    try:
+        yield new
+        if path.exists():
+            shutil.rmtree(path)
+        new.rename(path)
+    except BaseException:  # on Ctrl-C too: nothing half written stays behind
+        shutil.rmtree(new, ignore_errors=True)
+        raise
 
 
 class ChunkStore:

@@ -6,8 +6,6 @@ holds no record.
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +15,7 @@ from napari_structsr.errors import SinkError
 from napari_structsr.io.ome_zarr.chunk_store import (
     ChunkStore,
     create_arrays,
+    create_beside,
     make_write_grid,
 )
 from napari_structsr.io.ome_zarr.metadata import make_attributes
@@ -59,24 +58,15 @@ def write_image(
             f"{sink.path} is the unfinished result of a run; choose another name"
         )
     layout = sink.layout(spec)
-    new = sink.path.with_name(f".{sink.path.name}.{uuid.uuid4().hex[:8]}.new")
-    with translate_os_errors(sink.path):
-        try:
-            create_arrays(new, layout, {})
-            store = ChunkStore(new, layout)
-            for tile in make_write_grid(spec.axes, sink.unit(spec)):
-                store.write(tile, source.read(tile.plane, *tile.read))
-            for calls in store.passes():
-                for call in calls:
-                    call()
-            store.journal.remove()
-            attributes = make_attributes(spec, layout.levels, version=version)
-            zarr.open_group(new, mode="r+").attrs.put(attributes)
-            if sink.path.exists():
-                shutil.rmtree(sink.path)
-            new.rename(sink.path)
-        # on Ctrl-C too: nothing half written stays behind
-        except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
-            raise
+    with translate_os_errors(sink.path), create_beside(sink.path) as new:
+        create_arrays(new, layout, {})
+        store = ChunkStore(new, layout)
+        for tile in make_write_grid(spec.axes, sink.unit(spec)):
+            store.write(tile, source.read(tile.plane, *tile.read))
+        for calls in store.passes():
+            for call in calls:
+                call()
+        store.journal.remove()
+        attributes = make_attributes(spec, layout.levels, version=version)
+        zarr.open_group(new, mode="r+").attrs.put(attributes)
     return sink.path

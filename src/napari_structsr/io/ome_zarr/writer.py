@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +21,12 @@ from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError, SourceError
-from napari_structsr.io.ome_zarr.chunk_store import ChunkStore, Layout, create_arrays
+from napari_structsr.io.ome_zarr.chunk_store import (
+    ChunkStore,
+    Layout,
+    create_arrays,
+    create_beside,
+)
 from napari_structsr.io.ome_zarr.metadata import is_zarr_group, make_attributes
 from napari_structsr.io.records import KEY, read_zarr_record
 
@@ -92,7 +96,10 @@ class OmeZarrSink:
             if self.path.exists():
                 self._check_same_run(record)
             else:
-                self._create(layout, record)
+                status = {KEY: {"status": "partial", "record": record.to_json()}}
+                # whole or not at all: a store of this name can always be resumed
+                with create_beside(self.path) as new:
+                    create_arrays(new, layout, status)
             store = ChunkStore(self.path, layout)
         return _OmeZarrWriter(store, spec, record, self.version)
 
@@ -146,17 +153,6 @@ class OmeZarrSink:
                 f"{', '.join(found)}); choose another name, repeat that run to finish "
                 "it, or start anew with --overwrite"
             )
-
-    def _create(self, layout: Layout, record: Record) -> None:
-        # under another name first: a store of the final name can always be resumed
-        new = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.new")
-        status = {KEY: {"status": "partial", "record": record.to_json()}}
-        try:
-            create_arrays(new, layout, status)
-            new.rename(self.path)
-        except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
-            raise
 
 
 class _OmeZarrWriter:

@@ -70,11 +70,7 @@ class TiffFiles:
         for index in range(1, len(self._files)):
             with self._open_file(index) as other:
                 spec = other.spec
-            if (spec.axes.names, spec.axes.shape, spec.dtype) != (
-                inner.axes.names,
-                inner.axes.shape,
-                inner.dtype,
-            ):
+            if _describe(spec) != _describe(inner):
                 raise SourceError(
                     f"the files of {pattern} differ: {self._files[0]} holds "
                     f"{_describe(inner)}, but {self._files[index]} {_describe(spec)}; "
@@ -83,12 +79,11 @@ class TiffFiles:
             channels.append(spec.channels)
         step = steps.get(own, Step())
         axis = Axis(own, len(self._files), step.scale, step.translate, step.unit)
-        self._position = [
-            item.name for item in Axes((axis, *inner.axes.items)).loops
-        ].index(own)
+        all_axes = Axes((axis, *inner.axes.items))
+        self._position = [item.name for item in all_axes.loops].index(own)
         self.spec = make_spec(
             name or pattern.parent.name,
-            Axes((axis, *inner.axes.items)),
+            all_axes,
             inner.dtype,
             self._name_channels(channels) if own == "c" else inner.channels,
         )
