@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_structsr.core.error_map import MAPS, default_maps
+from napari_structsr.core.error_map import MAPS, list_default_maps
 
 PAGE = Path(__file__).parents[2] / "docs/structure-error.md"
 
@@ -16,8 +16,8 @@ def test_the_documentation_says_what_the_program_says(entry):
 
 
 def test_maps_are_offered_for_what_there_is():
-    without = default_maps(frozenset({"source", "model", "calibration"}))
+    without = list_default_maps(frozenset({"source", "model", "calibration"}))
     assert {"residual", "squirrel", "artefact", "trust"} <= set(without)
     assert not any(MAPS[key].needs_reference for key in without)
-    assert "change" not in default_maps(frozenset({"reference"}))
-    assert default_maps(frozenset()) == ()
+    assert "change" not in list_default_maps(frozenset({"reference"}))
+    assert list_default_maps(frozenset()) == ()

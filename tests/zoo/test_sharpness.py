@@ -95,7 +95,7 @@ def test_the_record_repeats_the_run_and_old_records_are_read():
     assert "--model sharp --sharpness 0.6" in found.command()
     assert Record.from_json(found.to_json()) == found
     assert record().model["sharpness"] == 1
-    assert found.differences(record(sharpness=0.5)) == ["sharpness"]
+    assert found.find_differences(record(sharpness=0.5)) == ["sharpness"]
 
     old = found.to_json()
     del old["model"]["sharpness"], old["model"]["parents"]

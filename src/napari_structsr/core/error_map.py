@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["MAPS", "ErrorMap", "default_maps"]
+__all__ = ["MAPS", "ErrorMap", "list_default_maps"]
 
 Need = Literal["reference", "source", "model", "calibration"]
 
@@ -231,7 +231,7 @@ MAPS: dict[str, ErrorMap] = {entry.key: entry for entry in _ALL}
 """All maps by their key, those with a reference first."""
 
 
-def default_maps(available: frozenset[Need]) -> tuple[str, ...]:
+def list_default_maps(available: frozenset[Need]) -> tuple[str, ...]:
     """Return the maps that can be computed from what there is, when nothing is said.
 
     Parameters

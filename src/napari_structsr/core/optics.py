@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["widefield_sigma"]
+__all__ = ["compute_widefield_sigma"]
 
 
-def widefield_sigma(*, wavelength: float, aperture: float, pixel_size: float) -> float:
+def compute_widefield_sigma(
+    *, wavelength: float, aperture: float, pixel_size: float
+) -> float:
     """Return the width of a widefield microscope's point-spread function in pixels.
 
     Parameters

@@ -81,7 +81,7 @@ class Record:
                 "it was edited or written by another version"
             ) from error
 
-    def differences(self, other: Record) -> list[str]:
+    def find_differences(self, other: Record) -> list[str]:
         """Name what keeps two runs from giving the same bytes."""
         mine, theirs = self.to_json(), other.to_json()
         found = []

@@ -92,7 +92,7 @@ def _make_record(session: TuningSession, verdict: Verdict) -> FineTuning:
         pairs=pairs,
         training=blocks(session.split.training),
         validation=blocks(session.split.validation),
-        guard=session.split.gap,
+        gap=session.split.gap,
         scores={name: dict(values) for name, values in verdict.scores.items()},
         drift=verdict.drift,
         recommended=verdict.recommended,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_structsr.core.axes import check_plane
-from napari_structsr.core.error_map import MAPS, Need, default_maps
+from napari_structsr.core.error_map import MAPS, Need, list_default_maps
 from napari_structsr.core.intensity import check_dtype
 from napari_structsr.core.record import Record
 from napari_structsr.engine.device import Device, choose_device
@@ -262,7 +262,7 @@ def _choose_maps(
     if models.calibration:
         available.add("calibration")
     if wanted is None:
-        keys = default_maps(frozenset(available))
+        keys = list_default_maps(frozenset(available))
         if models.faithful is None:
             keys = tuple(key for key in keys if key != "artefact")
         if not keys:

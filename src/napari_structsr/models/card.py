@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from napari_structsr.errors import ModelError
 from napari_structsr.models.calibration import TrustCalibration
@@ -95,7 +95,7 @@ class FineTuning(_Entry):
         What it was trained on.
     training, validation
         Regions that it was trained on, and those it was validated on.
-    guard
+    gap
         Measured pixels between the two.
     scores
         By the method ("bicubic", "parent", "adapted") and the measure, means over the
@@ -115,7 +115,8 @@ class FineTuning(_Entry):
     pairs: list[TrainingPair]
     training: list[PairRegion]
     validation: list[PairRegion]
-    guard: int
+    # cards of earlier versions call it guard
+    gap: int = Field(validation_alias=AliasChoices("gap", "guard"))
     scores: dict[str, dict[str, float]] = {}
     drift: float | None = None
     recommended: bool = False

@@ -59,7 +59,7 @@ def high_only_pair(
         Index of the plane along the looped axes of `high`; the first by default.
     psf_sigma
         Width of the point-spread function in measured pixels, see
-        `core.optics.widefield_sigma`; 0.4 by default.
+        `core.optics.compute_widefield_sigma`; 0.4 by default.
     sample
         An image as the microscope takes it; its noise is taken.
     photons, read_noise

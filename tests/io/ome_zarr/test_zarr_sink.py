@@ -22,7 +22,7 @@ from napari_structsr import (
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.errors import SinkError, SourceError
 from napari_structsr.io.arrays import ArraySource
-from napari_structsr.io.ome_zarr.chunk_store import halve, pyramid_axes
+from napari_structsr.io.ome_zarr.chunk_store import halve, make_pyramid_axes
 from napari_structsr.io.records import read_record
 
 BICUBIC = load_model("bicubic", factor=2)
@@ -143,7 +143,9 @@ def test_shards_save_files_and_hold_the_same_pixels(stack, tmp_path):
 
 @pytest.mark.parametrize("shape", [(600, 401), (257, 1), (5, 7)])
 def test_pyramid_keeps_edges_and_rounds_up(shape):
-    levels = pyramid_axes(Axes((Axis("y", shape[0], 0.2, 3.0), Axis("x", shape[1]))))
+    levels = make_pyramid_axes(
+        Axes((Axis("y", shape[0], 0.2, 3.0), Axis("x", shape[1])))
+    )
     for fine, coarse in pairwise(levels):
         for name in "yx":
             assert coarse[name].size == -(-fine[name].size // 2)

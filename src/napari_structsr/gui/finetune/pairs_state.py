@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from napari_structsr.core.optics import widefield_sigma
+from napari_structsr.core.optics import compute_widefield_sigma
 from napari_structsr.errors import TrainingError
 from napari_structsr.gui.finetune.pairs_entry import ImageFacts
 from napari_structsr.pairs.geometry import (
@@ -338,7 +338,7 @@ def _find_sigma(
     size = None if high is None else high.micrometers
     if not size:
         return None
-    return widefield_sigma(
+    return compute_widefield_sigma(
         wavelength=choice.wavelength * 1e-3,
         aperture=choice.aperture,
         pixel_size=size * factor,

@@ -35,8 +35,8 @@ __all__ = [
     "create_arrays",
     "create_beside",
     "halve",
+    "make_pyramid_axes",
     "make_write_grid",
-    "pyramid_axes",
 ]
 
 _MANY = 256  # chunks from which shards are worth while
@@ -45,7 +45,7 @@ _SMALLEST = 256  # pixels along the longer side of the coarsest level
 _JOURNAL = "structsr-journal.txt"
 
 
-def pyramid_axes(axes: Axes) -> list[Axes]:
+def make_pyramid_axes(axes: Axes) -> list[Axes]:
     """Return the axes of every level, the finest first."""
     levels = [axes]
     while max(levels[-1].plane) > _SMALLEST:
@@ -110,7 +110,7 @@ class Layout:
     @property
     def levels(self) -> list[Axes]:
         """Axes of every level, the finest first."""
-        return pyramid_axes(self.axes)
+        return make_pyramid_axes(self.axes)
 
     def chunk_of(self, axes: Axes) -> tuple[int, int]:
         """Return rows and columns of a chunk of a level."""

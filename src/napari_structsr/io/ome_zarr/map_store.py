@@ -149,5 +149,5 @@ class MapStores:
         return (
             status == "finished"
             and record is not None
-            and not self._record.differences(record)
+            and not self._record.find_differences(record)
         )

@@ -147,7 +147,7 @@ class OmeZarrSink:
         return record
 
     def _check_same_run(self, record: Record) -> None:
-        if found := record.differences(self._partial_record()):
+        if found := record.find_differences(self._partial_record()):
             raise SinkError(
                 f"{self.path} is the unfinished result of another run (it differs in "
                 f"{', '.join(found)}); choose another name, repeat that run to finish "

@@ -29,7 +29,7 @@ from napari_structsr.io.tiff.integrity import (
 from napari_structsr.io.tiff.metadata import read_tiff_metadata
 from napari_structsr.io.units import make_axes, name_axes, scale_axes
 
-__all__ = ["TiffSource", "short_name"]
+__all__ = ["TiffSource"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class TiffSource(ArraySource):
                 if axis is not None
             ]
             spec = make_spec(
-                name or short_name(path),
+                name or _shorten_name(path),
                 scale_axes(full, shape),
                 chosen.dtype,
                 channels,
@@ -150,8 +150,7 @@ class _MappedArray:
         return np.array(whole[index])
 
 
-def short_name(path: Path) -> str:
-    """Return the name of a file or store without folder and ending."""
+def _shorten_name(path: Path) -> str:
     for ending in _ENDINGS:
         if path.name.lower().endswith(ending):
             return path.name[: -len(ending)]
