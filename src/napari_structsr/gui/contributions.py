@@ -37,6 +37,7 @@ def upscale_selected_x4(viewer: Viewer) -> None:
 def _upscale_selected(viewer: Viewer, *, factor: int) -> list[Job]:
     """Start a run for each selected layer, and name those that cannot be upscaled."""
     choice = preferred_choice(factor=factor)
+    # in the order of the list, not in that of the clicks
     selected = [layer for layer in viewer.layers if layer in viewer.layers.selection]
     if not selected:
         show_warning("Select one or more image layers, then upscale them.")
@@ -69,6 +70,7 @@ def _error_dock(viewer: Viewer) -> ErrorDock:
     frame, dock = viewer.window.add_plugin_dock_widget(
         "napari-structsr", "Structure error"
     )
+    # napari returns a dock that is open already, which may lie behind another one
     frame.show()
     frame.raise_()
     error_dock: ErrorDock = dock

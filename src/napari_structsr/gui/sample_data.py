@@ -33,6 +33,7 @@ def stack_sample() -> list[LayerDataTuple]:
     """
     fine = _membranes()
     planes = [_measured(fine, blur=blur, seed=n) for n, blur in enumerate(_FOCUS)]
+    # counts of a 16-bit camera above an offset, as microscopes store them
     pixels = np.clip(np.stack(planes) * 4000 + 200, 0, 65535).astype(np.uint16)
     return [
         (
@@ -81,6 +82,7 @@ def pair_sample() -> list[LayerDataTuple]:
     from scipy import ndimage
 
     fine = _membranes()
+    # the shift, gain and offset are what registration has to find
     coarse = _measured(fine, blur=0, seed=7, psf_sigma=_WIDE, photons=_OTHER_PHOTONS)
     moved = ndimage.shift(fine, _OFF, order=3, mode="reflect")
     layers = (
@@ -111,6 +113,7 @@ def _membranes() -> npt.NDArray[np.float64]:
     from skimage.data import immunohistochemistry
 
     stain = rgb2hed(immunohistochemistry())[..., 2]
+    # a few pixels of debris are far brighter than any membrane
     low, high = np.percentile(stain, (0.5, 99.9))
     fine: npt.NDArray[np.float64] = np.clip((stain - low) / (high - low), 0, 1)
     return fine
@@ -125,6 +128,7 @@ def _measured(
     photons: float = _PHOTONS,
 ) -> npt.NDArray[np.float32]:
     """Return what a camera with half as many pixels sees of an image in 0..1."""
+    # napari reads this module for its menu, long before a sample is opened
     import torch
 
     from napari_structsr.imaging.filters import smooth

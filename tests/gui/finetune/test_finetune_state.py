@@ -129,7 +129,7 @@ def test_width_follows_from_the_optics():
     [
         ({"pairs": 0, "factor": None}, "no pairs yet"),
         ({"preparing": True}, "being prepared"),
-        ({"split_obstacle": "every region judges"}, "every region judges"),
+        ({"split_obstacle": "every region validates"}, "every region validates"),
         ({"factor": 3}, "No model of the factor 3"),
         ({"name_obstacle": "names a model that ships"}, "that ships"),
         ({"unfinished": ["mine"]}, "listed below"),

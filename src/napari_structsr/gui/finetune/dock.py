@@ -51,6 +51,7 @@ class FineTuneDock(QWidget):
         self.train.finished.connect(self._show_verdict)
         self.train.decided.connect(self._show_run)
         self.verdict.decided.connect(self._forget_run)
+        # the panels were made before their signals were connected
         self.pairs.use_parent(self.train.form.parent_choice)
         self._use_pairs()
 
@@ -74,6 +75,7 @@ class FineTuneDock(QWidget):
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
         """Leave the viewer alone once the dock has been removed from it."""
         super().changeEvent(event)
+        # napari takes a closed dock out of its window, and deletes it some time later
         removed = event is not None and event.type() == QEvent.Type.ParentChange
         if removed and self.parent() is None:
             self.pairs.release()
@@ -89,6 +91,7 @@ class FineTuneDock(QWidget):
         )
 
     def _show_training(self) -> None:
+        # the curves would lie below the edge of the window
         self.sections["pairs"].open(False)
         self.sections["train"].open()
 

@@ -105,6 +105,7 @@ def _describe_pairs(
 
     requests = [entry.request for entry in entries if entry.request is not None]
     alone = [request for request in requests if request.low is None]
+    # the file describes one microscope for all pairs that are simulated
     widths = {request.psf_sigma for request in alone}
     if len(widths) > 1:
         raise TrainingError(
@@ -147,6 +148,7 @@ def _holds_layer(file: str, source: Source) -> bool:
         stored = open_source(file)
     except StructsrError:
         return False
+    # a file may store its axes in another order than the layer has them
     axes = stored.spec.axes.canonical(), source.spec.axes.canonical()
     places = [
         [(one[n].scale, one[n].translate, one[n].unit) for n in "yx"] for one in axes

@@ -14,9 +14,7 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QFileDialog,
-    QFormLayout,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
@@ -26,11 +24,13 @@ from napari_structsr.gui.widgets.controls import (
     choice_combo,
     enable,
     layer_combo,
+    make_form,
     offer,
     read_key,
     row,
     select,
     sentence,
+    stack,
 )
 
 __all__ = ["PairForm"]
@@ -206,31 +206,24 @@ class PairForm(QWidget):
             self._emit_changed()
 
     def _lay_out(self) -> None:
-        self._layout = QFormLayout()
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
-        self._layout.setFieldGrowthPolicy(grow)
-        # rows stand in the order in which the Tab key visits them
         self._high_row = row(self.high, self.swap_button)
         self._psf_row = row(self.psf, self.sigma)
-        for title, widget in (
-            ("Pairs from", self.kind),
-            ("Low", self.low),
-            ("High", self._high_row),
-            ("Low", self.low_path.native),
-            ("High", self.high_path.native),
-            ("Regions", self.regions),
-            ("Factor", self.factor),
-            ("Blur", self._psf_row),
-            ("NA", self.aperture),
-            ("Wavelength", self.wavelength),
-            ("Noise as in", self.sample),
-        ):
-            self._layout.addRow(title, widget)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(self._layout)
-        layout.addWidget(self.hint)
+        self._layout = make_form(
+            [
+                ("Pairs from", self.kind),
+                ("Low", self.low),
+                ("High", self._high_row),
+                ("Low", self.low_path.native),
+                ("High", self.high_path.native),
+                ("Regions", self.regions),
+                ("Factor", self.factor),
+                ("Blur", self._psf_row),
+                ("NA", self.aperture),
+                ("Wavelength", self.wavelength),
+                ("Noise as in", self.sample),
+            ]
+        )
+        stack(self, self._layout, self.hint)
 
     def _connect(self) -> None:
         for combo in (self.low, self.high):

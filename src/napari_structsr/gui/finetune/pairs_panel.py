@@ -45,7 +45,7 @@ from napari_structsr.gui.viewer.layers import (
     list_events,
     names_of,
 )
-from napari_structsr.gui.widgets.controls import enable, row
+from napari_structsr.gui.widgets.controls import enable, row, stack
 from napari_structsr.gui.widgets.progress_row import ProgressRow
 
 __all__ = ["PairsPanel"]
@@ -81,20 +81,19 @@ class PairsPanel(QWidget):
         self.remove_button = QPushButton("Remove")
         self.split = SplitPanel(viewer)
         self.overlays = PairOverlays(viewer)
-        self._lay_out()
+        self._row_area = QVBoxLayout()
+        stack(
+            self,
+            self.form,
+            row(self.draw_button, self.add_button),
+            self._row_area,
+            self.table,
+            self.remove_button,
+            self.split,
+            margins=(4, 0, 4, 4),
+        )
         self._connect()
         self._follow_selection()
-
-    def _lay_out(self) -> None:
-        self._rows_layout = QVBoxLayout()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 0, 4, 4)
-        layout.addWidget(self.form)
-        layout.addWidget(row(self.draw_button, self.add_button))
-        layout.addLayout(self._rows_layout)
-        layout.addWidget(self.table)
-        layout.addWidget(self.remove_button)
-        layout.addWidget(self.split)
 
     def _connect(self) -> None:
         for signal in list_events(self._viewer):
@@ -161,6 +160,7 @@ class PairsPanel(QWidget):
         image = next((one for one in self._viewer.layers if key_of(one) == key), None)
         if image is None:
             return
+        # one layer of regions for each image: a second click goes on drawing there
         regions = self._find_regions(image)
         if regions is None:
             regions = _make_regions(image, free_name(_REGIONS, names_of(self._viewer)))
@@ -186,12 +186,14 @@ class PairsPanel(QWidget):
             show_warning(str(error))
             return
         there = list(self.entries)  # the worker must not see what is added meanwhile
+        # a click on "Add pairs" after drawing one more region adds that one alone
         known = [entry.request for entry in self.usable]
         requests = [one for one in requests if not any(map(one.is_same_as, known))]
         if not requests:
             show_warning("All of these are pairs already: draw another region.")
             return
         for layer in self._viewer.layers:
+            # the rectangles would hide those of the split, which take their place
             if key_of(layer) == state.choice.regions:
                 layer.mode = "pan_zoom"
                 layer.visible = layer.metadata.get(KEY) != "regions"
@@ -202,7 +204,7 @@ class PairsPanel(QWidget):
         self._remove_row()
         self.row = ProgressRow(job, "Registering", resumable=False)
         self.row.stop.setToolTip("Stop making pairs.")
-        self._rows_layout.addWidget(self.row)
+        self._row_area.addWidget(self.row)
         job.finished.connect(self._add_made_pairs)
         job.ended.connect(self._end_making)
         job.start()
@@ -225,6 +227,7 @@ class PairsPanel(QWidget):
         first = len(self.entries)
         self.entries += event.output
         self._refresh()
+        # the reason of a refusal is what a user needs to read next
         refused = (n for n, e in enumerate(event.output, first) if e.pair is None)
         self.table.choose(next(refused, first))
         self.split.use_pairs(self.usable)
@@ -238,7 +241,7 @@ class PairsPanel(QWidget):
 
     def _remove_row(self) -> None:
         if self.row is not None:
-            self._rows_layout.removeWidget(self.row)
+            self._row_area.removeWidget(self.row)
             self.row.deleteLater()
             self.row = None
 
@@ -301,6 +304,7 @@ class PairsPanel(QWidget):
             "Draw rectangles on the image; each becomes a pair.",
         )
         enable(self.add_button, state.add, "Register the images and list the pairs.")
+        # an overlay may have been removed from the layer list
         shown = [n for n, e in enumerate(self.entries) if self.overlays.shows(e)]
         self.table.show_entries(self.entries, shown)
         self.remove_button.setVisible(bool(self.entries))

@@ -12,13 +12,12 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
 
 from napari_structsr.gui.finetune.pairs_entry import PairEntry
-from napari_structsr.gui.widgets.controls import complete_sentence, sentence
+from napari_structsr.gui.widgets.controls import complete_sentence, sentence, stack
 
 __all__ = ["PairRow", "PairTable", "describe_pair"]
 
@@ -69,10 +68,7 @@ class PairTable(QWidget):
             header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
             header.setMinimumSectionSize(40)
         self.details = sentence()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.table)
-        layout.addWidget(self.details)
+        stack(self, self.table, self.details)
         self.table.itemChanged.connect(self._emit_tick)
         self.table.itemSelectionChanged.connect(self._emit_selection)
         self.show_entries(())

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QSizePolicy,
     QTabBar,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -30,12 +29,13 @@ from napari_structsr.engine.events import (
 from napari_structsr.gui.finetune.run import FineTuningRun
 from napari_structsr.gui.finetune.run_list import format_time
 from napari_structsr.gui.finetune.train_state import MEASURES, METHODS
-from napari_structsr.gui.widgets.controls import complete_sentence, sentence
+from napari_structsr.gui.widgets.controls import complete_sentence, sentence, stack
 from napari_structsr.gui.widgets.line_plot import LinePlot
 
 __all__ = ["CurvePanel", "PreviewGrid", "ProgressView"]
 
 _IMAGES = ("measured", "bicubic", "parent", "adapted", "truth")
+_PLOT_HEIGHT = 230
 _COLUMNS = 3
 _GAP = 4  # pixels between images
 _TALLEST = 1.5  # height of an image in the grid, over its width
@@ -61,11 +61,10 @@ class ProgressView(QWidget):
         self.message = sentence()
         self.curves = CurvePanel()
         self.preview = PreviewGrid()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.bar, self.message, self.curves, self.preview):
-            layout.addWidget(widget)
-            widget.hide()
+        parts = self.bar, self.message, self.curves, self.preview
+        stack(self, *parts)
+        for part in parts:
+            part.hide()
 
     def follow(self, run: FineTuningRun) -> None:
         """Show what a run says."""
@@ -74,7 +73,7 @@ class ProgressView(QWidget):
         self.preview.hide()
         self.bar.show()
         self.curves.show()
-        self.bar.setRange(0, 0)
+        self.bar.setRange(0, 0)  # moves, since nobody knows yet how long it takes
         self.bar.setFormat("preparing…")
         self.show_message("Preparing: scores before the first step…")
         run.said.connect(self._show_event)
@@ -173,10 +172,9 @@ class CurvePanel(QWidget):
             self.tabs.setTabToolTip(self.tabs.addTab(measure.title), measure.tip)
         self.plot = LinePlot()
         self.plot.setAccessibleName("Scores over time")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.tabs)
-        layout.addWidget(self.plot)
+        # pyqtgraph asks for 480 pixels, and the preview would lie out of sight
+        self.plot.setFixedHeight(_PLOT_HEIGHT)
+        stack(self, self.tabs, self.plot)
         self.tabs.currentChanged.connect(self._draw)
         self.begin("seconds")
 

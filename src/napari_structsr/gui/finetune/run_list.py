@@ -44,6 +44,7 @@ class RunList(QWidget):
             Whether one is running, so that no other can go on.
         """
         self.runs = runs
+        # few lines, and their buttons hold their run: simpler made anew than changed
         for old in self._rows:
             self._layout.removeWidget(old)
             old.deleteLater()

@@ -82,6 +82,7 @@ class SplitLayers(QObject):
         }
         for role, blocks in parts.items():
             for block in blocks:
+                # pairs of files have no layer to be drawn on
                 frame = entries[block.pair].frame
                 if frame is not None:
                     corners = frame.to_layer(block.rows, block.columns)
@@ -173,6 +174,7 @@ class SplitLayers(QObject):
                     frame.to_pixels(corners), pair.measured.shape, strict=True
                 )
             ]
+            # a rectangle on two pairs belongs to the one with more of its pixels
             sides = [last - first for first, last in spans]
             if min(sides) > 0 and (best is None or sides[0] * sides[1] > best[0]):
                 best = sides[0] * sides[1], Block(number, spans[0], spans[1])
@@ -185,6 +187,7 @@ class SplitLayers(QObject):
         shapes: Sequence[tuple[Role, npt.NDArray[np.float64]]],
     ) -> None:
         corners = [one for _, one in shapes]
+        # edges are drawn in pixels of the layer, whatever the zoom
         wide = max(float(np.ptp(one, axis=0).max()) for one in corners)
         layer = Shapes(
             corners,

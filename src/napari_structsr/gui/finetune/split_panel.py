@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari.viewer import Viewer
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QCheckBox, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QPushButton, QWidget
 
 from napari_structsr.gui.finetune.pairs_entry import PairEntry
 from napari_structsr.gui.finetune.run import split_regions
@@ -23,6 +23,7 @@ from napari_structsr.gui.widgets.controls import (
     enable,
     row,
     sentence,
+    stack,
 )
 
 if TYPE_CHECKING:
@@ -68,10 +69,7 @@ class SplitPanel(QWidget):
             self.validation_button,
             self.reset_button,
         )
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._row)
-        layout.addWidget(self.label)
+        stack(self, self._row, self.label)
         self.show_box.toggled.connect(self._toggle)
         self.training_button.clicked.connect(lambda: self.layers.set_role("training"))
         self.validation_button.clicked.connect(

@@ -7,13 +7,7 @@ from typing import cast
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QDoubleSpinBox,
-    QFormLayout,
-    QLineEdit,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QLineEdit, QWidget
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
@@ -24,7 +18,13 @@ from napari_structsr.gui.finetune.train_state import (
     TrainChoice,
     TrainState,
 )
-from napari_structsr.gui.widgets.controls import choice_combo, row, select
+from napari_structsr.gui.widgets.controls import (
+    choice_combo,
+    make_form,
+    row,
+    select,
+    stack,
+)
 
 __all__ = ["TrainForm"]
 
@@ -64,20 +64,17 @@ class TrainForm(QWidget):
             "Share of the training, in per cent, on images as the parent was trained "
             "for, so that it does not forget them."
         )
-        self._layout = QFormLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
-        self._layout.setFieldGrowthPolicy(grow)
-        self._time = row(self.budget, self.minutes)
-        for title, widget in (
-            ("Parent", self.parent_model),
-            ("New model", self.name),
-            ("Time", self._time),
-            ("", self.more),
-            ("Weights", self.mode),
-            ("Replay", self.replay),
-        ):
-            self._layout.addRow(title, widget)
+        self._layout = make_form(
+            [
+                ("Parent", self.parent_model),
+                ("New model", self.name),
+                ("Time", row(self.budget, self.minutes)),
+                ("", self.more),
+                ("Weights", self.mode),
+                ("Replay", self.replay),
+            ]
+        )
+        stack(self, self._layout)
         self.show_more(False)
         for combo in (self.parent_model, self.budget, self.mode):
             combo.currentIndexChanged.connect(self._emit_changed)

@@ -12,13 +12,7 @@ from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QMessageBox,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton, QWidget
 
 from napari_structsr.engine.events import Finished
 from napari_structsr.errors import StructsrError
@@ -44,7 +38,7 @@ from napari_structsr.gui.finetune.train_state import (
     resolve_training,
 )
 from napari_structsr.gui.settings import read_preferences
-from napari_structsr.gui.widgets.controls import enable, row
+from napari_structsr.gui.widgets.controls import enable, row, stack
 from napari_structsr.gui.widgets.model_signals import models_offered
 from napari_structsr.zoo.user_models import check_name
 
@@ -85,20 +79,13 @@ class TrainPanel(QWidget):
         self.save_button = QPushButton("Save as config…")
         self.runs = RunList()
         self.progress = ProgressView()
-        self._lay_out()
+        buttons = row(self.start_button, self.pause_button, self.cancel_button)
+        parts = self.form, buttons, self.save_button, self.runs, self.progress
+        stack(self, *parts, margins=(4, 0, 4, 4))
         self._connect()
         self.form.show_choice(TrainChoice())
         self._suggest_name()
         self.refresh()
-
-    def _lay_out(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 0, 4, 4)
-        layout.addWidget(self.form)
-        layout.addWidget(row(self.start_button, self.pause_button, self.cancel_button))
-        layout.addWidget(self.save_button)
-        layout.addWidget(self.runs)
-        layout.addWidget(self.progress)
 
     def _connect(self) -> None:
         self.form.changed.connect(self.refresh)
@@ -189,6 +176,7 @@ class TrainPanel(QWidget):
             state.save,
             "Write a file that “structsr finetune” takes, on a cluster for example.",
         )
+        # the running one has the buttons above, and its folder is locked
         mine = self.run.folder if self.run is not None and self.is_running else None
         listed = [
             run
@@ -196,6 +184,7 @@ class TrainPanel(QWidget):
             if run.folder != mine and run.folder not in self._hidden
         ]
         self.runs.show_runs(listed, busy=self.is_running)
+        # which model is chosen may follow from the pairs, without any click
         if parent != self._parent:
             self._parent = parent
             if not self._named:
@@ -218,6 +207,7 @@ class TrainPanel(QWidget):
     def cancel(self) -> None:
         """Stop; what was reached is kept."""
         if self.run is not None and self.is_running:
+            # the worker looks at the wish to stop once a step
             self.progress.show_message("Stopping after this step…")
             self.run.job.cancel()
             self.cancel_button.setEnabled(False)
@@ -281,6 +271,7 @@ class TrainPanel(QWidget):
         parent = self.form.parent_choice
         if parent is None:
             return
+        # another machine has other devices; and pairs may change while it is written
         config = make_config(self.form.choice(), parent, device="auto")
         entries, split = list(self._entries), self._split
         job = make_job(
@@ -293,6 +284,7 @@ class TrainPanel(QWidget):
         job.start()
 
     def _finish(self, event: Finished) -> None:
+        # the third step shows it: it need not be listed a second time
         if self.run is not None:
             self._hidden.add(self.run.folder)
             self.finished.emit(self.run.folder, event.record)
@@ -323,7 +315,7 @@ class TrainPanel(QWidget):
 
 def _find_name_obstacle(name: str, factor: int) -> str | None:
     if not name:
-        return None
+        return None  # said by `resolve_training`, after what matters more
     try:
         check_name(name, factor)
     except StructsrError as error:

@@ -171,6 +171,7 @@ def resolve_training(
     if choice.parent not in names and names:
         choice = replace(choice, parent=names[0])
     obstacle = None
+    # in the order in which a user comes to these things
     if not pairs:
         obstacle = "There are no pairs yet: add some in step 1."
     elif preparing:
@@ -190,6 +191,7 @@ def resolve_training(
             f"A fine-tuning called {choice.name.strip()} is listed below: go on with "
             "it, remove it, or choose another name."
         )
+    # saving a file does not touch the machine, and can be done meanwhile
     busy = "A fine-tuning is under way: pause or cancel it."
     idle = None if running else "Nothing is being trained."
     return TrainState(

@@ -21,7 +21,6 @@ from qtpy.QtWidgets import (
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -35,7 +34,13 @@ from napari_structsr.gui.finetune.train_state import (
     resolve_verdict,
 )
 from napari_structsr.gui.viewer.jobs import Job
-from napari_structsr.gui.widgets.controls import choice_combo, enable, row, sentence
+from napari_structsr.gui.widgets.controls import (
+    choice_combo,
+    enable,
+    row,
+    sentence,
+    stack,
+)
 from napari_structsr.gui.widgets.model_signals import models_offered
 from napari_structsr.zoo.user_models import (
     export_model,
@@ -73,16 +78,16 @@ class VerdictPanel(QWidget):
         self.export_button = QPushButton("Export…")
         self.import_button = QPushButton("Import…")
         self.remove_button = QPushButton("Remove…")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 0, 4, 4)
-        layout.addWidget(self.table)
-        layout.addWidget(self.sentence)
-        layout.addWidget(self.notes)
-        layout.addWidget(row(self.accept_button, self.discard_button))
-        layout.addWidget(sentence("Your models"))
-        layout.addWidget(self.models)
-        layout.addWidget(
-            row(self.export_button, self.import_button, self.remove_button)
+        stack(
+            self,
+            self.table,
+            self.sentence,
+            self.notes,
+            row(self.accept_button, self.discard_button),
+            sentence("Your models"),
+            self.models,
+            row(self.export_button, self.import_button, self.remove_button),
+            margins=(4, 0, 4, 4),
         )
         self.accept_button.clicked.connect(self.accept)
         self.discard_button.clicked.connect(self.discard)
@@ -154,6 +159,7 @@ class VerdictPanel(QWidget):
 
     def refresh(self) -> None:
         """Write the state into the widgets."""
+        # the models are read anew, and the one that was chosen stays so
         before = self.models.currentData()
         self.models.clear()
         for card in read_user_cards():
@@ -207,6 +213,7 @@ class VerdictPanel(QWidget):
         if folder is None or self.state().accept is not None:
             return
         if not self._recommended and not self._confirming:
+            # a model that is worse than its parent takes a second, informed click
             self._confirming = True
             self.refresh()
             return
@@ -226,7 +233,7 @@ class VerdictPanel(QWidget):
         if folder is None:
             return
         try:
-            read_run(folder)
+            read_run(folder)  # refuses a folder that holds something else
             remove_run(folder)
         except StructsrError as error:
             self.sentence.setText(str(error))
@@ -270,6 +277,7 @@ class VerdictPanel(QWidget):
         self.sentence.setText(
             f"✓ {card.name} ×{card.factor} is offered in the Upscale dock from now on."
         )
+        # fills the list of models, here and in every other dock
         models_offered.changed.emit()
         self.models.setCurrentIndex(self.models.findData((card.name, card.factor)))
         self.decided.emit(folder)
@@ -323,6 +331,7 @@ def _make_table() -> QTableWidget:
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         last = QHeaderView.ResizeMode.ResizeToContents
         header.setSectionResizeMode(len(MEASURES) - 1, last)
+        # fixed heights, so that the table shows all lines and never scrolls
         header.setFixedHeight(_LINE)
         names.setDefaultSectionSize(_LINE)
     table.setFixedHeight((len(METHODS) + 1) * _LINE + 4)

@@ -44,7 +44,9 @@ def write_command(layer: Image, choice: Choice) -> str:
         options["color"] = choice.color
     if choice.tile is not None:
         options["tile"] = choice.tile
+    # 1 is the model itself, and not every model can be blended
     sharpness = None if choice.sharpness == 1 else choice.sharpness
+    # pixels in memory have no path, and are found again by the name of their layer
     if not layer.source.path:
         model = f"{choice.model!r}, factor={choice.factor}"
         if sharpness is not None:

@@ -119,6 +119,7 @@ class UpscaleDock(QWidget):
     def enterEvent(self, event: QEnterEvent | None) -> None:  # noqa: N802
         """Complete the estimate once the mouse comes near; it needs torch."""
         super().enterEvent(event)
+        # Qt sends this event too when the dock appears below a mouse at rest
         if "torch" not in sys.modules and QCursor.pos() != self._mouse:
             self.estimate.estimate()
 
@@ -130,9 +131,10 @@ class UpscaleDock(QWidget):
     def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
         """Leave the viewer alone once the dock has been removed from it."""
         super().changeEvent(event)
+        # napari takes a closed dock out of its window, and deletes it some time later
         removed = event is not None and event.type() == QEvent.Type.ParentChange
         if removed and self.parent() is None:
-            self.estimate.ask([], cheaply=True)
+            self.estimate.ask([], cheaply=True)  # no late answer to a dead widget
             self._preview.remove()
             models_offered.changed.disconnect(self._refresh_models)
             for signal in self._list_signals():
@@ -233,6 +235,7 @@ class UpscaleDock(QWidget):
         choice = self._resolve().choice
         self._preview.remove()  # the result would lie below it
         self._clear_rows()
+        # jobs wait for each other: two models at once would fight for memory
         for layer in self._list_usable():
             job = upscale_layer(self._viewer, layer, choice)
             row = ProgressRow(job, layer.name, resumable=choice.folder is not None)

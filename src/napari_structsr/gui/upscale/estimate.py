@@ -39,6 +39,7 @@ class EstimateLabel(QLabel):
         self.setWordWrap(True)
         self.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        # as high as its longest answer, so that buttons below do not jump
         self.setMinimumHeight(_LINES * self.fontMetrics().lineSpacing())
         self._parts: list[Part] = []
         self._job: Job | None = None

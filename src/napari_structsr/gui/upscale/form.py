@@ -14,12 +14,18 @@ from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QWidget
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
 from napari_structsr.gui.upscale.state import AGREEMENTS, COLORS, Choice, DockState
-from napari_structsr.gui.widgets.controls import choice_combo, select, sentence
+from napari_structsr.gui.widgets.controls import (
+    choice_combo,
+    make_form,
+    select,
+    sentence,
+    stack,
+)
 
 __all__ = ["UpscaleForm"]
 
@@ -63,21 +69,19 @@ class UpscaleForm(QWidget):
         self.folder.native.setToolTip(
             "Folder in which a store named after each layer is made."
         )
-        self._layout = QFormLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
-        self._layout.setFieldGrowthPolicy(grow)
-        for title, widget in (
-            ("Layers", self.layers_label),
-            ("Model", self.model),
-            ("Sharpness", self.sharpness),
-            ("Factor", self.factor),
-            ("Agreement", self.agreement),
-            ("Colour", self.color),
-            ("Output", self.output),
-            ("Folder", self.folder.native),
-        ):
-            self._layout.addRow(title, widget)
+        self._layout = make_form(
+            [
+                ("Layers", self.layers_label),
+                ("Model", self.model),
+                ("Sharpness", self.sharpness),
+                ("Factor", self.factor),
+                ("Agreement", self.agreement),
+                ("Colour", self.color),
+                ("Output", self.output),
+                ("Folder", self.folder.native),
+            ]
+        )
+        stack(self, self._layout)
         for combo in self._list_combos():
             combo.currentIndexChanged.connect(self._emit_changed)
         self.folder.changed.connect(self._emit_changed)
@@ -123,6 +127,7 @@ class UpscaleForm(QWidget):
         select(self.agreement, choice.agreement)
         select(self.color, choice.color)
         select(self.output, "memory" if choice.folder is None else "zarr")
+        # a signal here would be taken for a change by the user
         with signals_blocked(self.sharpness):
             self.sharpness.setValue(round(100 * choice.sharpness))
 

@@ -71,7 +71,7 @@ def find_view_obstacle(viewer: Viewer, layer: Image | None) -> str | None:
 def find_visible_region(viewer: Viewer, layer: Image, source: Source) -> Region:
     """Return what the canvas shows of a layer, or the middle of it if that is much."""
     axes = source.spec.axes
-    names = axes.names.replace("s", "")
+    names = axes.names.replace("s", "")  # napari keeps samples out of the dimensions
     point = layer.world_to_data(viewer.dims.point[-layer.ndim :])
     sizes = [axis.size for axis in axes.items if axis.name != "s"]
     index = [
@@ -85,6 +85,7 @@ def find_visible_region(viewer: Viewer, layer: Image, source: Source) -> Region:
         dim = names.index(name)
         start = int(corners[0, dim]) - _MARGIN
         stop = int(corners[1, dim]) + 1 + _MARGIN
+        # of more than that, the middle
         surplus = max(0, stop - start - _LARGEST)
         start, stop = start + surplus // 2, stop - (surplus - surplus // 2)
         start = int(np.clip(start, 0, max(0, sizes[dim] - 2)))
@@ -112,7 +113,7 @@ class Preview:
         axes = source.spec.axes
 
         def events(cancel: Cancel) -> Iterator[Event]:
-            """Read the region and upscale it as an image of its own."""
+            # an image of its own: the margin gives its border neighbours
             pixels = source.read(region.plane, region.rows, region.columns)
             colored = "s" in axes
             pixels = np.moveaxis(pixels, 0, -1) if colored else pixels[0]
@@ -122,8 +123,9 @@ class Preview:
         def show(event: Finished) -> None:
             """Replace the preview shown before, unless it is no longer wanted."""
             if self._job is not job:
-                return
+                return  # the user has asked for another one since
             self._remove_layer()
+            # result_layer expects the dimensions of the layer
             pixels = event.output[(None,) * len(axes.loops)]
             self._layer = result_layer(
                 layer,

@@ -73,6 +73,7 @@ def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
     Job
         Submitted already; connect to its signals to follow it.
     """
+    # taken now, in the main thread: the layer may change while the job waits
     source = open_source(layer)
     choice = fit_choice(choice, layer)
     sink = choose_sink(layer, choice)
@@ -151,6 +152,7 @@ def _show_in_activity_dock(job: Job) -> None:
         bar.update(event.plan.done)
 
     def advance(event: Progressed) -> None:
+        # other work of the job, such as its pyramid, counts other things than tiles
         if bars and event.total == bars[0].total:
             bars[0].update(event.done - bars[0].n)
 

@@ -161,6 +161,7 @@ def resolve(
     view
         Why the visible region cannot be previewed, in words.
     """
+    # preferences and accepted models outlive the models that they name
     model = choice.model if choice.model in models else next(iter(models))
     factors = models[model]
     factor = choice.factor if choice.factor in factors else factors[0]
@@ -187,6 +188,7 @@ def resolve(
         shows_color=any(layer.rgb for layer in usable),
         shows_sharpness=model in blending,
         run=none or running or missing or obstacle,
+        # a preview needs no folder, and is too small for what the estimate found
         preview=none or running or several or view,
         copy=none or missing,
     )

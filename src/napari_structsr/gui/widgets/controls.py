@@ -14,8 +14,10 @@ from qtpy.QtGui import QPaintEvent
 from qtpy.QtWidgets import (
     QAbstractButton,
     QComboBox,
+    QFormLayout,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QSizePolicy,
     QStyle,
     QStyleOptionComboBox,
@@ -34,11 +36,13 @@ __all__ = [
     "enable",
     "format_number",
     "layer_combo",
+    "make_form",
     "offer",
     "read_key",
     "row",
     "select",
     "sentence",
+    "stack",
 ]
 
 _NONE = "none"
@@ -151,6 +155,31 @@ def row(*widgets: QWidget) -> QWidget:
     for widget in widgets:
         layout.addWidget(widget)
     return parent
+
+
+def stack(
+    parent: QWidget, *parts: QWidget | QLayout, margins: tuple[int, ...] = (0, 0, 0, 0)
+) -> None:
+    """Put widgets and layouts below each other, in the order of the Tab key."""
+    layout = QVBoxLayout(parent)
+    layout.setContentsMargins(*margins)
+    for part in parts:
+        if isinstance(part, QLayout):
+            layout.addLayout(part)
+        else:
+            layout.addWidget(part)
+
+
+def make_form(rows: Sequence[tuple[str, QWidget]]) -> QFormLayout:
+    """Put titles and widgets beside each other, in the order of the Tab key."""
+    layout = QFormLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    # the style of macOS would leave fields as narrow as their text
+    grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
+    layout.setFieldGrowthPolicy(grow)
+    for title, widget in rows:
+        layout.addRow(title, widget)
+    return layout
 
 
 def choice_combo(name: str, entries: Mapping[Any, tuple[str, str]]) -> QComboBox:
