@@ -1,8 +1,6 @@
 """The maps of one block, each computed when it is asked for.
 
-What several maps need, such as the interpolated source or another run of a model, is
-computed once. It owns in which unit each map compares; how far a map looks, and what is
-read, is the affair of `map_tiles`.
+It owns in which unit each map compares; how far a map looks stands in `plan`.
 """
 
 from __future__ import annotations
@@ -51,8 +49,8 @@ from napari_structsr.models.model import SRModel
 
 __all__ = ["MapBlock", "Pixels"]
 
-_CHANGE_DEVIATIONS = 2
-_INTERVAL = 0.9
+_CHANGE_DEVIATIONS = 2  # of the noise, within which nothing is classed
+_INTERVAL = 0.9  # share of pixels that it holds
 
 
 @dataclass(frozen=True)
@@ -112,6 +110,7 @@ class MapBlock:
         names = ["result"]
         names += ["reference"] if entry.needs_reference else []
         names += ["source"] if "source" in entry.needs else []
+        # images are filled before they are compared: holes are cut out afterwards
         found = [holes[name] for name in names if name in holes]
         return np.logical_or.reduce(found) if found else None
 
@@ -130,14 +129,14 @@ class MapBlock:
 
     def compute(self, key: str) -> Tensor:
         """Return a map in its unit, shape (1, 1, rows, columns)."""
-        values: Tensor = getattr(self, f"_{key}")()
+        values: Tensor = getattr(self, f"_{key}")()  # a method for each key of `MAPS`
         if MAPS[key].unit.startswith("intensity"):
             scaling = self._scaling
             reference = MAPS[key].needs_reference
             values = values * (scaling.truth if reference else scaling.measured).span
         return values
 
-    # -- images, in units of the reference ----------------------------------------
+    # images that several maps need are computed once; in units of the reference
 
     @cached_property
     def _compared(self) -> Tensor:
@@ -149,7 +148,7 @@ class MapBlock:
         assert self._pixels.reference is not None
         return self._normalise(self._pixels.reference, self._scaling.truth)
 
-    # -- images, in units of the source -------------------------------------------
+    # in units of the source
 
     @cached_property
     def _image(self) -> Tensor:
@@ -187,7 +186,7 @@ class MapBlock:
             image = fill_missing(image, torch.from_numpy(known)[:, None])
         return image.to(self._where)
 
-    # -- maps with a reference ----------------------------------------------------
+    # maps with a reference
 
     def _error(self) -> Tensor:
         return (self._compared - self._truth).abs()
@@ -228,11 +227,10 @@ class MapBlock:
 
     @property
     def _reference_noise(self) -> float:
-        """Standard deviation of the noise of the reference."""
         truth = self._scaling.truth
         return math.sqrt(truth.noise_floor) / truth.span
 
-    # -- maps without -------------------------------------------------------------
+    # maps without
 
     def _residual(self) -> Tensor:
         forward = self._forward_model

@@ -1,8 +1,7 @@
 """How a result, its reference and its source lie to each other.
 
-It owns the decision which pixel of one image belongs to which pixel of another: by
-world coordinates where there are any, else by the field of view, and the sentences for
-images that do not belong together. Pixels are read by the views it returns.
+It decides whether world coordinates or the field of view place the reference, and says
+why images do not belong together. Pixels are read by the views it returns.
 """
 
 from __future__ import annotations
@@ -157,7 +156,7 @@ def find_middle(image: Source, side: int) -> tuple[slice, slice]:
 def _convert_to_grey(
     image: Source, notes: list[str], name: str, *, colour: bool
 ) -> Source:
-    """See the luminance of a colour image, where one of the images is one."""
+    """Return the luminance of a colour image, where one of the images is one."""
     axes = image.spec.axes
     by_channel = colour and "c" in axes and axes["c"].size in (3, 4)
     if axes.samples < 3 and not by_channel:
@@ -167,7 +166,6 @@ def _convert_to_grey(
 
 
 def _check_planes(result: Source, other: Source, name: str) -> None:
-    """Refuse another number of planes or channels."""
     mine, theirs = result.spec.axes, other.spec.axes
     if difference := compare_planes(mine, theirs):
         what, own, others = difference
@@ -255,7 +253,6 @@ def _place(
 
 
 def _refuse_units(mine: Axes, theirs: Axes) -> NoReturn:
-    """Say that pixel sizes do not compare."""
     mine_unit, their_unit = mine["y"].unit, theirs["y"].unit
     raise AxesError(
         f"the result is measured in {mine_unit or 'pixels'}, the reference in "
@@ -268,7 +265,6 @@ def _refuse_units(mine: Axes, theirs: Axes) -> NoReturn:
 def _check_overlap(
     result: Source, reference: Source, rows: slice, columns: slice, factor: int
 ) -> None:
-    """Refuse images that have too little in common."""
     height, width = rows.stop - rows.start, columns.stop - columns.start
     if min(height, width) >= max(_SMALLEST, factor):
         return

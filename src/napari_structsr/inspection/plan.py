@@ -111,7 +111,7 @@ def crop_regions(regions: Array | None, axes: Axes, setup: Setup) -> Array | Non
         raise SettingsError(
             f"the regions are {regions.dtype}; give labels, which are integers"
         )
-    rows, columns = _kept(axes, setup.matched.result.spec.axes)
+    rows, columns = _find_span(axes, setup.matched.result.spec.axes)
     regions = regions[..., rows, columns]
     if not regions.any() or (regions < 0).any():
         raise SettingsError(
@@ -121,8 +121,8 @@ def crop_regions(regions: Array | None, axes: Axes, setup: Setup) -> Array | Non
     return regions
 
 
-def _kept(whole: Axes, part: Axes) -> tuple[slice, slice]:
-    """Return the rows and columns of an image that a part of it covers."""
+def _find_span(whole: Axes, part: Axes) -> tuple[slice, slice]:
+    """Return the rows and columns of an image that a view of a part shows."""
     found = []
     for name in "yx":
         start = round(

@@ -1,4 +1,4 @@
-"""Moving a reference below a pixel, so that it lies on the result."""
+"""How far a reference lies off the result, found by registration and undone."""
 
 from __future__ import annotations
 

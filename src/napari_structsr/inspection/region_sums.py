@@ -65,6 +65,6 @@ class RegionSums:
             found["nrmse"] = (
                 math.sqrt(sums["_squared"] / sums["_power"]) if sums["_power"] else None
             )
-            there = sums["_gradient"]
-            found["gradient_error"] = sums["_wrong"] / there if there else None
+            edges = sums["_gradient"]
+            found["gradient_error"] = sums["_wrong"] / edges if edges else None
         return found

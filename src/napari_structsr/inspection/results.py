@@ -93,7 +93,7 @@ class ScoreTable:
     def keys(self) -> tuple[str, ...]:
         """Scores that any row has, in order."""
         found = dict.fromkeys(key for row in self.rows for key in row.values)
-        return tuple(sorted(found, key=_order))
+        return tuple(sorted(found, key=_sort_key))
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -139,7 +139,7 @@ class ScoreTable:
         return found
 
 
-def _order(key: str) -> tuple[int, int]:
+def _sort_key(key: str) -> tuple[int, int]:
     """Sort scores as they are listed, then maps."""
     for number, names in enumerate((list(SCORES), list(MAPS))):
         if key in names:
@@ -149,7 +149,7 @@ def _order(key: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class WorstRegion:
-    """A place where a map is bad.
+    """A place where a map is worst.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""In which units an inspection compares: ranges, gain, offset, blur, familiarity.
+"""In which units images are compared, and whether they belong together at all.
 
 Everything is measured on samples spread over the stack, or on the middle of a plane,
 so that all tiles agree.
@@ -39,8 +39,8 @@ __all__ = [
 ]
 
 _FITTED_SIDE = 2048  # pixels of the part of a plane that SQUIRREL fits
-_SEEN_SIDE = 512  # pixels of the part of a plane on which images must resemble
-_RESEMBLES = 0.3  # correlation from which they do
+_COMPARED_SIDE = 512  # pixels of the part of a plane on which images must correlate
+_LEAST_CORRELATION = 0.3
 _STRUCTURE = 4.0  # times the variance of the noise that an image must have for it
 
 
@@ -74,6 +74,7 @@ def measure_scalings(
     PixelError
         If an image is constant, or gain and offset cannot be fitted.
     """
+    # without a reference its units are those of the source
     truth = matched.reference or matched.source or matched.result
     ranges = measure_intensity(truth)
     for image, name in ((truth, "reference"), (matched.result, "result")):
@@ -119,7 +120,7 @@ def _fit_gains(matched: MatchedImages) -> list[tuple[float, float]]:
             )
         x = np.concatenate([block.ravel() for block in results]).astype(float)
         z = np.concatenate([block.ravel() for block in truths]).astype(float)
-        if z.std() == 0:
+        if z.std() == 0:  # no slope can be fitted: take the offset alone
             found.append((1.0, float(x.mean() - z.mean())))
             continue
         gain, offset = np.polyfit(z, x, 1)
@@ -142,7 +143,6 @@ def make_squirrel_fit(
 
     @lru_cache(maxsize=64)
     def fit(plane: tuple[int, ...]) -> SquirrelFit:
-        """Fit the middle of a plane."""
         scaling = scalings[matched.result.spec.axes.channel_of(plane)]
         coarse = find_middle(source, _FITTED_SIDE // factor)
         fine = (slice(part.start * factor, part.stop * factor) for part in coarse)
@@ -171,10 +171,7 @@ def fill_with_mean(pixels: Array) -> Array:
 def find_dissimilar_images(
     matched: MatchedImages, scalings: Sequence[Scaling]
 ) -> list[str]:
-    """Say which image hardly resembles the result, in the middle of a plane.
-
-    Where that holds little more than noise, as an empty field, nothing is said.
-    """
+    """Say which image hardly correlates with the result, in the middle of a plane."""
     axes = matched.result.spec.axes
     planes = list(axes.planes())
     plane = planes[len(planes) // 2]
@@ -186,7 +183,7 @@ def find_dissimilar_images(
     ):
         if other is None:
             continue
-        coarse = find_middle(other, _SEEN_SIDE // step)
+        coarse = find_middle(other, _COMPARED_SIDE // step)
         fine = [slice(part.start * step, part.stop * step) for part in coarse]
         x, z = (
             fill_with_mean(pixels.astype(np.float64))[0]
@@ -195,17 +192,19 @@ def find_dissimilar_images(
                 other.read(plane, *coarse),
             )
         )
+        # bin the result to the pixels of the other image
         x = x.reshape(z.shape[0], step, z.shape[1], step).mean(axis=(1, 3))
         signal = max(float(z.mean()) - intensity.low, 0.0)
         noise = intensity.noise_floor + intensity.noise_gain * signal
+        # noise does not correlate: say nothing of an empty field
         if np.ptp(x) == 0 or np.ptp(z) == 0 or z.var() < _STRUCTURE * noise:
             continue
-        likeness = float(np.corrcoef(x.ravel(), z.ravel())[0, 1])
-        if abs(likeness) < _RESEMBLES:
+        correlation = float(np.corrcoef(x.ravel(), z.ravel())[0, 1])
+        if abs(correlation) < _LEAST_CORRELATION:
             found.append(
-                f"the result hardly resembles the {name} (correlation {likeness:.2f} "
-                f"in the middle): is the {name} another image or plane, or is one of "
-                "them flipped, turned or moved?"
+                f"the result hardly resembles the {name} (correlation "
+                f"{correlation:.2f} in the middle): is the {name} another image or "
+                "plane, or is one of them flipped, turned or moved?"
             )
     return found
 
@@ -213,7 +212,7 @@ def find_dissimilar_images(
 def find_unusual_statistics(
     source: Source, scalings: Sequence[Scaling], calibration: TrustCalibration
 ) -> list[str]:
-    """Say where the source is unlike the images of the training."""
+    """Say where the source is unlike the images that the model was trained on."""
     found = []
     for channel, blocks in enumerate(read_finite_samples(source)):
         intensity = scalings[channel].measured
@@ -225,6 +224,7 @@ def find_unusual_statistics(
             variance = noise_variance(measured, intensity)
             for name, value in compute_input_statistics(measured, variance).items():
                 statistics.setdefault(name, []).append(float(value))
+        # one unusual block, such as an empty one, is not the image
         medians = {name: float(np.median(v)) for name, v in statistics.items()}
         which = f"channel {channel} of " if len(scalings) > 1 else ""
         found += [

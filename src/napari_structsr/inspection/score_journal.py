@@ -1,7 +1,6 @@
-"""Scores on disk: plane by plane while they are computed, then tables.
+"""Scores on disk: plane by plane while they are computed, then as tables.
 
-An interrupted inspection finds the planes that it has scored; what is torn at the end
-of the file is scored again.
+An interrupted inspection finds the planes that it has scored.
 """
 
 from __future__ import annotations
@@ -46,6 +45,7 @@ class ScoreJournal:
         self._found: dict[tuple[int, ...], PlaneScores] = {}
         if folder is None:
             return
+        # scores of another inspection, or of other regions, are not taken over
         facts = json.dumps(record.to_json(), sort_keys=True).encode()
         if regions is not None:
             facts += np.ascontiguousarray(regions).tobytes()
@@ -74,7 +74,7 @@ class ScoreJournal:
             return
         self._file.close()
         (self._folder / "scores.csv").write_text(found.scores.to_csv(), "utf-8")
-        (self._folder / "worst.csv").write_text(_worst_table(found), "utf-8")
+        (self._folder / "worst.csv").write_text(_format_worst(found), "utf-8")
         facts = {
             "notes": found.notes,
             "alignment": found.alignment,
@@ -93,7 +93,7 @@ class ScoreJournal:
             try:
                 plane, entry = json.loads(line)
             except ValueError:
-                return  # torn by a kill
+                return  # a process that was killed leaves half a line: score it again
             self._found[tuple(plane)] = PlaneScores(
                 tuple(ScoreRow(**row) for row in entry["rows"]),
                 tuple(
@@ -108,10 +108,9 @@ class ScoreJournal:
             )
 
     def _write(self, entry: Any) -> None:
-        """Write a line."""
         if self._file is not None:
             self._file.write(json.dumps(entry) + "\n")
-            self._file.flush()
+            self._file.flush()  # so that a kill loses no finished plane
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +126,7 @@ class ScoreJournal:
             self._file.close()
 
 
-def _worst_table(found: Inspection) -> str:
+def _format_worst(found: Inspection) -> str:
     """Write the worst places as CSV, in pixels of the maps and in the world."""
     axes = found.spec.axes
     loops = [axis.name for axis in axes.loops]

@@ -1,8 +1,6 @@
-"""Numbers of an inspection: scores of planes and regions, and the worst places.
+"""Scores of planes and of their regions, and the worst places of each map.
 
-Sums run over whole planes, block by block, so that planes of any size fit into
-memory. What cannot be summed up (MS-SSIM, MicroSSIM, ring correlation) is computed on
-blocks of about 2048 pixels and averaged by their area; most planes are one block.
+Sums run over whole planes, block by block, so that planes of any size fit into memory.
 """
 
 from __future__ import annotations
@@ -30,12 +28,14 @@ from napari_structsr.inspection.region_sums import RegionSums
 from napari_structsr.inspection.results import WHOLE, ScoreRow, WorstRegion
 from napari_structsr.inspection.scaling import Scaling, fill_with_mean
 from napari_structsr.inspection.setup import Setup
-from napari_structsr.inspection.worst_places import Places
+from napari_structsr.inspection.worst_places import SquareMeans
 from napari_structsr.models.generator import interpolate
 
 __all__ = ["PlaneScores", "Scorer"]
 
-_BLOCK = 2048  # result pixels
+# MS-SSIM, MicroSSIM and ring correlation are no sums over pixels: they are computed on
+# blocks of about this many result pixels a side, and averaged by area
+_BLOCK = 2048
 _HALO = 6  # pixels around a block that SSIM and gradients look at
 _BORDER = 5  # pixels that the mean of SSIM leaves out, as scikit-image
 _SMALLEST = 16  # pixels along a side from which structure is scored
@@ -109,7 +109,7 @@ class Scorer:
         index = dict(zip([axis.name for axis in axes.loops], plane, strict=True))
         sums = RegionSums(len(self._labels))
         blocks: dict[str, list[tuple[float, int]]] = defaultdict(list)
-        places = Places(self._place, axes.plane)
+        squares = SquareMeans(self._place, axes.plane)
         samples: dict[str, list[Float64Array]] = defaultdict(list)
         for rows, columns in self._cut_blocks():
             regions = self._number_regions(plane, rows, columns)
@@ -119,9 +119,9 @@ class Scorer:
                 samples[key].append(thin[np.isfinite(thin)])
                 for name, part in _split_scores(key, values).items():
                     sums.add(name, part, regions)
-                if key == "change":  # what is bad there is invention
+                if key == "change":  # of its classes only invention counts as bad
                     values = (values == Change.HALLUCINATION) * 1.0
-                places.add(key, values, rows, columns)
+                squares.add(key, values, rows, columns)
             if self._matched.reference is not None:
                 for name, value in self._score_reference(
                     plane, rows, columns, regions, sums
@@ -134,7 +134,7 @@ class Scorer:
         }
         return PlaneScores(
             tuple(self._build_rows(plane, sums, whole)),
-            tuple(places.worst(self._worst, plane=index)),
+            tuple(squares.rank(self._worst, plane=index)),
             {
                 key: _find_quantiles(np.concatenate(found))
                 for key, found in samples.items()
@@ -144,7 +144,7 @@ class Scorer:
     # -- blocks -------------------------------------------------------------------
 
     def _cut_blocks(self) -> Iterator[tuple[slice, slice]]:
-        """Cut a plane into blocks of whole places."""
+        """Cut a plane into blocks of whole squares."""
         spans = []
         for size in self._matched.result.spec.axes.plane:
             count = max(1, round(size / _BLOCK))
@@ -228,7 +228,6 @@ class Scorer:
     def _build_rows(
         self, plane: tuple[int, ...], sums: RegionSums, whole: dict[str, float]
     ) -> Iterator[ScoreRow]:
-        """Put together what was found of the plane and of its regions."""
         spec = self._matched.result.spec
         names = [axis.name for axis in spec.axes.loops]
         index = dict(zip(names, plane, strict=True))
@@ -260,7 +259,7 @@ class Scorer:
         return _score_structure(*self._read_pair(plane, box[0], box[1]))
 
     def _score_source(self, plane: tuple[int, ...]) -> dict[str, float]:
-        """Return scores that compare a plane with its source."""
+        """Return scores of a plane that need no reference."""
         source, factor = self._matched.source, self._matched.factor
         if source is None:
             return {}
@@ -299,7 +298,6 @@ class Scorer:
 
 
 def _find_quantiles(values: Float64Array) -> list[float]:
-    """Return what stands for the distribution of values."""
     if not values.size:
         return []
     found: list[float] = np.quantile(values, _QUANTILES).tolist()
@@ -307,7 +305,7 @@ def _find_quantiles(values: Float64Array) -> list[float]:
 
 
 def _split_scores(key: str, values: Float64Array) -> dict[str, Float64Array]:
-    """Return what is averaged of a map, by the name of the score."""
+    """Return what is averaged of a map, by the key of the score."""
     if key == "change":
         kinds = (Change.IMPROVEMENT, Change.OMISSION, Change.HALLUCINATION)
         return {kind.name.lower(): (values == kind) * 1.0 for kind in kinds}
@@ -327,7 +325,8 @@ def _grow(part: slice, size: int) -> tuple[slice, slice]:
 def _score_structure(
     x: Tensor, z: Tensor, known: npt.NDArray[np.bool_]
 ) -> dict[str, float]:
-    """Score structure that is no mean of pixels; a few holes count as equal."""
+    """Score what is no mean over pixels."""
+    # holes were filled with the same value in both, and count as equal: allow few
     if min(z.shape[-2:]) < _SMALLEST or 1 - known.mean() > _HOLES:
         return {}
     found = {"ms_ssim": float(ms_ssim(x, z))}

@@ -58,8 +58,7 @@ class InspectSettings(BaseModel):
 
     @field_validator("maps")
     @classmethod
-    def _known(cls, maps: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        """Refuse maps that there are not."""
+    def _check_maps(cls, maps: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for key in maps or ():
             if key not in MAPS:
                 raise ValueError(
@@ -69,8 +68,9 @@ class InspectSettings(BaseModel):
 
     @field_validator("data_range")
     @classmethod
-    def _rising(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
-        """Refuse empty ranges."""
+    def _check_range(
+        cls, limits: tuple[float, float] | None
+    ) -> tuple[float, float] | None:
         if limits and not limits[0] < limits[1]:
             raise ValueError(f"the range {limits} is empty; give low, then high")
         return limits

@@ -1,7 +1,7 @@
-"""What stands before the first tile of an inspection.
+"""Everything that is settled before the first tile of an inspection.
 
 Which images there are and how they lie, which maps that allows, which models are run
-again, and in which units everything is compared. Samples are read here, no more.
+again, and in which units everything is compared. Only samples are read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The worst places of maps: squares, ranked by the mean of the map."""
+"""The worst places of a map: squares of a plane, ranked by its mean in them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.types import Float64Array
 from napari_structsr.inspection.results import WorstRegion
 
-__all__ = ["Places", "merge_worst"]
+__all__ = ["SquareMeans", "merge_worst"]
 
 
-class Places:
-    """The places of one plane: squares that overlap by half.
+class SquareMeans:
+    """Means of maps in squares of one plane, which overlap by half.
 
     Parameters
     ----------
     side
-        Pixels along the side of a place, even; blocks begin at multiples of it.
+        Pixels along the side of a square, even; blocks begin at multiples of it.
     shape
         Rows and columns of the plane.
     """
@@ -39,6 +39,7 @@ class Places:
         columns: slice,
     ) -> None:
         """Add a block of a map."""
+        # sums and counts of half squares: four of them make a square
         half, (height, width) = self._half, values.shape
         if key not in self._cells:
             size = (-(-length // half) + 1 for length in self._shape)
@@ -52,11 +53,11 @@ class Places:
         part[0] += np.nansum(cells, axis=(1, 3))
         part[1] += np.isfinite(cells).sum(axis=(1, 3))
 
-    def worst(self, count: int, *, plane: Mapping[str, int]) -> Iterator[WorstRegion]:
+    def rank(self, count: int, *, plane: Mapping[str, int]) -> Iterator[WorstRegion]:
         """Yield the worst places of each map, none beside another.
 
-        Half of a place, or of a smaller plane, must be known. A place that is as good
-        as can be is none.
+        Half of a square, or of a smaller plane, must be known. A square without any
+        error is left out.
         """
         least = min((2 * self._half) ** 2, math.prod(self._shape)) / 2
         for key, cells in self._cells.items():
@@ -71,6 +72,7 @@ class Places:
                 row, column = (int(n) for n in np.unravel_index(place, means.shape))
                 if len(taken) == count or badness[row, column] == -np.inf:
                     break
+                # neighbours share pixels, and would fill the list with one fault
                 if any(abs(row - r) <= 2 and abs(column - c) <= 2 for r, c in taken):
                     continue
                 taken.append((row, column))
@@ -94,5 +96,4 @@ def merge_worst(places: Iterable[WorstRegion], count: int) -> tuple[WorstRegion,
 
 
 def _high_is_worse(key: str) -> bool:
-    """Tell in which direction a map is bad."""
     return MAPS[key].worse == "high"
