@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from napari_structsr.core.types import Float32Array
 from napari_structsr.pairs.image_pair import ImagePair
 
 __all__ = [
@@ -24,8 +24,6 @@ __all__ = [
     "make_whole_block",
     "measure_gap",
 ]
-
-Pixels = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -54,11 +52,11 @@ class Block:
         """Number of measured pixels."""
         return self.shape[0] * self.shape[1]
 
-    def measured(self, pair: ImagePair) -> Pixels:
+    def measured(self, pair: ImagePair) -> Float32Array:
         """Cut the measured pixels out of its pair, a view."""
         return pair.measured[slice(*self.rows), slice(*self.columns)]
 
-    def truth(self, pair: ImagePair) -> Pixels:
+    def truth(self, pair: ImagePair) -> Float32Array:
         """Cut the true pixels out of its pair, a view."""
         rows, columns = (
             slice(pair.factor * first, pair.factor * last)

@@ -15,14 +15,14 @@ import copy
 import logging
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy import ndimage
 from torch import nn
 
+from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.engine.device import Device
 from napari_structsr.finetuning.regions import Block
 from napari_structsr.pairs.image_pair import ImagePair
@@ -57,7 +57,6 @@ _PERCENTILES = (0.02, 99.98)
 _LARGER = {"training": (2, 4), "validation": (2,)}
 _SIDE, _FINE, _SHAPES, _FEW = 384, 2, 700, 60
 
-Image = npt.NDArray[np.float32]
 """Values in 0..1."""
 
 
@@ -155,13 +154,13 @@ def _take_truths(pairs: Sequence[ImagePair], blocks: Sequence[Block]) -> list[Pl
     ]
 
 
-def _load_shipped(name: str) -> Image | None:
+def _load_shipped(name: str) -> Float32Array | None:
     """Return an image of scikit-image in 0..1, or None if it lacks it."""
     from skimage import data
     from skimage.color import rgb2gray
 
     try:
-        image: npt.NDArray[Any] = getattr(data, name)()
+        image: Array = getattr(data, name)()
     except (AttributeError, OSError, ImportError, ValueError) as error:
         logger.info("the image %s of scikit-image is missing (%s)", name, error)
         return None
@@ -170,20 +169,22 @@ def _load_shipped(name: str) -> Image | None:
     elif image.ndim == 3:
         image = rgb2gray(image)
     low, high = np.percentile(image, _PERCENTILES)
-    scaled: Image = np.clip((image.astype(np.float32) - low) / (high - low), 0, 1)
+    scaled: Float32Array = np.clip(
+        (image.astype(np.float32) - low) / (high - low), 0, 1
+    )
     return scaled
 
 
-def _magnify(image: Image, factor: int) -> Image:
+def _magnify(image: Float32Array, factor: int) -> Float32Array:
     """Magnify the middle of an image."""
     height, width = (size // factor for size in image.shape)
     top, left = ((size - size // factor) // 2 for size in image.shape)
     part = image[top : top + height, left : left + width]
-    larger: Image = ndimage.zoom(part, factor, order=3, mode="mirror").clip(0, 1)
+    larger: Float32Array = ndimage.zoom(part, factor, order=3, mode="mirror").clip(0, 1)
     return larger
 
 
-def _draw_shapes(seed: int, *, shapes: int = _SHAPES) -> Image:
+def _draw_shapes(seed: int, *, shapes: int = _SHAPES) -> Float32Array:
     """Draw discs and lines over each other, on black."""
     random = np.random.default_rng(seed)
     side = _SIDE * _FINE
@@ -203,17 +204,17 @@ def _draw_shapes(seed: int, *, shapes: int = _SHAPES) -> Image:
         length = (np.cos(angle) * y + np.sin(angle) * x) / along
         across = (np.cos(angle) * x - np.sin(angle) * y) * (along if along > 4 else 1)
         canvas[near][length**2 + across**2 < radius**2] = brightness
-    image: Image = canvas.reshape(_SIDE, _FINE, _SIDE, _FINE).mean(axis=(1, 3))
+    image: Float32Array = canvas.reshape(_SIDE, _FINE, _SIDE, _FINE).mean(axis=(1, 3))
     return image
 
 
-def _make_relief(image: Image, blur: float) -> Image:
+def _make_relief(image: Float32Array, blur: float) -> Float32Array:
     """Show the slope of an image along its diagonal, grey where it is flat."""
     slope = sum(np.gradient(ndimage.gaussian_filter(image, blur)))
     steepest = np.percentile(np.abs(slope), _PERCENTILES[1])
-    relief: Image = np.clip(0.5 + 0.5 * slope / steepest, 0, 1)
+    relief: Float32Array = np.clip(0.5 + 0.5 * slope / steepest, 0, 1)
     return relief
 
 
-def _make_plane(source: str, image: Image) -> Plane:
+def _make_plane(source: str, image: Float32Array) -> Plane:
     return Plane(source, (image * FULL_SCALE).round().astype(np.int16))

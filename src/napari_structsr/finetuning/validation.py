@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from napari_structsr.core.types import Float32Array, Float64Array
 from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.split import Split
 from napari_structsr.finetuning.verdict import MEASURES
@@ -33,18 +33,16 @@ _MOST = 64  # tiles
 _LEAST_SLOPE = 1e-6  # mean gradient, so that empty tiles can be scored as well
 _FINE, _BROAD = 1.0, 6.0  # measured pixels; structures between them are correlated
 
-Pixels = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class TilePreview:
     """A tile, and what became of it; images of shape (h, w) or (factor h, factor w)."""
 
-    measured: Pixels
-    bicubic: Pixels
-    parent: Pixels
-    adapted: Pixels
-    truth: Pixels
+    measured: Float32Array
+    bicubic: Float32Array
+    parent: Float32Array
+    adapted: Float32Array
+    truth: Float32Array
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class PairValidation:
         self._shown = self._tiles[int(np.argmax(details))]
         self._shown_parent = self._shown.upscale(parent)
 
-    def score(self, network: Network) -> npt.NDArray[np.float64]:
+    def score(self, network: Network) -> Float64Array:
         """Return the scores of each tile, shape (tiles, 3), columns as in `MEASURES`.
 
         Structure error is in units of the mean gradient of all tiles: there is little
@@ -122,10 +120,10 @@ class PairValidation:
                 )
             )
         # A network that diverged gives NaN; as 0 dB it is never kept as the best.
-        table: npt.NDArray[np.float64] = np.nan_to_num(np.array(rows, np.float64))
+        table: Float64Array = np.nan_to_num(np.array(rows, np.float64))
         return table
 
-    def means(self, scores: npt.NDArray[np.float64]) -> dict[str, float]:
+    def means(self, scores: Float64Array) -> dict[str, float]:
         """Return the means over the tiles, by measure."""
         return dict(zip(MEASURES, scores.mean(axis=0).tolist(), strict=True))
 

@@ -18,14 +18,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from napari_structsr.core.types import Float64Array
 
 __all__ = ["MEASURES", "METHODS", "Verdict", "reach_verdict"]
 
 METHODS = ("bicubic", "parent", "adapted")
 MEASURES = ("psnr", "ssim", "gradient_error")
 
-Table = npt.NDArray[np.float64]
 
 LEAST_GAIN = 0.05
 """dB of PSNR that matter."""
@@ -69,9 +69,9 @@ class Verdict:
 
 
 def reach_verdict(
-    scores: Mapping[str, Table],
+    scores: Mapping[str, Float64Array],
     *,
-    pair_correlation: npt.NDArray[np.float64],
+    pair_correlation: Float64Array,
     drift: float | None = None,
 ) -> Verdict:
     """Return whether an adapted model should be used, and why.
@@ -107,7 +107,7 @@ def reach_verdict(
 
 
 def _find_reasons(
-    scores: Mapping[str, Table],
+    scores: Mapping[str, Float64Array],
     means: Mapping[str, Mapping[str, float]],
     together: float,
 ) -> list[str]:
@@ -145,7 +145,7 @@ def _find_reasons(
     return reasons
 
 
-def _is_beyond_chance(gains: Table) -> bool:
+def _is_beyond_chance(gains: Float64Array) -> bool:
     """Tell whether the mean gain is above zero with confidence."""
     if len(gains) < _FEW:
         return bool((gains > 0).all())
@@ -163,7 +163,7 @@ def _write_refusal(reasons: list[str], tiles: int) -> str:
 
 
 def _write_recommendation(
-    means: Mapping[str, Mapping[str, float]], adapted: Table
+    means: Mapping[str, Mapping[str, float]], adapted: Float64Array
 ) -> str:
     gains = {
         other: means["adapted"]["psnr"] - means[other]["psnr"]

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from napari.layers import Image, Layer
 from napari.utils.colormaps import AVAILABLE_COLORMAPS, Colormap, ensure_colormap
 from napari.viewer import Viewer
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.core.error_map import MAPS, ErrorMap
+from napari_structsr.core.types import Float32Array
 from napari_structsr.gui.viewer.layers import (
     KEY,
     find_placement,
@@ -58,8 +58,6 @@ CLASS_COLORS = (
     (0.90, 0.62, 0.0, 1.0),  # hallucination: orange
 )
 """Red, green, blue and opacity of the classes of a map."""
-
-Colors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -184,7 +182,7 @@ def _make_layer(
     )
 
 
-def make_map_colors(threshold: float = 0.0) -> Colors:
+def make_map_colors(threshold: float = 0.0) -> Float32Array:
     """Return colours from the best to the worst: shape (256, 4), with opacity.
 
     Below the threshold, a share of the way from 0 to 1, nothing is drawn.
