@@ -50,18 +50,18 @@ def write_page(runs: dict[str, Path], template: Path, page: Path) -> Path:
             else block.sub("", text)
         )
 
-    def filled(found: re.Match[str]) -> str:
+    def fill(found: re.Match[str]) -> str:
         """Return what a directive stands for."""
         label, what, rest = (*found[1].split(" ", 2), "")[:3]
         if label not in runs:
             sys.exit(f"the template needs a run named {label}: give {label}=OUT")
-        return piece(runs[label], label, what, rest, page)
+        return take_piece(runs[label], label, what, rest, page)
 
-    page.write_text(re.sub(r"\[\[([^\]]+)\]\]", filled, text), encoding="utf-8")
+    page.write_text(re.sub(r"\[\[([^\]]+)\]\]", fill, text), encoding="utf-8")
     return page
 
 
-def piece(run: Path, label: str, what: str, rest: str, page: Path) -> str:
+def take_piece(run: Path, label: str, what: str, rest: str, page: Path) -> str:
     """Return a table, a list or a figure of one run."""
     if what == "figure":
         name, _, caption = rest.partition(" ")
@@ -73,11 +73,13 @@ def piece(run: Path, label: str, what: str, rest: str, page: Path) -> str:
         quality = json.loads((run / "quality.json").read_text(encoding="utf-8"))
         return ",".join(quality["tracks"][rest]["methods"])
     if what == "legend":
-        return section((run / "quality.md").read_text(encoding="utf-8"), "Quality")[0]
+        return take_section(
+            (run / "quality.md").read_text(encoding="utf-8"), "Quality"
+        )[0]
     if what == "speed":
         text = (run / "speed.md").read_text(encoding="utf-8")
-        return "\n\n".join(section(text, "Speed")[:1] + section(text, rest))
-    blocks = section((run / "quality.md").read_text(encoding="utf-8"), what)
+        return "\n\n".join(take_section(text, "Speed")[:1] + take_section(text, rest))
+    blocks = take_section((run / "quality.md").read_text(encoding="utf-8"), what)
     titles = [index for index, block in enumerate(blocks) if block.endswith(":")][1:]
     if rest == "summary":
         return "\n\n".join([f"### {what}", *blocks[: titles[0]]])
@@ -87,7 +89,7 @@ def piece(run: Path, label: str, what: str, rest: str, page: Path) -> str:
     sys.exit(f"{run} has no table titled {rest!r} for {what}; run it again")
 
 
-def section(text: str, title: str) -> list[str]:
+def take_section(text: str, title: str) -> list[str]:
     """Return the paragraphs under a heading."""
     parts = re.split(r"^#+ (.+)$", text, flags=re.M)
     for name, body in zip(parts[1::2], parts[2::2], strict=True):

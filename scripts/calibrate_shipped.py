@@ -55,17 +55,17 @@ def main(folder: Path, words: list[str]) -> None:
             calibrate_card(folder, model, int(factor))
 
 
-def sampled(folder: Path, model: SRModel) -> Samples:
+def sample_images(folder: Path, model: SRModel) -> Samples:
     """Measure the training images and collect errors."""
     planes, _ = split_planes(load_planes(folder, smallest=48 * model.factor))
-    pairs = measured_pairs(chosen(planes), model.factor)
+    pairs = measure_pairs(choose_planes(planes), model.factor)
     return sample_pairs(pairs, model, patches=PATCHES)
 
 
 def check(folder: Path, name: str, factor: int) -> None:
     """Print the coverage of images that a calibration has not seen."""
     model = load_model(name, factor=factor)
-    samples = sampled(folder, model)
+    samples = sample_images(folder, model)
     part = np.zeros(len(samples), int)
     for source in np.unique(samples.source):
         mine = samples.source == source
@@ -93,8 +93,8 @@ def check(folder: Path, name: str, factor: int) -> None:
 def calibrate_card(folder: Path, name: str, factor: int) -> None:
     """Calibrate one model and write its card."""
     model = load_model(name, factor=factor)
-    samples = sampled(folder, model)
-    calibration = calibrate(samples, model, conditions=conditions(factor))
+    samples = sample_images(folder, model)
+    calibration = calibrate(samples, model, conditions=describe_conditions(factor))
     path = WEIGHTS / f"{name}-x{factor}.json"
     card = json.loads(path.read_text(encoding="utf-8"))
     card["calibration"] = calibration.model_dump(mode="json")
@@ -106,7 +106,7 @@ def calibrate_card(folder: Path, name: str, factor: int) -> None:
     )
 
 
-def chosen(planes: list[Plane]) -> list[Plane]:
+def choose_planes(planes: list[Plane]) -> list[Plane]:
     """Keep at most so many planes of each source, evenly spread."""
     kept = []
     for source in dict.fromkeys(plane.source for plane in planes):
@@ -118,13 +118,13 @@ def chosen(planes: list[Plane]) -> list[Plane]:
     return kept
 
 
-def measured_pairs(planes: list[Plane], factor: int) -> Iterator[CalibrationPair]:
+def measure_pairs(planes: list[Plane], factor: int) -> Iterator[CalibrationPair]:
     """Measure each plane three times."""
     random = np.random.default_rng(0)
     generator = torch.Generator().manual_seed(0)
     ranges = DataConfig()
     for plane in planes:
-        truth = middle(plane, factor)
+        truth = cut_middle(plane, factor)
         drawn = (
             math.exp(random.uniform(*np.log(ranges.photons))),
             math.exp(random.uniform(*np.log(ranges.read_noise))),
@@ -149,7 +149,7 @@ def measured_pairs(planes: list[Plane], factor: int) -> Iterator[CalibrationPair
             )
 
 
-def middle(plane: Plane, factor: int) -> np.ndarray:
+def cut_middle(plane: Plane, factor: int) -> np.ndarray:
     """Cut the middle of a plane, range 0..1."""
     parts = []
     for size in plane.pixels.shape:
@@ -159,7 +159,7 @@ def middle(plane: Plane, factor: int) -> np.ndarray:
     return plane.pixels[tuple(parts)].astype(np.float32) / 32767
 
 
-def conditions(factor: int) -> str:
+def describe_conditions(factor: int) -> str:
     """Say how the truths were measured."""
     ranges = DataConfig()
     return (

@@ -31,14 +31,16 @@ def main() -> None:
     figures = sorted(runs[0].glob("faults-*.png"))
     if len(sys.argv) == 4:
         figures = [runs[0] / f"faults-{sys.argv[3]}.png"]
-    section = filled(TEMPLATE.read_text(encoding="utf-8"), *map(report_of, runs))
+    section = fill_template(
+        TEMPLATE.read_text(encoding="utf-8"), *map(read_report, runs)
+    )
     page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-    PAGE.write_text(replaced(page, section), encoding="utf-8")
+    PAGE.write_text(replace_section(page, section), encoding="utf-8")
     shutil.copyfile(figures[0], FIGURE)
     print("wrote", PAGE, "and", FIGURE)
 
 
-def report_of(run: Path) -> str:
+def read_report(run: Path) -> str:
     """Read what a run has written."""
     found = run / "faults.md"
     if not found.exists():
@@ -46,21 +48,21 @@ def report_of(run: Path) -> str:
     return found.read_text(encoding="utf-8")
 
 
-def filled(template: str, report: str, larger: str) -> str:
+def fill_template(template: str, report: str, larger: str) -> str:
     """Put what two runs wrote into the template."""
-    blocks = _blocks(report)
-    blocks |= {f"x4: {title}": body for title, body in _blocks(larger).items()}
+    blocks = _split_report(report)
+    blocks |= {f"x4: {title}": body for title, body in _split_report(larger).items()}
 
-    def block(found: re.Match[str]) -> str:
+    def find_block(found: re.Match[str]) -> str:
         """Return what a directive stands for."""
         if found[1] not in blocks:
             sys.exit(f"the run has no part titled {found[1]!r}; run it again")
         return blocks[found[1]]
 
-    return re.sub(r"\[\[([^\]]+)\]\]", block, template)
+    return re.sub(r"\[\[([^\]]+)\]\]", find_block, template)
 
 
-def _blocks(report: str) -> dict[str, str]:
+def _split_report(report: str) -> dict[str, str]:
     """Return what stands under each heading of a report, and its conditions."""
     parts = re.split(r"^#+ (.+)\n", report, flags=re.M)
     blocks = {
@@ -70,7 +72,7 @@ def _blocks(report: str) -> dict[str, str]:
     return blocks | {"conditions": blocks["Planted faults"].split("\n\n")[0]}
 
 
-def replaced(page: str, section: str) -> str:
+def replace_section(page: str, section: str) -> str:
     """Put a section, which begins with its heading, where the page has it, or last."""
     heading = section.splitlines()[0]
     part = re.compile(rf"^{re.escape(heading)}\n.*?(?=^#{{1,2}} |\Z)", re.M | re.S)

@@ -5,7 +5,7 @@
 DATA holds one folder of images a source, as `structsr benchmark --data` takes it. For
 each of --sources a microscope is simulated that the parent does not know: wider blur
 (0.9 measured pixels), more noise (1000 photons, 1% camera noise) and another contrast
-(gamma 1.6). Four images teach by a region of 256 x 256 true pixels each and judge by
+(gamma 1.6). Four images train by a region of 256 x 256 true pixels each and validate by
 another one, further away than the model can see. Two more things are scored: other
 images of the source, measured alike, and images of all sources, as the parent was
 trained for.
@@ -46,8 +46,8 @@ from napari_structsr.pairs.image_pair import ImagePair
 
 SOURCES = ("bbbc038_dsb2018", "nasa_ebc", "neubias_training")
 GAMMA, PSF_SIGMA, PHOTONS, READ_NOISE = 1.6, 0.9, 1000, 0.01
-TEACHERS, OTHERS, KEPT = 4, 8, 4  # images of a source, at most
-SIDE, LEAST = 256, 128  # true pixels along a region; along one that judges, at least
+TRAINING, OTHERS, KEPT = 4, 8, 4  # images of a source, at most
+SIDE, LEAST = 256, 128  # true pixels along a region; along one for validation
 VIEW = 384  # true pixels along the busiest part of an image, which is scored
 MEASURES = ("PSNR", "SSIM", "structure error")
 
@@ -61,7 +61,7 @@ Scores = dict[str, list[float]]
 class Row:
     """What the methods make of images of one kind."""
 
-    taught_by: str
+    trained_on: str
     images: str
     source: str
     scores: Scores
@@ -69,9 +69,9 @@ class Row:
 
 def main() -> None:
     """Fine-tune on each source, and write the tables."""
-    asked = arguments()
+    asked = read_arguments()
     asked.out.mkdir(parents=True, exist_ok=True)
-    planes = planes_of(asked.data, asked.factor)
+    planes = read_planes(asked.data, asked.factor)
     track = Track("unknown", asked.factor, PHOTONS, READ_NOISE, PSF_SIGMA)
     mild = TRACKS[f"x{asked.factor}-mild"]
     models = {
@@ -79,30 +79,34 @@ def main() -> None:
         "parent": sr.load_model(asked.parent, factor=asked.factor),
     }
     kept = {
-        source: scored(models, spread(found, KEPT), mild)
+        source: score_models(models, spread_evenly(found, KEPT), mild)
         for source, found in planes.items()
     }
     rows, notes = [], []
     for source in asked.sources:
         shifted = [plane**GAMMA for plane in planes[source]]
         begin = time.process_time()
-        model, verdict, rest = tuned(shifted, track, models["parent"], source, asked)
+        model, verdict, rest = tune(shifted, track, models["parent"], source, asked)
         minutes = (time.process_time() - begin) / 60
         notes.append(f"* {source}: {minutes:.1f} core minutes. {verdict.sentence}")
         held_out = {
             name: list(values.values()) for name, values in verdict.scores.items()
         }
         rows.append(Row(source, "held out", source, held_out))
-        others = scored(models | {"adapted": model}, spread(rest, OTHERS), track)
+        others = score_models(
+            models | {"adapted": model}, spread_evenly(rest, OTHERS), track
+        )
         rows.append(Row(source, "other specimens", source, others))
         for name, before in kept.items():
-            after = scored({"adapted": model}, spread(planes[name], KEPT), mild)
+            after = score_models(
+                {"adapted": model}, spread_evenly(planes[name], KEPT), mild
+            )
             rows.append(Row(source, "own kind", name, before | after))
         write(asked.out, rows, notes)
     print((asked.out / "fine-tuning.md").read_text(encoding="utf-8"))
 
 
-def arguments() -> argparse.Namespace:
+def read_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -119,12 +123,12 @@ def arguments() -> argparse.Namespace:
         "--largest-loss", type=float, default=0.2, help="dB, see FineTuneConfig"
     )
     parser.add_argument(
-        "--high-only", action="store_true", help="teach by simulated partners"
+        "--high-only", action="store_true", help="train on simulated partners"
     )
     return parser.parse_args()
 
 
-def planes_of(folder: Path, factor: int) -> Mapping[str, list[Plane]]:
+def read_planes(folder: Path, factor: int) -> Mapping[str, list[Plane]]:
     """Return the planes of each source, in 0..1, the longer side across."""
     found = defaultdict(list)
     for image in find_images(folder):
@@ -135,28 +139,30 @@ def planes_of(folder: Path, factor: int) -> Mapping[str, list[Plane]]:
     return found
 
 
-def tuned(
+def tune(
     planes: Sequence[Plane],
     track: Track,
     parent: sr.SRModel,
     source: str,
     asked: argparse.Namespace,
 ) -> tuple[sr.SRModel, Verdict, list[Plane]]:
-    """Teach the parent by some planes; return the rest as well."""
+    """Fine-tune the parent on some planes; return the rest as well."""
     made = {
-        number: taught_and_judged(plane, track, parent.radius, number, asked.high_only)
+        number: make_pairs(plane, track, parent.radius, number, asked.high_only)
         for number, plane in enumerate(planes)
     }
-    chosen = spread([number for number, two in made.items() if two], TEACHERS)
+    chosen = spread_evenly([number for number, two in made.items() if two], TRAINING)
     rest = [plane for number, plane in enumerate(planes) if number not in chosen]
-    teach, judge = ([made[number][side] for number in chosen] for side in (0, 1))
-    pairs = teach + judge
+    training, validation = (
+        [made[number][side] for number in chosen] for side in (0, 1)
+    )
+    pairs = training + validation
     blocks = [
         Block(number, (0, pair.measured.shape[0]), (0, pair.measured.shape[1]))
         for number, pair in enumerate(pairs)
     ]
     split = Split(
-        tuple(blocks[: len(teach)]), tuple(blocks[len(teach) :]), parent.radius
+        tuple(blocks[: len(training)]), tuple(blocks[len(training) :]), parent.radius
     )
     config = sr.FineTuneConfig(
         name=source,
@@ -181,22 +187,22 @@ def tuned(
     return model, finished.record, rest
 
 
-def taught_and_judged(
+def make_pairs(
     plane: Plane, track: Track, gap: int, seed: int, high_only: bool
 ) -> tuple[ImagePair, ...]:
-    """Make a pair that teaches and one that judges; none of a plane that is unfit."""
+    """Make a pair for training and one for validation; none of an unfit plane."""
     factor = track.factor
-    low = source_of(track.measure(plane, seed=seed), pixel=factor)
-    high = source_of(plane, pixel=1)
+    low = open_plane(track.measure(plane, seed=seed), pixel=factor)
+    high = open_plane(plane, pixel=1)
     try:
         pairs = [
             sr.field_pair(low, high, region=region, register=False)
-            for region in regions(plane, factor, gap)
+            for region in choose_regions(plane, factor, gap)
         ]
     except sr.StructsrError:  # too small, or nothing but noise in the dark
         return ()
     if high_only and pairs:
-        top, bottom, left, right = regions(plane, factor, gap)[0]
+        top, bottom, left, right = choose_regions(plane, factor, gap)[0]
         pairs[0] = sr.high_only_pair(
             high,
             factor=factor,
@@ -208,7 +214,7 @@ def taught_and_judged(
     return tuple(pairs)
 
 
-def source_of(plane: Plane, *, pixel: int) -> Source:
+def open_plane(plane: Plane, *, pixel: int) -> Source:
     """Open a plane whose pixels are as large as `pixel` true ones, corner at 0."""
     axes = Axes(
         tuple(
@@ -220,8 +226,8 @@ def source_of(plane: Plane, *, pixel: int) -> Source:
     return ArraySource(plane, spec, names="yx", origin="numpy array")
 
 
-def regions(plane: Plane, factor: int, gap: int) -> list[Region]:
-    """Return where a plane teaches and where it judges, in measured pixels.
+def choose_regions(plane: Plane, factor: int, gap: int) -> list[Region]:
+    """Return a region for training and one for validation, in measured pixels.
 
     Each is the busiest place of a half; there are none if the plane is too small.
     """
@@ -239,7 +245,7 @@ def regions(plane: Plane, factor: int, gap: int) -> list[Region]:
     return found
 
 
-def scored(
+def score_models(
     models: Mapping[str, sr.SRModel], planes: Sequence[Plane], track: Track
 ) -> Scores:
     """Return the mean scores of models on planes as `track` measures them."""
@@ -259,7 +265,7 @@ def scored(
     return found
 
 
-def spread(items: Sequence[T], count: int) -> list[T]:
+def spread_evenly(items: Sequence[T], count: int) -> list[T]:
     """Return at most `count` items, evenly spread."""
     count = min(count, len(items))
     return [
@@ -271,10 +277,10 @@ def write(out: Path, rows: Sequence[Row], notes: Sequence[str]) -> None:
     """Write the tables and the numbers."""
     with (out / "scores.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["taught by", "images", "source", "method", *MEASURES])
+        table.writerow(["trained on", "images", "source", "method", *MEASURES])
         for row in rows:
             for method, values in row.scores.items():
-                place = row.taught_by, row.images, row.source, method
+                place = row.trained_on, row.images, row.source, method
                 table.writerow([*place, *(f"{value:.4f}" for value in values)])
     kinds = ["held out", "other specimens", "own kind"]
     lines = ["Adapted against its parent, in brackets against bicubic.", ""]
@@ -283,28 +289,28 @@ def write(out: Path, rows: Sequence[Row], notes: Sequence[str]) -> None:
             f"| {kind} | PSNR | SSIM | structure error |",
             "|---|---|---|---|",
         ]
-        for source in dict.fromkeys(row.taught_by for row in rows):
-            here = [r for r in rows if (r.taught_by, r.images) == (source, kind)]
-            lines.append(line(source, [row.scores for row in here]))
+        for source in dict.fromkeys(row.trained_on for row in rows):
+            here = [r for r in rows if (r.trained_on, r.images) == (source, kind)]
+            lines.append(format_gains(source, [row.scores for row in here]))
         lines.append("")
     lines += ["Own kind, source by source, PSNR:", ""]
     sources = list(dict.fromkeys(r.source for r in rows if r.images == "own kind"))
     lines += [
-        f"| taught by | {' | '.join(sources)} |",
+        f"| trained on | {' | '.join(sources)} |",
         "|---" * (len(sources) + 1) + "|",
     ]
-    for source in dict.fromkeys(row.taught_by for row in rows):
+    for source in dict.fromkeys(row.trained_on for row in rows):
         losses = [
             f"{r.scores['adapted'][0] - r.scores['parent'][0]:+.2f}"
             for r in rows
-            if (r.taught_by, r.images) == (source, "own kind")
+            if (r.trained_on, r.images) == (source, "own kind")
         ]
         lines.append(f"| {source} | {' | '.join(losses)} |")
     text = "\n".join([*lines, "", *notes]) + "\n"
     (out / "fine-tuning.md").write_text(text, encoding="utf-8")
 
 
-def line(source: str, scores: Sequence[Scores]) -> str:
+def format_gains(source: str, scores: Sequence[Scores]) -> str:
     """Write the mean gains over some sources as a row of a table."""
     gains = {
         other: np.mean([np.subtract(s["adapted"], s[other]) for s in scores], axis=0)

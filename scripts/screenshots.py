@@ -23,19 +23,19 @@ def main(folder: Path) -> None:
     """Write every picture into a folder."""
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    _preview(folder / "preview.png")
-    _stack(folder / "upscale_dock.png")
-    _sharpness(folder / "sharpness.png")
-    _colour(folder / "upscale_colour.png")
-    _progress(folder / "progress.png")
-    _structure_error(folder)
-    _comparison(folder)
-    _fine_tuning(folder)
+    _shoot_preview(folder / "preview.png")
+    _shoot_stack(folder / "upscale_dock.png")
+    _shoot_sharpness(folder / "sharpness.png")
+    _shoot_colour(folder / "upscale_colour.png")
+    _shoot_progress(folder / "progress.png")
+    _shoot_structure_error(folder)
+    _shoot_comparison(folder)
+    _shoot_fine_tuning(folder)
 
 
-def _preview(path: Path) -> None:
+def _shoot_preview(path: Path) -> None:
     """Show a preview in the middle of what has not been upscaled."""
-    viewer, dock = _viewer_with_dock()
+    viewer, dock = _open_viewer()
     _add_sample(viewer, "stack_sample")
     viewer.dims.set_point(0, 1.0)
     _look_at(viewer, centre=(1.0, 22.0, 17.5), width=6)
@@ -45,21 +45,21 @@ def _preview(path: Path) -> None:
     _save(viewer, dock, path)
 
 
-def _stack(path: Path) -> None:
+def _shoot_stack(path: Path) -> None:
     """Show the sample stack, before and after."""
-    viewer, dock = _viewer_with_dock()
+    viewer, dock = _open_viewer()
     _add_sample(viewer, "stack_sample")
     viewer.dims.set_point(0, 1.0)
     dock.run_button.click()
     _wait(lambda: len(viewer.layers) == 2)
-    _side_by_side(viewer)
+    _show_side_by_side(viewer)
     _look_at(viewer, centre=(1.0, 18.0, 13.5), width=14)
     _save(viewer, dock, path)
 
 
-def _sharpness(path: Path) -> None:
+def _shoot_sharpness(path: Path) -> None:
     """Show the sample stack, faithful and sharp, and the slider between them."""
-    viewer, dock = _viewer_with_dock()
+    viewer, dock = _open_viewer()
     measured = _add_sample(viewer, "stack_sample")
     viewer.dims.set_point(0, 1.0)
     dock.run_button.click()
@@ -70,27 +70,27 @@ def _sharpness(path: Path) -> None:
     dock.run_button.click()
     _wait(lambda: len(viewer.layers) == 3)
     viewer.layers.move(1, 3)
-    _side_by_side(viewer)
+    _show_side_by_side(viewer)
     _look_at(viewer, centre=(1.0, 22.0, 16.5), width=10)
     _save(viewer, dock, path)
 
 
-def _colour(path: Path) -> None:
+def _shoot_colour(path: Path) -> None:
     """Show the sample in colour, before and after."""
-    viewer, dock = _viewer_with_dock()
+    viewer, dock = _open_viewer()
     _add_sample(viewer, "colour_sample")
     dock.run_button.click()
     _wait(lambda: len(viewer.layers) == 2)
-    _side_by_side(viewer)
+    _show_side_by_side(viewer)
     _look_at(viewer, centre=(74.0, 75.0), width=48)
     _save(viewer, dock, path)
 
 
-def _progress(path: Path) -> None:
+def _shoot_progress(path: Path) -> None:
     """Show several layers on their way into a folder."""
     import numpy as np
 
-    viewer, dock = _viewer_with_dock()
+    viewer, dock = _open_viewer()
     layer = _add_sample(viewer, "stack_sample")
     layer.name = "membranes"
     long = np.tile(layer.data, (8, 1, 1))
@@ -117,11 +117,11 @@ def _progress(path: Path) -> None:
         os.chdir("/")
 
 
-def _structure_error(folder: Path) -> None:
+def _shoot_structure_error(folder: Path) -> None:
     """Show what an inspection finds in a result with two planted faults."""
     from napari_structsr.gui.inspect.dock import ErrorDock
 
-    viewer, result, truth = _planted()
+    viewer, result, truth = _plant_faults()
     truth.visible = False
     viewer.layers.selection = {result, truth}
     dock = ErrorDock(viewer)
@@ -131,22 +131,22 @@ def _structure_error(folder: Path) -> None:
     choose.setCurrentIndex(choose.findData("ssim"))
     viewer.layers.selection = {dock.maps.layer}
     _look_at(viewer, centre=(1.0, 16.5, 14.0), width=30)
-    _picture(viewer, folder / "structure_error_dock.png")
+    _shoot_window(viewer, folder / "structure_error_dock.png")
     dock.maps.threshold.setValue(40)
     dock.maps.worst.setCurrentCell(0, 0)
-    _picture(viewer, folder / "structure_error_worst.png")
+    _shoot_window(viewer, folder / "structure_error_worst.png")
     dock.maps.threshold.setValue(0)
     dock.open_tab("Scores")
     _look_at(viewer, centre=(1.0, 16.5, 14.0), width=30)
-    _picture(viewer, folder / "structure_error_scores.png")
+    _shoot_window(viewer, folder / "structure_error_scores.png")
     viewer.close()
 
 
-def _comparison(folder: Path) -> None:
+def _shoot_comparison(folder: Path) -> None:
     """Compare source, results and truth, in a grid and by a swipe."""
     from napari_structsr.gui.inspect.dock import ErrorDock
 
-    viewer, result, truth = _planted()
+    viewer, result, truth = _plant_faults()
     dock = ErrorDock(viewer)
     viewer.window.add_dock_widget(dock, name="Structure error", area="right")
     dock.open_tab("Compare")
@@ -154,25 +154,25 @@ def _comparison(folder: Path) -> None:
     dock.compare.start("side by side")
     _look_at(viewer, centre=(1.0, 9.0, 13.5), width=9)
     viewer.cursor.position = (1.0, 8.0, 11.5)
-    _picture(viewer, folder / "compare_grid.png")
+    _shoot_window(viewer, folder / "compare_grid.png")
     dock.compare.end()
     dock.compare.layers = [result, truth]
     dock.compare.start("swipe")
     _look_at(viewer, centre=(1.0, 9.0, 13.5), width=16)
     viewer.cursor.position = (1.0, 8.0, 11.5)
-    _picture(viewer, folder / "compare_swipe.png")
+    _shoot_window(viewer, folder / "compare_swipe.png")
     dock.compare.end()
     viewer.close()
 
 
-def _planted():  # type: ignore[no-untyped-def]
+def _plant_faults():  # type: ignore[no-untyped-def]
     """Upscale the sample stack, plant two faults, and add the truth and regions."""
     import numpy as np
     from scipy.ndimage import gaussian_filter
     from skimage.color import rgb2hed
     from skimage.data import immunohistochemistry
 
-    viewer, dock = _viewer_with_dock()
+    viewer, dock = _open_viewer()
     measured = _add_sample(viewer, "stack_sample")
     measured.name = "cells"
     dock.form.model.setCurrentIndex(dock.form.model.findData("sharp"))
@@ -227,7 +227,7 @@ def _inspect(dock, *keys: str) -> None:  # type: ignore[no-untyped-def]
     _wait(lambda: all(row.job.has_ended for row in dock.inspect.jobs.rows))
 
 
-def _picture(viewer, path: Path) -> None:  # type: ignore[no-untyped-def]
+def _shoot_window(viewer, path: Path) -> None:  # type: ignore[no-untyped-def]
     """Take a picture of the whole window."""
     from PIL import Image
 
@@ -239,7 +239,7 @@ def _picture(viewer, path: Path) -> None:  # type: ignore[no-untyped-def]
     print(path)
 
 
-def _fine_tuning(folder: Path) -> None:
+def _shoot_fine_tuning(folder: Path) -> None:
     """Show the three steps of fine-tuning: pairs, training, verdict."""
     import napari
     from napari.layers import Layer
@@ -298,13 +298,13 @@ def _add_sample(viewer, name: str):  # type: ignore[no-untyped-def]
     return viewer.add_layer(Layer.create(*getattr(sample_data, name)()[0]))
 
 
-def _side_by_side(viewer) -> None:  # type: ignore[no-untyped-def]
+def _show_side_by_side(viewer) -> None:  # type: ignore[no-untyped-def]
     """Show all layers beside each other."""
     viewer.canvas.grid.enabled = True
     viewer.canvas.grid.stride = 1
 
 
-def _viewer_with_dock():  # type: ignore[no-untyped-def]
+def _open_viewer():  # type: ignore[no-untyped-def]
     """Open a viewer with the dock, large enough to read."""
     import napari
 

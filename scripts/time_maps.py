@@ -41,14 +41,14 @@ REPEATS = 3
 
 def main(side: int) -> None:
     """Print one line for each map."""
-    result, truth, base = planes(side)
+    result, truth, base = make_planes(side)
     forward_model = ForwardModel(2)
     measured = forward_model(truth)
     variance = torch.full_like(measured, NOISE**2)
     arrays = result[0, 0].numpy(), truth[0, 0].numpy()
     print(f"{side} x {side} pixels, {torch.get_num_threads()} threads, seconds")
 
-    def of_scikit_image() -> object:
+    def map_with_skimage() -> object:
         """Map SSIM as `ssim_map` does."""
         return structural_similarity(
             *arrays,
@@ -59,8 +59,8 @@ def main(side: int) -> None:
             use_sample_covariance=False,
         )
 
-    theirs = timed("SSIM of scikit-image", of_scikit_image)
-    ours = timed("ssim_map", lambda: ssim_map(result, truth))
+    theirs = time_map("SSIM of scikit-image", map_with_skimage)
+    ours = time_map("ssim_map", lambda: ssim_map(result, truth))
     print(f"{'':26} {theirs / ours:8.1f} times as fast")
     for function in (
         gradient_difference_map,
@@ -73,19 +73,19 @@ def main(side: int) -> None:
         micro_ssim,
         ring_correlation,
     ):
-        timed(function.__name__, lambda function=function: function(result, truth))
-    timed("change_map", lambda: change_map(result, truth, base, noise=NOISE))
-    timed("decorrelation_resolution", lambda: decorrelation_resolution(result))
-    timed(
+        time_map(function.__name__, lambda function=function: function(result, truth))
+    time_map("change_map", lambda: change_map(result, truth, base, noise=NOISE))
+    time_map("decorrelation_resolution", lambda: decorrelation_resolution(result))
+    time_map(
         "residual_map", lambda: residual_map(result, measured, forward_model, variance)
     )
-    timed("null_space_map", lambda: null_space_map(result, forward_model))
+    time_map("null_space_map", lambda: null_space_map(result, forward_model))
     fit = fit_squirrel(result, base)
-    timed("fit_squirrel", lambda: fit_squirrel(result, base))
-    timed("squirrel_map", lambda: squirrel_map(result, base, fit))
+    time_map("fit_squirrel", lambda: fit_squirrel(result, base))
+    time_map("squirrel_map", lambda: squirrel_map(result, base, fit))
 
 
-def planes(side: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def make_planes(side: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return a result, its truth and what interpolation leaves, (1, 1, side, side)."""
     picture = camera()
     count = -(-side // len(picture))
@@ -95,7 +95,7 @@ def planes(side: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return smooth(truth, 0.7) + NOISE * noise, truth, smooth(truth, 1.5)
 
 
-def timed(name: str, compute: Callable[[], object]) -> float:
+def time_map(name: str, compute: Callable[[], object]) -> float:
     """Print and return the best time."""
     times = []
     for _ in range(REPEATS):

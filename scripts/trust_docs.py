@@ -59,14 +59,14 @@ Figures = dict[str, float]
 def main(folder: Path, names: list[str]) -> None:
     """Measure models by name and write the tables."""
     measured = {
-        (name, track.name): by_source(folder, name, track)
+        (name, track.name): measure_sources(folder, name, track)
         for name in names
         for track in TRACKS.values()
         if name.endswith(f"x{track.factor}")
     }
-    tables = [coverage_table(measured), rank_table(measured)]
+    tables = [format_coverage(measured), format_ranks(measured)]
     if SINGLE in measured:
-        tables.append(single_table(measured[SINGLE]))
+        tables.append(format_single_maps(measured[SINGLE]))
     text = "\n\n".join(tables) + "\n"
     print(text)
     if set(MODELS) <= set(names):
@@ -76,16 +76,16 @@ def main(folder: Path, names: list[str]) -> None:
         print("wrote", PAGE)
 
 
-def by_source(folder: Path, name: str, track: Track) -> dict[str, Figures]:
+def measure_sources(folder: Path, name: str, track: Track) -> dict[str, Figures]:
     """Return the mean figures of each source."""
     model = load_model(name.split("-")[0], factor=track.factor)
     planes: dict[str, list[Figures]] = {}
     for image in find_images(folder):
-        truth = middle_of(image, track)
+        truth = cut_middle(image, track)
         if min(truth.shape) >= 4 * max(BLOCKS) and np.ptp(truth) > 0:
             before = planes.setdefault(image.source, [])
             single = (name, track.name) == SINGLE and len(before) < SINGLE_PLANES
-            before.append(figures(truth, track, model, single=single))
+            before.append(measure_plane(truth, track, model, single=single))
     known = model.card.calibration.sources if model.card.calibration else ()
     return {
         source if source in known else f"*{source}*": {
@@ -98,7 +98,7 @@ def by_source(folder: Path, name: str, track: Track) -> dict[str, Figures]:
     }
 
 
-def middle_of(image: ImageFile, track: Track) -> np.ndarray:
+def cut_middle(image: ImageFile, track: Track) -> np.ndarray:
     """Return the middle of the middle plane, range 0..1."""
     planes = list(image.planes(1))
     plane = planes[len(planes) // 2][1]
@@ -112,14 +112,14 @@ def middle_of(image: ImageFile, track: Track) -> np.ndarray:
     return make_truth(plane, track.factor)
 
 
-def figures(
+def measure_plane(
     truth: np.ndarray, track: Track, model: SRModel, *, single: bool
 ) -> Figures:
     """Measure and upscale a plane, and compare expected errors with true ones."""
     pixels = track.measure(truth)
     intensity = fit_intensity([pixels])
     measured = torch.from_numpy(intensity.normalise(pixels))[None, None]
-    inputs = inputs_of(model, measured, noise_variance(measured, intensity))
+    inputs = upscale_plane(model, measured, noise_variance(measured, intensity))
     true = torch.from_numpy(intensity.normalise(truth))[None, None]
     error = (inputs.result - true).abs()
     calibration = model.card.calibration
@@ -131,21 +131,23 @@ def figures(
     found = {
         "coverage": float((error <= width).double().mean()),
         "size": float(trust.mean() / error.mean()),
-        "trust": rank(trust, error),
-        "deviation": rank(deviation, error),
-        "neighbours": rank(around, error),
+        "trust": rank_pixels(trust, error),
+        "deviation": rank_pixels(deviation, error),
+        "neighbours": rank_pixels(around, error),
     }
     for side in BLOCKS:
         means = [F.avg_pool2d(map_, side) for map_ in (trust, deviation, error)]
-        found[f"trust {side}"] = rank(means[0], means[2])
-        found[f"deviation {side}"] = rank(means[1], means[2])
+        found[f"trust {side}"] = rank_pixels(means[0], means[2])
+        found[f"deviation {side}"] = rank_pixels(means[1], means[2])
     if single:
-        maps = {"trust": trust} | other_maps(inputs, measured, model)
-        found |= {f"`{key}`": rank(values, error) for key, values in maps.items()}
+        maps = {"trust": trust} | compute_other_maps(inputs, measured, model)
+        found |= {
+            f"`{key}`": rank_pixels(values, error) for key, values in maps.items()
+        }
     return found
 
 
-def other_maps(
+def compute_other_maps(
     inputs: TrustInputs, measured: torch.Tensor, model: SRModel
 ) -> dict[str, torch.Tensor]:
     """Compute the other maps without reference, all so that large means bad."""
@@ -162,7 +164,7 @@ def other_maps(
         }
 
 
-def inputs_of(
+def upscale_plane(
     model: SRModel, measured: torch.Tensor, variance: torch.Tensor
 ) -> TrustInputs:
     """Upscale, and say how it was measured."""
@@ -177,12 +179,12 @@ def local_deviation(image: torch.Tensor, radius: int) -> torch.Tensor:
     return (square - mean**2).clamp_min(0).sqrt()
 
 
-def rank(first: torch.Tensor, second: torch.Tensor) -> float:
+def rank_pixels(first: torch.Tensor, second: torch.Tensor) -> float:
     """Return Spearman's correlation of the pixels of two maps."""
     return float(spearmanr(first.flatten().numpy(), second.flatten().numpy())[0])
 
 
-def coverage_table(measured: dict[tuple[str, str], dict[str, Figures]]) -> str:
+def format_coverage(measured: dict[tuple[str, str], dict[str, Figures]]) -> str:
     """Say which share of pixels lies within intervals of 90%."""
     sources = list(next(iter(measured.values())))
     lines = [
@@ -198,7 +200,7 @@ def coverage_table(measured: dict[tuple[str, str], dict[str, Figures]]) -> str:
     return "\n".join(lines)
 
 
-def rank_table(measured: dict[tuple[str, str], dict[str, Figures]]) -> str:
+def format_ranks(measured: dict[tuple[str, str], dict[str, Figures]]) -> str:
     """Say how well the maps rank pixels and blocks."""
     sides = [f"{side} x {side}" for side in BLOCKS]
     lines = [
@@ -222,7 +224,7 @@ def rank_table(measured: dict[tuple[str, str], dict[str, Figures]]) -> str:
     return "\n".join(lines)
 
 
-def single_table(found: dict[str, Figures]) -> str:
+def format_single_maps(found: dict[str, Figures]) -> str:
     """Say how well each map by itself ranks single pixels."""
     keys = [key for key in next(iter(found.values())) if key.startswith("`")]
     means = [np.mean([one[key] for one in found.values()]) for key in keys]

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.faults.detection import UNIONS, Detections
+from napari_structsr.benchmark.tables import format_table
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.types import Array
 
-__all__ = ["FaultExample", "draw_faults", "fault_tables", "write_detections"]
+__all__ = ["FaultExample", "draw_faults", "format_faults", "write_detections"]
 
 SHOWN = ("ssim", "gradient", "residual", "artefact", "null_space")
 """Maps of the figure."""
@@ -80,7 +81,7 @@ def write_detections(
     conditions: str,
 ) -> None:
     """Write faults.md, faults.csv and a figure faults-SOURCE.png of each source."""
-    text = ["# Planted faults", conditions, *fault_tables(outcome)]
+    text = ["# Planted faults", conditions, *format_faults(outcome)]
     if outcome.left_out:
         text.append("Left out: " + "; ".join(outcome.left_out))
     (out / "faults.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
@@ -103,7 +104,7 @@ def write_detections(
         draw_faults(drawn, out / f"faults-{source.replace(' ', '-')}.png")
 
 
-def fault_tables(outcome: Detections) -> list[str]:
+def format_faults(outcome: Detections) -> list[str]:
     """Return paragraphs of Markdown: all maps by fault, and the unions by source."""
     text = []
     parts = -(-len(outcome.faults) // _COLUMNS)
@@ -117,7 +118,7 @@ def fault_tables(outcome: Detections) -> list[str]:
                 rows.append(
                     [title, *(f"{found:.2f} / {seen:.2f}" for found, seen in pairs)]
                 )
-            text.append(_table(["found / seen", *faults], rows))
+            text.append(format_table(["found / seen", *faults], rows))
     rows = []
     for fault in outcome.faults:
         cells = [
@@ -128,7 +129,10 @@ def fault_tables(outcome: Detections) -> list[str]:
             for key in UNIONS
         ]
         rows.append([fault, *cells])
-    text += ["## Found by the unions", _table(["visible / invisible", *UNIONS], rows)]
+    text += [
+        "## Found by the unions",
+        format_table(["visible / invisible", *UNIONS], rows),
+    ]
     rows = []
     for source in outcome.sources:
         cells = []
@@ -145,7 +149,7 @@ def fault_tables(outcome: Detections) -> list[str]:
             kind = fault if visible else f"{fault}, invisible"
             cells.append(f"{least:.2f} ({kind})")
         rows.append([source, *cells])
-    text += ["## Least found, by source", _table(["source", *UNIONS], rows)]
+    text += ["## Least found, by source", format_table(["source", *UNIONS], rows)]
     return text
 
 
@@ -181,9 +185,3 @@ def draw_faults(examples: Sequence[FaultExample], path: Path) -> None:
     for place, name in zip(grid[0], columns, strict=True):
         place.set_title(MAPS[name].title if name in MAPS else name, fontsize=8)
     figure.savefig(path)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -18,7 +18,7 @@ from benchmarks.faults.detection import (
     orient_and_smooth,
 )
 from benchmarks.faults.planting import FAULTS
-from benchmarks.faults.tables import fault_tables
+from benchmarks.faults.tables import format_faults
 from napari_structsr.core.error_map import MAPS
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "fault_docs.py"
@@ -114,7 +114,7 @@ def test_tables_average_planes_before_sources():
         ]
     assert outcome.mean("ssim", FAULTS[0], visible=True) == (0.5, 0.5)
     assert outcome.mean("ssim", FAULTS[0], visible=True, source="cells")[0] == 0.75
-    text = "\n".join(fault_tables(outcome))
+    text = "\n".join(format_faults(outcome))
     assert text.count("| `ssim` | 0.50 / 0.50 |") == 4  # two tables of few columns each
     assert f"| {FAULTS[-1]} | 0.50 / 0.50 | 0.50 / 0.50 | 0.50 / 0.50 |" in text
     assert "| alloy | 0.25" in text
@@ -163,12 +163,12 @@ def test_the_section_of_the_docs_is_replaced_and_the_rest_stays():
     template = (
         "## Found\n\n[[conditions]]\n[[Visible faults]]\n[[x4: Visible faults]]\n"
     )
-    section = script.filled(template, report, larger)
+    section = script.fill_template(template, report, larger)
     assert section == "## Found\n\n2 planes.\n| a |\n| b |\n"
     page = "# Page\n\n## Found\n\nold\n\n### part\n\nold\n\n## Last\n\nkept\n"
     expected = "# Page\n\n" + section + "\n## Last\n\nkept\n"
-    assert script.replaced(page, section) == expected
-    assert script.replaced(expected, section) == expected
-    assert script.replaced("", section) == section
+    assert script.replace_section(page, section) == expected
+    assert script.replace_section(expected, section) == expected
+    assert script.replace_section("", section) == section
     with pytest.raises(SystemExit, match="Hidden"):
-        script.filled("[[Hidden]]", report, larger)
+        script.fill_template("[[Hidden]]", report, larger)

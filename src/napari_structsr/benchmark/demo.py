@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from napari_structsr.benchmark.figures import check_matplotlib
-from napari_structsr.benchmark.tracks import TRACKS, Score, score
+from napari_structsr.benchmark.tracks import TRACKS, score
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.engine.events import result_of
@@ -107,13 +107,18 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
         planes = [done.read((c,), rows, columns)[0] for c in range(len(channels))]
         results[name] = (np.stack(planes) / _FULL_RANGE).astype(np.float32)
         yield f"{name}: {sink.path}"
+    scores = {
+        name: [score(t, r) for t, r in zip(truth, result, strict=True)]
+        for name, result in results.items()
+    }
     for number, channel in enumerate(channels):
-        for name, result in results.items():
-            found = score(truth[number], result[number])
-            table.add_row(channel.name, name, f"{found.psnr:.2f}", f"{found.ssim:.4f}")
-    for name, result in results.items():
-        found = _average(score(t, r) for t, r in zip(truth, result, strict=True))
-        table.add_row("mean", name, f"{found.psnr:.2f}", f"{found.ssim:.4f}")
+        for name, found in scores.items():
+            psnr, ssim = found[number].psnr, found[number].ssim
+            table.add_row(channel.name, name, f"{psnr:.2f}", f"{ssim:.4f}")
+    for name, found in scores.items():
+        psnr = float(np.mean([one.psnr for one in found]))
+        ssim = float(np.mean([one.ssim for one in found]))
+        table.add_row("mean", name, f"{psnr:.2f}", f"{ssim:.4f}")
     figure = folder / "comparison.png"
     draw_comparison(
         figure,
@@ -135,14 +140,6 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     report = result_of(events).folder / "report.html"
     yield f"where not to believe sharp: {report}"
     yield table
-
-
-def _average(scores: Iterator[Score]) -> Score:
-    found = list(scores)
-    return Score(
-        psnr=float(np.mean([entry.psnr for entry in found])),
-        ssim=float(np.mean([entry.ssim for entry in found])),
-    )
 
 
 def draw_comparison(

@@ -20,7 +20,7 @@ from napari_structsr.benchmark.fairness import describe_fairness
 from napari_structsr.benchmark.measures import MEASURES
 from napari_structsr.benchmark.tracks import TRACKS
 
-__all__ = ["format_track", "write_tables"]
+__all__ = ["format_table", "format_track", "write_tables"]
 
 _PIXELS = ("psnr", "ssim", "ms_ssim", "micro_ssim", "gradient_error", "slope")
 _DETAIL = (
@@ -95,7 +95,7 @@ def format_track(outcome: Comparison, track: str) -> str:
                 for key in keys
             ]
             rows.append(row + (_format_cost(fact) if last else []))
-        text.append(_format_table(head, rows))
+        text.append(format_table(head, rows))
     text.append(describe_fairness(facts))
     text += [_format_sources(outcome, track, keys) for keys in _BY_SOURCE]
     return "\n\n".join(text)
@@ -124,7 +124,7 @@ def _format_sources(outcome: Comparison, track: str, keys: Sequence[str]) -> str
         rows.append([source, count, *(cell(name, source) for name in names)])
     rows.append(["**over sources**", str(len(rows)), *map(cell, names)])
     title = " / ".join(MEASURES[key].title for key in keys)
-    return f"{title}:\n\n" + _format_table(["source", "planes", *names], rows)
+    return f"{title}:\n\n" + format_table(["source", "planes", *names], rows)
 
 
 def _explain_measures() -> str:
@@ -192,12 +192,13 @@ def _write_speed(outcome: Comparison, out: Path) -> None:
             row += [*_format_cost(fact), fact.training or "-"]
             table.append(row)
             rows.append((track, timing.method, timing.pixels, timing.seconds))
-        parts += [f"## {track}", _format_table(head, table)]
+        parts += [f"## {track}", format_table(head, table)]
     (out / "speed.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     _write_csv(out / "speed.csv", ("track", "method", "pixels", "seconds"), rows)
 
 
-def _format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

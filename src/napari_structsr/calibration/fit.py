@@ -3,7 +3,7 @@
 Pairs are cut into separated patches. With enough of them, half fit the network that
 predicts errors and the other half decide, by conformal risk control, the factors of the
 intervals; with fewer, the network of an earlier calibration is kept and all patches
-decide. Halves are told apart by image where there are several, so that no image speaks
+decide. Halves are told apart by image where there are several, so that no image counts
 in both.
 
 Patches of one image are alike, so that many patches of few images promise little for a
