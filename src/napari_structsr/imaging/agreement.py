@@ -90,6 +90,7 @@ def minimum_share(measured: Tensor, again: Tensor) -> float:
     noise and measured again, at the same pixels.
     """
     residual = measured - again
+    # both lines, since noise on one axis alone flattens only one of them
     missed = max(_fit_slope(residual, measured), _fit_slope(residual, again))
     return max(0.0, 1 - _SLOPE_TOLERANCE / missed) if missed > 0 else 0.0
 
@@ -107,5 +108,6 @@ def agreement_radius(forward_model: ForwardModel, agreement: Agreement) -> int:
         return 0
     if agreement == "exact":
         return forward_model.radius
+    # the share is a local mean of a residual from which a local mean was taken
     windows = math.ceil(4 * _MEAN_SIGMA) + math.ceil(4 * _WINDOW_SIGMA)
     return forward_model.radius + windows

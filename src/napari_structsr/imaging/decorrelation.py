@@ -10,7 +10,7 @@ adds to the number of frequencies and little else. Its peak depends on how much 
 lies at low frequencies, which would hide a weak signal at high ones. So the image is
 sharpened by ever finer high-pass filters, 1 minus a Gaussian, from much coarser than
 the first peak to finer than a pixel. Each gives a peak, unless only noise is left, and
-the highest of all is the finest detail that is told from noise.
+the highest of all is the finest detail that stands out from noise.
 
 A filter that depends on |k| alone changes |I| and no phases. Hence the sums over thin
 rings, taken once, are all there is to compute with.
@@ -37,7 +37,7 @@ _FALL = 5e-4  # of the curve after a peak; less is chance
 
 
 def decorrelation_resolution(image: Tensor) -> Tensor:
-    """Estimate the finest period that is told from noise.
+    """Estimate the finest period that stands out from noise.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def decorrelation_resolution(image: Tensor) -> Tensor:
     Tensor
         Period in pixels, float64, shape (N,), at least 2. Infinite if no curve has a
         peak: the image is constant, or is nothing but noise, or its detail goes on
-        undiminished to the finest that pixels can hold, which looks the same.
+        undiminished to the finest that pixels can hold, which cannot be distinguished.
 
     References
     ----------
@@ -68,7 +68,7 @@ class _Rings:
 
     def __init__(self, image: Tensor) -> None:
         height, width = image.shape[-2:]
-        last = min(height, width) // 2
+        last = min(height, width) // 2  # rings up to 0.5 cycles per pixel
         self.frequency = torch.arange(last + 1, device=image.device).double() / last / 2
         self._coarsest = last
         ring = radial_frequency(height, width, device=image.device)

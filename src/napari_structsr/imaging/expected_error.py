@@ -45,11 +45,11 @@ FEATURES = (
     "curvature",
     "noise",
 )
-"""Features of each pixel, version 1."""
+"""Names of the features of each pixel, version 1."""
 
 _NEAR, _AROUND = 0.5, 2  # measured pixels to each side of a window
 _SOFT = 5e-4  # of the range; keeps logarithms of next to nothing from mattering
-_MAX_DEVIATIONS = 4.0  # beyond these a feature is clamped: no training saw it
+_MAX_DEVIATIONS = 4.0  # beyond these a feature is clamped
 _LOG_RANGE = (-12.0, 2.0)
 
 
@@ -99,6 +99,7 @@ class ErrorPredictor:
 
         The numbers are logarithms of the mean absolute error and of the bound.
         """
+        # what lies far beyond the training is not extrapolated
         values = (features - self.means) / self.deviations
         values = values.clamp(-_MAX_DEVIATIONS, _MAX_DEVIATIONS)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
@@ -185,6 +186,7 @@ def predict_error(
 
     variance = _repeat(inputs.variance, factor)
     radius = EXPECTED_ERROR_RADIUS * factor
+    # features and hidden layers of a whole plane would take many times its memory
     logarithms = map_row_chunks(predict, inputs.result, variance, radius=radius)
     mean, bound = logarithms.exp()
     return mean, bound

@@ -87,7 +87,7 @@ def reflect_pad(
         return F.pad(image, (*columns, *rows), mode="reflect")
     for dim, (before, after) in ((-2, rows), (-1, columns)):
         size = image.shape[dim]
-        period = max(2 * (size - 1), 1)
+        period = max(2 * (size - 1), 1)  # a single pixel is repeated
         index = torch.arange(-before, size + after, device=image.device) % period
         index = torch.where(index < size, index, period - index)
         image = image.index_select(dim, index)
@@ -185,17 +185,14 @@ def fill_missing(values: Tensor, known: Tensor) -> Tensor:
     return torch.where(known | (weight < 1e-6), values, mean)
 
 
-def forward_differences(image: Tensor) -> list[Tensor]:
-    """Return the differences to the next pixel along each spatial axis.
+def forward_differences(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the differences to the next pixel down the rows and across the columns.
 
-    Each has the shape of `image`, (N, C, ...), and is 0 at the last pixel. Central
-    differences would be blind to the finest detail.
+    Both have the shape of `image` and are 0 at the last pixel. Central differences
+    would be blind to the finest detail.
     """
-    slopes = []
-    for dim in range(2, image.ndim):
-        last = image.narrow(dim, image.shape[dim] - 1, 1)
-        slopes.append(image.diff(dim=dim, append=last))
-    return slopes
+    down = image.diff(dim=-2, append=image[..., -1:, :])
+    return down, image.diff(dim=-1, append=image[..., -1:])
 
 
 def map_row_chunks(
@@ -220,8 +217,8 @@ def map_row_chunks(
         ``function(*images)``, shape (..., H, W).
     """
     height = images[0].shape[-2]
-    # never chunks of fewer rows than are read around them, or most work is done twice
     pixels = _CPU_CHUNK if images[0].device.type == "cpu" else _GPU_CHUNK
+    # never chunks of fewer rows than are read around them, or most work is done twice
     rows = max(pixels // images[0][..., 0, :].numel(), 2 * radius, 1)
     if height <= rows:
         return function(*images)
@@ -233,6 +230,7 @@ def map_row_chunks(
         )
         if whole is None:
             whole = part.new_empty((*part.shape[:-2], height, part.shape[-1]))
+        # the rows beyond the chunk were reflected inside the image: not to be kept
         kept = whole[..., top : top + rows, :]
         kept.copy_(part[..., top - first : top - first + kept.shape[-2], :])
     assert whole is not None

@@ -130,7 +130,7 @@ class ForwardModel:
         Tensor
             Shape (N, C, H / factor, W / factor); may fall below 0 and rise above 1.
         """
-        clean = self(image).clamp_min(0)
+        clean = self(image).clamp_min(0)  # torch.poisson refuses negative rates
         counts = torch.poisson(clean * photons, generator=generator)
         noise = torch.randn(
             clean.shape, generator=generator, device=clean.device, dtype=clean.dtype

@@ -113,6 +113,7 @@ def orientation_difference_map(
         one, other = (_measure_directions(image, sigma, noise) for image in (x, z))
         along = one.cosine * other.cosine + one.sine * other.sine
         across = one.cosine * other.sine - one.sine * other.cosine
+        # the absolute cross product: which of the two is turned does not matter
         angle = torch.atan2(across.abs_(), along).mul_(90 / math.pi)
         return angle * _smoothstep(one.coherence) * _smoothstep(other.coherence)
 
@@ -149,6 +150,7 @@ def _measure_directions(image: Tensor, sigma: float, noise: Tensor) -> _Directio
     )
     cosine, sine = power_across - power_down, 2 * product
     smallest = torch.finfo(image.dtype).tiny
+    # a flat image has no trace, and no direction
     trace = (power_down + power_across).clamp_min_(smallest)
     share = 2 * _NOISE_TRACE * noise**2 / trace
     structure = (1 - share**2).clamp_min_(0)

@@ -29,7 +29,7 @@ _MAX_SIGMA = 1.6  # measured pixels; wider blur is no point-spread function of a
 
 @dataclass(frozen=True)
 class ForwardFit:
-    """A truth's way to its measurement.
+    """The parameters that turn a truth into its measurement.
 
     Parameters
     ----------
@@ -76,6 +76,7 @@ def fit_forward_model(
     if move:
         target = upsample(measured, factor)
         found = register(truth, target, coarseness=factor, limit=limit)
+        # the scale last: a free scale makes the place less certain
         if found.refused:
             scaled = register(
                 truth, target, with_scale=True, coarseness=factor, limit=limit
@@ -87,6 +88,7 @@ def fit_forward_model(
 def upsample(image: Array, factor: int) -> Float64Array:
     """Interpolate by cubic splines to `factor` times as many pixels, edges kept."""
     shape = [size * factor for size in image.shape]
+    # pixel centres lie half a pixel inside the edges, on either grid
     large: Float64Array = ndimage.affine_transform(
         image.astype(np.float64),
         np.full(2, 1 / factor),

@@ -93,6 +93,7 @@ class RingCorrelation:
         Tensor
             Pixels, shape (N,); 2, the finest that pixels can show, if it never falls.
         """
+        # one by one: curves cross at different rings
         return torch.stack([self._crossing(row, threshold) for row in self.correlation])
 
     def _crossing(self, curve: Tensor, threshold: float) -> Tensor:
@@ -100,7 +101,7 @@ class RingCorrelation:
         if not len(below):
             return torch.full_like(curve[0], 2.0)
         ring = int(below[0])
-        if ring == 0:
+        if ring == 0:  # nothing is in common, not even at the coarsest
             return 1 / self.frequency[0]
         before, after = curve[ring - 1], curve[ring]
         share = (before - threshold) / (before - after)
@@ -186,7 +187,8 @@ def sum_rings(values: Tensor, ring: Tensor, *, width: int) -> Tensor:
 
 
 def subtract_mean(image: Tensor) -> Tensor:
-    """Subtract the mean of each plane; a constant becomes 0 without any rounding."""
+    """Subtract the mean of each plane; a constant becomes exactly 0."""
+    # the mean of a constant is rounded, and the spectrum would be that of the rounding
     image = image - image[..., :1, :1]
     return image - image.mean(dim=(-2, -1), keepdim=True)
 

@@ -93,6 +93,7 @@ def fit_squirrel(
     if np.ptp(x) == 0 or np.ptp(b) == 0:
         return SquirrelFit(0.0, 0.0, float(b.mean()), float(b.std()), 0.0)
     regression = _Regression(x, b)
+    # equally spaced widths first, since the error may have more than one minimum
     widths = np.linspace(0, max_sigma, _STEPS + 1)
     errors = [regression.error(width) for width in widths]
     best = int(np.argmin(errors))
@@ -102,6 +103,7 @@ def fit_squirrel(
         method="bounded",
         options={"xatol": _TOLERANCE},
     )
+    # the bounded search never tries its bounds, of which no blur at all is one
     sigma = float(found.x if found.fun < errors[best] else widths[best])
     return regression.fit(sigma)
 
@@ -161,7 +163,7 @@ class _Regression:
     def fit(self, sigma: float) -> SquirrelFit:
         own, common = self._sum_blurred(sigma)
         gain = common / own if own > 0 else 0.0
-        # rounding may bring either below 0 where the fit is perfect
+        # rounding may bring the rest below 0 where the fit is perfect
         left = max(0.0, self._power - gain * common)
         return SquirrelFit(
             sigma=sigma,

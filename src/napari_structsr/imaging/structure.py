@@ -135,6 +135,7 @@ def change_map(
 
     def classify(x: Tensor, z: Tensor, u: Tensor, noise: Tensor) -> Tensor:
         to_truth, to_base, reference = (x - z).abs(), (x - u).abs(), (u - z).abs()
+        # the reference alone is 0 where nothing is missing, and any change infinite
         unit = torch.maximum(reference, noise).clamp_min_(torch.finfo(z.dtype).tiny)
         d_im, d_om = to_truth / unit, to_base / unit
         excess = 1 - torch.exp(-_DECAY * (d_im + d_om - 1))

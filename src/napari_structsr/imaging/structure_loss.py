@@ -158,15 +158,12 @@ def gradient_term(difference: Tensor, truth: Tensor) -> Tensor:
     """
     lengths = []
     for _ in range(_SCALES):
-        slopes = forward_differences(difference)
-        with torch.no_grad():
-            tensor, edges = _weigh_structure(truth)
-        across = sum(
-            (1 if i == j else 2) * tensor[i, j] * slopes[i] * slopes[j]
-            for i, j in tensor
-        )
-        power = sum(slope**2 for slope in slopes)
+        down, right = forward_differences(difference)
         # the structure tensor of the truth is fixed, so that this stays convex
+        with torch.no_grad():
+            dd, dr, rr, edges = _weigh_structure(truth)
+        across = dd * down * down + 2 * dr * down * right + rr * right * right
+        power = down**2 + right**2
         lengths.append(
             _smooth_sqrt((1 + _ON_EDGES * edges) * power + _ACROSS * across).mean()
         )
@@ -193,7 +190,7 @@ def data_term(
     measured
         Shape (N, 1, h, w).
     forward_model
-        A, the way candidates are measured.
+        A, by which candidates are measured.
     variance
         Variance of the noise of `measured`, broadcast to its shape.
     border
@@ -206,6 +203,7 @@ def data_term(
         Mean Huber function of the residual, 0.5 for squared residuals of the size
         of the noise.
     """
+    # Huber, or hot pixels and outliers of the noise would pull with their square
     residual = (forward_model(candidate) - measured) / variance.sqrt()
     height, width = residual.shape[2:]
     residual = residual[..., border : height - border, border : width - border]
@@ -219,22 +217,19 @@ def _smooth_sqrt(square: Tensor) -> Tensor:
 
 
 def _local_moments(image: Tensor) -> tuple[Tensor, Tensor]:
+    # both in one convolution
     both = smooth(torch.cat([image, image**2]), _SIGMA, radius=_RADIUS)
     mean, power = both.chunk(2)
     return mean, power - mean**2
 
 
-def _weigh_structure(truth: Tensor) -> tuple[dict[tuple[int, int], Tensor], Tensor]:
-    # upper half of the structure tensor, and its trace, divided by the trace plus its
+def _weigh_structure(truth: Tensor) -> list[Tensor]:
+    # the structure tensor (dd, dr, rr) and its trace, divided by the trace plus its
     # mean over the image: within 0..1, and the same whatever the contrast
-    slopes = forward_differences(truth)
-    pairs = [(i, j) for i in range(len(slopes)) for j in range(i, len(slopes))]
-    products = torch.stack([slopes[i] * slopes[j] for i, j in pairs])
-    c = truth.shape[1]
-    stacked = products.reshape(-1, c, *truth.shape[2:])
-    flat = smooth(stacked, _SIGMA, radius=_RADIUS)
-    tensor = dict(zip(pairs, flat.reshape(len(pairs), *truth.shape), strict=True))
-    trace = sum((tensor[i, i] for i in range(len(slopes))), torch.zeros_like(truth))
-    mean = trace.mean(dim=tuple(range(1, trace.ndim)), keepdim=True)
-    total = (trace + mean).clamp_min(1e-12)
-    return {pair: part / total for pair, part in tensor.items()}, trace / total
+    down, right = forward_differences(truth)
+    products = torch.cat([down * down, down * right, right * right])
+    dd, dr, rr = smooth(products, _SIGMA, radius=_RADIUS).chunk(3)
+    trace = dd + rr
+    mean = trace.mean(dim=(1, 2, 3), keepdim=True)
+    total = (trace + mean).clamp_min(1e-12)  # 0 in a constant image
+    return [part / total for part in (dd, dr, rr, trace)]

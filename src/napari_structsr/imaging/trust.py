@@ -65,6 +65,7 @@ def residual_map(
         ``|A image - measured| / sqrt(variance)`` in the shape of `image`: each
         measured pixel is repeated factor x factor times.
     """
+    # an estimate of no noise at all would let rounding fill the map
     deviation = variance.clamp_min(MIN_NOISE**2).sqrt()
     residual = (forward_model(image) - measured).abs() / deviation
     factor = forward_model.factor
@@ -101,21 +102,18 @@ def artefact_map(faithful: Tensor, sharp: Tensor, *, noise: float = 0.03) -> Ten
        real-world super-resolution models", ICML 2023.
     """
     first, second = _local_variance(faithful), _local_variance(sharp)
-    steady = noise**2
-    same = 2 * (first * second).sqrt() + steady
-    return same / (first + second + steady)
+    stabiliser = noise**2
+    same = 2 * (first * second).sqrt() + stabiliser
+    return same / (first + second + stabiliser)
 
 
 def spread_map(upscale: Callable[[Tensor], Tensor], measured: Tensor) -> Tensor:
-    """Return the spread of a model over the eight orientations of its input.
-
-    It reaches as far as the model.
+    """Return the spread of a model's results over the eight orientations of its input.
 
     Parameters
     ----------
     upscale
-        Maps (M, 1, a, b) to (M, 1, factor a, factor b), for measured tiles that
-        stand or lie.
+        Maps (M, 1, a, b) to (M, 1, factor a, factor b), for (h, w) and (w, h).
     measured
         Shape (N, 1, h, w).
 
@@ -147,7 +145,7 @@ def null_space_map(image: Tensor, forward_model: ForwardModel) -> Tensor:
 
 
 def flips_and_rotations() -> Iterator[tuple[Turn, Turn]]:
-    """Yield the eight flips and rotations of images, each with the way back.
+    """Yield the eight flips and rotations of images, each with its inverse.
 
     Four of them exchange height and width. The first leaves images as they are.
     """

@@ -1,8 +1,8 @@
 """The coarse registration: normalised correlation at all whole-pixel shifts.
 
 Several magnifications are tried, on subsampled images where the band is coarse. The
-ratio of the second-highest peak to the highest tells a lattice, in which every period
-fits, from an image with one answer.
+ratio of the second-highest peak to the highest distinguishes a lattice, in which every
+period fits, from an image with one answer.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def second_peak_ratio(
     near = tuple(slice(max(0, at - 1), at + 2) for at in here)
     peak = float(heights[near].max())
     away = _mark_other_peaks(heights, tuple(here), sigma)
-    if peak <= 0:
+    if peak <= 0:  # flat there: any other place is better
         return np.inf, pose
     masked = np.where(away, heights, 0)
     place = np.unravel_index(int(masked.argmax()), masked.shape)

@@ -1,4 +1,4 @@
-"""Register two images in ever finer bands, and look for a second-best place."""
+"""Registration in ever finer bands, with a search for a second-best place."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _choose_surest(finals: list[_Refined]) -> _Refined | None:
         abs(one - two)
         for one, two in zip(best.pose.shift, other.pose.shift, strict=True)
     )
-    # what the next-best band says differently is an error that no jackknife sees
+    # a difference between bands is an error that no jackknife shows
     errors = (
         math.hypot(best.errors[0], apart / 2),
         math.hypot(best.errors[1], abs(best.pose.scale - other.pose.scale) / 2),

@@ -1,7 +1,7 @@
 """Register two images below a pixel, with a standard error, or refuse.
 
 A wrong answer without a refusal is the worst that can happen here, since a model that
-is trained on it learns to move what it sees. So every answer carries the error that
+is trained on it learns to displace structure. So every answer carries the error that
 blocks of the image show, and a reason to refuse it where another place fits as well,
 blocks disagree, or it takes more than shift and scale.
 """
@@ -180,7 +180,7 @@ def apply(registration: Registration, image: Array) -> Float64Array:
     """
     pose = Pose(registration.shift, registration.scale)
     values = image.astype(np.float64)
-    if pose == Pose():
+    if pose == Pose():  # exactly as it was, not resampled
         return values
     finite = np.isfinite(values)
     if finite.all():

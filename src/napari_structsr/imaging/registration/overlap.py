@@ -1,7 +1,7 @@
 """The common part of two images, wherever it lies in each of them.
 
-`register` lays one image on another that shows nearly the same. Here next to nothing is
-known: two files may be parts of one acquisition, shifted by most of their width::
+`register` lays one image on another that shows nearly the same. Here two files may be
+parts of one acquisition, shifted by most of their width::
 
     first   |--------------|
     second            |--------------|      shift: where second begins in first
