@@ -8,7 +8,7 @@ from napari.layers import Image
 from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
 
-from napari_structsr.gui.upscale.run import preferred_choice, upscale_layer
+from napari_structsr.gui.upscale.run import read_preferred_choice, upscale_layer
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.layers import layer_obstacle
 
@@ -36,7 +36,7 @@ def upscale_selected_x4(viewer: Viewer) -> None:
 
 def _upscale_selected(viewer: Viewer, *, factor: int) -> list[Job]:
     """Start a run for each selected layer, and name those that cannot be upscaled."""
-    choice = preferred_choice(factor=factor)
+    choice = read_preferred_choice(factor=factor)
     # in the order of the list, not in that of the clicks
     selected = [layer for layer in viewer.layers if layer in viewer.layers.selection]
     if not selected:
@@ -52,20 +52,20 @@ def _upscale_selected(viewer: Viewer, *, factor: int) -> list[Job]:
 
 def inspect_against_reference(viewer: Viewer) -> None:
     """Map where the selected result differs from the selected reference."""
-    _error_dock(viewer).inspect_selection(needs_reference=True)
+    _open_error_dock(viewer).inspect_selection(needs_reference=True)
 
 
 def inspect_result(viewer: Viewer) -> None:
     """Map where the selected result is not supported by its source."""
-    _error_dock(viewer).inspect_selection(needs_reference=False)
+    _open_error_dock(viewer).inspect_selection(needs_reference=False)
 
 
 def compare_selected(viewer: Viewer) -> None:
     """Show the selected image layers side by side, with linked cameras."""
-    _error_dock(viewer).compare_selection()
+    _open_error_dock(viewer).compare_selection()
 
 
-def _error_dock(viewer: Viewer) -> ErrorDock:
+def _open_error_dock(viewer: Viewer) -> ErrorDock:
     """Open the dock, or bring the one that is open to the front."""
     frame, dock = viewer.window.add_plugin_dock_widget(
         "napari-structsr", "Structure error"

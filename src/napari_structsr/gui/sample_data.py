@@ -31,8 +31,8 @@ def stack_sample() -> list[LayerDataTuple]:
 
     Pixels are not square: 0.5, 0.13 and 0.11 micrometer along z, y and x.
     """
-    fine = _membranes()
-    planes = [_measured(fine, blur=blur, seed=n) for n, blur in enumerate(_FOCUS)]
+    fine = _unmix_membranes()
+    planes = [_measure(fine, blur=blur, seed=n) for n, blur in enumerate(_FOCUS)]
     # counts of a 16-bit camera above an offset, as microscopes store them
     pixels = np.clip(np.stack(planes) * 4000 + 200, 0, 65535).astype(np.uint16)
     return [
@@ -56,7 +56,7 @@ def colour_sample() -> list[LayerDataTuple]:
     from skimage.data import immunohistochemistry
 
     fine = immunohistochemistry() / 255
-    samples = [_measured(fine[..., n], blur=0, seed=n) for n in range(3)]
+    samples = [_measure(fine[..., n], blur=0, seed=n) for n in range(3)]
     pixels = np.rint(np.clip(np.stack(samples, axis=-1), 0, 1) * 255).astype(np.uint8)
     return [
         (
@@ -81,9 +81,9 @@ def pair_sample() -> list[LayerDataTuple]:
     """
     from scipy import ndimage
 
-    fine = _membranes()
+    fine = _unmix_membranes()
     # the shift, gain and offset are what registration has to find
-    coarse = _measured(fine, blur=0, seed=7, psf_sigma=_WIDE, photons=_OTHER_PHOTONS)
+    coarse = _measure(fine, blur=0, seed=7, psf_sigma=_WIDE, photons=_OTHER_PHOTONS)
     moved = ndimage.shift(fine, _OFF, order=3, mode="reflect")
     layers = (
         ("low resolution", coarse * 1500 + 400, _PIXEL),
@@ -107,7 +107,7 @@ def pair_sample() -> list[LayerDataTuple]:
     ]
 
 
-def _membranes() -> npt.NDArray[np.float64]:
+def _unmix_membranes() -> npt.NDArray[np.float64]:
     """Return the brown stain of the tissue, in 0..1."""
     from skimage.color import rgb2hed
     from skimage.data import immunohistochemistry
@@ -119,7 +119,7 @@ def _membranes() -> npt.NDArray[np.float64]:
     return fine
 
 
-def _measured(
+def _measure(
     fine: npt.NDArray[np.float64],
     *,
     blur: float,

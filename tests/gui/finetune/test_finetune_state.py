@@ -17,7 +17,7 @@ from napari_structsr.gui.finetune.pairs_table import describe_pair
 from napari_structsr.gui.finetune.train_state import (
     Parent,
     TrainChoice,
-    free_model_name,
+    suggest_model_name,
     resolve_training,
     resolve_verdict,
 )
@@ -185,8 +185,8 @@ def test_nothing_runs_nothing_can_be_paused():
 
 
 def test_suggested_names_are_free():
-    assert free_model_name("sharp", []) == "my-sharp"
-    assert free_model_name("sharp", ["My-Sharp", "my-sharp-2"]) == "my-sharp-3"
+    assert suggest_model_name("sharp", []) == "my-sharp"
+    assert suggest_model_name("sharp", ["My-Sharp", "my-sharp-2"]) == "my-sharp-3"
 
 
 def test_a_model_that_is_not_recommended_needs_a_second_click():

@@ -95,7 +95,7 @@ class SplitLayers(QObject):
     def remove(self) -> None:
         """Take the rectangles away."""
         for layer in self.layers:
-            layer.events.data.disconnect(self._hear_edit)
+            layer.events.data.disconnect(self._wait_for_edit)
             layer.events.highlight.disconnect(self._check_selection)
             self._viewer.layers.remove(layer)
         self._layers.clear()
@@ -220,7 +220,7 @@ class SplitLayers(QObject):
         self._viewer.layers.selection = before
         self._viewer.layers.selection.active = active
         self._layers[key] = layer
-        layer.events.data.connect(self._hear_edit)
+        layer.events.data.connect(self._wait_for_edit)
         layer.events.highlight.connect(self._check_selection)
 
     def _write_roles(self, layer: Shapes, roles: Sequence[Role]) -> None:
@@ -230,7 +230,7 @@ class SplitLayers(QObject):
             layer.face_color = [COLORS[role] + _ALPHA for role in roles]
             layer.refresh()
 
-    def _hear_edit(self, event: Any) -> None:
+    def _wait_for_edit(self, event: Any) -> None:
         # a drag emits many events, and the split is checked once it has ended
         self._emit_edited_later()
 

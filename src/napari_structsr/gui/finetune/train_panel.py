@@ -34,7 +34,7 @@ from napari_structsr.gui.finetune.train_state import (
     Parent,
     TrainChoice,
     TrainState,
-    free_model_name,
+    suggest_model_name,
     resolve_training,
 )
 from napari_structsr.gui.settings import read_preferences
@@ -304,7 +304,7 @@ class TrainPanel(QWidget):
         base = "faithful" if parent is None else parent.name.removeprefix("my-")
         taken = {run.name for run in list_fine_tunings()}
         taken |= {one.name for one in self._parents}
-        self.form.name.setText(free_model_name(base, taken))
+        self.form.name.setText(suggest_model_name(base, taken))
 
     def _refresh_parents(self) -> None:
         self._parents = list_trainable_models()

@@ -21,7 +21,7 @@ __all__ = [
     "TrainChoice",
     "TrainState",
     "VerdictState",
-    "free_model_name",
+    "suggest_model_name",
     "resolve_training",
     "resolve_verdict",
 ]
@@ -215,7 +215,7 @@ def _find_obstacle(parent: Parent, factor: int | None) -> str | None:
     )
 
 
-def free_model_name(parent: str, taken: Collection[str]) -> str:
+def suggest_model_name(parent: str, taken: Collection[str]) -> str:
     """Suggest a name for a model to be."""
     taken = {name.lower() for name in taken}
     name, number = f"my-{parent}", 1

@@ -33,7 +33,7 @@ from napari_structsr.gui.upscale.preview import Preview, find_view_obstacle
 from napari_structsr.gui.upscale.run import (
     choose_sink,
     fit_choice,
-    preferred_choice,
+    read_preferred_choice,
     upscale_layer,
 )
 from napari_structsr.gui.upscale.state import DockState, LayerFacts, resolve
@@ -75,7 +75,7 @@ class UpscaleDock(QWidget):
         self._lay_out()
         self._offer_models()
         self._connect()
-        self.form.show_choice(preferred_choice())
+        self.form.show_choice(read_preferred_choice())
         self._refresh()
 
     # -- what the user sees ---------------------------------------------------------

@@ -45,13 +45,13 @@ __all__ = [
     "choose_sink",
     "fit_choice",
     "make_settings",
-    "preferred_choice",
+    "read_preferred_choice",
     "run_upscaling",
     "upscale_layer",
 ]
 
 
-def preferred_choice(*, factor: int = 2) -> Choice:
+def read_preferred_choice(*, factor: int = 2) -> Choice:
     """Return what the user wants where nothing else is said."""
     return Choice(factor=factor, **vars(read_preferences()))
 
