@@ -17,9 +17,9 @@ from napari_structsr.gui.finetune.pairs_table import describe_pair
 from napari_structsr.gui.finetune.train_state import (
     Parent,
     TrainChoice,
-    suggest_model_name,
     resolve_training,
     resolve_verdict,
+    suggest_model_name,
 )
 from napari_structsr.imaging.registration import Registration
 from napari_structsr.pairs.image_pair import ImagePair, Place

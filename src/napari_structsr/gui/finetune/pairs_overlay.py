@@ -15,7 +15,7 @@ from napari.utils.transforms import Affine
 from napari.viewer import Viewer
 
 from napari_structsr.gui.finetune.pairs_entry import LayerFrame, PairEntry
-from napari_structsr.gui.viewer.layers import KEY, key_of
+from napari_structsr.gui.viewer.layers import KEY, copy_placement, key_of
 from napari_structsr.gui.viewer.navigation import go_to_plane, unit_ratios
 
 __all__ = ["PairOverlays"]
@@ -140,12 +140,4 @@ def _transform_pair(image: Layer, frame: LayerFrame, finer: int) -> dict[str, An
         shear=image.shear,
         translate=image.translate,
     )
-    return {
-        "scale": scale,
-        "translate": place(start),
-        "rotate": image.rotate,
-        "shear": image.shear,
-        "affine": np.array(image.affine),
-        "units": image.units,
-        "axis_labels": image.axis_labels,
-    }
+    return {**copy_placement(image), "scale": scale, "translate": place(start)}

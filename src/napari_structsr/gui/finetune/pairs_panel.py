@@ -40,6 +40,7 @@ from napari_structsr.gui.finetune.train_state import Parent
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.layers import (
     KEY,
+    copy_placement,
     free_name,
     key_of,
     list_events,
@@ -322,12 +323,6 @@ def _make_regions(image: Layer, name: str) -> Shapes:
         edge_color="#f0e442",
         face_color="#f0e44220",
         edge_width=0.006 * float(wide),
-        scale=image.scale,
-        translate=image.translate,
-        rotate=image.rotate,
-        shear=image.shear,
-        affine=np.array(image.affine),
-        units=image.units,
-        axis_labels=image.axis_labels,
         metadata={KEY: "regions"},
+        **copy_placement(image),
     )

@@ -18,7 +18,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from superqt.utils import qdebounced
 
 from napari_structsr.gui.finetune.pairs_entry import PairEntry
-from napari_structsr.gui.viewer.layers import KEY, key_of
+from napari_structsr.gui.viewer.layers import KEY, copy_placement, key_of
 
 if TYPE_CHECKING:
     from napari_structsr.finetuning.split import Block, Split
@@ -201,14 +201,8 @@ class SplitLayers(QObject):
                 "anchor": "upper_left",
             },
             edge_width=_WIDTH * wide,
-            scale=image.scale,
-            translate=image.translate,
-            rotate=image.rotate,
-            shear=image.shear,
-            affine=np.array(image.affine),
-            units=image.units,
-            axis_labels=image.axis_labels,
             metadata={KEY: "split"},
+            **copy_placement(image),
         )
         # a new rectangle must not train before the user says so
         layer.feature_defaults = {"role": ["validation"]}

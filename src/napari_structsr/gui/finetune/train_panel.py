@@ -34,8 +34,8 @@ from napari_structsr.gui.finetune.train_state import (
     Parent,
     TrainChoice,
     TrainState,
-    suggest_model_name,
     resolve_training,
+    suggest_model_name,
 )
 from napari_structsr.gui.settings import read_preferences
 from napari_structsr.gui.widgets.controls import enable, row, stack

@@ -21,9 +21,9 @@ __all__ = [
     "TrainChoice",
     "TrainState",
     "VerdictState",
-    "suggest_model_name",
     "resolve_training",
     "resolve_verdict",
+    "suggest_model_name",
 ]
 
 Mode = Literal["auto", "whole", "efficient"]

@@ -98,7 +98,7 @@ class VerdictPanel(QWidget):
         self.clear()
 
     def release(self) -> None:
-        """Hear of nothing more."""
+        """Follow the models of the user no more."""
         models_offered.changed.disconnect(self.refresh)
 
     # -- what is shown -----------------------------------------------------------------

@@ -33,6 +33,7 @@ from napari_structsr.io.records import read_zarr_record
 
 __all__ = [
     "KEY",
+    "copy_placement",
     "find_placement",
     "free_name",
     "free_path",
@@ -184,6 +185,13 @@ def result_layer(
     layer.contrast_limits_range = source.contrast_limits_range
     layer.contrast_limits = source.contrast_limits
     return layer
+
+
+def copy_placement(layer: Layer) -> dict[str, Any]:
+    """Return the arguments with which another layer lies on the pixels of this one."""
+    same = ("scale", "translate", "rotate", "shear", "units", "axis_labels")
+    placement = {name: getattr(layer, name) for name in same}
+    return {**placement, "affine": np.array(layer.affine)}
 
 
 def insert_above(viewer: Viewer, source: Layer, *results: Layer) -> None:
