@@ -47,6 +47,7 @@ def draw_crops(outcome: Comparison, track: str, path: Path) -> None:
     figure = _make_figure(_INCH * len(columns), (_INCH + 0.16) * len(examples) + 0.3)
     grid = figure.subplots(len(examples), len(columns), squeeze=False)
     for row, example in zip(grid, examples, strict=True):
+        # of the truth for all, or differences of brightness would not show
         black, white = np.percentile(example.truth, (0.1, 99.9))
         for place, name in zip(row, columns, strict=True):
             image = example.truth if name == "truth" else example.results[name]
@@ -65,6 +66,7 @@ def draw_crops(outcome: Comparison, track: str, path: Path) -> None:
                 )
                 psnr = MEASURES["psnr"].write(entry.values["psnr"])
                 place.set_xlabel(f"{psnr} dB", fontsize=7, labelpad=2)
+        # long names break at their first underscore
         row[0].set_ylabel(example.source.replace("_", "\n", 1), fontsize=7)
     for place, name in zip(grid[0], columns, strict=True):
         place.set_title(name, fontsize=8)

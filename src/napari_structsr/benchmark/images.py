@@ -32,6 +32,7 @@ def list_built_in_images(*, limit: int | None = None) -> list[ImageFile]:
         image: Array = data.retina()[450:962, 850:1362, 1]
         return image
 
+    # read when they are asked for: a list must not open images
     sources: dict[str, dict[str, Callable[[], Array]]] = {
         "drawn filaments": _draw_twice(draw_filaments),
         "drawn grains": _draw_twice(draw_grains),

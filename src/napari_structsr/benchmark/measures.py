@@ -175,6 +175,7 @@ class Reference:
         tasks = [score for score in (objects, lines) if score is not None]
         slope, offset = self._measure_agreement(x)
         return {
+            # equal images would have an infinite ratio
             "psnr": -10 * math.log10(max(float(((x - z).double() ** 2).mean()), 1e-12)),
             "ssim": float(ssim(x, z)),
             "ms_ssim": float(ms_ssim(x, z)),

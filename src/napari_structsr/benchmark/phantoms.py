@@ -63,6 +63,7 @@ def draw_grains(*, side: int = 384, seed: int = 0) -> Float32Array:
     distances, nearest = cKDTree(seeds).query(places, k=2)
     tones = random.uniform(0.45, 0.85, len(seeds))
     canvas = tones[nearest[:, 0]].reshape(fine, fine)
+    # about as far from a second seed: the boundary of two grains
     gap = (distances[:, 1] - distances[:, 0]).reshape(fine, fine)
     canvas[gap < 2.5 * _FINE] *= 0.55
     for _ in range(4):

@@ -207,6 +207,7 @@ def _score_plane(
         outcome.scores.append(
             ResultScores(track.name, source, name, method.name, values)
         )
+    # one example of each source is drawn
     examples = outcome.examples.setdefault(track.name, [])
     if source not in {example.source for example in examples}:
         examples.append(Example(source, name, truth[part].copy(), parts))

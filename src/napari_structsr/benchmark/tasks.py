@@ -82,6 +82,7 @@ class ObjectTask:
         if spread == 0:
             return None
         skewness = (((contrast - contrast.mean()) / spread) ** 3).mean()
+        # few bright objects skew to the right, few dark ones to the left
         sign = 1 if skewness >= 0 else -1
         threshold = float(threshold_otsu(sign * contrast))
         inside = sign * contrast > threshold
@@ -155,6 +156,7 @@ class LineTask:
         that across, in the mean: ridges of noise of any grain have 52%.
         """
         bends = {sign: measure_curvature(truth, sign) for sign in (1, -1)}
+        # a percentile, as a single bright pixel must not decide
         sign = max(bends, key=lambda key: float(np.percentile(bends[key], 99)))
         values = bends[sign][bends[sign] > 0]
         if not len(values):
@@ -206,6 +208,7 @@ def match_lines(found: Array, expected: Array) -> float:
     """Return the F1 of two masks of lines, near meaning within 2 pixels."""
     if not found.any() or not expected.any():
         return float(found.any() == expected.any())
+    # the distance of each pixel of a line to the other image's lines
     precision = (ndimage.distance_transform_edt(~expected)[found] <= _NEAR).mean()
     recall = (ndimage.distance_transform_edt(~found)[expected] <= _NEAR).mean()
     total = precision + recall

@@ -50,6 +50,7 @@ class Track:
 
     def measure(self, truth: Float32Array, *, seed: int = 0) -> Float32Array:
         """Measure a plane of values in 0..1 whose sides `factor` divides."""
+        # the same noise for all methods, and in every run
         generator = torch.Generator().manual_seed(seed)
         image = torch.from_numpy(np.ascontiguousarray(truth))[None, None]
         measured = self.forward_model.measure(

@@ -58,6 +58,7 @@ def find_controlled_factor(
             f"inside; at least {needed} are needed: give larger or more images"
         )
     weights = np.ones(len(ratios)) if weights is None else weights
+    # from the largest ratio down, until the share that may lie outside is used up
     order = np.argsort(-ratios, axis=None)
     above = np.cumsum(np.repeat(weights, ratios.shape[1])[order])
     # the bound above, solved for the share that may lie outside

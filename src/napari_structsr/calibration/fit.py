@@ -117,6 +117,7 @@ def calibrate(
         means=means,
         deviations=deviations,
         layers=layers,
+        # the expected error is only scaled to the mean; intervals are controlled
         scale=round(float(weights @ deciding.errors.mean(axis=1) / expected), _DIGITS),
         intervals=tuple(
             Interval(

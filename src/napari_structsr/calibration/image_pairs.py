@@ -76,6 +76,7 @@ def read_pairs(
             measured,
             fit_truth(measured, truth, forward_model, intensity),
             source=source.spec.name,
+            # blocks of one plane are one image
             image=f"{source.origin} {plane}",
             intensity=intensity,
         )

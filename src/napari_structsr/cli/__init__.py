@@ -24,6 +24,7 @@ _M_ARENA_MAX = -8  # in malloc.h
 app = typer.Typer(
     help="Structure-informed super-resolution for microscopy.",
     no_args_is_help=True,
+    # errors of users are one sentence already; of a bug, all of the traceback is wanted
     pretty_exceptions_enable=False,
 )
 for command in (

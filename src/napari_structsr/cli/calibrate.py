@@ -73,6 +73,7 @@ def calibrate(
         found = fit(
             samples,
             network,
+            # its network is kept where there are too few pairs to fit one
             start=network.card.calibration,
             conditions="pairs of the user",
             seed=seed,

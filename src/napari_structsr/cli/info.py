@@ -33,6 +33,7 @@ def info(
         # an unfinished image has a record, and pixels that are not all there
         status, record = read_record(path)
         if as_json:
+            # nothing but JSON, for other programs
             out.print_json(json.dumps(record.to_json() if record else None))
             return
         if status == "partial":

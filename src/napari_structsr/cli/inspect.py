@@ -176,6 +176,7 @@ def _read_labels(path: str | None, result: Source) -> Array | None:
     if len(planes) == 1:
         found: Array = planes[0]
         return found
+    # one plane serves for all; several must be those of the result
     loops = tuple(axis.size for axis in result.spec.axes.loops)
     if len(planes) != int(np.prod(loops)):
         raise SettingsError(

@@ -34,6 +34,7 @@ __all__ = [
 _Settings = TypeVar("_Settings", bound="BaseModel")
 
 out = Console()
+# progress and warnings, so that the standard output can be piped
 err = Console(stderr=True)
 
 
@@ -104,6 +105,7 @@ def follow(
                 case Cancelled(done):
                     progress.stop()
                     err.print(f"cancelled after {done} {unit}; {again}")
+                    # 128 + SIGINT, as shells report what was interrupted
                     raise typer.Exit(130)
                 case Finished():
                     return event
@@ -132,6 +134,7 @@ def make_settings(kind: type[_Settings], command: str, **values: Any) -> _Settin
     try:
         return kind(**values)
     except ValidationError as error:
+        # "Input should be ..." of pydantic becomes a clause behind the option
         faults = "; ".join(
             f"--{fault['loc'][0]} {fault['input']}: {fault['msg']}".replace(
                 "Input s", "s"

@@ -106,6 +106,7 @@ def _choose_sink(path: Path, *, overwrite: bool, ome_version: str) -> Sink:
             raise SettingsError(
                 f"OME-Zarr {ome_version} is unknown; choose --ome-version 0.5 or 0.4"
             )
+        # checked above; a str is not narrowed to a Literal
         version: Any = ome_version
         return OmeZarrSink(path, overwrite=overwrite, version=version)
     if path.suffix.lower() in (".tif", ".tiff"):

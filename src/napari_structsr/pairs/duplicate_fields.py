@@ -123,6 +123,7 @@ def _compare_truths(one: ImagePair, other: ImagePair) -> Overlap | None:
     key = one.fingerprint, other.fingerprint
     if key not in _CACHE:
         if len(_CACHE) >= _CACHE_SIZE:
+            # simpler than an order of use, and as good where it never happens
             _CACHE.clear()
         seen = (block_reduce(pair.truth, pair.factor, np.mean) for pair in (one, other))
         _CACHE[key] = find_overlap(*seen)

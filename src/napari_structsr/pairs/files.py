@@ -30,6 +30,7 @@ def match_files(low: Path, high: Path) -> list[tuple[Path, Path]]:
     names = set(lows), set(highs)
     if names[0] == names[1]:
         return [(lows[name], highs[name]) for name in lows]
+    # with some names in common, the order would pair wrong files
     if len(lows) == len(highs) and not names[0] & names[1]:
         return list(zip(lows.values(), highs.values(), strict=True))
     alone = sorted(names[0] ^ names[1])

@@ -140,6 +140,7 @@ def field_pair(
         mappings = true.map_pixels(area, registration)
         known = find_known_part(mappings, area, high, grid.factor)
         values, truth, area = _crop(values, truth, area, known, grid.factor)
+    # once more where it lies: gain and blur of the pixels that are kept
     fit = fit_forward_model(truth, values, factor=grid.factor, move=False)
     binned = _bin(truth, grid.factor)
     # where the region itself was registered, that it was is the proof
@@ -198,6 +199,7 @@ class _TrueImage:
 
     def read_stored(self, area: Area) -> Array:
         """Return the pixels under a region as they are stored."""
+        # stored pixels show saturation at their top value; resampled ones do not
         parts = []
         for mapping, part, size in zip(
             self.grid.mappings, area, self.source.spec.axes.plane, strict=True

@@ -139,6 +139,7 @@ def _cut_to_whole_pixels(
     spans = []
     for axis in (0, 1):
         first, last = wanted[2 * axis : 2 * axis + 2]
+        # inwards, to the edges of measured pixels
         start = -(-max(first, 0) // factor)
         stop = min(last, size[axis]) // factor
         spans.append((start, stop))
