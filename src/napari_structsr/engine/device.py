@@ -192,7 +192,7 @@ def _test(device: Device, model: SRModel) -> str | None:
     """
     generator = torch.Generator().manual_seed(0)
     image = torch.rand((1, 1, _TEST_SIDE, _TEST_SIDE), generator=generator)
-    expected = model.to("cpu")(image)
+    expected = model.to("cpu")(image)  # the CPU in float32 is the measure
     try:
         found = device.run(model.to(device.kind), image.to(device.kind)).cpu()
     except (RuntimeError, NotImplementedError) as error:

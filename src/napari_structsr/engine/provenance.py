@@ -76,6 +76,7 @@ def find_source(record: Record | None) -> tuple[Source | None, str | None]:
     named = f"the image that the result was made from, {origin} by its record,"
     if not Path(origin).is_absolute():
         return None, f"{named} was no file; give it as source"
+    # a pattern such as "plane*.tif" is no path by itself
     if not Path(origin).exists() and not glob.has_magic(origin):
         return (
             None,
@@ -85,6 +86,7 @@ def find_source(record: Record | None) -> tuple[Source | None, str | None]:
         found = open_source(origin, **record.source["options"])
     except (StructsrError, OSError) as error:
         return None, f"{named} cannot be opened: {error}"
+    # another image of that name, or the same one read otherwise
     axes = found.spec.axes
     if [axes.names, list(axes.shape)] != [
         record.source["axes"],

@@ -88,6 +88,7 @@ class BlockSplitter:
         MemoryShortageError
             If memory is short even for the smallest block.
         """
+        # a block that was too large is split further, and the rest with it
         waiting = [window]
         while waiting:
             current = waiting.pop()

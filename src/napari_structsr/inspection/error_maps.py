@@ -142,6 +142,7 @@ def _run(
     record = make_record(setup, settings, digests=out is not None)
     stores = MapStores(out, describe_maps(setup), record, overwrite=overwrite)
     grid = lay_map_tiles(setup, stores)
+    # all stores are open at once: a tile is written to every map
     with ExitStack() as stack:
         stores.open(stack)
         left = [index for index in range(len(grid)) if not stores.holds(index)]
@@ -175,6 +176,7 @@ def _run(
             if cancel:
                 yield Cancelled(len(grid))
                 return
+            # an earlier run may have scored it
             found = journal.find(plane)
             scores.append(found or journal.add(plane, scorer.score_plane(plane)))
             yield Progressed(number, len(planes), "scoring")
@@ -193,6 +195,7 @@ def _run(
         )
         journal.finish(inspection)
     if out is not None:
+        # everything else is written by now: a missing extra costs the report alone
         try:
             path = out / "report.html"
             write_report(path, inspection, setup.matched, stores.arrays())

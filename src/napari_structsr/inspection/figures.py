@@ -154,6 +154,7 @@ def _read_thinned(
 ) -> Array:
     """Read each so many pixels of a part, a few rows at a time."""
     rows, columns = part
+    # planes may be far larger than memory; whole steps keep the thinned rows even
     band = max(1, _BAND // step) * step
     return np.concatenate(
         [
@@ -174,6 +175,7 @@ def _draw(rows: list[list[_Panel]], found: Inspection) -> bytes:
 
     columns = max(map(len, rows))
     size = 3.2 * columns, 3.0 * len(rows)
+    # not pyplot: it would keep the figure, and choose a window system
     figure = Figure(figsize=size, dpi=80, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(len(rows), columns, squeeze=False)
@@ -182,6 +184,7 @@ def _draw(rows: list[list[_Panel]], found: Inspection) -> bytes:
     for row, axes in zip(rows, grid, strict=True):
         for panel, place in zip(row, axes, strict=False):
             place.set_title(panel.title, fontsize=9)
+            # pixels need not be square
             aspect = panel.pixel[0] / panel.pixel[1]
             if panel.frame is not None:
                 top, left, height, width = panel.frame
@@ -205,7 +208,7 @@ def _draw(rows: list[list[_Panel]], found: Inspection) -> bytes:
             best, worst = found.limits[panel.key]
             names = entry.classes
             cmap: Any = "inferno" if best < worst else "inferno_r"
-            if names:
+            if names:  # colours that the colour-blind tell apart
                 cmap = ListedColormap(_CLASSES)
             drawn = place.imshow(
                 panel.image,

@@ -94,6 +94,7 @@ class TileMapper:
             found = {}
             for key in self._setup.keys:
                 values = block.compute(key)[:, 0].cpu().numpy()
+                # what was filled to be computed is cut out again
                 holes = block.find_holes(key)
                 if holes is not None:
                     values[holes] = 0 if MAPS[key].classes else np.nan

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NoReturn
 
 from napari_structsr.core.axes import Axes
+from napari_structsr.core.types import Array
 from napari_structsr.errors import AxesError
 from napari_structsr.io.grid_matching import (
     SAME_STEP,
@@ -28,7 +29,7 @@ from napari_structsr.io.views import (
     ResampledView,
 )
 
-__all__ = ["Match", "MatchedImages", "find_middle", "match_images"]
+__all__ = ["Match", "MatchedImages", "find_middle", "match_images", "read_middle"]
 
 Match = Literal["auto", "world", "pixels"]
 
@@ -114,6 +115,7 @@ def match_images(
     factor = 1 if source is None else _find_factor(result, source)
     if source is not None:
         _check_planes(result, source, "source")
+        # the grids agree; the view gives the source the axes of the result
         source = ResampledView(
             source, result.spec.axes.downscale(factor), AxisMapping(), AxisMapping()
         )
@@ -144,6 +146,27 @@ def match_images(
     return MatchedImages(result, reference, source, factor, tuple(notes))
 
 
+def read_middle(
+    result: Source, other: Source, step: int, *, plane: tuple[int, ...], side: int
+) -> tuple[Array, Array]:
+    """Read the middle of a plane of the result and of another image.
+
+    Parameters
+    ----------
+    result, other
+        Two images of one field.
+    step
+        Result pixels along the side of a pixel of the other image.
+    plane
+        Index along the loops.
+    side
+        Result pixels along y and x, at most.
+    """
+    coarse = find_middle(other, side // step)
+    fine = (slice(part.start * step, part.stop * step) for part in coarse)
+    return result.read(plane, *fine), other.read(plane, *coarse)
+
+
 def find_middle(image: Source, side: int) -> tuple[slice, slice]:
     """Return the middle of a plane, at most `side` pixels along y and x."""
     rows, columns = (
@@ -158,6 +181,7 @@ def _convert_to_grey(
 ) -> Source:
     """Return the luminance of a colour image, where one of the images is one."""
     axes = image.spec.axes
+    # OME-Zarr stores colour along c; taken for colour only where the other image is
     by_channel = colour and "c" in axes and axes["c"].size in (3, 4)
     if axes.samples < 3 and not by_channel:
         return image
@@ -225,6 +249,7 @@ def _place(
                     'taken as equal (match "world" takes the coordinates)'
                 )
             return field
+    # a pixel size of 1 that nobody set is no coordinate
     unknown = mine["y"].unit is None or theirs["y"].unit is None
     if match == "auto" and unknown and alike and not same_steps:
         notes.append(
@@ -240,6 +265,7 @@ def _place(
                 "the reference is mirrored against the result (a negative pixel size); "
                 "flip it first"
             )
+        # a wrong unit, nanometre for micrometre, is a factor of 1000
         if not 1 / _UNLIKE <= line.step <= _UNLIKE:
             pixels = [
                 f"{axis.scale:.4g} {axis.unit or 'pixels'}"

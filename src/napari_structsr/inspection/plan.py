@@ -61,6 +61,7 @@ def make_record(
     matched, models = setup.matched, setup.models
     facts = describe_source(matched.result)
     if digests:
+        # a file may be overwritten: its name alone does not tell
         images = (matched.result, matched.reference, matched.source)
         facts["digests"] = [image and hash_samples(image) for image in images]
     calibration = models.calibration
@@ -111,6 +112,7 @@ def crop_regions(regions: Array | None, axes: Axes, setup: Setup) -> Array | Non
         raise SettingsError(
             f"the regions are {regions.dtype}; give labels, which are integers"
         )
+    # matching may have cut the result to what the reference covers
     rows, columns = _find_span(axes, setup.matched.result.spec.axes)
     regions = regions[..., rows, columns]
     if not regions.any() or (regions < 0).any():
@@ -231,8 +233,10 @@ def choose_limits(
         values = [v for plane in planes for v in plane.samples.get(key, ())]
         low, high = np.percentile(values, _SHOWN) if values else (0.0, 1.0)
         if entry.limits is None:
+            # an intensity has no natural limit; a map without error still needs a range
             found[key] = (0.0, float(high or max(values, default=0.0) or 1.0))
         elif entry.worse == "low":
+            # a similarity that hardly drops is shown on a part of its scale
             best, worst = entry.limits
             reached = [best + share * (worst - best) for share in _PARTS]
             found[key] = (best, next((v for v in reached if v <= low), worst))

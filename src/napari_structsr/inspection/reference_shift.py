@@ -44,6 +44,7 @@ def register_reference(
         for image in (matched.reference, matched.result)
     )
     found = register(moving, fixed)
+    # a wrong shift would make every map wrong: refuse rather than guess
     if found.refused:
         raise SettingsError(
             f"reference and result cannot be registered: {found.refused}; leave the "

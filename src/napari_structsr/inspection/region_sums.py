@@ -39,6 +39,7 @@ class RegionSums:
         where = np.zeros(kept.shape, np.int64) if regions is None else regions[known]
         sums = np.bincount(where, weights=kept, minlength=self._bins)
         counts = np.bincount(where, minlength=self._bins)
+        # bin 0 holds the pixels of no region: the whole plane is the sum of all bins
         nothing = np.zeros(self._bins)
         self._sums[name] = self._sums.get(name, nothing) + sums
         self._counts[name] = self._counts.get(name, nothing) + counts
@@ -57,6 +58,7 @@ class RegionSums:
             for name, total in sums.items()
             if not name.startswith("_")
         }
+        # the root is taken last: squares can be summed over blocks
         if found.get("residual_rms"):
             found["residual_rms"] = math.sqrt(found["residual_rms"] or 0)
         if counts.get("_squared"):

@@ -129,6 +129,7 @@ class ScoreTable:
         """Average each score over the planes."""
         found = {}
         for key in self.keys:
+            # a score without meaning on a plane does not count
             values = [
                 value
                 for row in self.rows

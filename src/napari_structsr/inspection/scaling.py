@@ -23,7 +23,7 @@ from napari_structsr.imaging.out_of_distribution import (
     describe_outliers,
 )
 from napari_structsr.imaging.squirrel import SquirrelFit, fit_squirrel
-from napari_structsr.inspection.matching import MatchedImages, find_middle
+from napari_structsr.inspection.matching import MatchedImages, read_middle
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.source import Source
 from napari_structsr.models.calibration import TrustCalibration
@@ -94,6 +94,7 @@ def measure_scalings(
                 scalings, _fit_gains(matched), strict=True
             )
         ]
+    # a range that is given replaces what was measured, for the scores to be comparable
     if matched.reference is not None and settings.data_range:
         low, high = settings.data_range
         scalings = [
@@ -124,7 +125,7 @@ def _fit_gains(matched: MatchedImages) -> list[tuple[float, float]]:
             found.append((1.0, float(x.mean() - z.mean())))
             continue
         gain, offset = np.polyfit(z, x, 1)
-        if not gain > 0:
+        if not gain > 0:  # also true for NaN
             raise PixelError(
                 f"the result falls where the reference rises (slope {gain:.3g} in "
                 f"channel {channel}); the images do not belong together, or one is "
@@ -141,16 +142,14 @@ def make_squirrel_fit(
     source, factor = matched.source, matched.factor
     assert source is not None
 
+    # maps ask for it tile by tile, and scores once again for each plane
     @lru_cache(maxsize=64)
     def fit(plane: tuple[int, ...]) -> SquirrelFit:
         scaling = scalings[matched.result.spec.axes.channel_of(plane)]
-        coarse = find_middle(source, _FITTED_SIDE // factor)
-        fine = (slice(part.start * factor, part.stop * factor) for part in coarse)
         image, measured = (
             torch.from_numpy(scaling.measured.normalise(fill_with_mean(pixels)))[None]
-            for pixels in (
-                matched.result.read(plane, *fine),
-                source.read(plane, *coarse),
+            for pixels in read_middle(
+                matched.result, source, factor, plane=plane, side=_FITTED_SIDE
             )
         )
         base = interpolate(measured, factor, mode="bicubic")
@@ -162,7 +161,7 @@ def make_squirrel_fit(
 def fill_with_mean(pixels: Array) -> Array:
     """Replace what is no number by the mean of the rest."""
     known = np.isfinite(pixels)
-    if known.all():
+    if known.all():  # the common case: no copy
         return pixels
     mean = pixels[known].mean() if known.any() else 0.0
     return np.where(known, pixels, mean)
@@ -183,13 +182,10 @@ def find_dissimilar_images(
     ):
         if other is None:
             continue
-        coarse = find_middle(other, _COMPARED_SIDE // step)
-        fine = [slice(part.start * step, part.stop * step) for part in coarse]
         x, z = (
             fill_with_mean(pixels.astype(np.float64))[0]
-            for pixels in (
-                matched.result.read(plane, *fine),
-                other.read(plane, *coarse),
+            for pixels in read_middle(
+                matched.result, other, step, plane=plane, side=_COMPARED_SIDE
             )
         )
         # bin the result to the pixels of the other image

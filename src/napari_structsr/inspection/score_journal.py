@@ -53,6 +53,7 @@ class ScoreJournal:
         path = folder / _NAME
         if path.exists():
             self._read(path.read_text("utf-8").splitlines(), mark)
+        # what is kept is written again, without the torn line
         path.write_text("", "utf-8")
         self._file = path.open("a", encoding="utf-8")
         self._write(mark)

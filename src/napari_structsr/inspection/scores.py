@@ -23,7 +23,7 @@ from napari_structsr.imaging.decorrelation import decorrelation_resolution
 from napari_structsr.imaging.spectrum import ring_correlation
 from napari_structsr.imaging.ssim import micro_ssim, ms_ssim, ssim_map
 from napari_structsr.imaging.structure import Change, gradient_difference_map
-from napari_structsr.inspection.matching import find_middle
+from napari_structsr.inspection.matching import read_middle
 from napari_structsr.inspection.region_sums import RegionSums
 from napari_structsr.inspection.results import WHOLE, ScoreRow, WorstRegion
 from napari_structsr.inspection.scaling import Scaling, fill_with_mean
@@ -100,6 +100,7 @@ class Scorer:
         self._names = names
         self._worst = worst
         self._place = place
+        # labels may be any numbers, and are counted from 1 on here
         values = np.empty(0) if regions is None else np.unique(regions)
         self._labels = values[values != 0]
 
@@ -115,6 +116,7 @@ class Scorer:
             regions = self._number_regions(plane, rows, columns)
             for key, store in self._maps.items():
                 values = np.asarray(store[(*plane, rows, columns)], np.float64)
+                # quantiles choose what is shown: a sample of the pixels is enough
                 thin = values[::_SAMPLED, ::_SAMPLED]
                 samples[key].append(thin[np.isfinite(thin)])
                 for name, part in _split_scores(key, values).items():
@@ -141,12 +143,11 @@ class Scorer:
             },
         )
 
-    # -- blocks -------------------------------------------------------------------
-
     def _cut_blocks(self) -> Iterator[tuple[slice, slice]]:
         """Cut a plane into blocks of whole squares."""
         spans = []
         for size in self._matched.result.spec.axes.plane:
+            # equal blocks: a thin rest would have no structure to score
             count = max(1, round(size / _BLOCK))
             step = -(-size // (count * self._place)) * self._place
             spans.append([slice(n, min(n + step, size)) for n in range(0, size, step)])
@@ -166,8 +167,6 @@ class Scorer:
         numbers = np.searchsorted(self._labels, labels) + 1
         return np.where(labels == 0, 0, numbers)
 
-    # -- with a reference ---------------------------------------------------------
-
     def _score_reference(
         self,
         plane: tuple[int, ...],
@@ -180,11 +179,13 @@ class Scorer:
         height, width = self._matched.result.spec.axes.plane
         read, keep = zip(_grow(rows, height), _grow(columns, width), strict=True)
         x, z, known = self._read_pair(plane, *read)
+        # blocks are read with halo, so that only the border of the plane is left out
         inside = known.copy()
         for axis, (part, size) in enumerate(zip(read, (height, width), strict=True)):
             position = np.arange(part.start, part.stop)
             border = (position < _BORDER) | (position >= size - _BORDER)
             inside &= ~(border[:, None] if axis == 0 else border[None])
+        # NRMSE divides by the reference in pixel values, which do not begin at 0
         intensity = self._scaling(plane).truth
         level = intensity.low / intensity.span
         similar = ssim_map(x, z)[0, 0].double().numpy()
@@ -210,6 +211,7 @@ class Scorer:
         scaling = self._scaling(plane)
         result = self._matched.result.read(plane, rows, columns)
         reference = self._matched.reference.read(plane, rows, columns)
+        # a fitted gain is undone, as in the maps
         result = (result.astype(np.float64) - scaling.offset) / scaling.gain
         known = np.isfinite(result) & np.isfinite(reference)
         x, z = (
@@ -222,8 +224,6 @@ class Scorer:
 
     def _scaling(self, plane: tuple[int, ...]) -> Scaling:
         return self._setup.scalings[self._setup.find_channel(plane)]
-
-    # -- rows ---------------------------------------------------------------------
 
     def _build_rows(
         self, plane: tuple[int, ...], sums: RegionSums, whole: dict[str, float]
@@ -263,11 +263,8 @@ class Scorer:
         source, factor = self._matched.source, self._matched.factor
         if source is None:
             return {}
-        coarse = find_middle(source, _DECORRELATED // factor)
-        fine = [slice(part.start * factor, part.stop * factor) for part in coarse]
-        pixels = (
-            source.read(plane, *coarse),
-            self._matched.result.read(plane, *fine),
+        pixels = read_middle(
+            self._matched.result, source, factor, plane=plane, side=_DECORRELATED
         )
         if not all(np.isfinite(image).any() for image in pixels):
             return {}
@@ -280,11 +277,10 @@ class Scorer:
                 "rsp": math.copysign(fit.rsp, fit.gain),
                 "fitted_blur": fit.sigma,
             }
-        images = (
+        result, measured = (
             torch.from_numpy(fill_with_mean(image).astype(np.float32))[None]
             for image in pixels
         )
-        measured, result = images
         base = interpolate(measured, factor, mode="bicubic")
         for name, image, share in (
             ("source", measured, factor),

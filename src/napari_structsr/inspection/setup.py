@@ -163,6 +163,7 @@ def prepare(
     notes += more
     keys = _choose_maps(settings.maps, matched, models, reason=reason)
     forward_model = ForwardModel(matched.factor, _find_psf_sigma(record, models))
+    # the record names the model even where no map runs it
     made_by = models.own.origin if models.own else None
     models = _keep_needed(models, keys)
     # most maps run no network, so that the device is tried on bicubic
@@ -201,6 +202,7 @@ def _find_models(
     if matched.source is None:
         return ReferenceModels(), []
     factor, notes = matched.factor, []
+    # the shipped pair does not exist for every factor
     offered = {(card.name, card.factor) for card in list_models()}
     pair = [
         load_model(name, factor=factor) if (name, factor) in offered else None
@@ -217,6 +219,7 @@ def _find_models(
             )
         except ModelError as error:
             notes.append(f"the model of the result cannot be run again: {error}")
+        # a model of the same name that was trained again did not make this result
         if own and own.card.sha256 != made["sha256"]:
             notes.append(
                 f"the model {made['name']} has changed since the result was made; "
@@ -263,6 +266,7 @@ def _choose_maps(
         available.add("calibration")
     if wanted is None:
         keys = list_default_maps(frozenset(available))
+        # artefacts need a source alone by their list, and a shipped model besides
         if models.faithful is None:
             keys = tuple(key for key in keys if key != "artefact")
         if not keys:

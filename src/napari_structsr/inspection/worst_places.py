@@ -45,6 +45,7 @@ class SquareMeans:
             size = (-(-length // half) + 1 for length in self._shape)
             self._cells[key] = np.zeros((2, *size))
         down, right = -(-height // half), -(-width // half)
+        # the last block of a plane need not be whole
         padded = np.full((down * half, right * half), np.nan)
         padded[:height, :width] = values
         cells = padded.reshape(down, half, right, half)
@@ -61,6 +62,7 @@ class SquareMeans:
         """
         least = min((2 * self._half) ** 2, math.prod(self._shape)) / 2
         for key, cells in self._cells.items():
+            # 2 x 2 half squares each: they overlap, so that no fault is cut in two
             near = cells[:, :-1] + cells[:, 1:]
             sums, known = near[:, :, :-1] + near[:, :, 1:]
             means = sums / np.maximum(known, 1)
@@ -68,6 +70,7 @@ class SquareMeans:
             best = (MAPS[key].limits or (0.0,))[0]
             badness[(known < least) | (means == best)] = -np.inf
             taken: list[tuple[int, int]] = []
+            # a stable order: the same maps give the same list
             for place in np.argsort(-badness, axis=None, kind="stable"):
                 row, column = (int(n) for n in np.unravel_index(place, means.shape))
                 if len(taken) == count or badness[row, column] == -np.inf:

@@ -113,9 +113,10 @@ def _run_model(
     measured: Tensor, model: SRModel, device: Device, color: Color
 ) -> Tensor:
     """Upscale each sample, or the luminance alone; shape (samples, 1, h, w)."""
-    opaque = len(measured) != 4
+    opaque = len(measured) != 4  # the fourth sample is transparency
     colours = measured if opaque else measured[:3]
     if color == "luminance":
+        # the eye sees detail in luminance: colours are interpolated
         base = interpolate(colours, model.factor, mode="bicubic")
         weights = measured.new_tensor(LUMINANCE).reshape(3, 1, 1, 1)
         luminance = (colours * weights).sum(0, keepdim=True)

@@ -96,6 +96,7 @@ def prepare(
     StructsrError
         What keeps the run from starting.
     """
+    # `choose_device` leaves the model on the device
     device, warning = choose_device(settings.device, settings.precision, model)
     spec, grid, plan = plan_tiles(source, model, sink, settings, device=device)
     intensities = measure_intensity(source)
@@ -210,6 +211,7 @@ def _check(source: Source, sink: Sink, settings: UpscaleSettings) -> None:
             "luminance was asked for, but the image has no colour samples "
             f"(axes {spec.axes.names!r}); use --color channels"
         )
+    # a zarr is a folder: the result could also lie inside the input, or around it
     if sink.path is not None:
         one, other = sink.path.resolve(), Path(source.origin).resolve()
         if one == other or one in other.parents or other in one.parents:

@@ -83,7 +83,7 @@ class TileUpscaler:
     def _compute_block(self, pixels: Array, window: Window, channel: int) -> Array:
         prepared = self._prepared
         intensity = prepared.intensities[channel]
-        if intensity.constant:
+        if intensity.constant:  # no range to normalise by, and nothing to upscale
             return self._repeat(pixels, window).astype(prepared.spec.dtype)
         finite = np.isfinite(pixels)
         whole = bool(finite.all())
@@ -105,6 +105,7 @@ class TileUpscaler:
         )
         kept = image[:, 0, *window.keep].cpu().numpy()
         restored = intensity.restore(kept)
+        # filled pixels had to be there for their neighbours, and are no result
         if not whole:
             restored = np.where(
                 self._repeat(finite, window), restored, self._repeat(pixels, window)

@@ -98,6 +98,7 @@ def _run(
     upscaler = TileUpscaler(prepared)
     total = len(prepared.grid)
     with sink.open(prepared.spec, prepared.record) as writer:
+        # an unfinished result of the same run is continued
         left = [index for index in range(total) if index not in writer.done]
         yield Started(total, replace(prepared.plan, done=total - len(left)))
         yield from (Warned(warning) for warning in prepared.warnings)
