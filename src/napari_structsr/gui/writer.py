@@ -33,5 +33,6 @@ def write_ome_zarr(path: str, data: Any, attributes: dict[str, Any]) -> list[str
     StructsrError
         If the layer cannot be read or the store cannot be written.
     """
+    # a layer of its own, so that scale and units are read as those of any other
     write_image(open_source(Image(data, **attributes)), Path(path), overwrite=True)
     return [path]

@@ -132,6 +132,7 @@ def _describe_pairs(
             sample=None if sample is None else name_file(sample, None),
         )
     if split is not None:
+        # rectangles are in pixels of the images, and blocks in those of the pairs
         made = [entry.pair for entry in entries if entry.pair is not None]
         pairs = list(add_split(pairs, made, split))
     return {"pairs": tuple(pairs), "microscope": microscope}

@@ -163,6 +163,7 @@ class PairForm(QWidget):
         ):
             with signals_blocked(box):
                 box.setValue(value)
+        # rows that mean nothing for this kind of pair would be read as if they did
         layers, files, alone = (choice.kind == kind for kind in _KINDS)
         for line, shown in (
             (self.low, layers),
@@ -184,6 +185,7 @@ class PairForm(QWidget):
 
     def _make_path_edit(self, what: str) -> FileEdit:
         edit = FileEdit(mode=FileDialogMode.EXISTING_FILE, nullable=True)
+        # the button opens files: Qt has no dialog for a file or a folder
         edit.choose_btn.text = "…"
         edit.choose_btn.native.setAccessibleName(f"Choose the {what}-resolution file")
         edit.native.setToolTip(

@@ -45,6 +45,7 @@ class PairOverlays:
         """Lay a pair over its image, and move the view there."""
         if entry.pair is None or self.shows(entry):
             return
+        # None for files, which are shown by themselves near the origin
         image = self._find_image(entry)
         frame = entry.frame
         layers = []

@@ -41,6 +41,7 @@ def list_images(viewer: Viewer) -> list[ImageFacts]:
     """Return what is known of the images that can be part of a pair."""
     found = []
     for layer in viewer.layers:
+        # the overlay of a pair is no image of its own
         if layer.metadata.get(KEY) == "check" or layer_obstacle(layer) is not None:
             continue
         axes = open_source(layer).spec.axes
@@ -71,6 +72,7 @@ def list_unusable_layers(viewer: Viewer) -> list[tuple[str, str]]:
 
 def count_regions(viewer: Viewer) -> dict[str, tuple[str, int]]:
     """Return the name of each layer that can hold regions, and how many it holds."""
+    # the rectangles of a split are Shapes too, but no regions to add
     return {
         key_of(layer): (layer.name, len(layer.data))
         for layer in viewer.layers
@@ -134,6 +136,7 @@ def _request_layers(viewer: Viewer, state: PairsState) -> list[PairRequest]:
     axes = open_source(drawn_on).spec.axes
     names = axes.names.replace("s", "")  # napari keeps samples out of the dimensions
     dims = names.index("y"), names.index("x")
+    # `source_on` brings the other layer to the order and the units of this one
     common = PairRequest(
         name=drawn_on.name,
         low=None if alone else open_source(drawn_on),
@@ -204,5 +207,6 @@ def _round_to_pixel(point: npt.ArrayLike, layer: Image) -> tuple[int, ...]:
 
 
 def _find_path(layer: Layer) -> str | None:
+    # napari keeps the path of a sample or of a file that was moved
     path = layer.source.path
     return str(path) if path and Path(path).exists() else None

@@ -57,7 +57,7 @@ class PairTable(QWidget):
                 item.setToolTip(tip)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setTabKeyNavigation(False)
+        self.table.setTabKeyNavigation(False)  # Tab leaves the table
         self.table.setWordWrap(False)
         numbers, header = self.table.verticalHeader(), self.table.horizontalHeader()
         if numbers is not None:  # an empty header is false
@@ -113,6 +113,7 @@ class PairTable(QWidget):
 
     def _fill_row(self, number: int, entry: PairEntry) -> None:
         row = describe_pair(entry)
+        # a sign besides the colour, which not every eye sees
         name = QTableWidgetItem(f"✕ {row.name}" if row.refused else row.name)
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         if not row.refused:
@@ -130,7 +131,7 @@ class PairTable(QWidget):
             self.table.setSpan(number, 1, 1, len(_TITLES) - 1)
 
     def _emit_tick(self, item: QTableWidgetItem) -> None:
-        if item.column() == 0:
+        if item.column() == 0:  # the one with a box; the rest changes by code alone
             self.ticked.emit(item.row(), item.checkState() == Qt.CheckState.Checked)
 
     def _emit_selection(self) -> None:

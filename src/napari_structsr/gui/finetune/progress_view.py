@@ -91,6 +91,7 @@ class ProgressView(QWidget):
 
     def _show_plan(self, event: Started) -> None:
         plan: Any = event.plan
+        # a config may count steps instead, for runs that can be repeated exactly
         self._by_time = plan.minutes is not None
         self.curves.begin("seconds" if self._by_time else "steps")
         self.show_message(complete_sentence(str(plan)))

@@ -87,6 +87,7 @@ class FineTuningRun(QObject):
 
     def set_paused(self, paused: bool) -> None:
         """Pause, or go on; nothing happens before the worker has begun."""
+        # the worker makes it, since its class comes with torch
         if self._pause is None:
             return
         if paused:
@@ -96,7 +97,7 @@ class FineTuningRun(QObject):
         self.paused.emit(paused)
 
     def _iterate_events(self, cancel: Cancel) -> Iterator[Event]:
-        keep_triton_out()
+        keep_triton_out()  # before torch is imported for the first time
         from napari_structsr.finetuning.events import Pause
 
         self._pause = Pause()
@@ -195,6 +196,7 @@ def _make_entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
     from napari_structsr.pairs.simulate import high_only_pair
 
     pairs = [one.pair for one in there if one.pair is not None]
+    # the first pair of a list decides for those after it, in one go too
     factor = request.factor or next((pair.factor for pair in pairs), None)
     entry = PairEntry(name=request.name, frame=request.frame, request=request)
     try:
@@ -262,6 +264,6 @@ def make_job(name: str, work: Callable[[], Any]) -> Job:
     """Return a job for a call that may take a second; its output is the result."""
 
     def events(cancel: Cancel) -> Iterator[Event]:
-        yield Finished(work())
+        yield Finished(work())  # too short to be cancelled
 
     return Job(name, events)

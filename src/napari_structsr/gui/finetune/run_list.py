@@ -89,7 +89,7 @@ class RunList(QWidget):
 
 def format_time(seconds: float) -> str:
     """Write a time as minutes and seconds, or hours and minutes."""
-    whole = round(seconds)
+    whole = round(seconds)  # before it is divided, or 59.6 s would be 0:60
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d}"
     return f"{whole // 3600} h {whole % 3600 // 60:02d}"

@@ -110,7 +110,7 @@ class SplitLayers(QObject):
         self._emit_edited_later()
 
     @property
-    def selected(self) -> int:
+    def selected_count(self) -> int:
         """How many rectangles are selected."""
         return sum(len(layer.selected_data) for layer in self.layers)
 
@@ -229,8 +229,8 @@ class SplitLayers(QObject):
         self._emit_edited_later()
 
     def _check_selection(self) -> None:
-        if self.selected != self._selected:
-            self._selected = self.selected
+        if self.selected_count != self._selected:
+            self._selected = self.selected_count
             self.selected_changed.emit()
 
     def _emit_edited(self) -> None:

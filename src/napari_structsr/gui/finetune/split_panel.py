@@ -107,6 +107,7 @@ class SplitPanel(QWidget):
         if self._job is not None:
             self._job.cancel()
             self._job = None
+        # nothing is trained on a split of other pairs while the new one is made
         self.split, self.obstacle = None, None
         self.layers.remove()
         pairs = [entry.pair for entry in self._entries if entry.pair is not None]
@@ -131,7 +132,7 @@ class SplitPanel(QWidget):
         self._row.setVisible(split is not None)
         chosen = (
             None
-            if self.layers.selected
+            if self.layers.selected_count
             else "Select rectangles of the split first: activate its layer, and take "
             "the arrow tool."
         )
@@ -189,6 +190,7 @@ class SplitPanel(QWidget):
     def _toggle(self, shown: bool) -> None:
         there = self.layers.layers
         if shown and not there and self.split is not None:
+            # the user has removed the layer, which is brought back as it was read last
             self.layers.show(self._entries, self.split)
             self._read_layers()
         for layer in there:

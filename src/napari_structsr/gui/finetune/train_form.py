@@ -80,6 +80,7 @@ class TrainForm(QWidget):
             combo.currentIndexChanged.connect(self._emit_changed)
         self.minutes.valueChanged.connect(self._emit_changed)
         self.replay.valueChanged.connect(self._emit_changed)
+        # not textChanged, which a suggestion of the dock emits as well
         self.name.textEdited.connect(self._emit_named)
         self.more.toggled.connect(self.show_more)
 

@@ -128,6 +128,7 @@ class VerdictPanel(QWidget):
         """Show how a fine-tuning of an earlier session did."""
         scores: Scores = {}
         if run.bundle is not None:
+            # the card of the model holds the scores, also after a restart
             from napari_structsr.io.weights import read_card
             from napari_structsr.models.card import ModelCard
 

@@ -59,6 +59,7 @@ class EstimateLabel(QLabel):
             Say the size of the output alone, until `estimate` is called.
         """
         self._cancel_job()
+        # kept, since a cheap answer may be completed later
         self._parts = list(parts)
         if not parts:
             self.clear()

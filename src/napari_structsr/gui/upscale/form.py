@@ -105,6 +105,7 @@ class UpscaleForm(QWidget):
 
     def choice(self) -> Choice:
         """Return what the form says."""
+        # the folder stays in its row while results go to memory
         folder = None
         if self.output.currentData() == "zarr":
             folder = Path(str(self.folder.value or ""))

@@ -114,6 +114,7 @@ def run_upscaling(
 
 def choose_sink(layer: Layer, choice: Choice) -> MemorySink | OmeZarrSink:
     """Return where the result of a layer goes."""
+    # an unfinished store of this name is gone on with, a finished one is kept
     if choice.folder is None:
         return MemorySink()
     return OmeZarrSink(free_path(choice.folder, f"{layer.name} {choice.label}"))
@@ -121,6 +122,7 @@ def choose_sink(layer: Layer, choice: Choice) -> MemorySink | OmeZarrSink:
 
 def fit_choice(choice: Choice, layer: Image) -> Choice:
     """Drop wishes that have no meaning for the layer or the model."""
+    # the form keeps a wish for the next layer or model that it has a meaning for
     if not layer.rgb:
         choice = replace(choice, color="channels")
     if find_partner(choice.model) is None:
