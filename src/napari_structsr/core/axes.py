@@ -1,4 +1,4 @@
-"""Where pixels lie in the world, and what an image is besides its pixels.
+"""Axes, channels and the spec of an image: all of it but the pixels.
 
 Coordinates follow napari: the centre of pixel 0 lies at ``translate`` and the next
 at ``translate + scale``. An upscaled pixel is smaller, so that its first centre
@@ -154,24 +154,24 @@ class Axes:
         """Return the same axes in the order t, c, z, y, x, s."""
         return Axes(tuple(self[name] for name in _ORDER if name in self))
 
+    def with_axes(self, *others: Axis) -> Axes:
+        """Return the axes with `others` in the place of those of the same names."""
+        new = {axis.name: axis for axis in others}
+        return Axes(tuple(new.get(axis.name, axis) for axis in self.items))
+
     def upscale(self, factor: int) -> Axes:
         """Return the axes of an image with `factor` times the pixels along y and x."""
-        return Axes(
-            tuple(
-                axis.resample(axis.size * factor, factor) if axis.name in "yx" else axis
-                for axis in self.items
-            )
-        )
+        plane = (self["y"], self["x"])
+        return self.with_axes(*(a.resample(a.size * factor, factor) for a in plane))
 
     def downscale(self, factor: int) -> Axes:
-        """Return the axes of an image with pixels `factor` times as large."""
-        return Axes(
-            tuple(
-                axis.resample(axis.size // factor, 1 / factor)
-                if axis.name in "yx"
-                else axis
-                for axis in self.items
-            )
+        """Return the axes of an image with pixels `factor` times as large.
+
+        Pixels at the end that do not fill a larger one are left out.
+        """
+        plane = (self["y"], self["x"])
+        return self.with_axes(
+            *(a.resample(a.size // factor, 1 / factor) for a in plane)
         )
 
 

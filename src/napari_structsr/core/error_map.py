@@ -1,4 +1,4 @@
-"""Which maps of structure error there are, what each says, and what it cannot see.
+"""The maps of structure error: what each says, and what it cannot see.
 
 The one list from which the engine, the command line, docks, reports and documentation
 take names, units and blind spots. How a map is computed stands in `imaging`.

@@ -1,4 +1,4 @@
-"""What to read, what to keep and what to write: the one owner of tile geometry.
+"""Tile geometry: what a tile reads, what it keeps and what it writes.
 
 A tile is a unit of writing: one output chunk, shard or block of whole chunks of one
 plane. It reads its place in the input plus a halo as wide as the model sees, cut

@@ -1,4 +1,4 @@
-"""Intensities as numbers near 0..1 and back, from statistics of the whole image.
+"""Range and noise of a channel, and its mapping to numbers near 0..1 and back.
 
 The mapping is affine, the same for every tile of a channel, and invertible. It owns
 the range and the noise of a channel and the way back to the pixel type. Statistics

@@ -1,4 +1,4 @@
-"""What was done, as data: enough to repeat a run and to recognise an interrupted one.
+"""The record of a run: enough to repeat it, and to recognise an interrupted one.
 
 A record holds no time and no duration, so that the same run leaves the same bytes.
 """

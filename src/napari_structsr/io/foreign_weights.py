@@ -1,4 +1,4 @@
-"""Weights that somebody else has trained, in the files in which they are passed around.
+"""Weights of others, as .pth, .pt, .ckpt and .safetensors files without a card.
 
 It owns reading the file, without ever running what lies in it, and asking spandrel
 which network the weights belong to; everything but plain numbers is refused.

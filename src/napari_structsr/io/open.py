@@ -1,4 +1,4 @@
-"""Opening an image of any kind: decides what it was given and asks that reader.
+"""Opening an image: finds out of what kind it is, and hands it to that reader.
 
 The translation of a kind's axes and metadata to `ImageSpec` lives beside it, one module
 for each kind.

@@ -1,4 +1,4 @@
-"""Finding the record of a run in what it wrote."""
+"""Reading the record of a run from what it wrote."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the dimensions of an array are called, and how far apart its pixels lie.
+"""Names of axes and units, and the distances between pixels.
 
-Formats say it in their own words; here these become the six axis names, UDUNITS
-names of units and one `Step` for each axis. Nothing here opens or reads pixels.
+Formats say them in their own words; here these become the six axis names, UDUNITS
+names of units and one `Step` for each axis.
 """
 
 from __future__ import annotations

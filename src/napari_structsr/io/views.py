@@ -1,4 +1,4 @@
-"""A source seen otherwise: some channels, a part, its luminance, on another grid.
+"""Views of a source: some channels, a part, its luminance, or another grid.
 
 Views are sources themselves and read no more than is asked of them. They own how the
 pixels of one image lie on the grid of another, not where that was found out.
@@ -88,15 +88,16 @@ class CroppedView(_View):
 
     def __init__(self, source: Source, rows: slice, columns: slice) -> None:
         self._corner = rows.start, columns.start
-        parts = {"y": rows, "x": columns}
-        items = []
-        for axis in source.spec.axes.items:
-            if axis.name in parts:
-                part = parts[axis.name]
-                place = axis.translate + part.start * axis.scale
-                axis = replace(axis, size=part.stop - part.start, translate=place)
-            items.append(axis)
-        super().__init__(source, replace(source.spec, axes=Axes(tuple(items))))
+        axes = source.spec.axes
+        kept = (
+            replace(
+                axis,
+                size=part.stop - part.start,
+                translate=axis.translate + part.start * axis.scale,
+            )
+            for axis, part in ((axes["y"], rows), (axes["x"], columns))
+        )
+        super().__init__(source, replace(source.spec, axes=axes.with_axes(*kept)))
 
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle, counted from the corner of the part."""
@@ -162,12 +163,9 @@ class ChannelsView(_View):
                 f"channels {list(channels)} name one channel twice; name each once"
             )
         self._loop = [axis.name for axis in spec.axes.loops].index("c")
-        axes = tuple(
-            replace(axis, size=len(self._kept)) if axis.name == "c" else axis
-            for axis in spec.axes.items
-        )
+        axes = spec.axes.with_axes(replace(spec.axes["c"], size=len(self._kept)))
         named = [spec.channels[index] for index in self._kept if spec.channels]
-        super().__init__(source, replace(spec, axes=Axes(axes), channels=tuple(named)))
+        super().__init__(source, replace(spec, axes=axes, channels=tuple(named)))
 
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of one plane; `plane` counts the chosen channels."""

@@ -1,4 +1,4 @@
-"""From the name of an architecture to a network, and what that network costs."""
+"""Networks by the name of their architecture, and what they cost to run."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How far a model is usually off: the numbers behind the expected error and intervals.
+"""The calibration of a model: the numbers behind its expected error and intervals.
 
 A few hundred numbers that a card holds, or a file of their own that was made from the
-user's pairs. Reading them needs no torch. What the numbers mean is the affair of
-`imaging.expected_error`; how they are found, of `calibration.fit`.
+user's pairs. Reading them needs no torch. `imaging.expected_error` says what they mean,
+`calibration.fit` finds them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ __all__ = [
     "Interval",
     "NetworkLayer",
     "TrustCalibration",
-    "_Entry",
     "read_calibration",
 ]
 

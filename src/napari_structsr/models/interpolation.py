@@ -1,4 +1,4 @@
-"""Models between two models: weights between the weights of both.
+"""Network interpolation: models whose weights lie between those of two others.
 
 Network interpolation (Wang et al. 2018, ESRGAN): two networks of one architecture, of
 which one was trained on from the other, give a sensible network at every point of the

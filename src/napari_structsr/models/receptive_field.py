@@ -1,4 +1,4 @@
-"""How far a network sees, measured: what a tile must read around itself.
+"""The receptive field of a network, measured: what a tile must read around itself.
 
 Two distances, both in input pixels to each side of an output pixel:
 

@@ -1,4 +1,4 @@
-"""Which models there are, and loading one by name or path.
+"""The catalogue of models, and loading one by name or path.
 
 Listing reads cards alone and imports no torch.
 """

@@ -1,4 +1,4 @@
-"""The user's own models: a folder of bundles, as those that ship.
+"""The user's own models: a folder of weights with their cards.
 
 A model lies there as ``NAME-xF.safetensors`` with its card. A fine-tuning changes
 nothing here until it is accepted, see `finetuning.runs`. Listing reads cards alone and

@@ -49,16 +49,9 @@ def make_pyramid_axes(axes: Axes) -> list[Axes]:
     """Return the axes of every level, the finest first."""
     levels = [axes]
     while max(levels[-1].plane) > _SMALLEST:
-        levels.append(
-            Axes(
-                tuple(
-                    axis.resample(-(-axis.size // 2), 0.5)
-                    if axis.name in "yx"
-                    else axis
-                    for axis in levels[-1].items
-                )
-            )
-        )
+        plane = (levels[-1]["y"], levels[-1]["x"])
+        coarser = (axis.resample(-(-axis.size // 2), 0.5) for axis in plane)
+        levels.append(levels[-1].with_axes(*coarser))
     return levels
 
 
