@@ -21,7 +21,8 @@ def drift(parent):
     recipe = make_tuning_recipe(
         FineTuneConfig(name="mine"), parent.card, patch=48, psf_sigma=0.9
     )
-    return Drift(parent.network, recipe, read_data_config(parent.card), device="cpu")
+    recipe = recipe.model_copy(update={"data": read_data_config(parent.card)})
+    return Drift(parent.network, recipe, device="cpu")
 
 
 def test_images_for_training_are_not_those_for_validation():

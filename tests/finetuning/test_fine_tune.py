@@ -47,6 +47,7 @@ from napari_structsr.models.card import ModelCard
 from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair, Place
+from napari_structsr.training.recipe import Recipe
 
 GUARD = 8
 FAST = {
@@ -327,11 +328,9 @@ def test_pixels_for_validation_are_never_drawn(pairs, split, parent):
     assert torch.isfinite(drawn.truth).all()
     replay = Replay(
         parent.network,
-        sr_kind(),
+        Recipe(name="replay", factor=2, patch=16),
         pairs=hidden,
         blocks=split.training,
-        factor=2,
-        patch=16,
         device=sr_device(),
     )
     replayed = replay.draw(400, number=0, weight=1.0, generator=random)
@@ -491,12 +490,6 @@ def test_what_cannot_be_fine_tuned_is_said(pairs, parent, split, tmp_path):
     assert "holds other files" in str(failed.error)
     with pytest.raises(TrainingError, match="too small"):
         choose_patch_side([Block(0, (0, 12), (0, 90))], 48)
-
-
-def sr_kind():
-    from napari_structsr.training.recipe import DataConfig
-
-    return DataConfig()
 
 
 def sr_device():

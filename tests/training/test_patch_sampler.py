@@ -11,7 +11,7 @@ from napari_structsr.training.patch_sampler import (
     load_planes,
     split_planes,
 )
-from napari_structsr.training.recipe import DataConfig
+from napari_structsr.training.recipe import DataConfig, Recipe
 
 
 def random(seed=0):
@@ -66,9 +66,8 @@ def test_detail_is_drawn_more_often_than_background():
 def test_measured_and_true_pixels_belong_together(images):
     pool = ImageSampler(load_planes(images, smallest=88), "cpu")
     quiet = DataConfig(photons=(1e9, 1e9), read_noise=(1e-7, 1e-7))
-    pairs = draw_batch(
-        pool, quiet, factor=2, patch=32, count=4, number=3, generator=random()
-    )
+    recipe = Recipe(name="quiet", data=quiet, patch=32)
+    pairs = draw_batch(pool, recipe, count=4, number=3, generator=random())
     assert pairs.measured.shape == (4, 1, 32, 32)
     assert pairs.truth.shape == (4, 1, 64, 64)
     again = pairs.forward_model(pairs.truth)
@@ -82,9 +81,7 @@ def test_the_stated_variance_is_that_of_the_noise():
     config = DataConfig(photons=(500, 500), read_noise=(0.01, 0.01), gain=(1, 1))
     pairs = draw_batch(
         ImageSampler(flat, "cpu"),
-        config,
-        factor=2,
-        patch=64,
+        Recipe(name="flat", data=config, patch=64),
         count=8,
         number=0,
         generator=random(),

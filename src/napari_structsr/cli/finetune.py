@@ -53,6 +53,7 @@ def finetune(
 ) -> None:
     """Fine-tune a model to pairs; stop it by Ctrl-C, go on with --resume."""
     with exit_on_error():
+        # Late: torch takes seconds to import, and `--help` needs none of it.
         from napari_structsr.finetuning.config import read_fine_tuning
         from napari_structsr.finetuning.fine_tune import (
             fine_tune,
@@ -96,6 +97,7 @@ def _replace_choices(config: FineTuneConfig, **changes: Any) -> FineTuneConfig:
     from napari_structsr.finetuning.config import FineTuneConfig
 
     given = {name: value for name, value in changes.items() if value is not None}
+    # The command line wins over a length in steps of the file.
     if "minutes" in given:
         given["steps"] = None
     entries = config.model_dump() | given

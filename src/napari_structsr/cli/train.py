@@ -43,6 +43,7 @@ def train(
 ) -> None:
     """Train a generator; stop it by Ctrl-C, go on with --resume."""
     with exit_on_error():
+        # Late: torch takes seconds to import, and `--help` needs none of it.
         from napari_structsr.training.recipe import read_recipe
         from napari_structsr.training.settings import TrainingSettings
         from napari_structsr.training.train import train as run

@@ -59,9 +59,12 @@ def make_tuned_card(session: TuningSession, verdict: Verdict) -> ModelCard:
             "data": [own, *parent.data],
             "recipe": portable.model_dump_json(exclude_defaults=True),
             "seed": config.seed,
+            # That of the parent does not fit these weights; writing the file sets it.
             "sha256": None,
+            # A parent from the benchmark gives a model to work with.
             "purpose": "use",
             "seen_megapixels": round((parent.seen_megapixels or 0.0) + megapixels, 1),
+            # Weights of the parent's partner lie on no line with these.
             "blend_with": None,
             "sharpness": None,
             "parents": [parent.sha256] if parent.sha256 else [],
@@ -86,6 +89,7 @@ def _make_record(session: TuningSession, verdict: Verdict) -> FineTuning:
         )
         for pair in session.pairs
     ]
+    # Rows between scores hold losses alone, which mean nothing to a user.
     curves = [row for row in session.curves.rows if "adapted psnr" in row]
     return FineTuning(
         parent=session.parent.card.name,
@@ -135,6 +139,7 @@ def calibrate_tuned(
     regions = []
     for block in split.validation:
         pair = pairs[block.pair]
+        # Of the values in 0..1 that a pair holds, hence the identity as intensity.
         gain, floor = pair.noise
         regions.append(
             CalibrationPair(
@@ -145,6 +150,7 @@ def calibrate_tuned(
                 intensity=Intensity(0.0, 1.0, gain, floor),
             )
         )
+    # Few or flat regions are no fault of the user: the model is written without.
     try:
         samples = sample_pairs(regions, model)
         found = calibrate(

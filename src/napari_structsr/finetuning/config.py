@@ -221,6 +221,7 @@ def read_fine_tuning(path: Path) -> FineTuneConfig:
     """
     try:
         text = path.read_text(encoding="utf-8")
+        # By the ending: both are text, and errors shall speak of the right one.
         toml = path.suffix.lower() == ".toml"
         entries = tomllib.loads(text) if toml else json.loads(text)
         config = FineTuneConfig.model_validate(entries)
@@ -240,12 +241,14 @@ def read_fine_tuning(path: Path) -> FineTuneConfig:
 
 def write_fine_tuning(path: Path, config: FineTuneConfig) -> None:
     """Write a file, as JSON, whole or not at all."""
+    # Beside the file, since renaming is atomic within one file system alone.
     part = path.with_name(f"{path.name}.part")
     part.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
     part.replace(path)
 
 
 def _make_paths_absolute(config: FineTuneConfig, folder: Path) -> FineTuneConfig:
+    # Paths are relative to the file, so that a folder can be moved as a whole.
     def full(path: str | None) -> str | None:
         return None if path is None else str(folder / Path(path).expanduser())
 
@@ -257,6 +260,7 @@ def _make_paths_absolute(config: FineTuneConfig, folder: Path) -> FineTuneConfig
         update={"sample": full(config.microscope.sample)}
     )
     update = {"pairs": pairs, "microscope": microscope, "out": full(config.out)}
+    # A model that ships is a name; only a file lies in a folder.
     if config.parent.endswith(".safetensors"):
         update["parent"] = full(config.parent)
     return config.model_copy(update=update)

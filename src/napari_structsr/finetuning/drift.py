@@ -23,7 +23,7 @@ from napari_structsr.finetuning.replay import Replay, replay_images
 from napari_structsr.models.interpolation import blend_weights
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
-from napari_structsr.training.recipe import DataConfig, Recipe
+from napari_structsr.training.recipe import Recipe
 from napari_structsr.training.trainer import LEAST_ERROR, ReplayBatch
 from napari_structsr.training.validation import Network, Validation
 
@@ -43,27 +43,18 @@ class Drift:
     parent
         Maps measured images to results.
     recipe
-        Names factor and seed.
-    kind
-        How the images of the parent were measured.
+        Names factor and seed, and how the images of the parent were measured.
     device
         Name for torch.
     """
 
-    def __init__(
-        self,
-        parent: Network,
-        recipe: Recipe,
-        kind: DataConfig,
-        *,
-        device: str,
-    ) -> None:
-        about = recipe.model_copy(update={"data": kind})
+    def __init__(self, parent: Network, recipe: Recipe, *, device: str) -> None:
         planes = replay_images("validation")
         self._parts: dict[str, tuple[Validation, float]] = {}
         for source in dict.fromkeys(plane.source for plane in planes):
+            # By kind, so that what one kind loses is not lost in the mean of all.
             group = [plane for plane in planes if plane.source == source]
-            part = Validation(group, about, device)
+            part = Validation(group, recipe, device)
             self._parts[source] = part, _mean_psnr(part, parent)
 
     def losses(self, network: Network) -> dict[str, float]:
@@ -191,17 +182,12 @@ class DriftLimiter:
         weight: float,
         device: Device,
     ) -> None:
-        kind = read_data_config(parent.card)
+        data = read_data_config(parent.card)
+        recipe = recipe.model_copy(update={"data": data})
         self._replay = Replay(
-            parent.network,
-            kind,
-            pairs=pairs,
-            blocks=blocks,
-            factor=recipe.factor,
-            patch=recipe.patch,
-            device=device,
+            parent.network, recipe, pairs=pairs, blocks=blocks, device=device
         )
-        self.drift = Drift(parent.network, recipe, kind, device=device.kind)
+        self.drift = Drift(parent.network, recipe, device=device.kind)
         self.network = copy.deepcopy(parent.network)
         self.weight = weight
         self._wish, self._limit, self._device = weight, limit, device.kind
@@ -224,6 +210,7 @@ class DriftLimiter:
         return limit_drift(
             self.network,
             self._parent,
+            # Trained weights come merged, on the CPU.
             {name: value.to(self._device) for name, value in weights.items()},
             drift=self.drift,
             limit=self._limit,
@@ -232,7 +219,10 @@ class DriftLimiter:
     def adjust_weight(self, limited: LimitedModel) -> None:
         """Let replay weigh more while too much is lost, and less while little is."""
         if self._limit:
+            # Of the trained weights, not of the limited ones: these stay below the
+            # limit whatever replay weighs.
             much = max(limited.trained, 0.0) / (_TARGET * self._limit)
+            # By the square root, so that the weight does not swing from score to score.
             change = min(max(much**0.5, 1 / _FACTOR), _FACTOR)
             weight = max(self.weight * change, self._wish / _RANGE)
             self.weight = min(weight, self._wish * _RANGE)

@@ -120,4 +120,5 @@ class Pause:
     def wait(self, cancel: Cancel) -> None:
         """Return when the job may go on, or was cancelled."""
         while self and not cancel:
+            # In short waits: a cancel does not set this event.
             self._running.wait(0.1)

@@ -104,6 +104,7 @@ def resume_fine_tuning(
 
     def events() -> Iterator[Event]:
         config = read_fine_tuning(folder / "config.json")
+        # The folder may have been moved since it was written.
         config = config.model_copy(update={"out": str(folder)})
         pairs, split = read_pairs(folder / "pairs.safetensors")
         model = load_model(config.parent, factor=config.factor)
@@ -130,15 +131,18 @@ def _run(
     pause: Pause,
     resume: bool,
 ) -> Iterator[Event]:
+    # All that can be refused is refused before a folder is made.
     _check(config, pairs, model)
     folder = run_folder(config)
     if not resume:
         _check_folder(folder)
     if split is None:
+        # The receptive field: within it a scored pixel depends on a trained one.
         gap = model.radius if config.gap is None else config.gap
         split = read_split(config, pairs, gap=gap) or split_pairs(
             pairs, gap=gap, share=config.validation
         )
+    # Also what the program has split itself: one rule for all.
     if faults := check_split(pairs, split):
         raise TrainingError("; ".join(faults))
     session = TuningSession(config, pairs, split, model, folder=folder)
@@ -155,6 +159,7 @@ def _run(
         session.save()
 
     while session.progress < 1 and not session.out_of_patience and not cancel:
+        # Saved first: a paused program is often closed.
         if pause:
             session.save()
             yield Noted(f"holding on at step {session.step}; what was reached is saved")
@@ -204,6 +209,8 @@ def _check(config: FineTuneConfig, pairs: Sequence[ImagePair], model: SRModel) -
             f"{', '.join(str(pair.factor) for pair in pairs)}; choose a model and "
             "pairs of one factor"
         )
+    # Names that ship are refused; one of the user's models may be replaced, which is
+    # asked when it is accepted.
     check_name(config.name, config.factor, replace=True)
 
 
@@ -214,6 +221,7 @@ def _check_folder(folder: Path) -> None:
             f"{folder} holds a fine-tuning already; go on with it, remove it, or "
             "choose another name or folder"
         )
+    # A folder whose run was killed before its first checkpoint is taken again.
     if not (folder / "run.json").exists() and any(folder.glob("*")):
         raise TrainingError(
             f"{folder} holds other files; choose a folder that is empty or not there"
@@ -222,6 +230,7 @@ def _check_folder(folder: Path) -> None:
 
 def _finish(session: TuningSession) -> tuple[Verdict, str]:
     """Score and write the best weights; return the verdict and a note."""
+    # The best weights, not the last: these may have been spoilt since.
     network = session.limiter.network
     network.load_state_dict(session.best.weights)
     network.half().float()  # the file holds float16: that is what is scored
@@ -231,6 +240,7 @@ def _finish(session: TuningSession) -> tuple[Verdict, str]:
         "parent": validation.parent,
         "adapted": validation.score(network),
     }
+    # Measured anew, as rounding to float16 has changed the weights.
     drift = session.limiter.drift(network)
     verdict = reach_verdict(
         scores, pair_correlation=validation.pair_correlation, drift=drift

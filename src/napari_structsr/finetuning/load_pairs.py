@@ -43,6 +43,7 @@ def load_pairs(config: FineTuneConfig) -> list[ImagePair]:
     about = config.microscope
     pairs: list[ImagePair] = []
     for number, files in enumerate(config.pairs):
+        # Counted from 1, as the list of the dock does.
         name = f"{number + 1}: {Path(files.low or files.high).name}"
         if files.low is not None:
             pair = field_pair(
@@ -63,9 +64,11 @@ def load_pairs(config: FineTuneConfig) -> list[ImagePair]:
                 sample=open_once(about.sample) if about.sample else None,
                 photons=about.photons,
                 read_noise=about.read_noise,
+                # Another noise for each pair, the same at each call.
                 seed=config.seed + number,
                 name=name,
             )
+        # Twice the same pixels would be trained and validated on.
         if (twin := find_twin(pair, pairs)) is not None:
             raise TrainingError(
                 f"pair {name} holds the same pixels as {twin}; leave one of them out "

@@ -41,6 +41,7 @@ def make_trainable(
     network.eval().requires_grad_(mode == "whole")
     if mode == "efficient":
         for layer in list(network.modules()):
+            # Only where the gain is: these hold nearly all weights.
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 change = _LowRank(layer.weight)
                 parametrize.register_parametrization(layer, "weight", change)
@@ -54,6 +55,7 @@ def merge_weights(network: nn.Module) -> dict[str, Tensor]:
         for name, value in network.state_dict().items()
         if "parametrizations." not in name
     }
+    # A parametrized layer computes its weight from the parent's and the change.
     whole |= {
         f"{name}.weight": layer.weight
         for name, layer in network.named_modules()
@@ -73,6 +75,7 @@ class _LowRank(nn.Module):
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         rows, columns = weight.shape[0], weight[0].numel()
+        # A thin layer has no more independent rows than that.
         rank = min(_RANK, rows, columns)
         self.across = nn.Parameter(
             torch.empty(rank, columns, device=weight.device).normal_(std=columns**-0.5)

@@ -41,6 +41,7 @@ def choose_patch_side(blocks: Sequence[Block], wish: int) -> int:
         If not even the smallest patch does.
     """
     whole = sum(block.area for block in blocks)
+    # From large to small: large patches see more, small regions hold few of them.
     for side in (wish, *(patch for patch in _PATCHES if patch < wish)):
         held = sum(block.area for block in blocks if min(block.shape) >= side)
         if held and held >= _ENOUGH * whole:
@@ -93,6 +94,8 @@ class PairSampler:
             corners, detail = _find_places(
                 block, block.measured(pairs[block.pair]), patch
             )
+            # All that a draw needs, in one row: it is gathered by one indexing
+            # operation.
             about = (
                 block.pair,
                 starts[block.pair],
@@ -123,6 +126,7 @@ class PairSampler:
         return PatchBatch(
             measured=measured,
             truth=truth,
+            # Noise is divided by: pairs without any would make the data term infinite.
             variance=variance.clamp_min(_LEAST_VARIANCE),
             forward_model=self.forward_model,
         )

@@ -38,6 +38,7 @@ def read_data_config(card: ModelCard) -> DataConfig:
     """Return how the images that a model was trained on were measured."""
     if recipe := _read_recipe(card):
         return recipe.data
+    # Of a model without a recipe the card tells the width alone.
     width = (max(0.0, card.psf_sigma - 0.1), card.psf_sigma + 0.1)
     return DataConfig(psf_sigma=width)
 
@@ -62,6 +63,7 @@ def make_tuning_recipe(
     rate = config.rate or (
         _RATE if card.architecture == "residual-generator" else _GENTLE_RATE
     )
+    # Weights of the discriminator are in no file.
     adversary = _choose_adversary(config, before.adversary if before else None)
     return Recipe(
         name=config.name,
@@ -136,6 +138,7 @@ class TuningLength:
 
     def count(self, step: int, seconds: float) -> tuple[int, int]:
         """Return what is done and what there is to do, in whole steps or seconds."""
+        # A progress bar counts whole units, and may not run over its end.
         total = math.ceil(self.end)
         return min(int(seconds if self.timed else step), total), total
 

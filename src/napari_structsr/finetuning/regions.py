@@ -102,16 +102,19 @@ def measure_gap(pairs: Sequence[ImagePair], one: Block, other: Block) -> float:
     """Return the measured pixels between two blocks; infinite for other images."""
     first, second = pairs[one.pair], pairs[other.pair]
     if one.pair == other.pair:
+        # Of one pair: on its own grid, whole pixels.
         spans = (one.rows, other.rows), (one.columns, other.columns)
         return float(max(max(a[0] - b[1], b[0] - a[1]) for a, b in spans))
     least = np.inf
     keys = first.where.sources, second.where.sources
+    # The low image of one pair may be the high image of another.
     for side, another in itertools.product((0, 1), repeat=2):
         if keys[0][side] != keys[1][another]:  # different images
             continue
         room = locate_block(first, one, side).measure_gap(
             locate_block(second, other, another)
         )
+        # In the larger pixels of the two: the gap holds for both.
         sizes = [
             max(abs(pair.where.pixel[axis]) for pair in (first, second))
             for axis in (0, 1)
@@ -140,6 +143,7 @@ def find_clusters(pairs: Sequence[ImagePair], gap: int) -> list[list[int]]:
             )
         ]
         joined = [index]
+        # A pair between two groups joins them.
         for group in near:
             groups.remove(group)
             joined += group
@@ -151,16 +155,19 @@ def find_slack(
     pairs: Sequence[ImagePair], whole: Sequence[Block], axis: int, gap: int
 ) -> float:
     """Return by how much more two grids of a cluster must be apart, in pixels."""
+    # One grid: a cut between two of its pixels is exact.
     if len(whole) == 1:
         return 0.0
     moved = stretched = 0.0
     for block in whole:
         pair = pairs[block.pair]
         measured, true = (locate_block(pair, block, side) for side in (0, 1))
+        # Registration moves and stretches the truth against the measured pixels.
         for edges in ("first", "last"):
             off = getattr(true, edges)[axis] - getattr(measured, edges)[axis]
             moved = max(moved, abs(off / pair.where.pixel[axis]))
         stretched = max(stretched, pair.registration.scale - 1)
+    # One pixel of rounding, and both grids may lie off by their own shift.
     return 1 + 2 * moved + 2 * stretched * gap
 
 

@@ -33,13 +33,14 @@ from napari_structsr.training.patch_sampler import (
     Plane,
     draw_batch,
 )
-from napari_structsr.training.recipe import DataConfig
+from napari_structsr.training.recipe import Recipe
 from napari_structsr.training.trainer import ReplayBatch, autocast
 
 __all__ = ["Replay", "replay_images"]
 
 logger = logging.getLogger(__name__)
 
+# Of several kinds, and no image in both parts.
 _NAMES = {
     "training": (
         *("camera", "grass", "gravel", "immunohistochemistry", "page", "clock"),
@@ -67,12 +68,10 @@ class Replay:
     ----------
     parent
         Network of the parent; a copy is taken.
-    kind
-        How its images were measured.
+    recipe
+        Names factor and patch, and how the images of the parent were measured.
     pairs, blocks
         Where true images of the user may be taken from.
-    factor, patch
-        Of the fine-tuning.
     device
         Where to compute, and in which number format.
     """
@@ -80,19 +79,16 @@ class Replay:
     def __init__(
         self,
         parent: nn.Module,
-        kind: DataConfig,
+        recipe: Recipe,
         *,
         pairs: Sequence[ImagePair],
         blocks: Sequence[Block],
-        factor: int,
-        patch: int,
         device: Device,
     ) -> None:
         self._parent = copy.deepcopy(parent).eval().requires_grad_(False)
         self._parent.to(device.kind).to(memory_format=torch.channels_last)
-        self._kind, self._device = kind, device
-        self._factor, self._patch = factor, patch
-        smallest = (patch + 2 * MARGIN) * factor
+        self._recipe, self._device = recipe, device
+        smallest = (recipe.patch + 2 * MARGIN) * recipe.factor
         planes = [*replay_images("training"), *_take_truths(pairs, blocks)]
         planes = [plane for plane in planes if min(plane.pixels.shape) >= smallest]
         self._sampler = ImageSampler(planes, device.kind) if planes else None
@@ -107,13 +103,12 @@ class Replay:
         assert self._sampler is not None
         batch = draw_batch(
             self._sampler,
-            self._kind,
-            factor=self._factor,
-            patch=self._patch,
+            self._recipe,
             count=count,
             number=number,
             generator=generator,
         )
+        # Targets are made anew for each patch: stored ones would fix the noise.
         with torch.no_grad(), autocast(self._device):
             target = self._parent(batch.measured)
         target = target.float()
@@ -127,11 +122,13 @@ def replay_images(part: Literal["training", "validation"]) -> tuple[Plane, ...]:
     planes = []
     for name in _NAMES[part]:
         image = _load_shipped(name)
+        # Versions of scikit-image ship others, and a few are downloaded.
         if image is None:
             continue
         planes.append(_make_plane("shipped", image))
         for factor in _LARGER[part]:
             larger = _magnify(image, factor)
+            # Inverted ones: dark structures on bright ground.
             planes.append(_make_plane("larger", larger if factor == 2 else 1 - larger))
     for seed in _SEEDS[part]:
         image = _draw_shapes(seed)
@@ -179,6 +176,7 @@ def _magnify(image: Float32Array, factor: int) -> Float32Array:
     """Magnify the middle of an image."""
     height, width = (size // factor for size in image.shape)
     top, left = ((size - size // factor) // 2 for size in image.shape)
+    # The middle alone, so that it has the size of the others.
     part = image[top : top + height, left : left + width]
     larger: Float32Array = ndimage.zoom(part, factor, order=3, mode="mirror").clip(0, 1)
     return larger
@@ -192,6 +190,7 @@ def _draw_shapes(seed: int, *, shapes: int = _SHAPES) -> Float32Array:
     rows, columns = np.ogrid[:side, :side]
     for _ in range(shapes):
         row, column = random.uniform(0, side, 2)
+        # From small to large by their logarithm: details of all sizes.
         radius = _FINE * 2 * (20 ** random.random())
         brightness = random.random() ** 2
         along, angle = random.uniform(1, 8), random.uniform(0, np.pi)
@@ -203,7 +202,9 @@ def _draw_shapes(seed: int, *, shapes: int = _SHAPES) -> Float32Array:
         y, x = rows[near[0]] - row, columns[:, near[1]] - column
         length = (np.cos(angle) * y + np.sin(angle) * x) / along
         across = (np.cos(angle) * x - np.sin(angle) * y) * (along if along > 4 else 1)
+        # Later shapes cover earlier ones, as leaves on the ground do.
         canvas[near][length**2 + across**2 < radius**2] = brightness
+    # Drawn at twice the size and averaged, so that edges are smooth.
     image: Float32Array = canvas.reshape(_SIDE, _FINE, _SIDE, _FINE).mean(axis=(1, 3))
     return image
 

@@ -81,6 +81,7 @@ def list_runs(folder: Path) -> list[RunSummary]:
     found = []
     for file in folder.glob(f"*/{_FILE}"):
         try:
+            # One damaged run must not hide the others.
             found.append((file.stat().st_mtime, read_run(file.parent)))
         except (OSError, TrainingError) as error:
             logger.warning("a fine-tuning is left out: %s", error)
@@ -108,6 +109,7 @@ def read_run(folder: Path) -> RunSummary:
 def write_run(run: RunSummary) -> None:
     """Write how a fine-tuning stands, whole or not at all."""
     entries = {key: value for key, value in asdict(run).items() if key != "folder"}
+    # Whole or not at all: the dock reads while the training writes.
     part = run.folder / f"{_FILE}.part"
     part.write_text(json.dumps(entries, indent=2, ensure_ascii=False), "utf-8")
     part.replace(run.folder / _FILE)

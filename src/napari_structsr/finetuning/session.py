@@ -87,6 +87,7 @@ class TuningSession(Session):
         self.config, self.pairs, self.split = config, pairs, split
         self.length, self.batch = TuningLength.from_config(config), config.batch
         self.bundle = folder / f"{config.name}-x{config.factor}.safetensors"
+        # A copy: the network of the caller stays on its device, as it is.
         self.parent = SRModel(model.card, model.network.state_dict())
         self.device, self.warning = choose_training_device(
             config.device, config.precision, self.parent
@@ -104,6 +105,7 @@ class TuningSession(Session):
             loss = recipe.loss.model_copy(update={"data": 0.0})
             recipe = recipe.model_copy(update={"loss": loss})
         self.recipe = recipe
+        # The parent itself is needed until the end, for replay and scores.
         network = copy.deepcopy(self.parent.network)
         trained = make_trainable(
             network, choose_mode(config.mode, network, device=kind)
@@ -248,6 +250,7 @@ class TuningSession(Session):
             write_pairs(self.folder / "pairs.safetensors", self.pairs, self.split)
             self.write_state("begun")
         except BaseException:
+            # A folder that was there before is not removed with what failed.
             if new:
                 shutil.rmtree(self.folder, ignore_errors=True)
             raise
@@ -287,6 +290,7 @@ class TuningSession(Session):
     def _try_step(self) -> None:
         """Make a step with the batch as it is."""
         progress, random = self.progress, self.trainer.generator
+        # At least one patch of the user is drawn, whatever the share.
         count = min(round(self.batch * self.config.replay), self.batch - 1)
         replay = self.limiter.draw(count, number=self.step, generator=random)
         count = self.batch - (len(replay.measured) if replay else 0)

@@ -102,6 +102,7 @@ def split_pairs(
     if not any(cuts) and len(groups) > 1:
         return _take_whole(pairs, groups, gap, share)
     if not any(cuts):
+        # The longest one: it is the nearest to being large enough.
         height, width = max(
             (pair.measured.shape for pair in pairs), key=lambda shape: max(shape)
         )
@@ -139,6 +140,7 @@ def check_split(pairs: Sequence[ImagePair], split: Split) -> tuple[str, ...]:
             "no region is for validation, so that nothing would say whether the model "
             "is better; use at least one for it"
         )
+    # First of all: a block outside of its pair has no place in the world.
     for block in (*split.training, *split.validation):
         if not is_inside(pairs, block):
             return (
@@ -195,6 +197,7 @@ def _take_whole(
     parts = [_make_whole_blocks(pairs, cluster) for cluster in groups]
     areas = [_sum_area(part) for part in parts]
     mean = _measure_mean_detail(pairs, [block for part in parts for block in part])
+    # Unlike parts last: their scores would say little about the rest.
     off = [abs(_measure_mean_detail(pairs, part) - mean) for part in parts]
     wanted = share * sum(areas)
     chosen: list[int] = []
@@ -220,6 +223,7 @@ def _cut_cluster(
     whole = _make_whole_blocks(pairs, cluster)
     mean = _measure_mean_detail(pairs, whole)
     best: tuple[float, tuple[list[Block], list[Block]]] | None = None
+    # Four sides; of each the cut with the best share is compared.
     for axis, last in itertools.product((0, 1), (False, True)):
         options = list(_find_cuts(pairs, whole, axis, last, gap, smallest))
         if not options:
@@ -255,6 +259,7 @@ def _find_cuts(
     low = min(edge.first[axis] for edge in edges)
     high = max(edge.last[axis] for edge in edges)
     band = (gap + find_slack(pairs, whole, axis, gap)) * size
+    # Whole pixels of the coarsest grid.
     count = int((high - low - band) / size + _ROUNDING)
     for step in range(1, count):
         line = high - step * size if last else low + step * size
@@ -277,10 +282,12 @@ def _cut_block(
 ) -> Block | None:
     """Return the whole pixels of a block between two lines of the world, if enough."""
     where = pairs[block.pair].where
+    # Rows of an image may run against the axis of the world.
     ends = sorted(
         (edge - where.origin[axis]) / where.pixel[axis] for edge in (low, high)
     )
     first, last = block.rows if axis == 0 else block.columns
+    # Rounded inwards: a pixel that is cut belongs to neither part.
     start = max(first, int(np.ceil(ends[0] - _ROUNDING)))
     stop = min(last, int(np.floor(ends[1] + _ROUNDING)))
     if stop - start < smallest or min(block.shape) < smallest:

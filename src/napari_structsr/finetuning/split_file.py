@@ -121,6 +121,7 @@ def _make_block(rectangle: Rectangle, number: int, pair: ImagePair, step: int) -
         (pair.where.rows, pair.where.columns),
         strict=True,
     ):
+        # Rounded inwards: a measured pixel that is covered in part is left out.
         inside = max(-(-first // step), start), min(last // step, stop)
         spans.append((inside[0] - start, inside[1] - start))
     if any(first >= last for first, last in spans):

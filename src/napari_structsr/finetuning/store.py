@@ -35,6 +35,7 @@ def write_pairs(path: Path, pairs: Sequence[ImagePair], split: Split) -> None:
     about = [_list_entries(pair) for pair in pairs]
     facts = {"pairs": json.dumps(about), "split": json.dumps(asdict(split))}
     part = path.with_name(f"{path.name}.part")
+    # Copied in C order: pixels of a pair may be views of an image.
     safetensors.numpy.save_file(
         {name: value.copy(order="C") for name, value in pixels.items()}, part, facts
     )
@@ -89,6 +90,7 @@ def _list_entries(pair: ImagePair) -> dict[str, Any]:
 
 def _check_entries(entries: dict[str, Any]) -> dict[str, Any]:
     """Return entries of the file as a pair holds them."""
+    # JSON has neither tuples nor dataclasses.
     known: dict[str, TypeAdapter[Any]] = {
         "where": TypeAdapter(Place),
         "registration": TypeAdapter(Registration),

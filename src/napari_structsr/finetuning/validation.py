@@ -90,6 +90,7 @@ class PairValidation:
                 "larger regions, or keep more of them for validation"
             )
         tiles = [tile for tile in tiles if _stands_out(tile)] or tiles
+        # Spread over all regions, as each score of each tile takes time.
         chosen = np.linspace(0, len(tiles) - 1, min(len(tiles), _MOST)).round()
         self._tiles = [tiles[int(number)] for number in chosen]
         self.pair_correlation = np.array([_correlate(tile) for tile in tiles])
@@ -98,6 +99,7 @@ class PairValidation:
         self._interpolate = bicubic(pairs[0].factor)
         self.bicubic = self.score(self._interpolate)
         self.parent = self.score(parent)
+        # The tile that is shown stays the same, so that one can see it improve.
         details = [float(tile.truth.diff(dim=-1).abs().mean()) for tile in self._tiles]
         self._shown = self._tiles[int(np.argmax(details))]
         self._shown_parent = self._shown.upscale(parent)
@@ -172,6 +174,7 @@ def _cut_line(first: int, last: int) -> list[tuple[int, int]]:
     """Cut a line into parts of about the side of a tile; none if it is too short."""
     if last - first < _LEAST:
         return []
+    # Of equal size: a narrow rest would weigh as much as a whole tile.
     count = max(1, round((last - first) / _TILE))
     ends = [first + (last - first) * n // count for n in range(count + 1)]
     return list(pairwise(ends))

@@ -90,7 +90,9 @@ def reach_verdict(
         for method in METHODS
     }
     tiles = len(scores["adapted"])
+    # Flat tiles correlate with nothing.
     known = pair_correlation[np.isfinite(pair_correlation)]
+    # The median: one odd tile does not condemn the pairs.
     together = float(np.median(known)) if len(known) else 0.0
     reasons = _find_reasons(scores, means, together)
     sentence = (
@@ -137,6 +139,7 @@ def _find_reasons(
         if loss > 0:
             reasons.append(f"SSIM {against} falls by {loss:.4f}")
     error = means["adapted"]["gradient_error"]
+    # PSNR alone can be won by blur.
     if error >= 1:
         reasons.append(
             f"its gradients are no nearer to the truth than those of a flat image "
@@ -147,8 +150,10 @@ def _find_reasons(
 
 def _is_beyond_chance(gains: Float64Array) -> bool:
     """Tell whether the mean gain is above zero with confidence."""
+    # A bootstrap of so few tiles is no estimate.
     if len(gains) < _FEW:
         return bool((gains > 0).all())
+    # A fixed seed: the same scores give the same verdict.
     draws = np.random.default_rng(0).integers(0, len(gains), (_SAMPLES, len(gains)))
     return float(np.quantile(gains[draws].mean(axis=1), _CHANCE)) > 0
 

@@ -41,10 +41,13 @@ def make_card(
             encoding="utf-8"
         )
     )
+    # Folders of the user are named, their licences are not guessed.
     unknown = {"licence": "not stated", "attribution": "not stated"}
+    # What the parent has seen was seen by its weights as well.
     before = parent.seen_megapixels or 0.0 if parent else 0.0
     data = [DataSource(name=name, **known.get(name, unknown)) for name in sources]
     named = {source.name for source in data}
+    # Data of the parent is owed a licence and a name as well, once each.
     data += [
         entry for entry in (parent.data if parent else []) if entry.name not in named
     ]

@@ -33,6 +33,7 @@ def write_checkpoint(
     """Write tensors and facts, whole or not at all."""
     # Renaming replaces the old file as a whole: a kill leaves one or the other.
     part = path.with_name(f"{path.name}.part")
+    # safetensors refuses tensors that share memory or are not contiguous.
     plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     safetensors.torch.save_file(plain, part, {"facts": json.dumps(facts)})
     part.replace(path)
@@ -80,5 +81,6 @@ def restore_optimiser(
         if key.startswith(f"{prefix}."):
             number, name = key.removeprefix(f"{prefix}.").split(".")
             state.setdefault(int(number), {})[name] = value
+    # Rates are set at each step, so that groups need not be stored.
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})

@@ -46,6 +46,8 @@ class Curves:
 
     def write(self) -> None:
         """Write the CSV, whole or not at all."""
+        # Scores stand in few rows, and an adversary adds columns late: the header is
+        # the union of all rows, in the order of their coming.
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         part = self.path.with_name(f"{self.path.name}.part")
         with part.open("w", newline="", encoding="utf-8") as file:
@@ -62,9 +64,12 @@ class Curves:
         ImportError
             If matplotlib is missing.
         """
+        # Late, and without pyplot: matplotlib is optional, and pyplot would open a
+        # window system in a viewer.
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
+        # What is neither a score nor one of these is a term of the loss.
         about = {"step", "megapixels", "seconds", "rate"}
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         losses = [name for name in names if name not in about | set(baseline)]
@@ -75,6 +80,7 @@ class Curves:
         for name in losses:
             first.plot(*self._find_line(name), label=name)
         if losses:
+            # Terms differ by orders of magnitude, and fall by them.
             first.set_yscale("log")
             first.legend(fontsize="small")
         first.set_title("weighted terms of the loss")

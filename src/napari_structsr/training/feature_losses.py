@@ -29,6 +29,7 @@ _WAVELENGTHS = (3.0, 6.0)
 
 def content_loss() -> VGGContent | GaborTexture:
     """Return VGG19 features if their weights are here, otherwise the stand-in."""
+    # Looked for, never downloaded: a training must not depend on a server.
     path = Path(torch.hub.get_dir()) / "checkpoints" / _VGG_FILE
     return VGGContent(path) if path.exists() else GaborTexture(window=1)
 
@@ -46,14 +47,18 @@ class VGGContent(nn.Module):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        # Late: torchvision is optional.
         from torchvision.models import vgg19
 
         network = vgg19(weights=None)
         network.load_state_dict(torch.load(path, weights_only=True))
+        # In eval mode and without gradients of its own: a fixed measure, not a part of
+        # the training.
         self.layers = network.features[:_VGG_LAYERS].eval().requires_grad_(False)
 
     def forward(self, candidate: Tensor, truth: Tensor) -> Tensor:
         """Compare images of shape (N, 1, H, W) in 0..1."""
+        # The truth gives a target; there is nothing to learn from how it came about.
         with torch.no_grad():
             aim = self._features(truth)
         return F.mse_loss(self._features(candidate).float(), aim.float())
@@ -75,9 +80,7 @@ class GaborTexture(nn.Module):
     Parameters
     ----------
     window
-        Pixels along the side of the windows over which power is averaged first. The
-        median of a single magnitude, which mean differences aim at, lies below its
-        mean; that of the power in a window hardly does.
+        Pixels along the side of the windows over which power is averaged first.
     """
 
     label = "Gabor magnitudes in place of VGG19 features"
@@ -101,8 +104,12 @@ class GaborTexture(nn.Module):
         waves = F.conv2d(image, self.bank, padding=half).float()
         real, imaginary = waves.chunk(2, dim=1)
         power = real**2 + imaginary**2
+        # Power is averaged before the root. Mean differences aim at the median: that of
+        # a single magnitude lies below its mean, so that texture would come out too
+        # weak; that of the power in a window hardly does.
         if self.window > 1:
             power = F.avg_pool2d(power, self.window, self.window // 2)
+        # A root has an infinite slope at 0, where images are flat.
         return (power + 1e-6).sqrt()
 
 
@@ -112,6 +119,7 @@ def _gabor_bank() -> Tensor:
     y, x = torch.meshgrid(line, line, indexing="ij")
     even, odd = [], []
     for wavelength in _WAVELENGTHS:
+        # Half a wavelength wide: about one crest on each side.
         envelope = torch.exp(-(x**2 + y**2) / (2 * (0.5 * wavelength) ** 2))
         envelope = envelope / envelope.sum()
         for number in range(_ORIENTATIONS):
@@ -119,6 +127,7 @@ def _gabor_bank() -> Tensor:
             along = x * math.cos(angle) + y * math.sin(angle)
             phase = 2 * math.pi * along / wavelength
             cosine = envelope * phase.cos()
+            # Without its mean the even filter would answer to brightness as well.
             even.append(cosine - envelope * cosine.sum())
             odd.append(envelope * phase.sin())
     return torch.stack(even + odd)[:, None]

@@ -35,6 +35,7 @@ def generator_terms(
         measured=batch.measured,
         forward_model=batch.forward_model,
         variance=batch.variance,
+        # Pixels near the border of a patch were measured with light from outside of it.
         border=batch.forward_model.reach,
     )
     if config.mse:
@@ -55,6 +56,8 @@ def adversarial_loss(fake: Tensor, real: Tensor, *, relativistic: bool) -> Tenso
     relativistic
         Whether they are compared with each other's mean.
     """
+    # Relativistic average (Jolicoeur-Martineau 2018): each image is compared with the
+    # mean of the others, so that both sides have gradients.
     if not relativistic:
         return _cross_entropy(fake, 1.0)
     return (

@@ -44,6 +44,7 @@ class LossMonitor:
         if terms.keys() != self._means.keys():  # another phase: losses are others
             self._means, self._steps, self.lowest = {}, 0, math.inf
         self._steps += 1
+        # A true mean of the first steps, then one with a memory.
         share = 1 / min(self._steps, _MEMORY)
         for name, value in terms.items():
             # Means stay on the device: to read a number would wait for the GPU at
@@ -151,6 +152,7 @@ class BusyMeter:
         self._profile: torch.profiler.profile | None = None
 
     def __enter__(self) -> None:
+        # Profiling costs time: 20 steps, once, after compilation has ended.
         if self._cuda and self._steps == _SKIPPED:
             torch.cuda.synchronize()  # else earlier steps are counted as well
             self._profile = torch.profiler.profile(

@@ -22,7 +22,7 @@ from torch import Tensor
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.image_folders import find_images
-from napari_structsr.training.recipe import DataConfig
+from napari_structsr.training.recipe import Recipe
 
 __all__ = [
     "FULL_SCALE",
@@ -120,6 +120,8 @@ def load_planes(folder: Path, *, smallest: int) -> list[Plane]:
             elif not high > low:
                 other += 1
             else:
+                # Grey values of collected images mean nothing: each plane is scaled by
+                # its own extremes, but for a few hot and dead pixels.
                 scaled = np.clip((plane - low) / (high - low), 0, 1) * FULL_SCALE
                 pixels = scaled.round().astype(np.int16)
                 planes.append(Plane(image.source, pixels, image.name))
@@ -138,6 +140,7 @@ def split_planes(planes: list[Plane]) -> tuple[list[Plane], list[Plane]]:
     """Keep every 12th plane of each source of 8 or more for validation."""
     training: list[Plane] = []
     held: list[Plane] = []
+    # By source, in the order of the files: the same planes are held out at every call.
     sizes = Counter(plane.source for plane in planes)
     counts: Counter[str] = Counter()
     for plane in planes:
@@ -192,6 +195,7 @@ class PatchPlaces:
                 low, high, shape, generator=generator, device=self.device
             )
 
+        # The order of draws is part of a seeded result: places, shifts, turns.
         chance = torch.rand(count, generator=generator, device=self.device)
         place = torch.searchsorted(self._chance, chance)
         place = place.clamp_max(len(self._chance) - 1)
@@ -260,6 +264,7 @@ class ImageSampler:
             np.concatenate([plane.pixels.ravel() for plane in planes])
         ).to(device)
         sizes = [plane.pixels.size for plane in planes]
+        # Where each plane begins in the flat tensor.
         starts = np.cumsum([0, *sizes[:-1]])
         rows, weights = [], []
         sources = [plane.source for plane in planes]
@@ -291,10 +296,8 @@ class ImageSampler:
 
 def draw_batch(
     sampler: ImageSampler,
-    config: DataConfig,
+    recipe: Recipe,
     *,
-    factor: int,
-    patch: int,
     count: int,
     number: int,
     generator: torch.Generator,
@@ -309,7 +312,9 @@ def draw_batch(
     def log_uniform(low: float, high: float) -> Tensor:
         return uniform(math.log(low), math.log(high)).exp()
 
-    truth = sampler.draw(count, (patch + 2 * MARGIN) * factor, generator)
+    config, factor = recipe.data, recipe.factor
+    side = (recipe.patch + 2 * MARGIN) * factor
+    truth = sampler.draw(count, side, generator)
     truth = truth * uniform(*config.gain)
     photons = log_uniform(*config.photons)
     read_noise = log_uniform(*config.read_noise)
@@ -323,6 +328,8 @@ def draw_batch(
     )
     inner = slice(MARGIN, -MARGIN)
     outer = slice(MARGIN * factor, -MARGIN * factor)
+    # Measured with the margin, then cut: the border of a patch is blurred with what
+    # truly lies beside it.
     measured = measured[..., inner, inner]
     return PatchBatch(
         measured=measured,
@@ -343,6 +350,7 @@ def _find_places(
     """Return the corners of all blocks of a plane, shape (n, 2), and their detail."""
     rows, columns = (max(1, size // _BLOCK) for size in pixels.shape)
     values = pixels.astype(np.float32)
+    # The last row and column have no neighbour: a slope of 0.
     slopes = np.abs(np.diff(values, axis=0, append=values[-1:]))
     slopes += np.abs(np.diff(values, axis=1, append=values[:, -1:]))
     whole = slopes[: rows * _BLOCK, : columns * _BLOCK]

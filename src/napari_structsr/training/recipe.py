@@ -28,6 +28,7 @@ __all__ = [
 
 _RECIPES = Path(str(resources.files("napari_structsr"))) / "training" / "recipes"
 
+# Not strict: JSON and TOML have lists where a range is a tuple.
 Range = Annotated[tuple[float, float], Field(strict=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -211,6 +212,7 @@ class Recipe(_Table):
     @property
     def steps(self) -> int:
         """Steps of the whole training."""
+        # Counted in pixels seen: with another batch or patch the amount of data stays.
         return math.ceil(self.megapixels * 1e6 / (self.batch * self.patch**2))
 
 
@@ -247,10 +249,12 @@ def read_recipe(name: str, **changes: Any) -> Recipe:
         raise TrainingError(
             f"the recipe {name} cannot be read ({error}); see `structsr train --help`"
         ) from error
+    # Choices of the command line are None where nothing was said.
     entries |= {key: value for key, value in changes.items() if value is not None}
     try:
         return Recipe.model_validate(entries)
     except ValidationError as error:
+        # All faults at once, each with the path of its entry.
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
             for fault in error.errors()

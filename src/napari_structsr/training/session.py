@@ -69,6 +69,7 @@ class Session(ABC):
     @contextmanager
     def clock(self) -> Iterator[None]:
         """Add the time of a block to that of the training."""
+        # Not in a finally: the time of a step that failed is not that of a step.
         begin = time.monotonic()
         yield
         self.seconds += time.monotonic() - begin
@@ -80,6 +81,7 @@ class Session(ABC):
 
     def check_loss(self) -> float:
         """Check the loss, add it to the curves, and return that of the generator."""
+        # Before anything is written: a loss that broke raises here.
         means = self.monitor.check(self.step)
         self.curves.add(self.step, self.curve_values() | means)
         return sum(value for name, value in means.items() if name != "discriminator")

@@ -150,6 +150,8 @@ class _ImageSession(Session):
         planes = load_planes(data, smallest=smallest)
         self.sources = list(dict.fromkeys(plane.source for plane in planes))
         self.planes, self.held_out = split_planes(planes)
+        # Made on the CPU, whatever the device: weights of a seed are the same
+        # everywhere.
         model = self._make_first_model()
         self.device, self.warning = choose_training_device(
             settings.device, settings.precision, model
@@ -162,6 +164,7 @@ class _ImageSession(Session):
         )
         self.sampler = ImageSampler(self.planes, self.device.kind)
         self.validation = Validation(self.held_out, recipe, self.device.kind)
+        # Scored once: interpolation does not train.
         self.baseline = self.validation.baseline() if self.validation else None
         self.busy = BusyMeter(self.device.kind)
 
@@ -194,9 +197,7 @@ class _ImageSession(Session):
         with self.clock(), self.busy:
             batch = draw_batch(
                 self.sampler,
-                recipe.data,
-                factor=recipe.factor,
-                patch=recipe.patch,
+                recipe,
                 count=recipe.batch,
                 number=self.step,
                 generator=self.trainer.generator,
@@ -228,6 +229,7 @@ class _ImageSession(Session):
             f"x {self.recipe.patch} measured pixels, {self.seconds / 60:.0f} minutes "
             f"on {self.device.label} in {self.device.precision}"
         )
+        # Without the weights of VGG19 another measure stands in: the card says which.
         if content := self.trainer.features.get("content"):
             how = f"content is the distance of {content.label}; {how}"
         card = self._make_card(how, megapixels=self._megapixels)

@@ -166,6 +166,7 @@ class Trainer:
             self.features["texture"] = GaborTexture().to(device.kind)
         if any(loss.content for loss in losses if loss):
             self.features["content"] = content_loss().to(device.kind)
+        # On CUDA alone: torch compiles by triton there.
         compiles = device.kind.startswith("cuda") and _has_triton()
         self._forward = torch.compile(network) if compiles else network
 
@@ -181,6 +182,7 @@ class Trainer:
         recipe = self.recipe
         phase = adversarial_progress(recipe, progress)
         adversary = recipe.adversary if phase is not None else None
+        # Set by hand at each step: a scheduler would be more state to save.
         rate = learning_rate(recipe, progress, number, warm_up=self._warm_up)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -227,6 +229,7 @@ class Trainer:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything on which the next step depends, by name."""
+        # Names are part of the file format: a checkpoint of an earlier version fits.
         found = {"random": self.generator.get_state()}
         found |= optimiser_tensors(self.optimiser, "optimiser")
         if self.discriminator_optimiser:

@@ -113,6 +113,7 @@ class Validation:
     """
 
     def __init__(self, planes: list[Plane], recipe: Recipe, device: str) -> None:
+        # Spread over all planes: they stand in the order of their sources.
         step = -(-len(planes) // _LARGEST) if planes else 1
         parts = [_find_richest_part(plane, recipe.factor) for plane in planes[::step]]
         self._parts: list[Part] = []
@@ -157,6 +158,8 @@ def bicubic(factor: int) -> Network:
 
 def _score(result: Tensor, truth: Tensor, factor: int) -> list[float]:
     """Return psnr, ssim, gradient error and band power."""
+    # The upper half of what was measured: detail that can be restored, and not only
+    # invented.
     band = compare_band(result, truth, lowest=0.25 / factor, highest=0.5 / factor)
     return [
         -10 * float(((result - truth) ** 2).mean().log10()),
@@ -171,6 +174,7 @@ def _find_richest_part(plane: Plane, factor: int) -> Tensor:
     truth = torch.from_numpy(plane.pixels).float()[None, None] / FULL_SCALE
     height, width = (size // factor * factor for size in truth.shape[2:])
     best, most = truth[..., :height, :width], -1.0
+    # A dark part would score well whatever is made of it.
     for top in range(0, max(height - _SIDE, 0) + 1, _SIDE):
         for left in range(0, max(width - _SIDE, 0) + 1, _SIDE):
             part = truth[..., top : top + _SIDE, left : left + _SIDE]
