@@ -17,12 +17,12 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.regions import Block
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.pairs.image_pair import ImagePair
-from napari_structsr.training.patch_sampler import (
-    PatchBatch,
+from napari_structsr.training.patch_places import (
     PatchPlaces,
     index_patches,
     weigh_detail,
 )
+from napari_structsr.training.patch_sampler import PatchBatch
 
 __all__ = ["PairSampler", "choose_patch_side"]
 

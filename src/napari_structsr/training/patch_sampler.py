@@ -1,9 +1,4 @@
-"""Training patches: true images held on the device, measured there at every draw.
-
-All pixels lie in one flat tensor, and a batch of patches, each turned and mirrored at
-random, is gathered by one indexing operation. `PatchPlaces` owns which places are drawn
-and how often; fine-tuning draws its pairs by it as well.
-"""
+"""Training patches: true images held on the device, measured there at every draw."""
 
 from __future__ import annotations
 
@@ -22,6 +17,11 @@ from torch import Tensor
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.image_folders import find_images
+from napari_structsr.training.patch_places import (
+    PatchPlaces,
+    index_patches,
+    weigh_detail,
+)
 from napari_structsr.training.recipe import Recipe
 
 __all__ = [
@@ -29,13 +29,10 @@ __all__ = [
     "MARGIN",
     "ImageSampler",
     "PatchBatch",
-    "PatchPlaces",
     "Plane",
     "draw_batch",
-    "index_patches",
     "load_planes",
     "split_planes",
-    "weigh_detail",
 ]
 
 logger = logging.getLogger(__name__)
@@ -45,7 +42,6 @@ MARGIN = 3
 
 _PERCENTILES = (0.02, 99.98)
 _BLOCK = 32  # true pixels along the side of the places that are weighed
-_RICHEST = 4.0  # detail beyond this multiple of the mean weighs no more
 _HELD_OUT = 12  # every so many planes of a source, one is kept for validation
 _LEAST_TO_SPLIT = 8
 _SIGMAS = 9  # point-spread widths that are drawn from
@@ -149,102 +145,6 @@ def split_planes(planes: list[Plane]) -> tuple[list[Plane], list[Plane]]:
         keep = sizes[plane.source] >= _LEAST_TO_SPLIT and number % _HELD_OUT == 5
         (held if keep else training).append(plane)
     return training, held
-
-
-class PatchPlaces:
-    """Places that patches are drawn from, on the device.
-
-    Parameters
-    ----------
-    places
-        Arrays of shape (n, columns), integers: what the caller has to know of a place.
-    weights
-        Arrays of shape (n,): how often each is drawn.
-    device
-        Name for torch.
-    """
-
-    def __init__(
-        self,
-        places: list[npt.NDArray[np.int64]],
-        weights: list[npt.NDArray[np.float64]],
-        device: str,
-    ) -> None:
-        self.device = device
-        self._places = torch.from_numpy(np.concatenate(places)).to(device)
-        chance = np.cumsum(np.concatenate(weights))
-        self._chance = torch.from_numpy(chance / chance[-1]).float().to(device)
-
-    def draw(
-        self, count: int, jitter: tuple[int, int], generator: torch.Generator
-    ) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
-        """Draw places, shifts within a range, and whether to mirror and transpose.
-
-        Returns
-        -------
-        tuple of Tensor
-            The columns of the places, each of shape (count,).
-        Tensor
-            Shifts along y and x, shape (2, count).
-        Tensor
-            Whether to flip y, to flip x, and to exchange them, shape (3, count, 1, 1).
-        """
-
-        def randint(low: int, high: int, *shape: int) -> Tensor:
-            return torch.randint(
-                low, high, shape, generator=generator, device=self.device
-            )
-
-        # The order of draws is part of a seeded result: places, shifts, turns.
-        chance = torch.rand(count, generator=generator, device=self.device)
-        place = torch.searchsorted(self._chance, chance)
-        place = place.clamp_max(len(self._chance) - 1)
-        shift = randint(*jitter, 2, count)
-        turn = randint(0, 2, 3, count, 1, 1) == 1
-        return self._places[place].unbind(1), shift, turn
-
-
-def index_patches(
-    size: int, turn: Tensor, start: Tensor, top: Tensor, left: Tensor, width: Tensor
-) -> Tensor:
-    """Return where the pixels of turned patches lie in a flat tensor of images.
-
-    Parameters
-    ----------
-    size
-        Pixels along the side of a patch.
-    turn
-        As `PatchPlaces.draw` gives it.
-    start, top, left, width
-        First pixel of each image in the flat tensor, corner of the patch in it, and
-        width of the image; each of shape (count,).
-
-    Returns
-    -------
-    Tensor
-        Shape (count, size, size), int64.
-    """
-    line = torch.arange(size, device=turn.device)
-    down, right = line[None, :, None], line[None, None, :]
-    down = torch.where(turn[0], size - 1 - down, down)
-    right = torch.where(turn[1], size - 1 - right, right)
-    down, right = (
-        torch.where(turn[2], right, down),
-        torch.where(turn[2], down, right),
-    )
-    corner = (start + top * width + left)[:, None, None]
-    return corner + down * width[:, None, None] + right
-
-
-def weigh_detail(detail: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return how often places are drawn, by their detail.
-
-    Most of a microscope's image is dark: places with detail come up to nine times as
-    often as those without.
-    """
-    relative = detail / max(float(detail.mean()), 1e-9)
-    weights: npt.NDArray[np.float64] = 0.5 + np.minimum(relative, _RICHEST)
-    return weights
 
 
 class ImageSampler:
