@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
 from typing import Any, Literal
 
 from napari.layers import Image
@@ -53,20 +52,10 @@ class Comparison(QObject):
     viewer
         The viewer of the layers.
     layers
-        Two or more images, in the order in which they are shown.
+        Two or more images, in the order in which they are shown; a `SettingsError`
+        says what keeps them from being compared.
     parent
         Object with which the comparison ends; the canvas of the viewer by default.
-
-    Raises
-    ------
-    SettingsError
-        If the layers cannot be compared; see `compare_obstacle`.
-
-    Examples
-    --------
-    >>> comparison = Comparison(viewer, viewer.layers[:2])  # doctest: +SKIP
-    >>> comparison.swipe(position=30.0)  # doctest: +SKIP
-    >>> comparison.end()  # doctest: +SKIP
     """
 
     changed = Signal()
@@ -112,12 +101,8 @@ class Comparison(QObject):
         self._layers = list(layers)
         if linked and link_obstacle(layers) is None:
             self.share_contrast(True)
-        if mode == "side by side":
-            self.side_by_side()
-        elif mode == "blink":
-            self.blink()
-        elif mode == "swipe":
-            self.swipe()
+        if mode is not None:
+            getattr(self, mode.replace(" ", "_"))()  # a mode is the name of its method
 
     @property
     def mode(self) -> Mode | None:
@@ -210,8 +195,6 @@ class Comparison(QObject):
     def share_contrast(self, wanted: bool) -> None:
         """Give all layers the contrast and gamma of the first, or their own again.
 
-        Changing one layer changes all, until this is taken back or the end comes.
-
         Raises
         ------
         SettingsError
@@ -255,8 +238,8 @@ class Comparison(QObject):
             self._viewer.canvas.grid.enabled = False
             keys: dict[str, Callable[[], None]] = {
                 "Escape": self.end,
-                ",": partial(self._go, -1),
-                ".": partial(self._go, 1),
+                ",": lambda: self._go(-1),
+                ".": lambda: self._go(1),
             }
             self._undo_all.callback(bind_keys(self._viewer, keys))
         elif self._mode is not None:

@@ -1,14 +1,8 @@
 """Values under the cursor, in several layers at once.
 
-It owns how a world position becomes a pixel of each layer, how that is written, and
-how often it is looked up. A value is that of the finest level: what was measured or
-computed, not what the canvas shows of it. napari tells the position with every move of
-the mouse; pixels are looked up at most 20 times a second, one pixel of each layer, and
-a pixel that has been looked up is not asked for again.
-
-In the status bar, napari writes what it finds at the cursor. `Readout` lets it, and
-puts the values of all layers in its place. What napari writes when the mouse leaves the
-canvas stays.
+A value is that of the finest level: what was measured or computed, not what the canvas
+shows of it. In the status bar, the values of all layers take the place of what napari
+finds at the cursor.
 """
 
 from __future__ import annotations
@@ -111,6 +105,7 @@ class Readout(QObject):
         self._text = ""
         self._napari_status: Any = "Ready"
         self._follows = False
+        # napari tells of every move of the mouse, and a pixel may lie in a file
         self._pause = QSignalThrottler(parent=self)
         self._pause.setTimeout(_PAUSE)
         self._pause.triggered.connect(self._update)
