@@ -1,4 +1,4 @@
-"""Scores as a user reads them: sorted, rounded, plotted and exported."""
+"""Scores as a user reads them: sorted, rounded and exported."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import csv
 from pathlib import Path
 
 import pytest
-from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtCore import Qt
 
 from napari_structsr.gui.inspect.legend import ColorBar
 from napari_structsr.gui.inspect.score_tab import collect_lines, find_plot_axes
 from napari_structsr.gui.inspect.score_table import ScoreTableView, WorstTable
-from napari_structsr.gui.widgets import line_plot
 from napari_structsr.gui.widgets.controls import format_number
-from napari_structsr.gui.widgets.line_plot import LinePlot
 from napari_structsr.inspection.results import WHOLE, ScoreRow, ScoreTable, WorstRegion
 
 ROWS = tuple(
@@ -133,53 +131,6 @@ def test_lines_follow_an_axis_for_each_region_and_channel():
     along_c = collect_lines(TABLE, "psnr", "c", {"z": 2})
     assert [y for _, y in along_c["nucleus"]] == pytest.approx([36.123456, 26.123456])
     assert set(collect_lines(TABLE, "ssim", "c", {"z": 2})) == {WHOLE}
-
-
-@pytest.fixture
-def plot(qtbot):
-    plot = LinePlot()
-    qtbot.addWidget(plot)
-    plot.resize(300, 200)
-    return plot
-
-
-def test_a_click_on_the_plot_tells_the_nearest_plane(plot, qtbot):
-    plot.show_lines(collect_lines(TABLE, "psnr", "z", {}), title="PSNR", axis="z")
-    plot.mark(1)
-    plot.grab()  # lays out, and drawing breaks nothing
-    assert "actin" in plot.names.text()
-
-    with qtbot.waitSignal(plot.clicked) as caught:
-        place = plot.box.mapViewToScene(QPointF(2, 30)).toPoint()
-        qtbot.mouseClick(
-            plot.canvas.viewport(),
-            Qt.MouseButton.LeftButton,
-            pos=QPoint(place.x() - 10, place.y()),
-        )
-
-    assert caught.args == [2]
-
-
-def test_lines_of_a_plot_grow_and_go(plot):
-    for last in range(1, 4):
-        points = [(float(n), 20.0 + n) for n in range(last)]
-        plot.show_lines({"adapted": points}, title="PSNR (dB)", axis="steps")
-    (curve,) = (one for one in plot.box.addedItems if hasattr(one, "getData"))
-    assert list(curve.getData()[0]) == [0, 1, 2]
-    assert plot.names.isHidden()  # a single line needs none
-
-    plot.show_lines({}, title="", axis="", message="Nothing here.")
-    assert plot.canvas.isHidden()
-    assert plot.message.text() == "Nothing here."
-
-
-def test_a_plot_without_its_library_says_so(plot, monkeypatch):
-    monkeypatch.setattr(line_plot, "find_spec", lambda name: None)
-
-    plot.show_lines({"PSNR": [(0.0, 1.0)]}, title="PSNR", axis="z")
-
-    assert plot.canvas is None
-    assert "pyqtgraph" in plot.message.text()
 
 
 def test_worst_list_shows_places_and_tells_the_chosen_one(qtbot):

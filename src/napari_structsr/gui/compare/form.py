@@ -9,7 +9,6 @@ from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
-    QFormLayout,
     QHBoxLayout,
     QLabel,
     QListWidget,
@@ -26,7 +25,7 @@ from superqt.utils import signals_blocked
 from napari_structsr.gui.compare.blink import PERIODS
 from napari_structsr.gui.compare.comparison import Mode
 from napari_structsr.gui.compare.readout import ValueTable
-from napari_structsr.gui.widgets.controls import NarrowCombo
+from napari_structsr.gui.widgets.controls import NarrowCombo, fill_combo, make_form
 
 __all__ = ["MODES", "CompareForm"]
 
@@ -121,9 +120,7 @@ class CompareForm(QWidget):
             modes.addWidget(button)
         for widget in (self.period, self.pause_button, self.next_button):
             blink.addWidget(widget)
-        self._options = options = QFormLayout()
-        grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
-        options.setFieldGrowthPolicy(grow)
+        self._options = options = make_form()
         options.addRow("Every", blink)
         options.addRow("Visible", self.shown)
         options.addRow("Left", self.left)
@@ -175,10 +172,7 @@ class CompareForm(QWidget):
     def show_sides(self, names: Sequence[str], left: int, right: int) -> None:
         """Show what stands on either side of the line."""
         for combo, index in ((self.left, left), (self.right, right)):
-            with signals_blocked(combo):
-                combo.clear()
-                combo.addItems(list(names))
-                combo.setCurrentIndex(index)
+            fill_combo(combo, {n: (name, name) for n, name in enumerate(names)}, index)
 
     def show_mode(self, mode: Mode | None) -> None:
         """Show what the mode needs, and which one it is."""

@@ -13,14 +13,12 @@ from napari.layers import Image
 from napari.utils.notifications import show_info, show_warning
 from napari.viewer import Viewer
 from qtpy.QtWidgets import (
-    QFormLayout,
     QLabel,
     QScrollArea,
     QTabWidget,
     QVBoxLayout,
     QWidget,
 )
-from superqt.utils import signals_blocked
 
 from napari_structsr.gui.compare.panel import ComparePanel
 from napari_structsr.gui.inspect.map_layers import (
@@ -33,7 +31,7 @@ from napari_structsr.gui.inspect.map_tab import MapPanel
 from napari_structsr.gui.inspect.run_tab import InspectPanel
 from napari_structsr.gui.inspect.score_tab import ScorePanel
 from napari_structsr.gui.viewer.layers import free_name
-from napari_structsr.gui.widgets.controls import choice_combo
+from napari_structsr.gui.widgets.controls import choice_combo, fill_combo, make_form
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
 if TYPE_CHECKING:
@@ -90,10 +88,8 @@ class ErrorDock(ViewerWidget):
             area.setWidget(widget)
             self.tabs.setTabToolTip(self.tabs.addTab(area, name), tip)
         self.setMinimumWidth(320)  # room for a sentence
-        self._choices = QFormLayout()
+        self._choices = make_form()
         self._choices.setContentsMargins(6, 4, 6, 0)
-        grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
-        self._choices.setFieldGrowthPolicy(grow)
         self._choices.addRow("Inspected", self.which)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -131,11 +127,8 @@ class ErrorDock(ViewerWidget):
         names: list[str] = []
         for shown in found:
             names.append(free_name(shown.result, names))
-        with signals_blocked(self.which):
-            self.which.clear()
-            self.which.addItems(names)
-            here = (n for n, shown in enumerate(found) if shown is self._shown)
-            self.which.setCurrentIndex(next(here, -1))
+        here = next((n for n, one in enumerate(found) if one is self._shown), None)
+        fill_combo(self.which, {n: (name, "") for n, name in enumerate(names)}, here)
         self._choices.setRowVisible(self.which, len(found) > 1)
 
     def _choose(self, index: int) -> None:

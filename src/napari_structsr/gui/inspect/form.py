@@ -16,7 +16,6 @@ from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFormLayout,
     QListWidget,
     QListWidgetItem,
     QSizePolicy,
@@ -34,6 +33,8 @@ from napari_structsr.gui.inspect.state import (
 )
 from napari_structsr.gui.widgets.controls import (
     layer_combo,
+    make_form,
+    make_path_edit,
     offer,
     read_key,
     row,
@@ -164,22 +165,18 @@ class ErrorForm(QWidget):
             "In memory: new layers. Folder: OME-Zarr maps, scores as CSV and a report; "
             "for stacks larger than memory, and a cancelled run can be continued."
         )
-        self.folder = FileEdit(mode=FileDialogMode.EXISTING_DIRECTORY, nullable=True)
-        self.folder.choose_btn.text = "…"
-        self.folder.tooltip = (
-            "Maps, scores and report come into a new folder in this one."
+        self.folder = make_path_edit(
+            "Folder",
+            "Maps, scores and report come into a new folder in this one.",
+            mode=FileDialogMode.EXISTING_DIRECTORY,
         )
-        self.calibration = FileEdit(
-            mode=FileDialogMode.EXISTING_FILE, filter="*.json", nullable=True
-        )
-        self.calibration.choose_btn.text = "…"
-        self.calibration.tooltip = (
+        self.calibration = make_path_edit(
+            "Calibration",
             "Optional: a file of structsr calibrate, made from your own pairs. It "
-            "replaces the calibration of the model for the expected error."
+            "replaces the calibration of the model for the expected error.",
+            mode=FileDialogMode.EXISTING_FILE,
+            pattern="*.json",
         )
-        for edit, name in ((self.folder, "Folder"), (self.calibration, "Calibration")):
-            edit.line_edit.native.setAccessibleName(name)
-            edit.choose_btn.native.setAccessibleName(f"{name}: choose")
         self.device = QComboBox()
         self.device.setAccessibleName("Device")
         self.device.addItems(_DEVICES)
@@ -189,10 +186,7 @@ class ErrorForm(QWidget):
 
     def _lay_out(self) -> None:
         """Arrange the rows, in the order of the Tab key."""
-        self._layout = QFormLayout()
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
-        self._layout.setFieldGrowthPolicy(grow)
+        self._layout, self._below = make_form(), make_form()
         self._layout.addRow("Result", row(self.result, self.selection_button))
         self._layout.addRow("Reference", row(self.reference, self.swap_button))
         self._align = row(self.register_box, self.fit)
@@ -200,19 +194,15 @@ class ErrorForm(QWidget):
         self._layout.addRow("Source", self.source)
         self._layout.addRow("Regions", self.regions)
         self._layout.addRow("", self.everywhere)
-        below = QFormLayout()
-        below.setContentsMargins(0, 0, 0, 0)
-        below.setFieldGrowthPolicy(grow)
-        below.addRow("Calibration", self.calibration.native)
-        below.addRow("Output", row(self.output, self.device))
-        below.addRow("Folder", self.folder.native)
-        self._below = below
+        self._below.addRow("Calibration", self.calibration.native)
+        self._below.addRow("Output", row(self.output, self.device))
+        self._below.addRow("Folder", self.folder.native)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._layout)
         layout.addWidget(self.hint)
         layout.addWidget(self.maps, 1)
-        layout.addLayout(below)
+        layout.addLayout(self._below)
 
     def _connect(self) -> None:
         for combo in (self.result, self.reference, self.source):

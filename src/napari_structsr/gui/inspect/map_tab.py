@@ -13,7 +13,7 @@ from napari.layers import Image
 from napari.viewer import Viewer
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
@@ -24,7 +24,13 @@ from napari_structsr.gui.inspect.map_layers import ShownInspection, paint, show_
 from napari_structsr.gui.inspect.score_table import WorstTable
 from napari_structsr.gui.viewer.layers import KEY
 from napari_structsr.gui.viewer.navigation import go_to_place
-from napari_structsr.gui.widgets.controls import choice_combo, format_number, row
+from napari_structsr.gui.widgets.controls import (
+    choice_combo,
+    fill_combo,
+    format_number,
+    make_form,
+    row,
+)
 from napari_structsr.models.calibration import TrustCalibration, read_calibration
 from napari_structsr.zoo.catalogue import find_card
 
@@ -57,14 +63,8 @@ class MapPanel(QWidget):
         self.opacity = _make_slider("Opacity", "How strongly the map covers the image.")
         self.worst_label = QLabel()
         self.worst = WorstTable()
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
-        grow = QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
-        form.setFieldGrowthPolicy(grow)
+        form, sliders = make_form(), make_form()
         form.addRow("Map", row(self.map, self.drawn))
-        sliders = QFormLayout()
-        sliders.setContentsMargins(0, 0, 0, 0)
-        sliders.setFieldGrowthPolicy(grow)
         sliders.addRow("Threshold, %", self.threshold)
         sliders.addRow("", self.level)
         sliders.addRow("Opacity, %", self.opacity)
@@ -100,11 +100,7 @@ class MapPanel(QWidget):
         layers = {} if shown is None else shown.layers
         visible = [name for name, layer in layers.items() if layer.visible]
         key = key or next(iter([*visible, *layers]), None)
-        with signals_blocked(self.map):
-            self.map.clear()
-            for name in layers:
-                self.map.addItem(MAPS[name].title, name)
-            self.map.setCurrentIndex(self.map.findData(key))
+        fill_combo(self.map, {name: (MAPS[name].title, "") for name in layers}, key)
         self._list_places()
         self._refresh()
 

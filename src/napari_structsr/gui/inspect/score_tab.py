@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt.utils import signals_blocked
 
 from napari_structsr.gui.inspect.map_layers import ShownInspection
 from napari_structsr.gui.inspect.score_table import (
@@ -26,15 +25,13 @@ from napari_structsr.gui.inspect.score_table import (
     name_score,
 )
 from napari_structsr.gui.viewer.navigation import go_to_plane
-from napari_structsr.gui.widgets.controls import NarrowCombo, sentence
+from napari_structsr.gui.widgets.controls import NarrowCombo, fill_combo, sentence
 from napari_structsr.gui.widgets.line_plot import LinePlot
 
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import ScoreRow, ScoreTable
 
 __all__ = ["ScorePanel", "collect_lines", "find_plot_axes"]
-
-_TIP = Qt.ItemDataRole.ToolTipRole
 
 
 class ScorePanel(QWidget):
@@ -80,25 +77,10 @@ class ScorePanel(QWidget):
         self._shown = shown
         table = shown.inspection.scores if shown else None
         self.table.show_table(table)
-        for combo, entries in (
-            (
-                self.score,
-                [(key, name_score(key)) for key in table.keys] if table else [],
-            ),
-            (
-                self.axis,
-                [(name, name) for name in find_plot_axes(table)] if table else [],
-            ),
-        ):
-            # drawn once, below, and not with each entry
-            with signals_blocked(combo):
-                before = combo.currentData()
-                combo.clear()
-                for key, title in entries:
-                    combo.addItem(title, key)
-                    last = combo.count() - 1
-                    combo.setItemData(last, describe_score(key), _TIP)
-                combo.setCurrentIndex(max(0, combo.findData(before)))
+        keys, axes = (table.keys, find_plot_axes(table)) if table else ((), ())
+        scores = {key: (name_score(key), describe_score(key)) for key in keys}
+        fill_combo(self.score, scores, self.score.currentData())
+        fill_combo(self.axis, {a: (a, "") for a in axes}, self.axis.currentData())
         self.axis.setEnabled(self.axis.count() > 1)
         self.axis.setToolTip(
             "The axis along which planes are plotted."

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from magicgui.types import FileDialogMode
+from magicgui.widgets import FileEdit
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QPaintEvent
 from qtpy.QtWidgets import (
@@ -34,9 +36,11 @@ __all__ = [
     "choice_combo",
     "complete_sentence",
     "enable",
+    "fill_combo",
     "format_number",
     "layer_combo",
     "make_form",
+    "make_path_edit",
     "offer",
     "read_key",
     "row",
@@ -170,7 +174,7 @@ def stack(
             layout.addWidget(part)
 
 
-def make_form(rows: Sequence[tuple[str, QWidget]]) -> QFormLayout:
+def make_form(rows: Sequence[tuple[str, QWidget]] = ()) -> QFormLayout:
     """Put titles and widgets beside each other, in the order of the Tab key."""
     layout = QFormLayout()
     layout.setContentsMargins(0, 0, 0, 0)
@@ -182,13 +186,38 @@ def make_form(rows: Sequence[tuple[str, QWidget]]) -> QFormLayout:
     return layout
 
 
+def make_path_edit(
+    name: str, tip: str, *, mode: FileDialogMode, pattern: str | None = None
+) -> FileEdit:
+    """Make a choice of a file or a folder; empty at first."""
+    edit = FileEdit(mode=mode, filter=pattern, nullable=True)
+    edit.choose_btn.text = "…"
+    edit.tooltip = tip
+    edit.line_edit.native.setAccessibleName(name)
+    edit.choose_btn.native.setAccessibleName(f"{name}: choose")
+    return edit
+
+
 def choice_combo(name: str, entries: Mapping[Any, tuple[str, str]]) -> QComboBox:
     """Make a choice between values, each with its text and an explanation."""
     combo = NarrowCombo(name)
-    for index, (value, (text, explanation)) in enumerate(entries.items()):
-        combo.addItem(text, value)
-        combo.setItemData(index, explanation, _TIP)
+    fill_combo(combo, entries, None)
     return combo
+
+
+def fill_combo(
+    combo: QComboBox, entries: Mapping[Any, tuple[str, str]], value: object
+) -> None:
+    """Offer values with text and explanation, and show one, without telling anybody.
+
+    The first one is shown where the value is not offered.
+    """
+    with signals_blocked(combo):
+        combo.clear()
+        for index, (key, (text, explanation)) in enumerate(entries.items()):
+            combo.addItem(text, key)
+            combo.setItemData(index, explanation, _TIP)
+        combo.setCurrentIndex(max(0, combo.findData(value)))
 
 
 def select(combo: QComboBox, value: object) -> None:
@@ -214,13 +243,9 @@ def offer(
     Layers have a key and a name each; `none` is the text for no layer, shown where the
     key is None or unknown.
     """
-    with signals_blocked(combo):
-        combo.clear()
-        combo.addItem(f"— {none} —", _NONE)
-        for other, name in layers:
-            combo.addItem(name, other)
-            combo.setItemData(combo.count() - 1, name, _TIP)
-        combo.setCurrentIndex(max(0, combo.findData(key or _NONE)))
+    # the name is the tooltip too, since the box leaves out the middle of it
+    entries = {_NONE: (f"— {none} —", "")} | {k: (name, name) for k, name in layers}
+    fill_combo(combo, entries, key or _NONE)
 
 
 def read_key(combo: QComboBox) -> str | None:
