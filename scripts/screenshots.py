@@ -107,12 +107,12 @@ def _shoot_progress(path: Path) -> None:
         Path("results").mkdir()
         dock.form.folder.line_edit.value = "results"
         dock.run_button.click()
-        _wait(lambda: "10 of" in dock.rows[1].text)
+        _wait(lambda: "10 of" in dock.jobs.rows[1].text)
         _settle(0.3)
         viewer.window.screenshot(str(path), canvas_only=False, flash=False)
         print(path)
         dock.cancel_button.click()
-        _wait(lambda: all(row.job.has_ended for row in dock.rows))
+        _wait(lambda: all(row.job.has_ended for row in dock.jobs.rows))
         viewer.close()
         os.chdir("/")
 

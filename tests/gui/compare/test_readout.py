@@ -143,7 +143,7 @@ def test_pixels_are_looked_up_rarely_and_once(model, qtbot, monkeypatch):
     reads = []
     lazy = da.from_array(noise((20, 30)), chunks=(4, 4))
     monkeypatch.setattr(
-        "napari_structsr.gui.compare.readout._pixel",
+        "napari_structsr.gui.compare.readout._read_pixel",
         lambda layer, index: reads.append(index) or np.asarray(7),
     )
     layer = model.add_image(lazy, contrast_limits=(0, 4000))

@@ -28,7 +28,7 @@ def dock(sharp, viewer):
 def run(dock, qtbot) -> None:
     dock.run_button.click()
     qtbot.waitUntil(
-        lambda: bool(dock.rows) and all(row.job.has_ended for row in dock.rows),
+        lambda: bool(dock.jobs.rows) and not dock.jobs.is_busy,
         timeout=TIMEOUT,
     )
 

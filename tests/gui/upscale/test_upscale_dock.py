@@ -21,7 +21,7 @@ TIMEOUT = 30_000
 
 
 def ended(dock) -> bool:
-    return bool(dock.rows) and all(row.job.has_ended for row in dock.rows)
+    return bool(dock.jobs.rows) and all(row.job.has_ended for row in dock.jobs.rows)
 
 
 def run(dock, qtbot) -> None:
@@ -127,7 +127,7 @@ def test_run_puts_the_result_above_its_source(viewer, dock, qtbot, notifications
     assert viewer.layers[1].data.dtype == np.uint16
     assert viewer.layers[1].colormap.name == "magma"
     assert list(viewer.layers.selection) == [source]
-    assert dock.rows[0].text == "done"
+    assert dock.jobs.rows[0].text == "done"
     assert dock.run_button.isEnabled()
     assert notifications() == []
 
@@ -164,7 +164,7 @@ def test_several_layers_with_a_row_each(viewer, dock, qtbot):
     run(dock, qtbot)
 
     assert names(viewer) == ["one", "one ×2 bicubic", "two", "two ×2 bicubic", "mask"]
-    assert [row.text for row in dock.rows] == ["done", "done"]
+    assert [row.text for row in dock.jobs.rows] == ["done", "done"]
 
 
 def test_multiscale_layer(viewer, dock, qtbot):
@@ -247,20 +247,20 @@ def test_cancel_stops_within_a_tile_and_leaves_a_store_to_go_on_with(
     dock.run_button.click()
     assert not dock.run_button.isEnabled()
     assert "under way" in dock.run_button.toolTip()
-    qtbot.waitUntil(lambda: "2 of 30" in dock.rows[0].text, timeout=TIMEOUT)
+    qtbot.waitUntil(lambda: "2 of 30" in dock.jobs.rows[0].text, timeout=TIMEOUT)
     computed = len(slow_model)
     dock.cancel_button.click()
     qtbot.waitUntil(lambda: ended(dock), timeout=TIMEOUT)
 
     assert len(slow_model) <= computed + 1
-    assert dock.rows[0].text == "cancelled"
+    assert dock.jobs.rows[0].text == "cancelled"
     assert names(viewer) == ["cells"]
     assert read_zarr_record(store)[0] == "partial"
     assert dock.run_button.isEnabled()
 
     plans = []
     dock.run_button.click()
-    dock.rows[0].job.started.connect(lambda event: plans.append(event.plan))
+    dock.jobs.rows[0].job.started.connect(lambda event: plans.append(event.plan))
     qtbot.waitUntil(lambda: ended(dock), timeout=TIMEOUT)
 
     assert plans[0].done >= 2
@@ -288,7 +288,7 @@ def test_failure_is_one_notification_and_run_is_enabled(
 
     assert len(notifications()) == 1
     assert notifications()[0].startswith("Upscaling cells: ")
-    assert dock.rows[0].text == "failed"
+    assert dock.jobs.rows[0].text == "failed"
     assert dock.run_button.isEnabled()
     assert names(viewer) == ["cells"]
 

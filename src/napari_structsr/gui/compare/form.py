@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QPushButton,
     QSizePolicy,
     QSlider,
-    QVBoxLayout,
     QWidget,
 )
 from superqt import QElidingLabel
@@ -25,7 +24,12 @@ from superqt.utils import signals_blocked
 from napari_structsr.gui.compare.blink import PERIODS
 from napari_structsr.gui.compare.comparison import Mode
 from napari_structsr.gui.compare.readout import ValueTable
-from napari_structsr.gui.widgets.controls import NarrowCombo, fill_combo, make_form
+from napari_structsr.gui.widgets.controls import (
+    NarrowCombo,
+    fill_combo,
+    make_form,
+    stack,
+)
 
 __all__ = ["MODES", "CompareForm"]
 
@@ -130,14 +134,8 @@ class CompareForm(QWidget):
             "blink": (blink, self.shown),
             "swipe": (self.left, self.right, self.line),
         }
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.list)
-        layout.addLayout(modes)
-        layout.addWidget(self.note)
-        layout.addLayout(options)
-        for below in (self.contrast, self.place, self.table):
-            layout.addWidget(below)
+        below = (self.contrast, self.place, self.table)
+        stack(self, self.list, modes, self.note, options, *below)
         policy = QSizePolicy.Policy
         self.list.setSizePolicy(policy.Expanding, policy.Fixed)
 

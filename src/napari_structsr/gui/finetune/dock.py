@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.viewer import Viewer
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from napari_structsr.finetuning.runs import RunSummary
@@ -18,11 +18,12 @@ from napari_structsr.gui.finetune.pairs_panel import PairsPanel
 from napari_structsr.gui.finetune.train_panel import TrainPanel
 from napari_structsr.gui.finetune.verdict_panel import VerdictPanel
 from napari_structsr.gui.widgets.controls import Section
+from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
 __all__ = ["FineTuneDock"]
 
 
-class FineTuneDock(QWidget):
+class FineTuneDock(ViewerWidget):
     """Fine-tunes a model to the user's microscope.
 
     Parameters
@@ -72,15 +73,11 @@ class FineTuneDock(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._area)
 
-    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
-        """Leave the viewer alone once the dock has been removed from it."""
-        super().changeEvent(event)
-        # napari takes a closed dock out of its window, and deletes it some time later
-        removed = event is not None and event.type() == QEvent.Type.ParentChange
-        if removed and self.parent() is None:
-            self.pairs.release()
-            self.train.release()
-            self.verdict.release()
+    def release(self) -> None:
+        """Stop, and leave the viewer alone from now on."""
+        super().release()
+        for panel in (self.pairs, self.train, self.verdict):
+            panel.release()
 
     def _use_pairs(self) -> None:
         self.train.use_pairs(

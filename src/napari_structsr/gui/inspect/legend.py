@@ -6,11 +6,11 @@ from html import escape
 
 from qtpy.QtCore import QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QLinearGradient, QPainter, QPaintEvent
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_structsr.core.error_map import MAPS, ErrorMap
 from napari_structsr.gui.inspect.map_layers import CLASS_COLORS, make_map_colors
-from napari_structsr.gui.widgets.controls import format_number, sentence
+from napari_structsr.gui.widgets.controls import format_number, sentence, stack
 from napari_structsr.models.calibration import TrustCalibration
 
 __all__ = ["ColorBar", "Legend", "format_unit"]
@@ -133,10 +133,7 @@ class Legend(QWidget):
         self.bar = ColorBar()
         self.text = sentence()
         self.text.setTextFormat(Qt.TextFormat.RichText)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.bar)
-        layout.addWidget(self.text)
+        stack(self, self.bar, self.text)
 
     def show_map(
         self,

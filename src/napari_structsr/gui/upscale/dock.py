@@ -8,11 +8,9 @@ dock imports no torch: the estimate, which needs it, waits until the user comes 
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from napari.layers import Image, Layer
 from napari.viewer import Viewer
-from qtpy.QtCore import QEvent
 from qtpy.QtGui import (
     QCursor,
     QEnterEvent,
@@ -23,7 +21,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QPushButton,
     QVBoxLayout,
-    QWidget,
 )
 
 from napari_structsr.gui.upscale.commands import write_command
@@ -40,14 +37,15 @@ from napari_structsr.gui.upscale.state import DockState, LayerFacts, resolve
 from napari_structsr.gui.viewer.layers import layer_obstacle
 from napari_structsr.gui.widgets.controls import enable
 from napari_structsr.gui.widgets.model_signals import models_offered
-from napari_structsr.gui.widgets.progress_row import ProgressRow
+from napari_structsr.gui.widgets.progress_row import ProgressRows
+from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 from napari_structsr.io.open import open_source
 from napari_structsr.zoo.catalogue import list_models
 
 __all__ = ["UpscaleDock"]
 
 
-class UpscaleDock(QWidget):
+class UpscaleDock(ViewerWidget):
     """Upscales the selected image layers of a viewer.
 
     Parameters
@@ -64,7 +62,6 @@ class UpscaleDock(QWidget):
         self._preview = Preview(napari_viewer)
         self._obstacle: str | None = None
         self._mouse = QCursor.pos()
-        self.rows: list[ProgressRow] = []
 
         self.form = UpscaleForm()
         self.estimate = EstimateLabel()
@@ -86,35 +83,31 @@ class UpscaleDock(QWidget):
         tools.addWidget(self.copy_button)
         actions.addWidget(self.run_button, 2)
         actions.addWidget(self.cancel_button, 1)
-        self._rows_layout = QVBoxLayout()
+        self.jobs = ProgressRows()
         self.setMinimumWidth(300)  # room for a sentence
         layout = QVBoxLayout(self)
         layout.addWidget(self.form)
         layout.addWidget(self.estimate)
         layout.addLayout(tools)
         layout.addLayout(actions)
-        layout.addLayout(self._rows_layout)
+        layout.addLayout(self.jobs)
         layout.addStretch(1)
 
     def _connect(self) -> None:
-        for signal in self._list_signals():
-            signal.connect(self._refresh)
-        models_offered.changed.connect(self._refresh_models)
+        layers, dims = self._viewer.layers, self._viewer.dims
+        self.follow(
+            (layers.selection.events.changed, self._refresh),
+            (layers.events.removed, self._refresh),
+            (dims.events.ndisplay, self._refresh),
+            (dims.events.order, self._refresh),
+            (models_offered.changed, self._refresh_models),
+        )
         self.estimate.refused.connect(self._keep_obstacle)
         self.form.changed.connect(self._refresh)
         self.preview_button.clicked.connect(self._start_preview)
         self.copy_button.clicked.connect(self._copy)
         self.run_button.clicked.connect(self._run)
-        self.cancel_button.clicked.connect(self._cancel)
-
-    def _list_signals(self) -> tuple[Any, ...]:
-        layers, dims = self._viewer.layers, self._viewer.dims
-        return (
-            layers.selection.events.changed,
-            layers.events.removed,
-            dims.events.ndisplay,
-            dims.events.order,
-        )
+        self.cancel_button.clicked.connect(self.jobs.cancel)
 
     def enterEvent(self, event: QEnterEvent | None) -> None:  # noqa: N802
         """Complete the estimate once the mouse comes near; it needs torch."""
@@ -128,17 +121,11 @@ class UpscaleDock(QWidget):
         super().showEvent(event)
         self._mouse = QCursor.pos()
 
-    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
-        """Leave the viewer alone once the dock has been removed from it."""
-        super().changeEvent(event)
-        # napari takes a closed dock out of its window, and deletes it some time later
-        removed = event is not None and event.type() == QEvent.Type.ParentChange
-        if removed and self.parent() is None:
-            self.estimate.ask([], cheaply=True)  # no late answer to a dead widget
-            self._preview.remove()
-            models_offered.changed.disconnect(self._refresh_models)
-            for signal in self._list_signals():
-                signal.disconnect(self._refresh)
+    def release(self) -> None:
+        """Leave the viewer alone from now on."""
+        self.estimate.ask([], cheaply=True)  # no late answer to a dead widget
+        self._preview.remove()
+        super().release()
 
     # -- the models -------------------------------------------------------------------
 
@@ -180,13 +167,9 @@ class UpscaleDock(QWidget):
             models=self._models,
             blending=self._blending,
             obstacle=self._obstacle,
-            busy=self._is_busy,
+            busy=self.jobs.is_busy,
             view=find_view_obstacle(self._viewer, usable[0] if usable else None),
         )
-
-    @property
-    def _is_busy(self) -> bool:
-        return any(not row.job.has_ended for row in self.rows)
 
     def _refresh(self) -> None:
         self._obstacle = None  # what the estimate found was said of another wish
@@ -225,7 +208,7 @@ class UpscaleDock(QWidget):
         )
         enable(
             self.cancel_button,
-            None if self._is_busy else "Nothing is running.",
+            None if self.jobs.is_busy else "Nothing is running.",
             "Stop all runs of this dock at their next tile.",
         )
 
@@ -234,26 +217,13 @@ class UpscaleDock(QWidget):
     def _run(self) -> None:
         choice = self._resolve().choice
         self._preview.remove()  # the result would lie below it
-        self._clear_rows()
+        self.jobs.clear()
         # jobs wait for each other: two models at once would fight for memory
         for layer in self._list_usable():
             job = upscale_layer(self._viewer, layer, choice)
-            row = ProgressRow(job, layer.name, resumable=choice.folder is not None)
-            self.rows.append(row)
-            self._rows_layout.addWidget(row)
+            self.jobs.add(job, layer.name, resumable=choice.folder is not None)
             job.ended.connect(self._show)
         self._show()
-
-    def _cancel(self) -> None:
-        for row in self.rows:
-            if not row.job.has_ended:
-                row.cancel()
-
-    def _clear_rows(self) -> None:
-        for row in self.rows:
-            self._rows_layout.removeWidget(row)
-            row.deleteLater()
-        self.rows.clear()
 
     def _start_preview(self) -> None:
         layer = self._list_usable()[0]
