@@ -195,7 +195,6 @@ class _Cut:
         self._canvas = canvas
         self._layer = layer
         self._side = side
-        # vispy: the clipping planes of a layer do nothing to 2D images (napari 0.9)
         self._filter = PlanesClipper()
         self._nodes: list[Any] = []
         # napari draws a layer by another node when its type or size changes

@@ -98,7 +98,6 @@ class ColorBar(QWidget):
         """Draw the gradient over grey, as it lies over an image."""
         assert self._entry is not None
         bar = QRectF(2, _LINE, self.width() - 4, _LINE - 3)
-        # the colours are partly transparent; grey stands for the image below
         painter.fillRect(bar, QColor(110, 110, 110))
         gradient = QLinearGradient(QPointF(bar.left(), 0), QPointF(bar.right(), 0))
         colors = make_map_colors(self._threshold)

@@ -96,7 +96,6 @@ class Job(QObject):
         self._running = self._abandoned = False
         # queued, since the worker thread emits it and the main thread owns the job
         self._arrived.connect(self._receive)
-        # a plain one: a generator worker of napari drops a RuntimeError silently
         self._worker: _Worker | None = create_worker(
             name,  # only shown; what is run is the job
             job=self,

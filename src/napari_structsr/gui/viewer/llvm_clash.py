@@ -25,5 +25,4 @@ def keep_triton_out() -> None:
         return
     if "libLLVM" in _MAPS.read_text(errors="replace"):
         logger.info("the OpenGL driver has loaded LLVM: triton is left out")
-        # None lets an import fail with ImportError, which torch is ready for
         sys.modules["triton"] = None  # type: ignore[assignment]

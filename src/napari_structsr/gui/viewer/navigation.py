@@ -44,7 +44,6 @@ def go_to_plane(viewer: Viewer, layer: Layer, position: Sequence[float]) -> None
     point = _convert_to_viewer(viewer, layer, position)
     first = viewer.dims.ndim - layer.ndim
     for axis in viewer.dims.not_displayed:
-        # layers of fewer dimensions lie in the last ones of the viewer
         if axis >= first:
             viewer.dims.set_point(axis, float(point[axis - first]))
 
