@@ -61,3 +61,30 @@ def _show_image(spec: ImageSpec) -> None:
     out.print(
         f"{spec.dtype}, {spec.nbytes / 1e6:.4g} MB" + (f"; {names}" if names else "")
     )
+    _show_optics(spec)
+
+
+def _show_optics(spec: ImageSpec) -> None:
+    """Show how channels were taken, and how wide their blur is in pixels."""
+    from napari_structsr.errors import SettingsError
+    from napari_structsr.upscaling.optics import find_pixel_size
+
+    try:
+        pixel_size = find_pixel_size(spec)
+    except SettingsError:  # without one the width in pixels is unknown
+        pixel_size = None
+    for number, channel in enumerate(spec.channels):
+        optics = channel.optics
+        if optics is None:
+            continue
+        width = ""
+        if pixel_size is not None:
+            sigma = optics.psf_sigma(pixel_size)
+            width = f": point-spread sigma {sigma:.2f} pixels"
+        kind = "confocal" if optics.confocal else "wide field"
+        out.print(
+            f"{channel.name or f'channel {number}'}: NA {optics.aperture:g}, "
+            f"{1000 * optics.wavelength:.0f} nm, {kind}{width}",
+            highlight=False,
+            markup=False,
+        )

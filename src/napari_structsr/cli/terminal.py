@@ -134,14 +134,17 @@ def make_settings(kind: type[_Settings], command: str, **values: Any) -> _Settin
     try:
         return kind(**values)
     except ValidationError as error:
-        # "Input should be ..." of pydantic becomes a clause behind the option
-        faults = "; ".join(
-            f"--{fault['loc'][0]} {fault['input']}: {fault['msg']}".replace(
-                "Input s", "s"
-            )
-            for fault in error.errors()
-        )
-        raise SettingsError(f"{faults}; see {command} --help") from error
+        faults = []
+        for fault in error.errors():
+            # "Input should be ..." of pydantic becomes a clause behind the option
+            message = fault["msg"].replace("Input s", "s")
+            # options that contradict each other have no place of their own
+            message = message.removeprefix("Value error, ")
+            if fault["loc"]:
+                option = str(fault["loc"][0]).replace("_", "-")
+                message = f"--{option} {fault['input']}: {message}"
+            faults.append(message)
+        raise SettingsError(f"{'; '.join(faults)}; see {command} --help") from error
 
 
 @contextmanager

@@ -28,13 +28,45 @@ def upscale(
     output: Annotated[
         Path, typer.Argument(metavar="OUT", help="name.ome.zarr or name.ome.tif")
     ],
-    factor: Annotated[int, typer.Option(help="2 or 4.")] = 2,
+    factor: Annotated[
+        int, typer.Option(help="2 or 4; 1 with --model conditional.")
+    ] = 2,
     model: Annotated[
         str, typer.Option(help="Name, or .safetensors or .pth file.")
     ] = "faithful",
     sharpness: Annotated[
         float, typer.Option(help="Of sharp: 0 is faithful, 1 is sharp.")
     ] = 1.0,
+    undo_optics: Annotated[
+        bool,
+        typer.Option(
+            "--undo-optics",
+            help="Undo the blur of the optics, by aperture and wavelength; without it "
+            "pixels become finer and the optics stay.",
+        ),
+    ] = False,
+    aperture: Annotated[
+        float | None,
+        typer.Option("--na", "--aperture", help="Numerical aperture; else the file's."),
+    ] = None,
+    wavelength: Annotated[
+        float | None,
+        typer.Option(help="Of the detected light, in micrometres; else the file's."),
+    ] = None,
+    confocal: Annotated[
+        bool | None,
+        typer.Option(
+            "--confocal/--wide-field", help="A pinhole or none; else by file."
+        ),
+    ] = None,
+    psf_sigma: Annotated[
+        float | None,
+        typer.Option(help="Blur to undo: standard deviation in measured pixels."),
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(help="Standard deviation at half the range, relative to it."),
+    ] = None,
     agreement: Annotated[
         str, typer.Option(help="With the measurement: off, noise or exact.")
     ] = "off",
@@ -74,6 +106,12 @@ def upscale(
             tile=tile,
             color=color,
             dtype=dtype,
+            undo_optics=undo_optics,
+            aperture=aperture,
+            wavelength=wavelength,
+            confocal=confocal,
+            psf_sigma=psf_sigma,
+            noise=noise,
         )
         sink = _choose_sink(output, overwrite=overwrite, ome_version=ome_version)
 

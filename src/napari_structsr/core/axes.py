@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from napari_structsr.core.optics import Optics
 from napari_structsr.errors import AxesError, PixelError
 
 __all__ = ["Axes", "Axis", "Channel", "ImageSpec", "check_plane"]
@@ -187,11 +188,14 @@ class Channel:
         Six hexadecimal digits such as "00FF00"; None when unknown.
     window
         Lower and upper contrast limit in pixel values; None when unknown.
+    optics
+        How it was taken; None when unknown.
     """
 
     name: str = ""
     color: str | None = None
     window: tuple[float, float] | None = None
+    optics: Optics | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,48 @@
 
 from __future__ import annotations
 
-__all__ = ["compute_widefield_sigma"]
+import math
+from dataclasses import dataclass
+
+__all__ = ["Optics", "compute_widefield_sigma"]
+
+
+@dataclass(frozen=True)
+class Optics:
+    """Objective and light with which a channel was taken.
+
+    Parameters
+    ----------
+    aperture
+        Numerical aperture.
+    wavelength
+        Of the light that is detected, in micrometres.
+    confocal
+        Whether a pinhole kept out-of-focus light away.
+    """
+
+    aperture: float
+    wavelength: float
+    confocal: bool = False
+
+    def psf_sigma(self, pixel_size: float) -> float:
+        """Return the width of the point-spread function in measured pixels.
+
+        Parameters
+        ----------
+        pixel_size
+            Micrometres between measured pixels.
+
+        Notes
+        -----
+        Of a confocal microscope the width for a closed pinhole is returned, the product
+        of two wide-field functions: the narrowest that there can be. Undoing less blur
+        than there was leaves an image soft, undoing more invents structure.
+        """
+        sigma = compute_widefield_sigma(
+            wavelength=self.wavelength, aperture=self.aperture, pixel_size=pixel_size
+        )
+        return sigma / math.sqrt(2) if self.confocal else sigma
 
 
 def compute_widefield_sigma(

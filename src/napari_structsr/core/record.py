@@ -112,6 +112,8 @@ class Record:
             if value is not None and value is not False:
                 words.append(f"--{key.replace('_', '-')}")
                 words += [] if value is True else [str(value)]
+        if self.settings.get("confocal") is False:  # against what the file says
+            words.append("--wide-field")
         return shlex.join(words)
 
 

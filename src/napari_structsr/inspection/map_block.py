@@ -96,12 +96,16 @@ class MapBlock:
 
     def __init__(self, setup: Setup, pixels: Pixels, plane: tuple[int, ...]) -> None:
         self._pixels = pixels
-        self._scaling = setup.scalings[setup.find_channel(plane)]
+        channel = setup.find_channel(plane)
+        self._scaling = setup.scalings[channel]
         self._models = setup.models
         self._device = setup.device
         # moments and spectra are float64, which Apple's GPUs lack
         self._where = "cpu" if setup.device.kind == "mps" else setup.device.kind
-        self._forward_model = setup.forward_model
+        self._forward_model = setup.forward_models[channel]
+        self._own = setup.models.own
+        if setup.told_models:
+            self._own = setup.told_models[channel]
         self._fit = setup.squirrel_fit(plane) if setup.squirrel_fit else None
 
     def find_holes(self, key: str) -> npt.NDArray[np.bool_] | None:
@@ -245,7 +249,7 @@ class MapBlock:
         return artefact_map(self._run_model(other, self._measured), self._image)
 
     def _spread(self) -> Tensor:
-        return spread_map(partial(self._run_model, self._models.own), self._measured)
+        return spread_map(partial(self._run_model, self._own), self._measured)
 
     def _null_space(self) -> Tensor:
         return null_space_map(self._image, self._forward_model)

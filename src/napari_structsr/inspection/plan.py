@@ -73,7 +73,7 @@ def make_record(
             "sha256": [model.card.sha256 for model in models.loaded],
             "calibration": calibration
             and hashlib.sha256(calibration.model_dump_json().encode()).hexdigest(),
-            "psf_sigma": setup.forward_model.psf_sigma,
+            "psf_sigma": _list_widths(setup),
         },
         settings={
             "reference": matched.reference and matched.reference.origin,
@@ -95,6 +95,12 @@ def make_record(
         ),
         task="inspect",
     )
+
+
+def _list_widths(setup: Setup) -> float | list[float]:
+    """Return the width of the point-spread function, by channel where they differ."""
+    widths = [model.psf_sigma for model in setup.forward_models]
+    return widths[0] if len(set(widths)) == 1 else widths
 
 
 def crop_regions(regions: Array | None, axes: Axes, setup: Setup) -> Array | None:
@@ -174,7 +180,8 @@ def lay_map_tiles(setup: Setup, stores: MapStores) -> TileGrid:
 def _find_halo(setup: Setup) -> int:
     """Return the source pixels that decide a pixel of a map, to each side."""
     network = max((model.radius for model in setup.models.loaded), default=0)
-    forward = setup.forward_model
+    # the widest point-spread function reaches farthest
+    forward = max(setup.forward_models, key=lambda model: model.radius)
     # pixels of the result, and of the source
     reach: dict[str, tuple[int, int]] = {
         "error": (0, 0),

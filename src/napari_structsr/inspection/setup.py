@@ -37,6 +37,7 @@ from napari_structsr.zoo.catalogue import list_models, load_model
 __all__ = ["ReferenceModels", "Setup", "prepare"]
 
 _FAITHFUL, _SHARP = "faithful", "sharp"
+_WIDEST_KEPT = 0.5  # measured pixels: what finer pixels undo, and no optics
 _TRUSTED = frozenset({"trust", "interval"})
 
 
@@ -79,8 +80,11 @@ class Setup:
         Maps to compute.
     models
         Models to run again.
-    forward_model
-        How the result is measured; its factor is 1 without a source.
+    forward_models
+        How the result is measured, by channel; the factor is 1 without a source.
+    told_models
+        The model that made the result, told the optics of each channel; none where
+        it was told nothing or is not run again.
     device
         Where to compute.
     block_side
@@ -102,7 +106,8 @@ class Setup:
     matched: MatchedImages
     keys: tuple[str, ...]
     models: ReferenceModels
-    forward_model: ForwardModel
+    forward_models: tuple[ForwardModel, ...]
+    told_models: tuple[SRModel, ...]
     device: Device
     block_side: int
     scalings: tuple[Scaling, ...]
@@ -162,15 +167,16 @@ def prepare(
     models, more = _find_models(matched, record, settings)
     notes += more
     keys = _choose_maps(settings.maps, matched, models, reason=reason)
-    forward_model = ForwardModel(matched.factor, _find_psf_sigma(record, models))
+    widths = _find_widths(record, models, count=len(scalings))
     # the record names the model even where no map runs it
     made_by = models.own.origin if models.own else None
     models = _keep_needed(models, keys)
+    told_models = _tell_optics(models.own, record)
     # most maps run no network, so that the device is tried on bicubic
     device, warning = choose_device(
         settings.device, settings.precision, load_model("bicubic")
     )
-    for model in models.loaded:
+    for model in (*models.loaded, *told_models):
         model.to(device.kind)
     warnings = [warning] if warning else []
     warnings += find_dissimilar_images(matched, scalings)
@@ -182,7 +188,8 @@ def prepare(
         matched,
         keys,
         models,
-        forward_model,
+        tuple(ForwardModel(matched.factor, width) for width in widths),
+        told_models,
         device,
         # counted in source pixels, while memory goes by the finer ones of the maps
         settings.tile or max(64, device.block * 2 // matched.factor),
@@ -226,6 +233,13 @@ def _find_models(
                 "maps that need it are left out"
             )
             own = None
+    if record is not None and _undoes_optics(record):
+        # faithful keeps the optics, so that all that was undone would be an artefact
+        pair = [None, None]
+        notes.append(
+            "the blur of the optics was undone, which no other model does: artefacts "
+            "between models are left out"
+        )
     if settings.calibration:
         calibration = read_calibration(settings.calibration)
     elif own:
@@ -302,9 +316,30 @@ _NEEDS: dict[Need, str] = {
 }
 
 
-def _find_psf_sigma(record: Record | None, models: ReferenceModels) -> float:
-    """Return the width of the point-spread function, in source pixels."""
-    if record is not None and "psf_sigma" in record.model:
-        return float(record.model["psf_sigma"])
+def _find_widths(
+    record: Record | None, models: ReferenceModels, *, count: int
+) -> list[float]:
+    """Return the width of the point-spread function in source pixels, by channel."""
+    made = record.model if record is not None else {}
+    if len(made.get("optics", ())) == count:
+        return [float(one["psf_sigma"]) for one in made["optics"]]
+    if "psf_sigma" in made:
+        return [float(made["psf_sigma"])] * count
     known = [*models.loaded, load_model("bicubic")]
-    return known[0].card.psf_sigma
+    return [known[0].card.psf_sigma] * count
+
+
+def _tell_optics(model: SRModel | None, record: Record | None) -> tuple[SRModel, ...]:
+    """Return a model as it was told the optics of each channel."""
+    if model is None or not model.conditional or record is None:
+        return ()
+    return tuple(
+        model.with_optics(psf_sigma=one["psf_sigma"], noise=one["noise"])
+        for one in record.model.get("optics", ())
+    )
+
+
+def _undoes_optics(record: Record) -> bool:
+    """Tell whether a result lacks more blur than finer pixels alone would."""
+    optics = record.model.get("optics", ())
+    return any(one["psf_sigma"] > _WIDEST_KEPT for one in optics)

@@ -15,6 +15,7 @@ from napari_structsr.models.baselines.over_bicubic import OverBicubic
 from napari_structsr.models.baselines.rrdb import RRDBNet
 from napari_structsr.models.baselines.srresnet import SRResNet
 from napari_structsr.models.baselines.swinir import SwinIRNet
+from napari_structsr.models.conditional_generator import ConditionalGenerator
 from napari_structsr.models.generator import ResidualGenerator, interpolate
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
 
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "residual-generator": ResidualGenerator,
+    "conditional-generator": ConditionalGenerator,
     "srresnet": SRResNet,
     "rrdb": RRDBNet,
     "swinir": SwinIRNet,
@@ -43,7 +45,8 @@ def build_network(
     Parameters
     ----------
     architecture
-        "residual-generator", "srresnet", "rrdb", "swinir", "bicubic" or "bilinear".
+        "residual-generator", "conditional-generator", "srresnet", "rrdb", "swinir",
+        "bicubic" or "bilinear".
     factor
         Upscaling factor along y and x.
     options

@@ -25,6 +25,7 @@ __all__ = [
 
 Architecture = Literal[
     "residual-generator",
+    "conditional-generator",
     "srresnet",
     "rrdb",
     "swinir",
@@ -143,7 +144,11 @@ class ModelCard(_Entry):
         Channels that the network sees at once.
     psf_sigma
         Point-spread width of the forward model it was trained to undo, in pixels of
-        the measured image; agreement with the measurement is computed with it.
+        the measured image; agreement with the measurement is computed with it. A
+        conditional generator is told this width unless the user asks for another.
+    psf_range, noise_range
+        Point-spread widths in measured pixels, and noise relative to the range, over
+        which a conditional generator was trained; None for all others.
     intensity_equivariant
         Whether gain and offset pass through exactly.
     training
@@ -187,9 +192,11 @@ class ModelCard(_Entry):
     description: str
     architecture: Architecture
     options: dict[str, int] = {}
-    factor: int = Field(ge=2, le=8)
+    factor: int = Field(ge=1, le=8)
     channels: Literal[1] = 1
     psf_sigma: float = Field(ge=0, le=2)
+    psf_range: tuple[float, float] | None = Field(default=None, strict=False)
+    noise_range: tuple[float, float] | None = Field(default=None, strict=False)
     intensity_equivariant: bool = True
     training: str = ""
     licence: str = "BSD-3-Clause"

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_structsr.models.conditional_generator import standardise
+
 __all__ = ["PatchDiscriminator", "PlainDiscriminator"]
 
 _LEAK = 0.2
@@ -32,15 +34,25 @@ class PatchDiscriminator(nn.Module):
         Channels of the first features.
     conditional
         Whether the measured image is seen.
+    told
+        Whether width of the point-spread function and noise are seen, as constant
+        images. Not told, it asks for too much detail where blur is narrow, and for
+        too little where it is wide.
     """
 
     def __init__(
-        self, factor: int, *, width: int = 32, conditional: bool = True
+        self,
+        factor: int,
+        *,
+        width: int = 32,
+        conditional: bool = True,
+        told: bool = False,
     ) -> None:
         super().__init__()
         self.factor = factor
         self.conditional = conditional
-        inputs = factor**2 + conditional
+        self.told = told
+        inputs = factor**2 + conditional + 2 * told
         self.layers = nn.Sequential(
             _make_spectral_conv(inputs, width),
             nn.LeakyReLU(_LEAK),
@@ -53,7 +65,13 @@ class PatchDiscriminator(nn.Module):
             _make_spectral_conv(2 * width, 1),
         )
 
-    def forward(self, candidate: Tensor, measured: Tensor) -> Tensor:
+    def forward(
+        self,
+        candidate: Tensor,
+        measured: Tensor,
+        sigma: Tensor | None = None,
+        noise: Tensor | None = None,
+    ) -> Tensor:
         """Rate a candidate.
 
         Parameters
@@ -63,6 +81,8 @@ class PatchDiscriminator(nn.Module):
         measured
             Shape (N, 1, h, w); a discriminator that is not conditional takes its
             mean from it, and nothing else.
+        sigma, noise
+            As in `ConditionalGenerator.gains`; seen by one that is told.
 
         Returns
         -------
@@ -74,6 +94,10 @@ class PatchDiscriminator(nn.Module):
         seen = F.pixel_unshuffle(candidate - level, self.factor)
         if self.conditional:
             seen = torch.cat([seen, measured - level], dim=1)
+        if self.told and sigma is not None and noise is not None:
+            constants = standardise(sigma, noise)[..., None, None]
+            maps = constants.expand(-1, -1, *seen.shape[2:])
+            seen = torch.cat([seen, maps.to(seen.dtype)], dim=1)
         rating: Tensor = self.layers(seen)
         return rating
 
@@ -117,7 +141,7 @@ class PlainDiscriminator(nn.Module):
             nn.Linear(16 * width, 1),
         )
 
-    def forward(self, candidate: Tensor, measured: Tensor) -> Tensor:
+    def forward(self, candidate: Tensor, measured: Tensor, *_: Tensor) -> Tensor:
         """Rate a candidate of shape (N, 1, size, size); `measured` is not seen.
 
         Returns

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ResidualGenerator", "interpolate"]
+__all__ = ["ResidualGenerator", "add_change", "interpolate"]
 
 
 class ResidualGenerator(nn.Module):
@@ -58,6 +58,16 @@ class ResidualGenerator(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (N, 1, h, w) to (N, 1, factor h, factor w), in the same unit."""
+        base, first = self.separate(image)
+        features = first
+        for block in self.body:
+            features = block(features)
+        features = first + self.join(features)
+        residual = F.pixel_shuffle(self.tail(features), self.factor)
+        return base + residual.float()
+
+    def separate(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the interpolated image, and the first features of its differences."""
         # in float32: bfloat16 keeps 3 digits, and the level passes through here
         with torch.autocast(image.device.type, enabled=False):
             image = image.float()
@@ -65,12 +75,7 @@ class ResidualGenerator(nn.Module):
             # filters that sum to zero see differences alone: an offset is lost here
             filters = self.head - self.head.mean(dim=(1, 2, 3), keepdim=True)
             first = F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), filters)
-        features = first
-        for block in self.body:
-            features = block(features)
-        features = first + self.join(features)
-        residual = F.pixel_shuffle(self.tail(features), self.factor)
-        return base + residual.float()
+        return base, first
 
 
 class _Block(nn.Module):
@@ -81,9 +86,17 @@ class _Block(nn.Module):
         with torch.no_grad():  # blocks begin close to passing their input through
             self.second.weight.mul_(0.1)
 
-    def forward(self, features: Tensor) -> Tensor:
-        out: Tensor = features + self.second(F.relu(self.first(features)))
-        return out
+    def forward(self, features: Tensor, gain: Tensor | None = None) -> Tensor:
+        """Keep the shape; `gain` multiplies the change, shape (N, width, 1, 1)."""
+        change = self.second(F.relu(self.first(features)))
+        return add_change(features, change, gain)
+
+
+def add_change(features: Tensor, change: Tensor, gain: Tensor | None) -> Tensor:
+    """Return ``features + gain * change`` in one pass over memory."""
+    if gain is None:
+        return features + change
+    return torch.addcmul(features.to(change.dtype), change, gain.to(change.dtype))
 
 
 def _make_conv(inputs: int, outputs: int) -> nn.Conv2d:

@@ -15,6 +15,10 @@ from napari_structsr.errors import ModelError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.models.build import build_network, count_activations
 from napari_structsr.models.card import ModelCard
+from napari_structsr.models.conditional_generator import (
+    SIGMA_RANGE,
+    ConditionalGenerator,
+)
 
 __all__ = ["SRModel"]
 
@@ -139,6 +143,59 @@ class SRModel:
     def values_per_pixel(self) -> int:
         """Numbers held at once for each input pixel, for estimates of memory."""
         return count_activations(self.network) + 4 * self.factor**2
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it can be told the optics, see `with_optics`."""
+        return isinstance(self.network, ConditionalGenerator)
+
+    def with_optics(self, *, psf_sigma: float, noise: float) -> SRModel:
+        """Return the model for one kind of image.
+
+        Parameters
+        ----------
+        psf_sigma
+            Width of the point-spread function that is undone, in measured pixels.
+        noise
+            Noise relative to the range, see
+            `napari_structsr.models.conditional_generator.noise_level`.
+
+        Returns
+        -------
+        SRModel
+            Its forward model has the width; on the device of this model.
+
+        Raises
+        ------
+        ModelError
+            If it is no conditional model, or was trained for other widths.
+        """
+        if not isinstance(self.network, ConditionalGenerator):
+            raise ModelError(
+                f"{self.card.name} x{self.factor} cannot be told the optics; choose a "
+                "conditional model, or leave the width of the point-spread function out"
+            )
+        low, high = self.card.psf_range or SIGMA_RANGE
+        if not low <= psf_sigma <= high:
+            raise ModelError(
+                f"the point-spread function is {psf_sigma:.3g} measured pixels wide, "
+                f"and {self.card.name} was trained for {low:g} to {high:g}; "
+                + (
+                    "bin the image, or take a coarser level of its pyramid"
+                    if psf_sigma > high
+                    else f"give {low:g}"
+                )
+            )
+        card = self.card.model_copy(
+            update={"architecture": "residual-generator", "psf_sigma": psf_sigma}
+        )
+        told = SRModel(
+            card,
+            self.network.fold(sigma=psf_sigma, noise=noise),
+            origin=self.origin,
+            low_precision=self.low_precision,
+        )
+        return told.to(str(self.network.head.device))
 
     def to(self, device: str) -> SRModel:
         """Move the network; returns the model itself."""

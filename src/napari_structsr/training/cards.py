@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import PurePath
 
 from napari_structsr.models.card import DataSource, ModelCard
+from napari_structsr.models.conditional_generator import DEFAULT_SIGMA, NOISE_RANGE
 from napari_structsr.training.recipe import LossConfig, Recipe
 
 __all__ = ["make_card"]
@@ -57,8 +58,13 @@ def make_card(
         architecture=recipe.network.architecture,
         options=recipe.network.options,
         factor=recipe.factor,
-        psf_sigma=round(sum(recipe.data.psf_sigma) / 2, 6),
-        intensity_equivariant=recipe.network.architecture == "residual-generator",
+        psf_sigma=DEFAULT_SIGMA
+        if recipe.optics
+        else round(sum(recipe.data.psf_sigma) / 2, 6),
+        psf_range=recipe.optics.psf_sigma if recipe.optics else None,
+        noise_range=NOISE_RANGE if recipe.optics else None,
+        intensity_equivariant=recipe.network.architecture
+        in ("residual-generator", "conditional-generator"),
         training=f"{_describe_aim(recipe)}; {_describe_data(recipe)}; {how}",
         data=data,
         recipe=_drop_folders(recipe).model_dump_json(exclude_defaults=True),
@@ -103,7 +109,15 @@ def _write_sum(loss: LossConfig) -> str:
 
 def _describe_data(recipe: Recipe) -> str:
     """Return how images were measured, in words."""
-    data = recipe.data
+    data, optics = recipe.data, recipe.optics
+    if optics:
+        return (
+            f"told point-spread sigma of {optics.psf_sigma[0]:g} to "
+            f"{optics.psf_sigma[1]:g} measured pixels ({optics.airy:.0%} Airy, "
+            f"{optics.elliptic:.0%} elliptic), {optics.photons[0]:g} to "
+            f"{optics.photons[1]:g} photons, read noise {optics.read_noise[0]:.2%} to "
+            f"{optics.read_noise[1]:.1%} of the range"
+        )
     return (
         f"point-spread sigma {data.psf_sigma[0]:g} to {data.psf_sigma[1]:g} measured "
         f"pixels, {data.photons[0]:g} to {data.photons[1]:g} photons, read noise "

@@ -36,7 +36,7 @@ def generator_terms(
         forward_model=batch.forward_model,
         variance=batch.variance,
         # Pixels near the border of a patch were measured with light from outside of it.
-        border=batch.forward_model.reach,
+        border=batch.forward_model.reach if batch.forward_model else 0,
     )
     if config.mse:
         terms["mse"] = config.mse * F.mse_loss(candidate, batch.truth)

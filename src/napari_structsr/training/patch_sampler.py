@@ -30,6 +30,7 @@ __all__ = [
     "ImageSampler",
     "PatchBatch",
     "Plane",
+    "add_binned_copies",
     "draw_batch",
     "load_planes",
     "split_planes",
@@ -82,13 +83,17 @@ class PatchBatch:
     variance
         Variance of the noise of `measured`, same shape.
     forward_model
-        How `truth` was measured.
+        How `truth` was measured; None where each image was measured in its own way.
+    optics
+        What a conditional generator is told: width of the point-spread function in
+        measured pixels and noise relative to the range, shape (N,) each; else nothing.
     """
 
     measured: Tensor
     truth: Tensor
     variance: Tensor
-    forward_model: ForwardModel
+    forward_model: ForwardModel | None
+    optics: tuple[Tensor, ...] = ()
 
 
 def load_planes(folder: Path, *, smallest: int) -> list[Plane]:
@@ -130,6 +135,35 @@ def load_planes(folder: Path, *, smallest: int) -> list[Plane]:
             "into a folder for each source"
         )
     return planes
+
+
+def add_binned_copies(
+    planes: list[Plane], *, oversampled: tuple[str, ...], smallest: int
+) -> list[Plane]:
+    """Return planes with copies binned 2 x 2, whose detail reaches their pixel limit.
+
+    Parameters
+    ----------
+    planes
+        True images.
+    oversampled
+        Sources of which nothing but the copies is kept.
+    smallest
+        Pixels along the side that a copy must have.
+    """
+    found = [plane for plane in planes if plane.source not in oversampled]
+    copies = [_bin(plane) for plane in planes]
+    return found + [copy for copy in copies if min(copy.pixels.shape) >= smallest]
+
+
+def _bin(plane: Plane) -> Plane:
+    height, width = (size // 2 * 2 for size in plane.pixels.shape)
+    pixels = plane.pixels[:height, :width].astype(np.float32)
+    mean = pixels.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    low, high = np.percentile(mean, _PERCENTILES)
+    # binning takes the brightest noise away: stretched, it is as bright as others
+    scaled = np.clip((mean - low) / max(high - low, 1), 0, 1) * FULL_SCALE
+    return Plane(plane.source, scaled.round().astype(np.int16), plane.image)
 
 
 def split_planes(planes: list[Plane]) -> tuple[list[Plane], list[Plane]]:

@@ -21,6 +21,7 @@ __all__ = [
     "DataConfig",
     "LossConfig",
     "NetworkConfig",
+    "OpticsConfig",
     "Recipe",
     "list_recipes",
     "read_recipe",
@@ -50,9 +51,9 @@ class NetworkConfig(_Table):
         Arguments of the architecture.
     """
 
-    architecture: Literal["residual-generator", "srresnet", "rrdb", "swinir"] = (
-        "residual-generator"
-    )
+    architecture: Literal[
+        "residual-generator", "conditional-generator", "srresnet", "rrdb", "swinir"
+    ] = "residual-generator"
     options: dict[str, int] = {}
 
 
@@ -85,6 +86,56 @@ class DataConfig(_Table):
                     f"{name} runs from {low} to {high}; it must rise, from {least:g}"
                 )
         return self
+
+
+class OpticsConfig(_Table):
+    """How measured images are made for a conditional generator, and what it is told.
+
+    Parameters
+    ----------
+    psf_sigma
+        Range of the point-spread width, in measured pixels.
+    narrow, usual
+        Ranges within it that are drawn more often: undersampled images, and images
+        sampled about as Nyquist asks.
+    shares
+        Of `narrow`, of `usual`, and of the whole range.
+    photons
+        Range of photons per measured pixel at value 1, by its logarithm.
+    towards_light
+        Below 1, much light is drawn more often than little.
+    read_noise
+        Range of the camera noise as a share of the full range, by its logarithm.
+    gain
+        Range of the brightness.
+    airy, elliptic
+        Shares of point-spread functions that are Airy patterns, and that are elliptic.
+    ellipticity
+        Largest ratio of the longer width to the geometric mean.
+    jitter_sigma, jitter_noise
+        Relative errors of what is told.
+    oversampled
+        Sources of true images that are trained on binned 2 x 2 alone.
+    """
+
+    psf_sigma: Range = (0.25, 2.0)
+    narrow: Range = (0.28, 0.6)
+    usual: Range = (0.5, 1.6)
+    shares: Annotated[tuple[float, float, float], Field(strict=False)] = (
+        0.35,
+        0.5,
+        0.15,
+    )
+    photons: Range = (20.0, 20000.0)
+    towards_light: float = Field(default=0.75, gt=0, le=1)
+    read_noise: Range = (0.0005, 0.03)
+    gain: Range = (0.5, 1.0)
+    airy: float = Field(default=0.2, ge=0, le=1)
+    elliptic: float = Field(default=0.2, ge=0, le=1)
+    ellipticity: float = Field(default=1.2, ge=1)
+    jitter_sigma: float = Field(default=0.03, ge=0)
+    jitter_noise: float = Field(default=0.05, ge=0)
+    oversampled: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 class LossConfig(_Table):
@@ -127,6 +178,8 @@ class AdversaryConfig(_Table):
         "patch" gives a logit for each patch, "plain" is the one of SRGAN and ESRGAN.
     conditional
         Whether a "patch" discriminator sees the measured image.
+    told
+        Whether it is told the optics, where the generator is.
     relativistic
         Relativistic average loss (Jolicoeur-Martineau 2018); otherwise that of
         Goodfellow et al. 2014.
@@ -148,6 +201,7 @@ class AdversaryConfig(_Table):
 
     kind: Literal["patch", "plain"] = "patch"
     conditional: bool = True
+    told: bool = True
     relativistic: bool = True
     weight: Weight = 0.001
     start: float = Field(default=0.75, ge=0, lt=1)
@@ -176,8 +230,12 @@ class Recipe(_Table):
     start
         Model whose weights the generator begins with: a name, or the path of a
         .safetensors file; None begins anew.
+    start_factor
+        Factor of that model where it is another: all but its last layer is taken.
     network, data, loss, adversary
         See there; without an adversary the generator stays alone.
+    optics
+        In place of `data`, for a conditional generator.
     megapixels
         Measured pixels to see, in millions.
     patch
@@ -194,12 +252,14 @@ class Recipe(_Table):
 
     name: str = Field(min_length=1)
     description: str = ""
-    factor: Literal[2, 4] = 2
+    factor: Literal[1, 2, 4] = 2
     purpose: Literal["use", "comparison"] = "use"
     blend_with: str | None = None
     start: str | None = None
+    start_factor: Literal[2, 4] | None = None
     network: NetworkConfig = NetworkConfig()
     data: DataConfig = DataConfig()
+    optics: OpticsConfig | None = None
     loss: LossConfig = LossConfig()
     adversary: AdversaryConfig | None = None
     megapixels: float = Field(default=300.0, gt=0)
@@ -208,6 +268,24 @@ class Recipe(_Table):
     rate: float = Field(default=8e-4, gt=0)
     decay: float = Field(default=0.999, ge=0, lt=1)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _check_conditional(self) -> Recipe:
+        conditional = self.network.architecture == "conditional-generator"
+        if conditional != (self.optics is not None):
+            raise ValueError(
+                "the table optics and the architecture conditional-generator belong "
+                "together; give both or neither"
+            )
+        losses = [self.loss, self.adversary.loss if self.adversary else None]
+        if conditional and any(loss.data for loss in losses if loss):
+            raise ValueError(
+                "the data term asks for one forward model, and a conditional generator "
+                "is trained on many; give it no weight"
+            )
+        if self.factor == 1 and not conditional:
+            raise ValueError("the factor 1 is for conditional generators; take 2 or 4")
+        return self
 
     @property
     def steps(self) -> int:

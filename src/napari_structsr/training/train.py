@@ -40,6 +40,8 @@ from napari_structsr.training.monitor import BusyMeter
 from napari_structsr.training.patch_sampler import (
     MARGIN,
     ImageSampler,
+    PatchBatch,
+    add_binned_copies,
     draw_batch,
     load_planes,
     split_planes,
@@ -53,6 +55,7 @@ from napari_structsr.training.settings import (
 )
 from napari_structsr.training.trainer import Trainer, learning_rate
 from napari_structsr.training.validation import Validation
+from napari_structsr.training.varied_optics import WIDE_MARGIN, draw_varied_batch
 from napari_structsr.zoo.catalogue import load_model
 
 __all__ = ["train"]
@@ -146,10 +149,15 @@ class _ImageSession(Session):
         self.bundle = out / f"{recipe.name}-x{recipe.factor}.safetensors"
         torch.manual_seed(recipe.seed)  # of the first weights
         self.parent = _load_parent(recipe)
-        smallest = (recipe.patch + 2 * MARGIN) * recipe.factor
+        margin = WIDE_MARGIN if recipe.optics else MARGIN
+        smallest = (recipe.patch + 2 * margin) * recipe.factor
         planes = load_planes(data, smallest=smallest)
         self.sources = list(dict.fromkeys(plane.source for plane in planes))
         self.planes, self.held_out = split_planes(planes)
+        if recipe.optics:
+            self.planes = add_binned_copies(
+                self.planes, oversampled=recipe.optics.oversampled, smallest=smallest
+            )
         # Made on the CPU, whatever the device: weights of a seed are the same
         # everywhere.
         model = self._make_first_model()
@@ -193,17 +201,30 @@ class _ImageSession(Session):
 
     def make_step(self) -> None:
         """Draw patches and train on them."""
-        recipe, progress = self.recipe, self.progress
+        progress = self.progress
         with self.clock(), self.busy:
-            batch = draw_batch(
-                self.sampler,
-                recipe,
-                count=recipe.batch,
-                number=self.step,
-                generator=self.trainer.generator,
-            )
+            batch = self._draw_batch()
             terms = self.trainer.step(batch, number=self.step, progress=progress)
         self.end_step(terms)
+
+    def _draw_batch(self) -> PatchBatch:
+        recipe, generator = self.recipe, self.trainer.generator
+        if recipe.optics:
+            return draw_varied_batch(
+                self.sampler,
+                recipe.optics,
+                factor=recipe.factor,
+                patch=recipe.patch,
+                count=recipe.batch,
+                generator=generator,
+            )
+        return draw_batch(
+            self.sampler,
+            recipe,
+            count=recipe.batch,
+            number=self.step,
+            generator=generator,
+        )
 
     def curve_values(self) -> dict[str, float]:
         """Return what stands beside the loss in the curves."""
@@ -263,16 +284,25 @@ class _ImageSession(Session):
             how=how,
         )
 
+    @property
+    def _parent_kind(self) -> tuple[str, int] | None:
+        card = self.parent.card if self.parent else None
+        return (card.architecture, card.factor) if card else None
+
     def _make_first_model(self) -> SRModel:
         network = self.recipe.network
-        if self.parent:
-            weights = self.parent.network.state_dict()
-        else:
-            weights = build_network(
-                network.architecture,
-                factor=self.recipe.factor,
-                options=network.options,
+        weights = self.parent.network.state_dict() if self.parent else {}
+        if (network.architecture, self.recipe.factor) != self._parent_kind:
+            # what the parent lacks is fresh: the optics, or the tail of another factor
+            fresh = build_network(
+                network.architecture, factor=self.recipe.factor, options=network.options
             ).state_dict()
+            weights = {
+                name: weights[name]
+                if name in weights and weights[name].shape == value.shape
+                else value
+                for name, value in fresh.items()
+            }
         card = self._make_card("not trained yet", megapixels=0.0)
         return SRModel(card, weights)
 
@@ -281,10 +311,12 @@ def _load_parent(recipe: Recipe) -> SRModel | None:
     """Load the model that a recipe starts from, and check that it fits."""
     if recipe.start is None:
         return None
-    parent = load_model(recipe.start, factor=recipe.factor)
+    parent = load_model(recipe.start, factor=recipe.start_factor or recipe.factor)
     found = (parent.card.architecture, parent.card.options)
     wanted = (recipe.network.architecture, recipe.network.options)
-    if found != wanted:
+    # a conditional generator is a residual generator with a network beside it
+    untold = wanted[0].replace("conditional", "residual"), wanted[1]
+    if found not in (wanted, untold):
         raise TrainingError(
             f"the recipe {recipe.name} trains {wanted[0]} {wanted[1]}, but "
             f"{recipe.start} is {found[0]} {found[1]}; start from a model of the "

@@ -193,7 +193,7 @@ class Trainer:
             measured = torch.cat([measured, replay.measured])
         measured = measured.contiguous(memory_format=torch.channels_last)
         with autocast(self.device):
-            results = self._forward(measured).float()
+            results = self._forward(measured, *batch.optics).float()
         candidate = results[: len(batch.measured)]
 
         # The generator: terms against the truth, replay, and the adversarial term.
@@ -281,8 +281,8 @@ class Trainer:
         discriminator = self.discriminator
         assert discriminator is not None
         with autocast(self.device):
-            fake = discriminator(candidate, batch.measured)
-            real = discriminator(batch.truth, batch.measured)
+            fake = discriminator(candidate, batch.measured, *batch.optics)
+            real = discriminator(batch.truth, batch.measured, *batch.optics)
         return fake.float(), real.float()
 
     def _update_average(self, number: int) -> None:
@@ -308,7 +308,10 @@ def _make_discriminator(recipe: Recipe, adversary: AdversaryConfig) -> nn.Module
         size = recipe.patch * recipe.factor
         return PlainDiscriminator(size, width=adversary.width)
     return PatchDiscriminator(
-        recipe.factor, width=adversary.width, conditional=adversary.conditional
+        recipe.factor,
+        width=adversary.width,
+        conditional=adversary.conditional,
+        told=adversary.told and recipe.optics is not None,
     )
 
 

@@ -7,7 +7,7 @@ noise, and scored as a whole. The same measures stand in the benchmark.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -17,6 +17,10 @@ from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.spectrum import compare_band
 from napari_structsr.imaging.ssim import ssim
 from napari_structsr.imaging.structure import gradient_error
+from napari_structsr.models.conditional_generator import (
+    ConditionalGenerator,
+    noise_level,
+)
 from napari_structsr.models.generator import interpolate
 from napari_structsr.training.patch_sampler import FULL_SCALE, Plane
 from napari_structsr.training.recipe import Recipe
@@ -27,8 +31,16 @@ _SIDE = 192  # true pixels of a part
 _LARGEST = 24  # parts
 _PHOTONS, _READ_NOISE = 4000.0, 0.003
 
-Network = Callable[[Tensor], Tensor]
+Network = Callable[..., Tensor]
 """Maps measured images, shape (N, 1, h, w), to results."""
+
+_CONDITIONS = (  # width of the point-spread function, photons, read noise
+    (0.4, 4000.0, 0.003),
+    (1.0, 4000.0, 0.003),
+    (1.4, 4000.0, 0.003),
+    (0.7, 400.0, 0.01),
+    (1.2, 60.0, 0.01),
+)
 
 
 @dataclass(frozen=True)
@@ -72,12 +84,15 @@ class Part:
         Where the part lies in them.
     truth
         True pixels of the part alone.
+    optics
+        What a conditional generator is told of it, see `PatchBatch`.
     """
 
     surroundings: Tensor
     rows: slice
     columns: slice
     truth: Tensor
+    optics: tuple[Tensor, ...] = field(default=(), kw_only=True)
 
     @property
     def measured(self) -> Tensor:
@@ -96,7 +111,8 @@ class Part:
             for span in (self.rows, self.columns)
         )
         with torch.no_grad():
-            return network(self.surroundings).float()[..., rows, columns]
+            told = self.optics if isinstance(network, ConditionalGenerator) else ()
+            return network(self.surroundings, *told).float()[..., rows, columns]
 
 
 class Validation:
@@ -119,14 +135,21 @@ class Validation:
         self._parts: list[Part] = []
         self._factor = recipe.factor
         generator = torch.Generator().manual_seed(recipe.seed)
-        model = ForwardModel(recipe.factor, sum(recipe.data.psf_sigma) / 2)
-        for truth in parts:
+        usual = (sum(recipe.data.psf_sigma) / 2, _PHOTONS, _READ_NOISE)
+        conditions = _CONDITIONS if recipe.optics else (usual,)
+        for number, truth in enumerate(parts):
+            # parts take turns, so that every condition counts and none costs more
+            sigma, photons, read_noise = conditions[number % len(conditions)]
+            model = ForwardModel(recipe.factor, sigma)
             # Measured on the CPU: noise of one seed differs from device to device.
             measured = model.measure(
-                truth, photons=_PHOTONS, read_noise=_READ_NOISE, generator=generator
+                truth, photons=photons, read_noise=read_noise, generator=generator
             ).to(device)
+            noise = noise_level(1 / photons, read_noise**2)
+            optics = tuple(measured.new_tensor([value]) for value in (sigma, noise))
             rows, columns = (slice(0, size) for size in measured.shape[2:])
-            self._parts.append(Part(measured, rows, columns, truth.to(device)))
+            part = Part(measured, rows, columns, truth.to(device), optics=optics)
+            self._parts.append(part)
 
     def __bool__(self) -> bool:
         return bool(self._parts)

@@ -67,7 +67,7 @@ def upscale_block(
 
 def find_least_shares(
     samples: Sequence[Sequence[Array]],
-    model: SRModel,
+    models: Sequence[SRModel],
     device: Device,
     *,
     intensities: Sequence[Intensity],
@@ -81,13 +81,13 @@ def find_least_shares(
     samples
         Finite blocks of each channel, of shape (samples, rows, columns); they may
         differ in size.
-    model, device, intensities, color
-        As in `upscale_block`.
+    models, device, intensities, color
+        As in `upscale_block`, models and intensities by channel.
     cancel
         Looked at before each block; what is returned after it has no meaning.
     """
     found = []
-    for blocks, intensity in zip(samples, intensities, strict=True):
+    for blocks, model, intensity in zip(samples, models, intensities, strict=True):
         pairs = []
         for block in () if intensity.constant else blocks:
             if cancel:

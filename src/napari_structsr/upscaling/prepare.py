@@ -6,7 +6,7 @@ spread over the stack. Nothing is written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,12 @@ from napari_structsr.engine.tiles import lay_tiles
 from napari_structsr.errors import SettingsError, SinkError
 from napari_structsr.imaging.agreement import agreement_radius
 from napari_structsr.imaging.filters import FILL_RADIUS
+from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
 from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.correction import find_least_shares
+from napari_structsr.upscaling.optics import ChannelOptics, find_optics, find_widths
 from napari_structsr.upscaling.settings import UpscaleSettings
 
 __all__ = ["Prepared", "plan_tiles", "prepare"]
@@ -44,8 +46,10 @@ class Prepared:
 
     Parameters
     ----------
-    source, model, device, settings
-        What is upscaled, by what, where and how.
+    source, device, settings
+        What is upscaled, where and how.
+    models
+        By what, by channel; a conditional model was told the optics of each.
     spec
         What the result is, contrast limits included.
     grid
@@ -66,7 +70,7 @@ class Prepared:
     """
 
     source: Source
-    model: SRModel
+    models: tuple[SRModel, ...]
     device: Device
     settings: UpscaleSettings
     spec: ImageSpec
@@ -100,11 +104,18 @@ def prepare(
     device, warning = choose_device(settings.device, settings.precision, model)
     spec, grid, plan = plan_tiles(source, model, sink, settings, device=device)
     intensities = measure_intensity(source)
+    optics = find_optics(source.spec, model, settings, intensities)
+    models = (model,) * len(intensities)
+    if optics:
+        models = tuple(
+            model.with_optics(psf_sigma=one.psf_sigma, noise=one.noise)
+            for one in optics
+        )
     least_shares: tuple[float, ...] = ()
     if settings.agreement == "noise":
         least_shares = find_least_shares(
             read_finite_samples(source),
-            model,
+            models,
             device,
             intensities=intensities,
             color=settings.color,
@@ -113,9 +124,9 @@ def prepare(
     side = settings.tile or device.block
     record = Record(
         source=describe_source(source),
-        model=_describe_model(model),
+        model=_describe_model(model, optics),
         settings={
-            **settings.model_dump(),
+            **settings.to_record(),
             "device": device.kind,
             "precision": device.precision,
             "tile": side,
@@ -134,7 +145,7 @@ def prepare(
         )
     return Prepared(
         source,
-        model,
+        models,
         device,
         settings,
         _add_windows(spec, intensities),
@@ -172,7 +183,12 @@ def plan_tiles(
         raise explain_shortage(
             f"the result takes {spec.nbytes / 1e9:.3g} GB, {free / 1e9:.3g} GB are free"
         )
-    halo = model.radius + agreement_radius(model.forward_model, settings.agreement)
+    widths = [sigma for sigma, _ in find_widths(source.spec, model, settings)]
+    blurs = [ForwardModel(model.factor, sigma) for sigma in widths]
+    halo = model.radius + max(
+        agreement_radius(blur, settings.agreement)
+        for blur in blurs or [model.forward_model]
+    )
     if source.spec.dtype.kind == "f":  # integers have no missing pixels to fill
         halo += FILL_RADIUS
     side = settings.tile or device.block
@@ -235,7 +251,9 @@ def _add_windows(spec: ImageSpec, intensities: tuple[Intensity, ...]) -> ImageSp
     )
 
 
-def _describe_model(model: SRModel) -> dict[str, Any]:
+def _describe_model(
+    model: SRModel, optics: tuple[ChannelOptics, ...]
+) -> dict[str, Any]:
     """Return what a record says of a model."""
     card = model.card
     found: dict[str, Any] = {
@@ -249,4 +267,6 @@ def _describe_model(model: SRModel) -> dict[str, Any]:
         found["sharpness"] = card.sharpness
         if card.sharpness < 1:
             found["parents"] = card.parents
+    if optics:
+        found["optics"] = [asdict(one) for one in optics]
     return found

@@ -94,7 +94,7 @@ class TileUpscaler:
             measured = fill_missing(measured, torch.from_numpy(finite)[:, None])
         image = upscale_block(
             measured.to(prepared.device.kind),
-            prepared.model,
+            prepared.models[channel],
             prepared.device,
             intensity=intensity,
             agreement=prepared.settings.agreement,
@@ -114,6 +114,6 @@ class TileUpscaler:
 
     def _repeat(self, pixels: Array, window: Window) -> Array:
         """Repeat pixels on the finer grid, for what is no number and for constants."""
-        factor = self._prepared.model.factor
+        factor = self._prepared.models[0].factor
         fine = pixels.repeat(factor, axis=-2).repeat(factor, axis=-1)
         return fine[:, *window.keep]

@@ -7,6 +7,7 @@ TIFF, where only units of length in use at a microscope count.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_structsr.core.axes import Channel
+from napari_structsr.core.optics import Optics
 from napari_structsr.errors import SourceError
 from napari_structsr.io.units import Step, convert_unit, find_unit_name, is_pixel_size
 
@@ -139,13 +141,15 @@ def _read_imagej_windows(
 
 def _read_ome(xml: str, *, origin: str) -> Metadata:
     try:
-        pixels = ElementTree.fromstring(xml).find(".//{*}Image/{*}Pixels")
+        root = ElementTree.fromstring(xml)
     except ElementTree.ParseError as error:
         raise SourceError(
             f"the OME-XML of {origin} is damaged ({error}); write the file again, or "
             "remove its description with the command tiffcomment of tifffile"
         ) from error
-    if pixels is None:
+    image = root.find(".//{*}Image")
+    pixels = None if image is None else image.find("{*}Pixels")
+    if image is None or pixels is None:
         _LOGGER.info("%s: OME-XML without pixels, no pixel sizes read", origin)
         return {}, ()
     steps = {}
@@ -159,7 +163,9 @@ def _read_ome(xml: str, *, origin: str) -> Metadata:
         if is_pixel_size(scale):
             unit = find_unit_name(pixels.get(f"{key}Unit", default))
             steps[name] = Step(scale, _read_position(pixels, name, unit), unit)
-    return steps, tuple(map(_read_ome_channel, pixels.findall("{*}Channel")))
+    aperture = _read_ome_aperture(root, image)
+    channels = pixels.findall("{*}Channel")
+    return steps, tuple(_read_ome_channel(channel, aperture) for channel in channels)
 
 
 def _read_position(pixels: ElementTree.Element, name: str, unit: str | None) -> float:
@@ -178,8 +184,41 @@ def _read_position(pixels: ElementTree.Element, name: str, unit: str | None) -> 
     return convert_unit(float(value), find_unit_name(own), unit) or 0.0
 
 
-def _read_ome_channel(channel: ElementTree.Element) -> Channel:
+def _read_ome_aperture(root: ElementTree.Element, image: ElementTree.Element) -> float:
+    """Return the numerical aperture of the objective of an image; 0 when unsaid."""
+    used = image.find("{*}ObjectiveSettings")
+    for objective in root.findall(".//{*}Instrument/{*}Objective"):
+        if used is None or objective.get("ID") == used.get("ID"):
+            return _read_number(objective.get("LensNA"))
+    return 0.0
+
+
+def _read_ome_optics(channel: ElementTree.Element, aperture: float) -> Optics | None:
+    """Return how a channel was taken, if objective and light are both named."""
+    wavelength = convert_unit(
+        _read_number(channel.get("EmissionWavelength")),
+        find_unit_name(channel.get("EmissionWavelengthUnit", "nm")),
+        "micrometer",
+    )
+    # files say 0 for unknown; nothing in use has an aperture of 2 or more
+    if not wavelength or wavelength <= 0 or not 0 < aperture < 2:
+        return None
+    confocal = "Confocal" in channel.get("AcquisitionMode", "")
+    return Optics(aperture, wavelength, confocal)
+
+
+def _read_number(text: str | None) -> float:
+    """Return a number of the file; 0 where there is none."""
+    try:
+        value = float(text or 0)
+    except ValueError:
+        return 0.0
+    return value if math.isfinite(value) else 0.0
+
+
+def _read_ome_channel(channel: ElementTree.Element, aperture: float) -> Channel:
     """Return one channel; its colour is red, green, blue, alpha in a signed integer."""
     color = channel.get("Color")
     digits = f"{int(color) >> 8 & 0xFFFFFF:06X}" if color is not None else None
-    return Channel(channel.get("Name", ""), digits)
+    optics = _read_ome_optics(channel, aperture)
+    return Channel(channel.get("Name", ""), digits, optics=optics)

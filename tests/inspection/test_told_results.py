@@ -1,0 +1,87 @@
+"""Inspecting a result of a model that was told the optics."""
+
+import numpy as np
+import pytest
+import torch
+
+import napari_structsr as sr
+from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.io.weights import write_bundle
+from napari_structsr.models.build import build_network
+from napari_structsr.models.card import ModelCard
+
+WIDTH = 0.8
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Write a conditional model; return it as a user loads it."""
+    torch.manual_seed(0)
+    options = {"width": 8, "blocks": 1}
+    network = build_network("conditional-generator", factor=2, options=options)
+    torch.nn.init.normal_(network.tail.weight, 0, 0.02)
+    torch.nn.init.normal_(network.optics[-1].weight, 0, 0.3)
+    card = ModelCard(
+        name="conditional",
+        description="",
+        architecture="conditional-generator",
+        options=options,
+        factor=2,
+        psf_sigma=0.35,
+    )
+    path = tmp_path / "conditional-x2"
+    write_bundle(path, card.model_dump(exclude={"sha256"}), network.state_dict())
+    return sr.load_model(f"{path}.safetensors")
+
+
+def test_maps_take_the_optics_that_the_model_was_told(truth, model, tmp_path):
+    """What agrees with the measurement by one width departs from it by another."""
+    image = torch.from_numpy(truth)[None, None]
+    blurred = ForwardModel(2, WIDTH)(image)[0, 0].numpy()
+    noise = np.random.default_rng(0).normal(0, 0.01, blurred.shape)
+    measured = ((blurred + noise) * 10_000).astype(np.float32)
+    source = sr.open_source(measured)
+    largest = {}
+    for width in (WIDTH, 0.35):
+        settings = sr.UpscaleSettings(
+            psf_sigma=width, agreement="exact", device="cpu", precision="float32"
+        )
+        path = sr.result_of(
+            sr.upscale(
+                source,
+                model,
+                sr.OmeZarrSink(tmp_path / f"{width}.ome.zarr"),
+                settings=settings,
+            )
+        )
+        found = sr.result_of(
+            sr.error_maps(
+                path,
+                source=source,
+                settings=sr.InspectSettings(maps=("residual", "spread"), device="cpu"),
+            )
+        )
+        # each agrees with the measurement through the optics it was made with
+        largest[width] = float(np.abs(found.maps["residual"]).max())
+        assert np.isfinite(found.maps["spread"]).all()
+    assert largest[WIDTH] < 0.2
+    assert largest[0.35] < 0.2
+
+
+def test_undone_optics_are_no_artefact_of_a_model_that_keeps_them(
+    measured, model, tmp_path
+):
+    settings = sr.UpscaleSettings(psf_sigma=WIDTH, device="cpu")
+    path = sr.result_of(
+        sr.upscale(
+            sr.open_source(measured),
+            model,
+            sr.OmeZarrSink(tmp_path / "undone.ome.zarr"),
+            settings=settings,
+        )
+    )
+    found = sr.result_of(
+        sr.error_maps(path, source=sr.open_source(measured), settings=None)
+    )
+    assert "artefact" not in found.maps
+    assert any("undone" in note for note in found.notes)

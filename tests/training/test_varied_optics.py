@@ -1,0 +1,128 @@
+"""Training a generator that is told the optics."""
+
+import pytest
+import torch
+
+from napari_structsr import TrainingSettings, load_model, result_of, train
+from napari_structsr.errors import TrainingError
+from napari_structsr.models.conditional_generator import noise_level
+from napari_structsr.models.discriminator import PatchDiscriminator
+from napari_structsr.training.patch_sampler import (
+    ImageSampler,
+    add_binned_copies,
+    load_planes,
+)
+from napari_structsr.training.recipe import OpticsConfig, Recipe, read_recipe
+from napari_structsr.training.varied_optics import draw_optics, draw_varied_batch
+
+TINY = {
+    "name": "tiny",
+    "network": {
+        "architecture": "conditional-generator",
+        "options": {"width": 8, "blocks": 1},
+    },
+    "optics": {},
+    "patch": 16,
+    "batch": 4,
+    "megapixels": 20 * 4 * 16**2 / 1e6,
+    "rate": 2e-3,
+}
+
+
+def seeded():
+    return torch.Generator().manual_seed(0)
+
+
+def test_widths_and_noise_cover_what_the_card_will_promise():
+    config = OpticsConfig()
+    drawn = draw_optics(20_000, config, seeded())
+    assert config.psf_sigma[0] <= drawn.sigma.min() < 0.27
+    assert 1.95 < drawn.sigma.max() <= config.psf_sigma[1]
+    usual = (drawn.sigma > config.usual[0]) & (drawn.sigma < config.usual[1])
+    assert usual.float().mean() > 0.5
+    assert drawn.airy.float().mean() == pytest.approx(0.2, abs=0.02)
+    assert (drawn.ellipticity > 1).float().mean() == pytest.approx(0.2, abs=0.02)
+    assert not (drawn.airy & (drawn.ellipticity > 1)).any()
+
+
+def test_what_is_told_is_nearly_what_was_done(images):
+    sampler = ImageSampler(load_planes(images, smallest=64), "cpu")
+    flat = OpticsConfig(photons=(50, 50), read_noise=(0.02, 0.02), gain=(1, 1))
+    drawn = draw_optics(500, flat, seeded())
+    assert (drawn.told_sigma / drawn.sigma).log().std() == pytest.approx(0.03, rel=0.2)
+    level = noise_level(1 / 50, 0.02**2)
+    assert (drawn.told_noise / level).log().std() == pytest.approx(0.05, rel=0.2)
+    batch = draw_varied_batch(
+        sampler, flat, factor=2, patch=16, count=3, generator=seeded()
+    )
+    assert batch.measured.shape == (3, 1, 16, 16)
+    assert batch.truth.shape == (3, 1, 32, 32)
+    assert [len(told) for told in batch.optics] == [3, 3]
+
+
+def test_copies_are_binned_and_oversampled_sources_are_nothing_else(images):
+    planes = load_planes(images, smallest=64)
+    found = add_binned_copies(planes, oversampled=("tissue",), smallest=64)
+    tissue = [plane for plane in found if plane.source == "tissue"]
+    assert len(tissue) == 9
+    assert all(plane.pixels.shape == (75, 70) for plane in tissue)
+    others = [plane.pixels.shape for plane in found if plane.source == "cell"]
+    assert sorted(others) == [(150, 140)] * 2 + [(300, 280)] * 2
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_training_makes_a_model_that_can_be_told(images, tmp_path, factor):
+    recipe = Recipe.model_validate(TINY | {"factor": factor})
+    settings = TrainingSettings(device="cpu", precision="float32")
+    path = result_of(train(recipe, images, tmp_path / "run", settings=settings))
+    model = load_model(str(path), factor=factor)
+    assert model.conditional
+    assert model.card.psf_range == (0.25, 2.0)
+    assert model.card.intensity_equivariant
+    told = model.with_optics(psf_sigma=1.3, noise=0.02)
+    assert told.forward_model.psf_sigma == 1.3
+    assert told(torch.rand(1, 1, 20, 20)).shape == (1, 1, 20 * factor, 20 * factor)
+
+
+def test_a_discriminator_is_told_as_well(images, tmp_path):
+    adversary = {"width": 4, "start": 0.5, "rise": 0.5}
+    recipe = Recipe.model_validate(TINY | {"adversary": adversary})
+    settings = TrainingSettings(device="cpu", precision="float32")
+    result_of(train(recipe, images, tmp_path / "run", settings=settings))
+    torch.manual_seed(0)
+    discriminator = PatchDiscriminator(2, width=4, told=True).eval()
+    images_ = torch.rand(2, 1, 32, 32), torch.rand(2, 1, 16, 16)
+    ratings = [
+        discriminator(*images_, torch.full((2,), width), torch.full((2,), 0.02))
+        for width in (0.3, 1.8)
+    ]
+    assert not torch.allclose(*ratings)
+
+
+def test_it_starts_from_a_generator_that_was_told_nothing(images, tmp_path):
+    recipe = read_recipe("conditional-x2", megapixels=1e-4, batch=2, patch=16)
+    settings = TrainingSettings(device="cpu", precision="float32")
+    path = result_of(train(recipe, images, tmp_path / "run", settings=settings))
+    image = torch.rand(1, 1, 24, 24, generator=seeded())
+    model = load_model(str(path)).with_optics(psf_sigma=0.4, noise=0.01)
+    assert (model(image) - load_model("faithful")(image)).abs().max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"optics": None}, "belong together"),
+        ({"loss": {"pixel": 1.0, "data": 0.1}}, "one forward model"),
+        ({"network": {}, "optics": None, "factor": 1}, "factor 1"),
+    ],
+)
+def test_recipes_that_do_not_fit_together_are_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        Recipe.model_validate(TINY | changes)
+
+
+def test_every_conditional_recipe_can_be_read():
+    for name in ("conditional-x1", "conditional-x2", "conditional-x4"):
+        assert read_recipe(name).optics is not None
+    with pytest.raises(TrainingError, match="belong together"):
+        read_recipe("conditional-x2", network={})
