@@ -4,6 +4,11 @@ Every message says what came, what was expected and what to do, and is shown as 
 stands by the command line and by docks.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 __all__ = [
     "AxesError",
     "DeviceError",
@@ -16,6 +21,7 @@ __all__ = [
     "StructsrError",
     "TrainingError",
     "UnexpectedError",
+    "describe_faults",
 ]
 
 
@@ -62,3 +68,18 @@ class TrainingError(StructsrError):
 
 class UnexpectedError(StructsrError):
     """A fault of the program; ``__cause__`` holds it."""
+
+
+def describe_faults(errors: Iterable[Mapping[str, Any]], *, most: int = 8) -> str:
+    """Return in words what pydantic's `ValidationError.errors` lists, entry by entry.
+
+    A damaged list may have thousands of faults: `most` of them are named.
+    """
+    faults = []
+    for fault in errors:
+        place = ".".join(map(str, fault["loc"]))
+        message = fault["msg"].removeprefix("Value error, ")
+        # A fault of several entries together has no place of its own.
+        faults.append(f"{place}: {message}" if place else message)
+    more = [f"and {len(faults) - most} more"] if len(faults) > most else []
+    return "; ".join(faults[:most] + more)

@@ -93,7 +93,7 @@ def _replace_choices(config: FineTuneConfig, **changes: Any) -> FineTuneConfig:
     """Replace choices of the file by those of the command line."""
     from pydantic import ValidationError
 
-    from napari_structsr.errors import SettingsError
+    from napari_structsr.errors import SettingsError, describe_faults
     from napari_structsr.finetuning.config import FineTuneConfig
 
     given = {name: value for name, value in changes.items() if value is not None}
@@ -104,11 +104,9 @@ def _replace_choices(config: FineTuneConfig, **changes: Any) -> FineTuneConfig:
     try:
         return FineTuneConfig.model_validate(entries)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise SettingsError(f"{faults}; see structsr finetune --help") from error
+        raise SettingsError(
+            f"{describe_faults(error.errors())}; see structsr finetune --help"
+        ) from error
 
 
 def _print_verdict(verdict: Verdict) -> None:

@@ -21,7 +21,8 @@ from pydantic import (
 )
 
 from napari_structsr.engine.device import Precision
-from napari_structsr.errors import TrainingError
+from napari_structsr.errors import TrainingError, describe_faults
+from napari_structsr.io.atomic import replace_whole
 
 __all__ = [
     "FineTuneConfig",
@@ -226,11 +227,9 @@ def read_fine_tuning(path: Path) -> FineTuneConfig:
         entries = tomllib.loads(text) if toml else json.loads(text)
         config = FineTuneConfig.model_validate(entries)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise TrainingError(f"the file {path} is at fault ({faults})") from error
+        raise TrainingError(
+            f"the file {path} is at fault ({describe_faults(error.errors())})"
+        ) from error
     except (OSError, ValueError) as error:
         raise TrainingError(
             f"{path} cannot be read as a fine-tuning ({error}); it is a .json or .toml "
@@ -241,10 +240,8 @@ def read_fine_tuning(path: Path) -> FineTuneConfig:
 
 def write_fine_tuning(path: Path, config: FineTuneConfig) -> None:
     """Write a file, as JSON, whole or not at all."""
-    # Beside the file, since renaming is atomic within one file system alone.
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    with replace_whole(path) as part:
+        part.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def _make_paths_absolute(config: FineTuneConfig, folder: Path) -> FineTuneConfig:

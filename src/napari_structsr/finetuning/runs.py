@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from napari_structsr.errors import TrainingError
+from napari_structsr.io.atomic import replace_whole
 from napari_structsr.models.card import ModelCard
 from napari_structsr.zoo.user_models import find_user_folder, import_model
 
@@ -110,9 +111,8 @@ def write_run(run: RunSummary) -> None:
     """Write how a fine-tuning stands, whole or not at all."""
     entries = {key: value for key, value in asdict(run).items() if key != "folder"}
     # Whole or not at all: the dock reads while the training writes.
-    part = run.folder / f"{_FILE}.part"
-    part.write_text(json.dumps(entries, indent=2, ensure_ascii=False), "utf-8")
-    part.replace(run.folder / _FILE)
+    with replace_whole(run.folder / _FILE) as part:
+        part.write_text(json.dumps(entries, indent=2, ensure_ascii=False), "utf-8")
 
 
 def accept_run(folder: Path, *, replace: bool = False) -> ModelCard:

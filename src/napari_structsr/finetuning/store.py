@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.split import Split
 from napari_structsr.imaging.registration import Registration
+from napari_structsr.io.atomic import replace_whole
 from napari_structsr.pairs.image_pair import ImagePair, Place
 
 __all__ = ["read_pairs", "write_pairs"]
@@ -28,18 +29,15 @@ _PIXELS = ("measured", "truth")
 def write_pairs(path: Path, pairs: Sequence[ImagePair], split: Split) -> None:
     """Write pairs and their split, whole or not at all."""
     pixels = {
-        f"{number}.{name}": getattr(pair, name)
+        # Copied in C order: pixels of a pair may be views of an image.
+        f"{number}.{name}": getattr(pair, name).copy(order="C")
         for number, pair in enumerate(pairs)
         for name in _PIXELS
     }
     about = [_list_entries(pair) for pair in pairs]
     facts = {"pairs": json.dumps(about), "split": json.dumps(asdict(split))}
-    part = path.with_name(f"{path.name}.part")
-    # Copied in C order: pixels of a pair may be views of an image.
-    safetensors.numpy.save_file(
-        {name: value.copy(order="C") for name, value in pixels.items()}, part, facts
-    )
-    part.replace(path)
+    with replace_whole(path) as part:
+        safetensors.numpy.save_file(pixels, part, facts)
 
 
 def read_pairs(path: Path) -> tuple[list[ImagePair], Split]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_structsr.errors import ModelError
+from napari_structsr.io.atomic import replace_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,15 +98,10 @@ def write_bundle(
     # safetensors stores no channels_last strides
     halves = {name: value.half().contiguous() for name, value in weights.items()}
     data = safetensors.torch.save(halves)
-    _write_whole(path, data)
+    with replace_whole(path) as part:
+        part.write_bytes(data)
     # the card comes last: until then there is no model
     entries = {**card, "sha256": hashlib.sha256(data).hexdigest()}
     text = json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
-    _write_whole(path.with_suffix(".json"), text.encode())
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is never half there."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
+    with replace_whole(path.with_suffix(".json")) as part:
+        part.write_bytes(text.encode())

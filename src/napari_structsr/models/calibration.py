@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_structsr.errors import ModelError, SettingsError
+from napari_structsr.errors import ModelError, SettingsError, describe_faults
 
 if TYPE_CHECKING:
     from napari_structsr.imaging.expected_error import ErrorPredictor
@@ -211,10 +211,7 @@ def read_calibration(path: Path) -> TrustCalibration:
             "give a file that structsr calibrate has written"
         ) from error
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
-            for fault in error.errors()[:5]
-        )
+        faults = describe_faults(error.errors())
         raise ModelError(
             f"{path} is no calibration, or a damaged one ({faults}); "
             "give a file that structsr calibrate has written"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
-from napari_structsr.errors import ModelError
+from napari_structsr.errors import ModelError, describe_faults
 from napari_structsr.models.calibration import TrustCalibration
 
 __all__ = [
@@ -226,10 +226,7 @@ class ModelCard(_Entry):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-                for fault in error.errors()
-            )
+            faults = describe_faults(error.errors())
             raise ModelError(
                 f"the model card of {origin} is damaged ({faults}); "
                 "restore the file from where it came"

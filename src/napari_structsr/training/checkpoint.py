@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from napari_structsr.errors import TrainingError
+from napari_structsr.io.atomic import replace_whole
 
 __all__ = [
     "optimiser_tensors",
@@ -31,12 +32,10 @@ def write_checkpoint(
     path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
 ) -> None:
     """Write tensors and facts, whole or not at all."""
-    # Renaming replaces the old file as a whole: a kill leaves one or the other.
-    part = path.with_name(f"{path.name}.part")
     # safetensors refuses tensors that share memory or are not contiguous.
     plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    safetensors.torch.save_file(plain, part, {"facts": json.dumps(facts)})
-    part.replace(path)
+    with replace_whole(path) as part:
+        safetensors.torch.save_file(plain, part, {"facts": json.dumps(facts)})
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -6,6 +6,8 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
+from napari_structsr.io.atomic import replace_whole
+
 __all__ = ["Curves"]
 
 
@@ -49,12 +51,13 @@ class Curves:
         # Scores stand in few rows, and an adversary adds columns late: the header is
         # the union of all rows, in the order of their coming.
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        part = self.path.with_name(f"{self.path.name}.part")
-        with part.open("w", newline="", encoding="utf-8") as file:
+        with (
+            replace_whole(self.path) as part,
+            part.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(self.rows)
-        part.replace(self.path)
 
     def draw(self, path: Path, *, baseline: Mapping[str, float]) -> None:
         """Draw each score over the steps, bicubic as a dashed line, and the losses.

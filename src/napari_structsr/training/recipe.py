@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_structsr.errors import TrainingError
+from napari_structsr.errors import TrainingError, describe_faults
 
 __all__ = [
     "AdversaryConfig",
@@ -332,9 +332,6 @@ def read_recipe(name: str, **changes: Any) -> Recipe:
     try:
         return Recipe.model_validate(entries)
     except ValidationError as error:
-        # All faults at once, each with the path of its entry.
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise TrainingError(f"the recipe {name} is at fault ({faults})") from error
+        raise TrainingError(
+            f"the recipe {name} is at fault ({describe_faults(error.errors())})"
+        ) from error

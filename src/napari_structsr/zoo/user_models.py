@@ -22,6 +22,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from napari_structsr.errors import ModelError
+from napari_structsr.io.atomic import replace_whole
 from napari_structsr.io.foreign_weights import FOREIGN_ENDINGS
 from napari_structsr.io.weights import read_weights
 from napari_structsr.models.card import ModelCard
@@ -158,11 +159,13 @@ def export_model(name: str, target: Path, *, factor: int) -> Path:
             for file in files:
                 shutil.copyfile(file, target / file.name)
             return target / files[0].name
-        part = target.with_name(f"{target.name}.part")
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        with (
+            replace_whole(target) as part,
+            zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive,
+        ):
             for file in files:
                 archive.write(file, file.name)
-        return part.replace(target)
+        return target
     except OSError as error:
         raise ModelError(
             f"the model cannot be written to {target} ({error.strerror}); choose "
@@ -198,9 +201,8 @@ def import_model(path: Path, *, replace: bool = False) -> ModelCard:
     find_user_folder().mkdir(parents=True, exist_ok=True)
     for ending in _ENDINGS:  # the card last: a model is there once it is whole
         file = _find_file(card.name, card.factor, ending)
-        part = file.with_name(f"{file.name}.part")
-        shutil.copyfile(path.with_suffix(ending), part)
-        part.replace(file)
+        with replace_whole(file) as part:
+            shutil.copyfile(path.with_suffix(ending), part)
     return card
 
 
