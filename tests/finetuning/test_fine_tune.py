@@ -389,6 +389,14 @@ def test_each_way_ends_with_a_model(changes, pairs, parent, split, tmp_path):
     torch.testing.assert_close(shifted, 0.5 * model(image) + 0.2, atol=1e-5, rtol=0)
 
 
+def test_a_time_that_the_first_scores_use_up_still_makes_a_step(
+    pairs, parent, split, tmp_path
+):
+    events = run(tmp_path, pairs, parent, split, steps=None, minutes=1e-6)
+    assert isinstance(events[-1], Finished), events[-1].error
+    assert [event.step for event in of_kind(events, Scored)] == [0, 1]
+
+
 def test_the_efficient_mode_begins_at_the_parent_and_changes_little(parent):
     network = SRModel(parent.card, parent.network.state_dict()).network
     trained = make_trainable(network, "efficient")

@@ -158,7 +158,12 @@ def _run(
         yield from session.score()
         session.save()
 
-    while session.progress < 1 and not session.out_of_patience and not cancel:
+    # At least one step: the first scores alone may take all of a short time.
+    while (
+        (not session.step or session.progress < 1)
+        and not session.out_of_patience
+        and not cancel
+    ):
         # Saved first: a paused program is often closed.
         if pause:
             session.save()
