@@ -1,0 +1,1 @@
+"""Conditional models against classical methods, over blur and noise."""
