@@ -21,7 +21,7 @@ from napari_structsr import (
 from napari_structsr.engine.device import choose_device
 from napari_structsr.engine.events import Finished
 from napari_structsr.errors import ModelError
-from napari_structsr.models.baselines.foreign import ForeignNetwork
+from napari_structsr.models.baselines.spandrel_network import ForeignNetwork
 from napari_structsr.zoo.catalogue import find_card
 
 

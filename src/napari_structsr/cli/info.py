@@ -67,7 +67,7 @@ def _show_image(spec: ImageSpec) -> None:
 def _show_optics(spec: ImageSpec) -> None:
     """Show how channels were taken, and how wide their blur is in pixels."""
     from napari_structsr.errors import SettingsError
-    from napari_structsr.upscaling.optics import find_pixel_size
+    from napari_structsr.upscaling.channel_optics import find_pixel_size
 
     try:
         pixel_size = find_pixel_size(spec)

@@ -10,7 +10,7 @@ from napari_structsr.calibration.fit import calibrate
 from napari_structsr.calibration.samples import CalibrationPair, sample_pairs
 from napari_structsr.core.intensity import Intensity
 from napari_structsr.errors import TrainingError
-from napari_structsr.finetuning.regions import Block
+from napari_structsr.finetuning.region_geometry import Block
 from napari_structsr.finetuning.session import TuningSession
 from napari_structsr.finetuning.split import Split
 from napari_structsr.finetuning.verdict import Verdict

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from napari_structsr.engine.device import Device
 from napari_structsr.finetuning.recipe import read_data_config
-from napari_structsr.finetuning.regions import Block
+from napari_structsr.finetuning.region_geometry import Block
 from napari_structsr.finetuning.replay import Replay, replay_images
 from napari_structsr.models.interpolation import blend_weights
 from napari_structsr.models.model import SRModel

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from napari_structsr.errors import TrainingError
-from napari_structsr.finetuning.regions import Block
+from napari_structsr.finetuning.region_geometry import Block
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.patch_places import (

@@ -24,7 +24,7 @@ from torch import nn
 
 from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.engine.device import Device
-from napari_structsr.finetuning.regions import Block
+from napari_structsr.finetuning.region_geometry import Block
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.patch_sampler import (
     FULL_SCALE,

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_structsr.errors import TrainingError
-from napari_structsr.finetuning.regions import (
+from napari_structsr.finetuning.region_geometry import (
     Block,
     find_clusters,
     find_slack,

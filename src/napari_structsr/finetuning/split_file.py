@@ -20,7 +20,7 @@ from napari_structsr.finetuning.config import (
     PairFiles,
     Rectangle,
 )
-from napari_structsr.finetuning.regions import Block
+from napari_structsr.finetuning.region_geometry import Block
 from napari_structsr.finetuning.split import Split
 from napari_structsr.pairs.image_pair import ImagePair
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from napari_structsr.errors import ModelError
 from napari_structsr.io.foreign_weights import ForeignModel
-from napari_structsr.models.baselines.foreign import ForeignNetwork
 from napari_structsr.models.baselines.over_bicubic import OverBicubic
 from napari_structsr.models.baselines.rrdb import RRDBNet
+from napari_structsr.models.baselines.spandrel_network import ForeignNetwork
 from napari_structsr.models.baselines.srresnet import SRResNet
 from napari_structsr.models.baselines.swinir import SwinIRNet
 from napari_structsr.models.conditional_generator import ConditionalGenerator

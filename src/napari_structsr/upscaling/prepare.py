@@ -30,8 +30,12 @@ from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
 from napari_structsr.models.model import SRModel
+from napari_structsr.upscaling.channel_optics import (
+    ChannelOptics,
+    find_optics,
+    find_widths,
+)
 from napari_structsr.upscaling.correction import find_least_shares
-from napari_structsr.upscaling.optics import ChannelOptics, find_optics, find_widths
 from napari_structsr.upscaling.settings import UpscaleSettings
 
 __all__ = ["Prepared", "plan_tiles", "prepare"]

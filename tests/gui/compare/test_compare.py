@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt, QTimer
 from scenes import noise, pair, shot, show
 
 from napari_structsr.errors import SettingsError
-from napari_structsr.gui.compare.comparison import Comparison
+from napari_structsr.gui.compare.comparison import LayerComparison
 from napari_structsr.gui.compare.panel import ComparePanel
 from napari_structsr.gui.compare.swipe import canvas_of
 
@@ -66,7 +66,7 @@ def test_each_layer_has_a_cell_with_the_same_field(viewer, qtbot):
     viewer.add_labels(np.ones((40, 50), int), name="mask")
     viewer.fit_to_view()
     before = state(viewer)
-    comparison = Comparison(viewer, [source, fine])
+    comparison = LayerComparison(viewer, [source, fine])
 
     comparison.side_by_side()
 
@@ -99,7 +99,7 @@ def test_all_comes_back(viewer):
     viewer.add_points([[3, 4]], name="spots")
     viewer.canvas.grid.stride, viewer.canvas.grid.spacing = 2, 0.1
     viewer.scene.camera.center, viewer.scene.camera.zoom = (0, 3, 4), 7.0
-    comparison = Comparison(viewer, [source, fine])
+    comparison = LayerComparison(viewer, [source, fine])
     for mode in MODES:
         viewer.canvas.grid.enabled = mode == "swipe"
         before = state(viewer)
@@ -116,7 +116,7 @@ def test_all_comes_back(viewer):
 
 def test_modes_keep_the_place_and_the_field(viewer):
     source, fine = pair(viewer)
-    comparison = Comparison(viewer, [source, fine])
+    comparison = LayerComparison(viewer, [source, fine])
     with pytest.raises(SettingsError, match="both sides"):
         comparison.swipe(left=source, right=source)
     comparison.swipe()
@@ -134,7 +134,7 @@ def test_modes_keep_the_place_and_the_field(viewer):
 def test_blink_alternates_steps_and_stops(viewer, qtbot):
     source, fine = pair(viewer)
     viewer.add_labels(np.ones((40, 50), int), name="mask")
-    comparison = Comparison(viewer, [source, fine])
+    comparison = LayerComparison(viewer, [source, fine])
     seen = []
     comparison.changed.connect(lambda: seen.append(visible(viewer)))
 
@@ -160,7 +160,7 @@ def test_a_layer_that_goes_ends_it(viewer):
     source, fine = pair(viewer)
     viewer.add_labels(np.ones((40, 50), int), name="mask")
     for mode in MODES:
-        comparison = Comparison(viewer, [source, fine])
+        comparison = LayerComparison(viewer, [source, fine])
         ended = []
         comparison.ended.connect(lambda ended=ended: ended.append(True))
         getattr(comparison, mode)()
@@ -177,7 +177,7 @@ def test_a_layer_that_goes_ends_it(viewer):
 
 def test_a_layer_that_does_not_matter_may_come_and_go(model):
     source, fine = pair(model)
-    comparison = Comparison(model, [source, fine])
+    comparison = LayerComparison(model, [source, fine])
     comparison.side_by_side()
 
     model.add_points([[3, 4]], name="spots")
@@ -195,7 +195,7 @@ def test_a_layer_that_does_not_matter_may_come_and_go(model):
 def test_the_grid_of_napari_ends_it(viewer, mode):
     pair(viewer)
     before = state(viewer)
-    comparison = Comparison(viewer, list(viewer.layers))
+    comparison = LayerComparison(viewer, list(viewer.layers))
     getattr(comparison, mode)()
     grid = viewer.canvas.grid
 
@@ -213,7 +213,7 @@ def test_keys_of_the_canvas_go_on_and_end(viewer, qtbot):
     canvas = canvas_of(viewer).native
     taken = []
     viewer.bind_key(".", taken.append)
-    comparison = Comparison(viewer, list(viewer.layers))
+    comparison = LayerComparison(viewer, list(viewer.layers))
 
     comparison.swipe()
     qtbot.keyClick(canvas, Qt.Key.Key_Period)
@@ -232,7 +232,7 @@ def test_keys_of_the_canvas_go_on_and_end(viewer, qtbot):
 @pytest.mark.parametrize("how", ["viewer", "window"])
 def test_closing_while_blinking_leaves_no_timer(viewer, panel, qtbot, how):
     source, fine = pair(viewer)
-    comparison = Comparison(viewer, [source, fine])
+    comparison = LayerComparison(viewer, [source, fine])
     timers = []
     comparison.destroyed.connect(lambda: timers.append("gone"))
     comparison.blink(0.2)
@@ -257,7 +257,7 @@ def test_closing_while_blinking_leaves_no_timer(viewer, panel, qtbot, how):
 def test_contrast_is_shared_on_request_and_given_back(model):
     source, fine = pair(model)
     fine.contrast_limits, fine.gamma = (100, 900), 0.5
-    comparison = Comparison(model, [source, fine])
+    comparison = LayerComparison(model, [source, fine])
     comparison.side_by_side()
     comparison.share_contrast(True)
     assert (fine.contrast_limits, fine.gamma) == ([0, 3200], 1.0)
@@ -277,10 +277,10 @@ def test_what_cannot_be_compared_is_said(model):
     colour = model.add_image(np.zeros((40, 50, 3), np.uint8))
     away = model.add_image(noise((40, 50)), name="away", translate=(0, 80))
     with pytest.raises(SettingsError, match="two or more"):
-        Comparison(model, [source])
+        LayerComparison(model, [source])
     with pytest.raises(SettingsError, match=r"do not overlap: along .* 49\.5 and .*79"):
-        Comparison(model, [source, away])
-    comparison = Comparison(model, [source, colour])
+        LayerComparison(model, [source, away])
+    comparison = LayerComparison(model, [source, colour])
     with pytest.raises(SettingsError, match="Colour"):
         comparison.share_contrast(True)
     with pytest.raises(SettingsError, match="window"):

@@ -9,7 +9,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 from scenes import noise, shot, show
 
-from napari_structsr.gui.compare.comparison import Comparison
+from napari_structsr.gui.compare.comparison import LayerComparison
 from napari_structsr.gui.compare.swipe import Swipe, canvas_of, swipe_obstacle
 
 CLOSE = 1e-6
@@ -66,7 +66,7 @@ def test_each_side_looks_as_its_layer_alone(viewer, canvas, kind):
     left, right = alone(viewer, source), alone(viewer, other)
     assert (left != right).any(axis=-1)[NAMES:].mean() > 0.3
 
-    comparison = Comparison(viewer, [source, other])
+    comparison = LayerComparison(viewer, [source, other])
     comparison.swipe(position=30.0)
     pixels = shot(viewer)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_structsr.gui.finetune.pairs_entry import ImageFacts, LayerFrame, PairEntry
+from napari_structsr.gui.finetune.pairs_entry import LayerFrame, PairEntry, PairImage
 from napari_structsr.gui.finetune.pairs_state import (
     PairsChoice,
     resolve_pairs,
@@ -24,8 +24,8 @@ from napari_structsr.gui.finetune.train_state import (
 from napari_structsr.imaging.registration import Registration
 from napari_structsr.pairs.image_pair import ImagePair, Place
 
-LOW = ImageFacts("a", "coarse", (100, 120), (0.2, 0.2), "micrometer")
-HIGH = ImageFacts("b", "fine", (200, 240), (0.1, 0.1), "micrometer")
+LOW = PairImage("a", "coarse", (100, 120), (0.2, 0.2), "micrometer")
+HIGH = PairImage("b", "fine", (200, 240), (0.1, 0.1), "micrometer")
 BOTH = PairsChoice(low="a", high="b")
 PARENTS = [Parent("faithful", 2), Parent("faithful", 4), Parent("sharp", 2)]
 READY = {"parents": PARENTS, "pairs": 2, "factor": 2, "split_obstacle": None}

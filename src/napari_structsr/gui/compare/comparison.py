@@ -1,7 +1,7 @@
 """Layers side by side, in turn, or left and right of a line.
 
 It owns what is shown while layers are compared, and the way back: the first mode takes
-a snapshot of the viewer, and the end brings exactly that back. `Comparison` has no
+a snapshot of the viewer, and the end brings exactly that back. `LayerComparison` has no
 widget and serves scripts as well as `ComparePanel`.
 
 ::
@@ -37,14 +37,14 @@ from napari_structsr.gui.compare.snapshot import (
 )
 from napari_structsr.gui.compare.swipe import Swipe, canvas_of, swipe_obstacle
 
-__all__ = ["Comparison", "Mode"]
+__all__ = ["LayerComparison", "Mode"]
 
 Mode = Literal["side by side", "blink", "swipe"]
 
 _STEP = 0.05  # of the canvas, by which a key moves the line
 
 
-class Comparison(QObject):
+class LayerComparison(QObject):
     """Shows layers of a viewer in comparison, until the end.
 
     Parameters

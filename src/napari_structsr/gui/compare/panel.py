@@ -1,7 +1,7 @@
 """The panel for comparing layers: which ones, how, and what they hold at the cursor.
 
-It joins the form with `Comparison`, which does what a mode does, and `Readout`, which
-finds the values.
+It joins the form with `LayerComparison`, which does what a mode does, and `Readout`,
+which finds the values.
 
 The ticks follow the selection until the user ticks a box; from then on they are the
 user's, until none of the ticked layers is left.
@@ -18,7 +18,7 @@ from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QVBoxLayout
 
 from napari_structsr.errors import SettingsError
-from napari_structsr.gui.compare.comparison import Comparison, Mode
+from napari_structsr.gui.compare.comparison import LayerComparison, Mode
 from napari_structsr.gui.compare.form import CompareForm
 from napari_structsr.gui.compare.readout import Readout
 from napari_structsr.gui.compare.rules import (
@@ -38,7 +38,7 @@ class ComparePanel(ViewerWidget):
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
         self._viewer = viewer
-        self._comparison: Comparison | None = None
+        self._comparison: LayerComparison | None = None
         self._images: list[Image] = []
         self._sides: list[Image] = []
         self._ticked_by_hand = False
@@ -65,7 +65,7 @@ class ComparePanel(ViewerWidget):
         self._tick(layers)
 
     @property
-    def comparison(self) -> Comparison | None:
+    def comparison(self) -> LayerComparison | None:
         """The comparison under way, if any."""
         return self._comparison
 
@@ -182,8 +182,8 @@ class ComparePanel(ViewerWidget):
         self.readout.layers = layers
         self._show()
 
-    def _start_comparison(self) -> Comparison:
-        comparison = Comparison(self._viewer, self.layers, self)
+    def _start_comparison(self) -> LayerComparison:
+        comparison = LayerComparison(self._viewer, self.layers, self)
         comparison.changed.connect(self._show)
         comparison.moved.connect(self.form.show_line)
         comparison.ended.connect(self._on_end)

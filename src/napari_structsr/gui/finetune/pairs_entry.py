@@ -1,6 +1,6 @@
 """A pair on its way from layers or files to the list of the dock.
 
-`ImageFacts` is what the form must know of a layer, `PairRequest` a pair that is asked
+`PairImage` is what the form must know of a layer, `PairRequest` a pair that is asked
 for, `PairEntry` the pair that came of it, or its refusal. `LayerFrame` is the one
 mapping between measured pixels of a pair and coordinates of its layer::
 
@@ -23,7 +23,7 @@ from napari_structsr.io.source import Source
 if TYPE_CHECKING:
     from napari_structsr.pairs.image_pair import ImagePair
 
-__all__ = ["ImageFacts", "LayerFrame", "PairEntry", "PairRequest"]
+__all__ = ["LayerFrame", "PairEntry", "PairImage", "PairRequest"]
 
 _MICROMETERS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6}
 
@@ -32,7 +32,7 @@ Corners = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class ImageFacts:
+class PairImage:
     """What must be known of an image layer.
 
     Parameters

@@ -18,8 +18,8 @@ from napari.layers import Image, Layer, Shapes
 from napari.viewer import Viewer
 
 from napari_structsr.gui.finetune.pairs_entry import (
-    ImageFacts,
     LayerFrame,
+    PairImage,
     PairRequest,
 )
 from napari_structsr.gui.finetune.pairs_state import PairsState
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-def list_images(viewer: Viewer) -> list[ImageFacts]:
+def list_images(viewer: Viewer) -> list[PairImage]:
     """Return what is known of the images that can be part of a pair."""
     found = []
     for layer in viewer.layers:
@@ -46,7 +46,7 @@ def list_images(viewer: Viewer) -> list[ImageFacts]:
             continue
         axes = open_source(layer).spec.axes
         found.append(
-            ImageFacts(
+            PairImage(
                 key=key_of(layer),
                 name=layer.name,
                 plane=axes.plane,

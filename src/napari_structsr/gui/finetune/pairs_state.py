@@ -16,7 +16,7 @@ from typing import Literal
 
 from napari_structsr.core.optics import compute_widefield_sigma
 from napari_structsr.errors import TrainingError
-from napari_structsr.gui.finetune.pairs_entry import ImageFacts
+from napari_structsr.gui.finetune.pairs_entry import PairImage
 from napari_structsr.pairs.geometry import (
     find_step_reason,
     measure_pixel_step,
@@ -101,7 +101,7 @@ class PairsState:
 
 
 def suggest_pair(
-    images: Sequence[ImageFacts],
+    images: Sequence[PairImage],
     selected: Sequence[str],
     *,
     choice: PairsChoice,
@@ -136,7 +136,7 @@ def suggest_pair(
 
 def resolve_pairs(
     choice: PairsChoice,
-    images: Sequence[ImageFacts],
+    images: Sequence[PairImage],
     *,
     regions: Mapping[str, int],
     there: int | None = None,
@@ -223,7 +223,7 @@ def _keep_key(key: str | None, there: Collection[str]) -> str | None:
 
 
 def _find_obstacle(
-    choice: PairsChoice, images: Mapping[str, ImageFacts], sigma: float | None
+    choice: PairsChoice, images: Mapping[str, PairImage], sigma: float | None
 ) -> str | None:
     if choice.kind == "files":
         return _find_file_obstacle(choice)
@@ -253,7 +253,7 @@ def _find_obstacle(
     return _find_mismatch(low, high)
 
 
-def _find_mismatch(low: ImageFacts, high: ImageFacts) -> str | None:
+def _find_mismatch(low: PairImage, high: PairImage) -> str | None:
     if low.key == high.key:
         return (
             f"Both are {low.name}: choose the low- and the high-resolution image of "
@@ -318,7 +318,7 @@ def _describe_choice(
     )
 
 
-def _measure_step(low: ImageFacts | None, high: ImageFacts | None) -> float:
+def _measure_step(low: PairImage | None, high: PairImage | None) -> float:
     if low is None or high is None or low.key == high.key:
         return 0.0
     try:
@@ -329,7 +329,7 @@ def _measure_step(low: ImageFacts | None, high: ImageFacts | None) -> float:
 
 
 def _find_sigma(
-    choice: PairsChoice, high: ImageFacts | None, factor: int | None
+    choice: PairsChoice, high: PairImage | None, factor: int | None
 ) -> float | None:
     if choice.kind != "high" or not factor:
         return None

@@ -16,8 +16,8 @@ __all__ = [
     "MEASURES",
     "METHODS",
     "MODES",
-    "Measure",
     "Parent",
+    "ScoreMeasure",
     "TrainChoice",
     "TrainState",
     "VerdictState",
@@ -43,7 +43,7 @@ METHODS = ("bicubic", "parent", "adapted")
 
 
 @dataclass(frozen=True)
-class Measure:
+class ScoreMeasure:
     """A score of the validation regions: how it is called, written and compared."""
 
     title: str
@@ -53,15 +53,15 @@ class Measure:
 
 
 MEASURES = {
-    "psnr": Measure(
+    "psnr": ScoreMeasure(
         "PSNR (dB)",
         "Peak signal-to-noise ratio against the truth; more is better",
         digits=2,
     ),
-    "ssim": Measure(
+    "ssim": ScoreMeasure(
         "SSIM", "Structural similarity with the truth, 1 at best.", digits=4
     ),
-    "gradient_error": Measure(
+    "gradient_error": ScoreMeasure(
         "Structure error",
         "How far gradients are from those of the truth; 0 at best, 1 for a flat image.",
         digits=3,

@@ -6,15 +6,15 @@ cannot be registered would fit at quite another scale. All take numpy arrays of 
 (h, w).
 """
 
-from napari_structsr.imaging.registration.estimate import (
+from napari_structsr.imaging.registration.overlap import Overlap, find_overlap
+from napari_structsr.imaging.registration.scale import scale_hint
+from napari_structsr.imaging.registration.shift_and_scale import (
     IDENTITY,
     MAX_SIDE,
     Registration,
     apply,
     register,
 )
-from napari_structsr.imaging.registration.overlap import Overlap, find_overlap
-from napari_structsr.imaging.registration.scale import scale_hint
 
 __all__ = [
     "IDENTITY",

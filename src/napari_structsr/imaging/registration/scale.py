@@ -8,8 +8,8 @@ from scipy import ndimage
 from napari_structsr.core.types import Array
 from napari_structsr.imaging.registration.coarse import search
 from napari_structsr.imaging.registration.coarse_to_fine import MAX_SCALE_CHANGE
-from napari_structsr.imaging.registration.estimate import register
 from napari_structsr.imaging.registration.pose import BandImage
+from napari_structsr.imaging.registration.shift_and_scale import register
 
 __all__ = ["scale_hint"]
 
