@@ -26,28 +26,18 @@ __all__ = [
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
-_TEST_SIDE = 64  # pixels
 # largest error of the self-test, as a share of the range of the image
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2, "float16": 1e-2}
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device and the number format it computes in.
+    """A device and the number format it computes in."""
 
-    Parameters
-    ----------
-    kind
-        Name for torch: "cpu", "cuda:0", "mps".
-    label
-        Name for people.
-    precision
-        "float32", "bfloat16" or "float16".
-    """
-
+    # name for torch, "cpu", "cuda:0" or "mps", and name for people
     kind: str
     label: str
-    precision: str
+    precision: str  # "float32", "bfloat16" or "float16"
 
     @property
     def block(self) -> int:
@@ -99,19 +89,15 @@ def choose_device(
     DeviceError
         If the device that was asked for is missing or computes wrong numbers.
     """
-    if wish != "auto":
-        device = _describe(_check_kind(wish), precision, model)
-        if reason := _test(device, model):
-            raise DeviceError(f"{reason}; choose another device, for example cpu")
-        return device, None
-    warning = None
-    for kind in _list_kinds():
+    warning = reason = None
+    for kind in _list_kinds() if wish == "auto" else [_check_kind(wish)]:
         device = _describe(kind, precision, model)
         reason = _test(device, model)
         if reason is None:
             return device, warning
         warning = f"{reason}; the next device is used instead"
-    raise DeviceError(f"{warning}: there is none; reinstall torch")
+    remedy = "choose another device, for example cpu"
+    raise DeviceError(f"{reason}; {'reinstall torch' if wish == 'auto' else remedy}")
 
 
 def read_free_memory(kind: str = "cpu") -> int | None:
@@ -191,7 +177,7 @@ def _test(device: Device, model: SRModel) -> str | None:
     The model is on the device afterwards.
     """
     generator = torch.Generator().manual_seed(0)
-    image = torch.rand((1, 1, _TEST_SIDE, _TEST_SIDE), generator=generator)
+    image = torch.rand((1, 1, 64, 64), generator=generator)
     expected = model.to("cpu")(image)  # the CPU in float32 is the measure
     try:
         found = device.run(model.to(device.kind), image.to(device.kind)).cpu()

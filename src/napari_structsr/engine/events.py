@@ -143,18 +143,11 @@ class Failed(Event):
     error: StructsrError
 
 
-class Cancel:
-    """A wish to stop, looked at before each tile; set from any thread."""
+class Cancel(threading.Event):
+    """A wish to stop, looked at before each tile; called from any thread."""
 
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def __call__(self) -> None:
-        """Ask the job to stop."""
-        self._event.set()
-
-    def __bool__(self) -> bool:
-        return self._event.is_set()
+    __call__ = threading.Event.set
+    __bool__ = threading.Event.is_set
 
 
 def result_of(events: Iterable[Event]) -> Any:

@@ -56,7 +56,7 @@ def explain_error(error: Exception) -> StructsrError:
     found: StructsrError
     if is_out_of_memory(error):
         found = explain_shortage(str(error))
-    elif (refusal := _explain_refusal(error)) is not None:
+    elif refusal := _explain_refusal(error):
         found = SinkError(refusal)
     else:
         found = UnexpectedError(
@@ -74,9 +74,7 @@ def _explain_refusal(error: Exception) -> str | None:
     if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
         number = int(found[1])
     words = _DISK.get(number) if isinstance(number, int) else None
-    if words is None:
-        return None
-    return words if file is None else f"{file} cannot be written: {words}"
+    return f"{file} cannot be written: {words}" if words and file else words
 
 
 def explain_shortage(what: str) -> MemoryShortageError:

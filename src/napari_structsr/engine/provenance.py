@@ -78,23 +78,18 @@ def find_source(record: Record | None) -> tuple[Source | None, str | None]:
         return None, f"{named} was no file; give it as source"
     # a pattern such as "plane*.tif" is no path by itself
     if not Path(origin).exists() and not glob.has_magic(origin):
-        return (
-            None,
-            f"{named} is not there any more; if it was moved, give it as source",
-        )
+        remedy = "if it was moved, give it as source"
+        return None, f"{named} is not there any more; {remedy}"
     try:
         found = open_source(origin, **record.source["options"])
     except (StructsrError, OSError) as error:
         return None, f"{named} cannot be opened: {error}"
     # another image of that name, or the same one read otherwise
-    axes = found.spec.axes
-    if [axes.names, list(axes.shape)] != [
-        record.source["axes"],
-        list(record.source["shape"]),
-    ]:
+    axes, then = found.spec.axes, record.source
+    if (axes.names, axes.shape) != (then["axes"], tuple(then["shape"])):
         return None, (
-            f"{named} has changed: it had the axes {record.source['axes']} of shape "
-            f"{tuple(record.source['shape'])}, now {axes.names} of {axes.shape}; give "
-            "the image as it was as source"
+            f"{named} has changed: it had the axes {then['axes']} of shape "
+            f"{tuple(then['shape'])}, now {axes.names} of {axes.shape}; give the image "
+            "as it was as source"
         )
     return found, None

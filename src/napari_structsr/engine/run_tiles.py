@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.engine.events import Cancel, Event, Progressed, Warned
@@ -32,19 +32,15 @@ class TileComputer(Protocol[_Pixels, _Result_co]):
     @property
     def grid(self) -> TileGrid:
         """All tiles."""
-        ...
 
     def read(self, tile: Tile) -> _Pixels:
         """Read what a tile needs, with halo; called in a thread."""
-        ...
 
     def compute(self, tile: Tile, pixels: _Pixels) -> _Result_co:
         """Compute what is written of a tile."""
-        ...
 
     def take_warning(self) -> str | None:
         """Return, once, what the user should hear about the last tile."""
-        ...
 
 
 def run_tiles(
@@ -57,6 +53,8 @@ def run_tiles(
     doing: str,
 ) -> Generator[Event, None, int]:
     """Read, compute and write tiles, then what the writers have left to do.
+
+    It yields `Progressed` and `Warned`, and returns how many tiles are written.
 
     Parameters
     ----------
@@ -72,21 +70,11 @@ def run_tiles(
         Looked at before each tile, and before each step of a pyramid.
     doing
         What the progress is called.
-
-    Yields
-    ------
-    Event
-        `Progressed` and `Warned`.
-
-    Returns
-    -------
-    int
-        How many tiles of the grid are written.
     """
     total = len(computer.grid)
     done = total - len(tiles)
+    writing: deque[Future[None]] = deque()
     with ThreadPoolExecutor(2 * AHEAD) as pool:
-        queue = WriteQueue(pool)
         for tile, pixels in prefetch(computer.read, computer.grid, tiles, pool):
             if cancel:
                 break
@@ -94,11 +82,12 @@ def run_tiles(
             result = computer.compute(tile, pixels)
             if warning := computer.take_warning():
                 yield Warned(warning)
-            for _ in range(queue.start(write, tile, result)):
+            writing.append(pool.submit(write, tile, result))
+            for _ in range(_collect(writing, allowed=AHEAD)):
                 done += 1
                 yield Progressed(done, total, doing)
         # a tile that is computed is written, even after a cancel: it is not lost
-        for _ in range(queue.finish()):
+        for _ in range(_collect(writing, allowed=0)):
             done += 1
             yield Progressed(done, total, doing)
         for writer in writers:
@@ -130,38 +119,15 @@ def prefetch(
             found.cancel()
 
 
-class WriteQueue:
-    """Tiles that are being written while the next ones compute.
-
-    Parameters
-    ----------
-    pool
-        Where writing happens.
-    """
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
-        self._running: deque[Future[Any]] = deque()
-
-    def start(self, call: Callable[..., Any], *arguments: Any) -> int:
-        """Write a tile; return how many tiles are written since the last call."""
-        self._running.append(self._pool.submit(call, *arguments))
-        return self._collect(allowed=AHEAD)
-
-    def finish(self) -> int:
-        """Wait for the last tiles; return how many these are."""
-        return self._collect(allowed=0)
-
-    def _collect(self, *, allowed: int) -> int:
-        """Drop what is written, in order, until few enough are left."""
-        done = 0
-        while self._running and (
-            # waiting here bounds the memory that results take
-            len(self._running) > allowed or self._running[0].done()
-        ):
-            self._running.popleft().result()  # raises what went wrong in the thread
-            done += 1
-        return done
+def _collect(running: deque[Future[None]], *, allowed: int) -> int:
+    """Drop what is written, in order, until few enough are left; return how many."""
+    done = 0
+    # waiting here bounds the memory that results take
+    while running and (len(running) > allowed or running[0].done()):
+        # raises what went wrong in the thread
+        running.popleft().result()
+        done += 1
+    return done
 
 
 def _finish_levels(
@@ -178,7 +144,6 @@ def _finish_levels(
                 running.popleft().result()
             yield Progressed(done, len(calls), "building the pyramid")
         # each level is computed from the one before, which must be whole
-        while running:
-            running.popleft().result()
+        _collect(running, allowed=0)
         if cancel:
             return

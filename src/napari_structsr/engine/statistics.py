@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 
@@ -47,12 +47,11 @@ def read_finite_samples(source: Source) -> list[list[Array]]:
     """
     axes = source.spec.axes
     height, width = (min(size, _SMALL) for size in axes.plane)
-    places = list(itertools.product((0, 0.5, 1), repeat=2))
     found = []
     for channel in range(axes["c"].size if "c" in axes else 1):
         planes = _list_planes(source, channel)
         blocks = []
-        for number, (down, right) in enumerate(places):
+        for number, (down, right) in enumerate(product((0, 0.5, 1), repeat=2)):
             top = round(down * (axes.plane[0] - height))
             left = round(right * (axes.plane[1] - width))
             plane = planes[number * (len(planes) - 1) // 8]
@@ -63,19 +62,14 @@ def read_finite_samples(source: Source) -> list[list[Array]]:
 
 
 def list_samples(source: Source, channel: int) -> Iterator[Place]:
-    """Yield the blocks that `measure_intensity` reads first of a channel.
+    """Return the blocks that `measure_intensity` reads first of a channel.
 
-    Yields
-    ------
-    plane, rows, columns
-        At most 8 planes, and 3 x 3 blocks of each.
+    Each by plane, rows and columns: at most 8 planes, and 3 x 3 blocks of each.
     """
     planes = _list_planes(source, channel)
     chosen = np.unique(np.linspace(0, len(planes) - 1, _PLANES).round().astype(int))
-    spans = [_spread_slices(size) for size in source.spec.axes.plane]
-    for index in chosen:
-        for rows, columns in itertools.product(*spans):
-            yield planes[index], rows, columns
+    rows, columns = (_spread_slices(size) for size in source.spec.axes.plane)
+    return product((planes[index] for index in chosen), rows, columns)
 
 
 def _measure(source: Source, channel: int) -> Intensity:
@@ -90,8 +84,12 @@ def _measure(source: Source, channel: int) -> Intensity:
             return found
     # samples of a sparse image may show one value alone: search until there is a range
     seen: list[Array] = []
-    for place in _list_chunks(source, channel):
-        for block in source.read(*place):
+    spans = [
+        [slice(start, min(start + step, size)) for start in range(0, size, step)]
+        for size, step in zip(source.spec.axes.plane, source.chunks, strict=True)
+    ]
+    for plane, rows, columns in product(_list_planes(source, channel), *spans):
+        for block in source.read(plane, rows, columns):
             if np.isfinite(block).any():
                 # two blocks at a time: memory stays bounded
                 seen = [*seen[-1:], block]
@@ -105,16 +103,6 @@ def _measure(source: Source, channel: int) -> Intensity:
             "image that holds numbers"
         )
     return fit_intensity(seen)
-
-
-def _list_chunks(source: Source, channel: int) -> Iterator[Place]:
-    spans = [
-        [slice(start, min(start + step, size)) for start in range(0, size, step)]
-        for size, step in zip(source.spec.axes.plane, source.chunks, strict=True)
-    ]
-    for plane in _list_planes(source, channel):
-        for rows, columns in itertools.product(*spans):
-            yield plane, rows, columns
 
 
 def _list_planes(source: Source, channel: int) -> list[tuple[int, ...]]:

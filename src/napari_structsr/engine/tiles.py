@@ -53,14 +53,9 @@ def lay_tiles(
 
 
 class BlockSplitter:
-    """Splits the tiles of one run into blocks that fit into memory.
+    """Splits the tiles of one run into blocks that fit into the memory of a device.
 
-    Parameters
-    ----------
-    side
-        Input pixels along the side of a block, to begin with.
-    device
-        Where blocks are computed.
+    They begin with `side` input pixels along a side.
     """
 
     def __init__(self, side: int, device: Device) -> None:
@@ -71,22 +66,11 @@ class BlockSplitter:
     def compute(
         self, window: Window, grid: TileGrid, block: Callable[[Window], None]
     ) -> None:
-        """Compute a window block by block.
+        """Compute a window of a grid block by block.
 
-        Parameters
-        ----------
-        window
-            Where the tile lies.
-        grid
-            Geometry that the window belongs to.
-        block
-            Called with the window of each block, its `read` and `write` counted from
-            those of `window`.
-
-        Raises
-        ------
-        MemoryShortageError
-            If memory is short even for the smallest block.
+        `block` is called with the window of each, its `read` and `write` counted from
+        those of `window`. `MemoryShortageError` says that even the smallest block
+        does not fit.
         """
         # a block that was too large is split further, and the rest with it
         waiting = [window]
