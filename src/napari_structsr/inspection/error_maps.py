@@ -161,14 +161,8 @@ def _run(
             yield Cancelled(done)
             return
         maps = stores.finish()
-    scorer = Scorer(
-        setup,
-        stores.arrays(),
-        regions=regions,
-        names=names,
-        worst=settings.worst,
-        place=settings.place,
-    )
+    arrays = stores.arrays()
+    scorer = Scorer(setup, arrays, regions=regions, names=names, settings=settings)
     scores: list[PlaneScores] = []
     with ScoreJournal(out, record, regions) as journal:
         planes = list(setup.matched.result.spec.axes.planes())
@@ -197,8 +191,7 @@ def _run(
     if out is not None:
         # everything else is written by now: a missing extra costs the report alone
         try:
-            path = out / "report.html"
-            write_report(path, inspection, setup.matched, stores.arrays())
+            write_report(out / "report.html", inspection, setup.matched, arrays)
         except ImportError as error:
             yield Warned(
                 f"the report was not written: {error.name} is missing; install it "

@@ -27,7 +27,6 @@ _AROUND = 32  # pixels around a place
 _SIDE = 900  # pixels along a side of what a figure shows of a plane
 _BAND = 512  # rows that are read at once
 _BAR = 0.3  # of the width of a figure, the longest scale bar
-_NICE = (1, 2, 5)
 
 
 @dataclass(frozen=True)
@@ -234,7 +233,8 @@ def _draw_scale_bar(place: Any, panel: _Panel, unit: str | None) -> None:
     height, width = panel.image.shape
     longest = _BAR * width * panel.pixel[1]
     power = 10.0 ** math.floor(math.log10(longest))
-    length = max(n * power for n in _NICE if n * power <= longest)
+    # the round lengths are 1, 2 and 5 times a power of 10
+    length = max(n * power for n in (1, 2, 5) if n * power <= longest)
     start, end = 0.05 * width, 0.05 * width + length / panel.pixel[1]
     words = f"{length:g} {unit or 'pixels'}"
     from matplotlib.patheffects import withStroke

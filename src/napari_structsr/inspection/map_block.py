@@ -55,16 +55,9 @@ _INTERVAL = 0.9  # share of pixels that it holds
 
 @dataclass(frozen=True)
 class Pixels:
-    """What was read for a tile, each of shape (1, rows, columns).
+    """What was read for a tile, each of shape (1, rows, columns)."""
 
-    Parameters
-    ----------
-    result, reference
-        On the grid of the maps.
-    source
-        On the coarser grid.
-    """
-
+    # the source lies on a coarser grid than the others and the maps
     result: Array
     reference: Array | None
     source: Array | None
@@ -82,17 +75,7 @@ class Pixels:
 
 
 class MapBlock:
-    """The maps of one block, and the images they are computed from.
-
-    Parameters
-    ----------
-    setup
-        What is compared, and how.
-    pixels
-        What was read, with halo.
-    plane
-        Index along the loops, for units and fits.
-    """
+    """The maps of one block of a plane, and the images they are computed from."""
 
     def __init__(self, setup: Setup, pixels: Pixels, plane: tuple[int, ...]) -> None:
         self._pixels = pixels

@@ -21,15 +21,7 @@ def map_dtype(key: str) -> np.dtype:
 
 
 class TileMapper:
-    """Reads the tiles of one inspection and computes their maps.
-
-    Parameters
-    ----------
-    setup
-        What is compared, by which maps, where and how.
-    grid
-        All tiles.
-    """
+    """Reads the tiles of one inspection and computes their maps."""
 
     def __init__(self, setup: Setup, grid: TileGrid) -> None:
         self.grid = grid
@@ -55,25 +47,10 @@ class TileMapper:
         )
 
     def compute(self, tile: Tile, pixels: Pixels) -> dict[str, Array]:
-        """Compute the maps of one tile.
+        """Compute the maps of one tile from what was read for it.
 
-        Parameters
-        ----------
-        tile
-            Where it lies.
-        pixels
-            What was read.
-
-        Returns
-        -------
-        dict of str to ndarray
-            By key, shape (1, rows, columns) of ``tile.write``; NaN where an
-            image that a map compares is no number, 0 for classes.
-
-        Raises
-        ------
-        MemoryShortageError
-            If memory is short even for the smallest block.
+        They come by key, of shape (1, rows, columns) of ``tile.write``; NaN where an
+        image that a map compares is no number, 0 for classes.
         """
         shape = (1, *(part.stop - part.start for part in tile.write))
         maps = {key: np.empty(shape, map_dtype(key)) for key in self._setup.keys}

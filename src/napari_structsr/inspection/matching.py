@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, NoReturn
+from functools import partial
+from typing import Literal
 
-from napari_structsr.core.axes import Axes
 from napari_structsr.core.types import Array
 from napari_structsr.errors import AxesError
 from napari_structsr.io.grid_matching import (
@@ -41,27 +41,15 @@ _FACTORS = range(2, 9)
 
 @dataclass(frozen=True)
 class MatchedImages:
-    """Images on one grid.
+    """Images on one grid."""
 
-    Parameters
-    ----------
-    result
-        What is inspected; the part that the reference covers.
-    reference
-        The truth on the grid of `result`, or None.
-    source
-        The measured image of the same field, or None.
-    factor
-        Result pixels along the side of a source pixel; 1 without a source.
-    notes
-        What was decided, in sentences for the user.
-    """
-
+    # what is inspected, as far as a reference covers it, and the truth on its grid
     result: Source
     reference: Source | None
+    # the measured image of the same field, whose pixels are `factor` of the others
     source: Source | None
     factor: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was decided, for the user
 
     def crop(self, rows: slice, columns: slice) -> MatchedImages:
         """Cut all images to pixels of the result, multiples of `factor`."""
@@ -106,12 +94,14 @@ def match_images(
     """
     notes: list[str] = []
     images = [image for image in (result, reference, source) if image]
-    colour = any(image.spec.axes.samples >= 3 for image in images)
-    result = _convert_to_grey(result, notes, "result", colour=colour)
-    reference = reference and _convert_to_grey(
-        reference, notes, "reference", colour=colour
+    grey = partial(
+        _convert_to_grey,
+        notes=notes,
+        colour=any(image.spec.axes.samples >= 3 for image in images),
     )
-    source = source and _convert_to_grey(source, notes, "source", colour=colour)
+    result = grey(result, "result")
+    reference = reference and grey(reference, "reference")
+    source = source and grey(source, "source")
     factor = 1 if source is None else _find_factor(result, source)
     if source is not None:
         _check_planes(result, source, "source")
@@ -149,18 +139,10 @@ def match_images(
 def read_middle(
     result: Source, other: Source, step: int, *, plane: tuple[int, ...], side: int
 ) -> tuple[Array, Array]:
-    """Read the middle of a plane of the result and of another image.
+    """Read the middle of a plane of the result and of another image of the field.
 
-    Parameters
-    ----------
-    result, other
-        Two images of one field.
-    step
-        Result pixels along the side of a pixel of the other image.
-    plane
-        Index along the loops.
-    side
-        Result pixels along y and x, at most.
+    A pixel of the other is `step` pixels of the result wide; at most `side` pixels of
+    the result are read along y and x.
     """
     coarse = find_middle(other, side // step)
     fine = (slice(part.start * step, part.stop * step) for part in coarse)
@@ -177,7 +159,7 @@ def find_middle(image: Source, side: int) -> tuple[slice, slice]:
 
 
 def _convert_to_grey(
-    image: Source, notes: list[str], name: str, *, colour: bool
+    image: Source, name: str, *, notes: list[str], colour: bool
 ) -> Source:
     """Return the luminance of a colour image, where one of the images is one."""
     axes = image.spec.axes
@@ -258,7 +240,12 @@ def _place(
         )
         return field
     if world is None:
-        _refuse_units(mine, theirs)
+        units = [axes["y"].unit or "pixels" for axes in (mine, theirs)]
+        raise AxesError(
+            f"the result is measured in {units[0]}, the reference in {units[1]}, and "
+            f"their planes of {mine.plane} and {theirs.plane} pixels are no equal "
+            "fields of view; give both their pixel size in units of length"
+        )
     for line, name in zip(world, "yx", strict=True):
         if line.step <= 0:
             raise AxesError(
@@ -278,28 +265,15 @@ def _place(
     return world
 
 
-def _refuse_units(mine: Axes, theirs: Axes) -> NoReturn:
-    mine_unit, their_unit = mine["y"].unit, theirs["y"].unit
-    raise AxesError(
-        f"the result is measured in {mine_unit or 'pixels'}, the reference in "
-        f"{their_unit or 'pixels'}, and their planes of {mine.plane} and "
-        f"{theirs.plane} pixels are no equal fields of view; give both their pixel "
-        "size in units of length"
-    )
-
-
 def _check_overlap(
     result: Source, reference: Source, rows: slice, columns: slice, factor: int
 ) -> None:
     height, width = rows.stop - rows.start, columns.stop - columns.start
     if min(height, width) >= max(_SMALLEST, factor):
         return
-    shared = (
-        "do not overlap"
-        if min(height, width) <= 0
-        else f"overlap by {height} x {width} pixels alone, at least {_SMALLEST} are "
-        "needed"
-    )
+    shared = f"overlap by {height} x {width} pixels, but {_SMALLEST} are needed"
+    if min(height, width) <= 0:
+        shared = "do not overlap"
     places = [describe_extent(image.spec.axes) for image in (result, reference)]
     raise AxesError(
         f"result and reference {shared}: the result covers {places[0]}, the reference "

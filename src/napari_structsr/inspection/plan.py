@@ -16,10 +16,7 @@ from napari_structsr.core.types import Array
 from napari_structsr.engine.device import read_free_memory
 from napari_structsr.engine.events import Plan
 from napari_structsr.engine.failures import explain_shortage
-from napari_structsr.engine.provenance import (
-    describe_source,
-    hash_samples,
-)
+from napari_structsr.engine.provenance import describe_source, hash_samples
 from napari_structsr.engine.run_tiles import AHEAD
 from napari_structsr.engine.tiles import lay_tiles
 from napari_structsr.errors import SettingsError
@@ -119,25 +116,19 @@ def crop_regions(regions: Array | None, axes: Axes, setup: Setup) -> Array | Non
             f"the regions are {regions.dtype}; give labels, which are integers"
         )
     # matching may have cut the result to what the reference covers
-    rows, columns = _find_span(axes, setup.matched.result.spec.axes)
-    regions = regions[..., rows, columns]
+    part = setup.matched.result.spec.axes
+    top, left = (
+        round((part[name].translate - axes[name].translate) / axes[name].scale)
+        for name in "yx"
+    )
+    height, width = part.plane
+    regions = regions[..., top : top + height, left : left + width]
     if not regions.any() or (regions < 0).any():
         raise SettingsError(
             "the regions hold no object, or negative labels; draw at least one "
             "region on the part of the result that is compared"
         )
     return regions
-
-
-def _find_span(whole: Axes, part: Axes) -> tuple[slice, slice]:
-    """Return the rows and columns of an image that a view of a part shows."""
-    found = []
-    for name in "yx":
-        start = round(
-            (part[name].translate - whole[name].translate) / whole[name].scale
-        )
-        found.append(slice(start, start + part[name].size))
-    return found[0], found[1]
 
 
 def describe_maps(setup: Setup) -> dict[str, ImageSpec]:

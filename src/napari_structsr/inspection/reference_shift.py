@@ -23,17 +23,8 @@ def register_reference(
 ) -> tuple[MatchedImages, dict[str, Any]]:
     """Move the reference below a pixel, by the middle of the middle plane.
 
-    Returns
-    -------
-    matched
-        The images, cut to what the moved reference covers, with a note.
-    alignment
-        "shift" in pixels of the result (y, x), and "confidence"; see `Inspection`.
-
-    Raises
-    ------
-    SettingsError
-        If there is no reference, it cannot be registered, or little is left.
+    Returns the images, cut to what the moved reference covers, and the alignment
+    "shift" and "confidence" of `Inspection`.
     """
     if matched.reference is None:
         raise SettingsError("there is no reference to register; leave it out")

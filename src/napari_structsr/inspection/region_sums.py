@@ -17,18 +17,13 @@ class RegionSums:
 
     Names that begin with "_" are no scores themselves: "_squared" error and "_power" of
     the reference, "_wrong" and "_gradient" for the gradients of either.
-
-    Parameters
-    ----------
-    count
-        How many regions there are; they are numbered from 1, 0 is none.
     """
 
     def __init__(self, count: int) -> None:
+        # regions are numbered from 1 on, 0 is none
         self._bins = count + 1
         self._sums: dict[str, Float64Array] = {}
         self._counts: dict[str, Float64Array] = {}
-        self._pixels = np.zeros(self._bins)
 
     def add(
         self, name: str, values: Float64Array, regions: npt.NDArray[np.int64] | None

@@ -25,23 +25,10 @@ _ROWS = 60  # of the table of scores
 def write_report(
     path: Path, found: Inspection, matched: MatchedImages, maps: Mapping[str, Any]
 ) -> None:
-    """Write the report as one HTML file.
+    """Write what was found in the images that were compared as one HTML file.
 
-    Parameters
-    ----------
-    path
-        The HTML file.
-    found
-        What the inspection has found.
-    matched
-        The images that were compared.
-    maps
-        Arrays of the maps by key, indexed by plane, rows and columns.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib or jinja2 is missing.
+    The arrays of the maps come by key, indexed by plane, rows and columns.
+    `ImportError` says that matplotlib or jinja2 is missing.
     """
     from jinja2 import Environment
 

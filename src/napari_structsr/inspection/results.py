@@ -93,7 +93,11 @@ class ScoreTable:
     def keys(self) -> tuple[str, ...]:
         """Scores that any row has, in order."""
         found = dict.fromkeys(key for row in self.rows for key in row.values)
-        return tuple(sorted(found, key=_sort_key))
+        # scores as they are listed, then maps
+        order = [*SCORES, *MAPS]
+        return tuple(
+            sorted(found, key=lambda k: (k not in order, [*order, k].index(k)))
+        )
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -138,14 +142,6 @@ class ScoreTable:
             if values:
                 found[key] = sum(values) / len(values)
         return found
-
-
-def _sort_key(key: str) -> tuple[int, int]:
-    """Sort scores as they are listed, then maps."""
-    for number, names in enumerate((list(SCORES), list(MAPS))):
-        if key in names:
-            return number, names.index(key)
-    return 2, 0
 
 
 @dataclass(frozen=True)

@@ -46,20 +46,11 @@ _STRUCTURE = 4.0  # times the variance of the noise that an image must have for 
 
 @dataclass(frozen=True)
 class Scaling:
-    """From pixel values of one channel to numbers near 0..1.
+    """From pixel values of one channel to numbers near 0..1."""
 
-    Parameters
-    ----------
-    truth
-        Range of the reference; that of the source where there is none.
-    measured
-        Range and noise of the source.
-    gain, offset
-        Of the result against the reference: ``result = gain * reference + offset``.
-    """
-
-    truth: Intensity
-    measured: Intensity
+    truth: Intensity  # of the reference; of the source where there is none
+    measured: Intensity  # of the source, with its noise
+    # result = gain * reference + offset
     gain: float = 1.0
     offset: float = 0.0
 
@@ -67,13 +58,7 @@ class Scaling:
 def measure_scalings(
     matched: MatchedImages, settings: InspectSettings
 ) -> tuple[Scaling, ...]:
-    """Measure the units of every channel.
-
-    Raises
-    ------
-    PixelError
-        If an image is constant, or gain and offset cannot be fitted.
-    """
+    """Measure the units of every channel."""
     # without a reference its units are those of the source
     truth = matched.reference or matched.source or matched.result
     ranges = measure_intensity(truth)
@@ -88,11 +73,10 @@ def measure_scalings(
     measured = measure_intensity(matched.source) if matched.source else ranges
     scalings = [Scaling(*pair) for pair in zip(ranges, measured, strict=True)]
     if matched.reference is not None and settings.fit_intensity:
+        fits = _fit_gains(matched)
         scalings = [
-            replace(scaling, gain=gain, offset=offset)
-            for scaling, (gain, offset) in zip(
-                scalings, _fit_gains(matched), strict=True
-            )
+            replace(one, gain=gain, offset=offset)
+            for one, (gain, offset) in zip(scalings, fits, strict=True)
         ]
     # a range that is given replaces what was measured, for the scores to be comparable
     if matched.reference is not None and settings.data_range:

@@ -9,7 +9,6 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
@@ -25,17 +24,7 @@ _NAME = "scores-journal.jsonl"
 
 
 class ScoreJournal:
-    """The scored planes of one inspection.
-
-    Parameters
-    ----------
-    folder
-        Folder of the inspection; None keeps nothing.
-    record
-        How the maps are made; the scores of another inspection are dropped.
-    regions
-        Labels of the regions; scores of others are dropped as well.
-    """
+    """The scored planes of one inspection; without a folder nothing is kept."""
 
     def __init__(
         self, folder: Path | None, record: Record, regions: Array | None
@@ -97,11 +86,10 @@ class ScoreJournal:
                 return  # a process that was killed leaves half a line: score it again
             self._found[tuple(plane)] = PlaneScores(
                 tuple(ScoreRow(**row) for row in entry["rows"]),
+                # pairs come back from JSON as lists
                 tuple(
                     WorstRegion(
-                        **place
-                        | {"rows": tuple(place["rows"])}
-                        | {"columns": tuple(place["columns"])}
+                        **place | {k: tuple(place[k]) for k in ("rows", "columns")}
                     )
                     for place in entry["worst"]
                 ),
@@ -116,13 +104,8 @@ class ScoreJournal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file; an unfinished one stays."""
+    def __exit__(self, *error: object) -> None:
+        # an unfinished journal stays, for the next run
         if self._file is not None:
             self._file.close()
 

@@ -27,6 +27,7 @@ from napari_structsr.inspection.matching import read_middle
 from napari_structsr.inspection.region_sums import RegionSums
 from napari_structsr.inspection.results import WHOLE, ScoreRow, WorstRegion
 from napari_structsr.inspection.scaling import Scaling, fill_with_mean
+from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.inspection.setup import Setup
 from napari_structsr.inspection.worst_places import SquareMeans
 from napari_structsr.models.generator import interpolate
@@ -41,46 +42,26 @@ _BORDER = 5  # pixels that the mean of SSIM leaves out, as scikit-image
 _SMALLEST = 16  # pixels along a side from which structure is scored
 _DECORRELATED = 1024  # pixels of the part whose resolution is estimated
 _HOLES = 0.01  # share of pixels without a number up to which structure is scored
-_WHOLE = slice(None)
 _SAMPLED = 4  # each so many pixels along y and x show the range of a map
 _QUANTILES = np.linspace(0.005, 0.995, 34)
 
 
 @dataclass(frozen=True)
 class PlaneScores:
-    """What is found on one plane.
+    """What is found on one plane."""
 
-    Parameters
-    ----------
-    rows
-        Scores of the plane, then of its regions.
-    worst
-        The worst places of each map.
-    samples
-        Quantiles of each map, to choose what to show.
-    """
-
-    rows: tuple[ScoreRow, ...]
-    worst: tuple[WorstRegion, ...]
+    rows: tuple[ScoreRow, ...]  # of the plane, then of its regions
+    worst: tuple[WorstRegion, ...]  # places of each map
+    # quantiles of each map, to choose what to show
     samples: Mapping[str, list[float]] = field(default_factory=dict)
 
 
 class Scorer:
     """Scores planes of an inspection whose maps are finished.
 
-    Parameters
-    ----------
-    setup
-        What was compared, and how.
-    maps
-        Arrays by key, indexed by plane, rows and columns.
-    regions
-        Labels on the grid of the maps, shape (rows, columns) or with the loops before
-        them; 0 is no region.
-    names
-        Names of the labels.
-    worst, place
-        As in `InspectSettings`.
+    The arrays of the maps come by key, indexed by plane, rows and columns. Regions are
+    labels on their grid, of shape (rows, columns) or with the loops before them, and 0
+    is none.
     """
 
     def __init__(
@@ -90,16 +71,14 @@ class Scorer:
         *,
         regions: Array | None,
         names: Mapping[int, str],
-        worst: int,
-        place: int,
+        settings: InspectSettings,
     ) -> None:
         self._setup = setup
         self._matched = setup.matched
         self._maps = maps
         self._regions = regions
         self._names = names
-        self._worst = worst
-        self._place = place
+        self._settings = settings
         # labels may be any numbers, and are counted from 1 on here
         values = np.empty(0) if regions is None else np.unique(regions)
         self._labels = values[values != 0]
@@ -110,7 +89,7 @@ class Scorer:
         index = dict(zip([axis.name for axis in axes.loops], plane, strict=True))
         sums = RegionSums(len(self._labels))
         blocks: dict[str, list[tuple[float, int]]] = defaultdict(list)
-        squares = SquareMeans(self._place, axes.plane)
+        squares = SquareMeans(self._settings.place, axes.plane)
         samples: dict[str, list[Float64Array]] = defaultdict(list)
         for rows, columns in self._cut_blocks():
             regions = self._number_regions(plane, rows, columns)
@@ -136,34 +115,33 @@ class Scorer:
         }
         return PlaneScores(
             tuple(self._build_rows(plane, sums, whole)),
-            tuple(squares.rank(self._worst, plane=index)),
+            tuple(squares.rank(self._settings.worst, plane=index)),
+            # a map without a number has no range
             {
-                key: _find_quantiles(np.concatenate(found))
+                key: np.quantile(values, _QUANTILES).tolist() if values.size else []
                 for key, found in samples.items()
+                for values in [np.concatenate(found)]
             },
         )
 
     def _cut_blocks(self) -> Iterator[tuple[slice, slice]]:
         """Cut a plane into blocks of whole squares."""
-        spans = []
+        spans, square = [], self._settings.place
         for size in self._matched.result.spec.axes.plane:
             # equal blocks: a thin rest would have no structure to score
             count = max(1, round(size / _BLOCK))
-            step = -(-size // (count * self._place)) * self._place
+            step = -(-size // (count * square)) * square
             spans.append([slice(n, min(n + step, size)) for n in range(0, size, step)])
-        yield from itertools.product(*spans)
+        return itertools.product(*spans)
 
     def _number_regions(
-        self,
-        plane: tuple[int, ...],
-        rows: slice = _WHOLE,
-        columns: slice = _WHOLE,
+        self, plane: tuple[int, ...], *part: slice
     ) -> npt.NDArray[np.int64] | None:
         """Return the number of the region of each pixel, from 1 on; 0 is none."""
         if self._regions is None:
             return None
         labels = self._regions if self._regions.ndim == 2 else self._regions[plane]
-        labels = np.asarray(labels[rows, columns])
+        labels = np.asarray(labels[part])
         numbers = np.searchsorted(self._labels, labels) + 1
         return np.where(labels == 0, 0, numbers)
 
@@ -291,13 +269,6 @@ class Scorer:
             if math.isfinite(period):
                 found[f"decorrelation_{name}"] = period
         return found
-
-
-def _find_quantiles(values: Float64Array) -> list[float]:
-    if not values.size:
-        return []
-    found: list[float] = np.quantile(values, _QUANTILES).tolist()
-    return found
 
 
 def _split_scores(key: str, values: Float64Array) -> dict[str, Float64Array]:

@@ -18,12 +18,7 @@ __all__ = ["SquareMeans", "merge_worst"]
 class SquareMeans:
     """Means of maps in squares of one plane, which overlap by half.
 
-    Parameters
-    ----------
-    side
-        Pixels along the side of a square, even; blocks begin at multiples of it.
-    shape
-        Rows and columns of the plane.
+    They have an even `side`, and blocks of the plane begin at multiples of it.
     """
 
     def __init__(self, side: int, shape: tuple[int, int]) -> None:
@@ -31,13 +26,7 @@ class SquareMeans:
         self._shape = shape
         self._cells: dict[str, Float64Array] = {}
 
-    def add(
-        self,
-        key: str,
-        values: Float64Array,
-        rows: slice,
-        columns: slice,
-    ) -> None:
+    def add(self, key: str, values: Float64Array, rows: slice, columns: slice) -> None:
         """Add a block of a map."""
         # sums and counts of half squares: four of them make a square
         half, (height, width) = self._half, values.shape
