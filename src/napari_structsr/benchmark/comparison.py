@@ -43,7 +43,7 @@ class MethodFacts:
     """
 
     name: str
-    learned: bool
+    learned: bool = False
     parameters: int = 0
     operations: float = 0.0
     seen_megapixels: float | None = None
@@ -106,20 +106,14 @@ class Comparison:
             if (entry.track, entry.source, entry.method) == (track, source, method)
         ]
 
-    def count_planes(self, track: str, source: str, method: str, measure: str) -> int:
-        """Count the planes of a source to which a measure applies."""
-        values = self.values(track, source, method, measure)
-        return sum(value is not None for value in values)
-
-    def average_source(
-        self, track: str, source: str, method: str, measure: str
+    def average(
+        self, track: str, method: str, measure: str, source: str | None = None
     ) -> float | None:
-        """Average a measure over the planes of a source."""
-        return MEASURES[measure].combine(self.values(track, source, method, measure))
-
-    def average_sources(self, track: str, method: str, measure: str) -> float | None:
-        """Average a measure over sources, of which each counts once."""
-        return MEASURES[measure].combine(
-            self.average_source(track, source, method, measure)
-            for source in self.sources(track)
+        """Average a measure over the planes of a source, or over all sources."""
+        combine = MEASURES[measure].combine
+        if source is not None:
+            return combine(self.values(track, source, method, measure))
+        # a source counts once, or that of most planes would decide alone
+        return combine(
+            self.average(track, method, measure, one) for one in self.sources(track)
         )

@@ -8,13 +8,14 @@ upscaled by the engine as any user's stack, and compared.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_structsr.benchmark.figures import check_matplotlib
-from napari_structsr.benchmark.tracks import TRACKS, score
+from napari_structsr.benchmark.figures import check_matplotlib, make_figure
+from napari_structsr.benchmark.tracks import SSIM_OPTIONS, TRACKS, score
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.engine.events import result_of
@@ -108,17 +109,13 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
         results[name] = (np.stack(planes) / _FULL_RANGE).astype(np.float32)
         yield f"{name}: {sink.path}"
     scores = {
-        name: [score(t, r) for t, r in zip(truth, result, strict=True)]
+        name: [astuple(score(t, r)) for t, r in zip(truth, result, strict=True)]
         for name, result in results.items()
     }
-    for number, channel in enumerate(channels):
+    for number, channel in enumerate([*(one.name for one in channels), "mean"]):
         for name, found in scores.items():
-            psnr, ssim = found[number].psnr, found[number].ssim
-            table.add_row(channel.name, name, f"{psnr:.2f}", f"{ssim:.4f}")
-    for name, found in scores.items():
-        psnr = float(np.mean([one.psnr for one in found]))
-        ssim = float(np.mean([one.ssim for one in found]))
-        table.add_row("mean", name, f"{psnr:.2f}", f"{ssim:.4f}")
+            psnr, ssim = [*found, np.mean(found, axis=0)][number]
+            table.add_row(channel, name, f"{psnr:.2f}", f"{ssim:.4f}")
     figure = folder / "comparison.png"
     draw_comparison(
         figure,
@@ -143,18 +140,12 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
 
 
 def draw_comparison(
-    path: Path,
-    measured: Array,
-    bicubic: Array,
-    result: Array,
-    truth: Array,
+    path: Path, measured: Array, bicubic: Array, result: Array, truth: Array
 ) -> None:
     """Draw input, bicubic, result, truth and the structure error of both results.
 
     The structure error is 1 - SSIM, local; both maps share one colour scale.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from skimage.metrics import structural_similarity
 
     side = 160  # truth pixels of the part that is shown
@@ -166,19 +157,9 @@ def draw_comparison(
     ]
     errors = []
     for image in (bicubic, result):
-        _, similarity = structural_similarity(
-            truth,
-            image,
-            data_range=1,
-            gaussian_weights=True,
-            sigma=1.5,
-            full=True,
-            use_sample_covariance=False,
-        )
+        _, similarity = structural_similarity(truth, image, full=True, **SSIM_OPTIONS)
         errors.append(1 - similarity)
-    # without pyplot, which would keep the figure and might want a display
-    figure = Figure(figsize=(11, 7.6), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = make_figure(11, 7.6, dpi=120)
     grid = figure.subplots(2, 3)
     shown = [
         (measured[coarse], "input"),
@@ -186,8 +167,7 @@ def draw_comparison(
         (result[part], _write_title("faithful", truth, result)),
         (truth[part], "truth"),
     ]
-    places = [grid[0, 0], grid[0, 1], grid[0, 2], grid[1, 0]]
-    for place, (image, title) in zip(places, shown, strict=True):
+    for place, (image, title) in zip(grid.flat, shown, strict=False):
         place.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         place.set_title(title)
     for place, error, name in zip(

@@ -9,7 +9,7 @@ from napari_structsr.benchmark.comparison import Comparison
 from napari_structsr.benchmark.measures import MEASURES
 from napari_structsr.errors import SettingsError
 
-__all__ = ["check_matplotlib", "draw_crops", "draw_figures", "draw_scatter"]
+__all__ = ["check_matplotlib", "draw_figures", "make_figure"]
 
 _MOST_SOURCES = 6
 _INCH = 1.55  # side of a part of a plane
@@ -29,11 +29,11 @@ def check_matplotlib() -> None:
 def draw_figures(outcome: Comparison, out: Path) -> None:
     """Write crops-TRACK.png and scatter-TRACK.png for each track."""
     for track in outcome.facts:
-        draw_crops(outcome, track, out / f"crops-{track}.png")
-        draw_scatter(outcome, track, out / f"scatter-{track}.png")
+        _draw_crops(outcome, track, out / f"crops-{track}.png")
+        _draw_scatter(outcome, track, out / f"scatter-{track}.png")
 
 
-def draw_crops(outcome: Comparison, track: str, path: Path) -> None:
+def _draw_crops(outcome: Comparison, track: str, path: Path) -> None:
     """Draw truth and every method, a row for each of the first six sources.
 
     Shown is the first plane of a source, there the 96 x 96 pixels of the truth that
@@ -44,7 +44,7 @@ def draw_crops(outcome: Comparison, track: str, path: Path) -> None:
     examples = outcome.examples[track][:_MOST_SOURCES]
     names = [fact.name for fact in outcome.facts[track]]
     columns = ["truth", *names]
-    figure = _make_figure(_INCH * len(columns), (_INCH + 0.16) * len(examples) + 0.3)
+    figure = make_figure(_INCH * len(columns), (_INCH + 0.16) * len(examples) + 0.3)
     grid = figure.subplots(len(examples), len(columns), squeeze=False)
     for row, example in zip(grid, examples, strict=True):
         # of the truth for all, or differences of brightness would not show
@@ -73,7 +73,7 @@ def draw_crops(outcome: Comparison, track: str, path: Path) -> None:
     figure.savefig(path)
 
 
-def draw_scatter(outcome: Comparison, track: str, path: Path) -> None:
+def _draw_scatter(outcome: Comparison, track: str, path: Path) -> None:
     """Draw PSNR, gradient error and structure against sharpening.
 
     Sharpening is the power in the upper half of the measured band over that of the
@@ -83,14 +83,14 @@ def draw_scatter(outcome: Comparison, track: str, path: Path) -> None:
     keys = [
         key
         for key in ("psnr", "gradient_error", "structure")
-        if outcome.average_sources(track, names[0], key) is not None
+        if outcome.average(track, names[0], key) is not None
     ]
-    figure = _make_figure(4.2 * len(keys), 3.9)
+    figure = make_figure(4.2 * len(keys), 3.9)
     places = figure.subplots(1, len(keys), squeeze=False)[0]
     markers = "os^Dv<>PX*phd"
     for place, key in zip(places, keys, strict=True):
         for number, name in enumerate(names):
-            x, y = (outcome.average_sources(track, name, k) for k in ("power_in", key))
+            x, y = (outcome.average(track, name, k) for k in ("power_in", key))
             place.plot(
                 x,
                 y,
@@ -114,11 +114,12 @@ def draw_scatter(outcome: Comparison, track: str, path: Path) -> None:
     figure.savefig(path)
 
 
-def _make_figure(width: float, height: float) -> Any:
+def make_figure(width: float, height: float, *, dpi: int = 100) -> Any:
+    """Return an empty figure of so many inches."""
     # without pyplot, which would keep the figure and might want a display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
     return figure

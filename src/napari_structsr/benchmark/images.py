@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from napari_structsr.core.types import Array
 from napari_structsr.io.image_folders import ImageFile
@@ -52,7 +53,4 @@ def list_built_in_images(*, limit: int | None = None) -> list[ImageFile]:
 
 
 def _draw_twice(draw: Callable[..., Array]) -> dict[str, Callable[[], Array]]:
-    return {
-        "seed 0": lambda: draw(seed=0),
-        "seed 1": lambda: draw(seed=1),
-    }
+    return {f"seed {seed}": partial(draw, seed=seed) for seed in (0, 1)}

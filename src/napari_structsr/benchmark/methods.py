@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from napari_structsr.benchmark.comparison import MethodFacts
 from napari_structsr.benchmark.richardson_lucy import interpolate_and_deconvolve
 from napari_structsr.benchmark.settings import BenchmarkSettings
 from napari_structsr.benchmark.tracks import Track
 from napari_structsr.core.types import Float32Array
 from napari_structsr.engine.events import result_of
 from napari_structsr.errors import ModelError
+from napari_structsr.imaging.agreement import Agreement
 from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
 from napari_structsr.models.build import count_operations, count_parameters
-from napari_structsr.models.card import ModelCard
 from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.upscale import upscale
@@ -29,34 +31,17 @@ _DECONVOLUTION = "richardson-lucy"
 _FIRST = ("bicubic", "bilinear", _DECONVOLUTION)
 
 
-@dataclass(frozen=True)
-class Method:
+@dataclass(frozen=True, kw_only=True)
+class Method(MethodFacts):
     """A method for the conditions of one track.
 
     Parameters
     ----------
-    name
-        Name in tables.
     run
         Maps a measured plane (h, w) to its result (factor h, factor w).
-    card
-        What a learned method is; None for the others.
-    parameters
-        Numbers that were learned.
-    operations
-        Multiply-adds for each measured pixel.
     """
 
-    name: str
     run: Callable[[Float32Array], Float32Array]
-    card: ModelCard | None = None
-    parameters: int = 0
-    operations: float = 0.0
-
-    @property
-    def learned(self) -> bool:
-        """Whether it was trained."""
-        return self.card is not None
 
 
 def list_default_methods(factor: int) -> list[str]:
@@ -98,9 +83,8 @@ def load_methods(
     # always there: what the others are compared with
     for name in dict.fromkeys(["bicubic", *names]):
         if name == _DECONVOLUTION:
-            found.append(
-                Method(name, lambda image: interpolate_and_deconvolve(image, track))
-            )
+            run = functools.partial(interpolate_and_deconvolve, track=track)
+            found.append(Method(name, run=run))
             continue
         try:
             model = load(name, factor=track.factor)
@@ -131,30 +115,29 @@ def _wrap_model(
     # interpolation has nothing to learn, and no agreement to choose
     count = count_parameters(model.network)
     if not count:
-        return [Method(label, _make_runner(label, model, settings, "off"))]
-    cost = count_operations(model.network)
+        return [Method(label, run=_make_runner(label, model, settings, "off"))]
+    card, operations = model.card, count_operations(model.network)
     return [
         Method(
             label if agreement == "off" else f"{label}, {agreement}",
-            _make_runner(label, model, settings, agreement),
-            model.card,
-            count,
-            cost,
+            learned=True,
+            parameters=count,
+            operations=operations,
+            seen_megapixels=card.seen_megapixels,
+            training=card.training,
+            data=tuple(source.name for source in card.data),
+            run=_make_runner(label, model, settings, agreement),
         )
         for agreement in settings.agreement
     ]
 
 
 def _make_runner(
-    label: str, model: SRModel, settings: BenchmarkSettings, agreement: str
+    label: str, model: SRModel, settings: BenchmarkSettings, agreement: Agreement
 ) -> Callable[[Float32Array], Float32Array]:
     # through the engine, as users run it: tiles, intensities and precision count
-    chosen = UpscaleSettings.model_validate(
-        {
-            "agreement": agreement,
-            "device": settings.device,
-            "precision": settings.precision,
-        }
+    chosen = UpscaleSettings(
+        agreement=agreement, device=settings.device, precision=settings.precision
     )
 
     def run(image: Float32Array) -> Float32Array:

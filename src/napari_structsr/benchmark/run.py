@@ -17,7 +17,6 @@ import numpy as np
 from napari_structsr.benchmark.comparison import (
     Comparison,
     Example,
-    MethodFacts,
     ResultScores,
     Timing,
 )
@@ -112,7 +111,12 @@ def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Eve
 
     # before a long run, not after it
     check_matplotlib()
-    tracks = _choose_tracks(settings.tracks)
+    unknown = [name for name in settings.tracks or () if name not in TRACKS]
+    if unknown:
+        raise SettingsError(
+            f"there is no track named {unknown[0]!r}; choose among {', '.join(TRACKS)}"
+        )
+    tracks = [TRACKS[name] for name in dict.fromkeys(settings.tracks or TRACKS)]
     if settings.data is None:
         images = list_built_in_images(limit=settings.limit)
     else:
@@ -134,7 +138,7 @@ def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Eve
     outcome = Comparison()
     done = 0
     for track in tracks:
-        outcome.facts[track.name] = [_collect_facts(m) for m in methods[track.name]]
+        outcome.facts[track.name] = list(methods[track.name])
         for image in images:
             planes = _compare_image(
                 image, track, methods[track.name], settings, outcome
@@ -222,29 +226,6 @@ def _find_reason(plane: Array) -> str | None:
     if plane.min() == plane.max():
         return "all its pixels are equal"
     return None
-
-
-def _choose_tracks(names: tuple[str, ...] | None) -> list[Track]:
-    unknown = [name for name in names or () if name not in TRACKS]
-    if unknown:
-        raise SettingsError(
-            f"there is no track named {unknown[0]!r}; choose among {', '.join(TRACKS)}"
-        )
-    return [TRACKS[name] for name in dict.fromkeys(names or TRACKS)]
-
-
-def _collect_facts(method: Method) -> MethodFacts:
-    if method.card is None:
-        return MethodFacts(method.name, learned=False)
-    return MethodFacts(
-        method.name,
-        learned=True,
-        parameters=method.parameters,
-        operations=method.operations,
-        seen_megapixels=method.card.seen_megapixels,
-        training=method.card.training,
-        data=tuple(source.name for source in method.card.data),
-    )
 
 
 def _time_methods(methods: list[Method], track: Track) -> list[Timing]:

@@ -20,7 +20,7 @@ from napari_structsr.benchmark.fairness import describe_fairness
 from napari_structsr.benchmark.measures import MEASURES
 from napari_structsr.benchmark.tracks import TRACKS
 
-__all__ = ["format_table", "format_track", "write_tables"]
+__all__ = ["format_table", "write_tables"]
 
 _PIXELS = ("psnr", "ssim", "ms_ssim", "micro_ssim", "gradient_error", "slope")
 _DETAIL = (
@@ -51,8 +51,9 @@ _BY_SOURCE = (
 
 def write_tables(outcome: Comparison, out: Path) -> None:
     """Write quality.md, .csv and .json, and speed.md and .csv if methods were timed."""
-    parts = ["# Quality", _explain_measures()]
-    parts += [format_track(outcome, track) for track in outcome.facts]
+    legend = "\n".join(f"* *{m.title}*: {m.meaning}." for m in MEASURES.values())
+    parts = ["# Quality", legend]
+    parts += [_format_track(outcome, track) for track in outcome.facts]
     if outcome.left_out:
         parts.append("Left out: " + "; ".join(outcome.left_out))
     (out / "quality.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
@@ -70,7 +71,7 @@ def write_tables(outcome: Comparison, out: Path) -> None:
         _write_speed(outcome, out)
 
 
-def format_track(outcome: Comparison, track: str) -> str:
+def _format_track(outcome: Comparison, track: str) -> str:
     """Return the tables of a track in Markdown: means over sources, then by source."""
     facts = outcome.facts[track]
     conditions = TRACKS[track]
@@ -91,7 +92,7 @@ def format_track(outcome: Comparison, track: str) -> str:
         for fact in facts:
             row = [fact.name]
             row += [
-                MEASURES[key].write(outcome.average_sources(track, fact.name, key))
+                MEASURES[key].write(outcome.average(track, fact.name, key))
                 for key in keys
             ]
             rows.append(row + (_format_cost(fact) if last else []))
@@ -106,30 +107,21 @@ def _format_sources(outcome: Comparison, track: str, keys: Sequence[str]) -> str
     names = [fact.name for fact in outcome.facts[track]]
 
     def cell(name: str, source: str | None = None) -> str:
-        texts = []
-        for key in keys:
-            if source is None:
-                value = outcome.average_sources(track, name, key)
-            else:
-                value = outcome.average_source(track, source, name, key)
-            texts.append(MEASURES[key].write(value))
-        return " / ".join(texts)
+        return " / ".join(
+            MEASURES[key].write(outcome.average(track, name, key, source))
+            for key in keys
+        )
 
     rows = []
     for source in outcome.sources(track):
-        counts = [
-            str(outcome.count_planes(track, source, names[0], key)) for key in keys
-        ]
+        # a task applies to some planes only; the same ones for all methods
+        values = [outcome.values(track, source, names[0], key) for key in keys]
+        counts = [str(sum(value is not None for value in one)) for one in values]
         count = counts[0] if len(set(counts)) == 1 else " / ".join(counts)
         rows.append([source, count, *(cell(name, source) for name in names)])
     rows.append(["**over sources**", str(len(rows)), *map(cell, names)])
     title = " / ".join(MEASURES[key].title for key in keys)
     return f"{title}:\n\n" + format_table(["source", "planes", *names], rows)
-
-
-def _explain_measures() -> str:
-    lines = [f"* *{m.title}*: {m.meaning}." for m in MEASURES.values()]
-    return "\n".join(lines)
 
 
 def _format_cost(fact: MethodFacts) -> list[str]:
@@ -141,28 +133,25 @@ def _format_cost(fact: MethodFacts) -> list[str]:
 
 def _to_json(outcome: Comparison) -> dict[str, Any]:
     """Return means as plain values."""
+
+    def means(track: str, name: str, source: str | None = None) -> dict[str, Any]:
+        return {
+            key: _round(outcome.average(track, name, key, source)) for key in MEASURES
+        }
+
     tracks: dict[str, Any] = {}
     for track, facts in outcome.facts.items():
-        methods: dict[str, Any] = {}
-        for fact in facts:
-            values = {
-                key: _round(outcome.average_sources(track, fact.name, key))
-                for key in MEASURES
-            }
-            by_source = {
-                source: {
-                    key: _round(outcome.average_source(track, source, fact.name, key))
-                    for key in MEASURES
-                }
-                for source in outcome.sources(track)
-            }
-            methods[fact.name] = {
+        sources = outcome.sources(track)
+        methods = {
+            fact.name: {
                 "parameters": fact.parameters,
                 "operations": fact.operations,
                 "seen_megapixels": fact.seen_megapixels,
-                "over_sources": values,
-                "sources": by_source,
+                "over_sources": means(track, fact.name),
+                "sources": {one: means(track, fact.name, one) for one in sources},
             }
+            for fact in facts
+        }
         tracks[track] = {"methods": methods, "fairness": describe_fairness(facts)}
     return {"tracks": tracks, "left_out": outcome.left_out}
 

@@ -17,7 +17,7 @@ Which task applies is read from the truth alone, see `ObjectTask.of` and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -97,7 +97,7 @@ class ObjectTask:
         expected = task.find(truth)
         if expected.max() < _FEWEST_OBJECTS:
             return None
-        return cls(sign, surroundings, threshold, expected)
+        return replace(task, expected=expected)
 
     def find(self, image: Array) -> Array:
         """Return the labels 1, 2, ... of the objects of an image."""
@@ -169,7 +169,7 @@ class LineTask:
         along, across = bends[-sign][expected], bends[sign][expected]
         if np.mean(np.abs(along) / across) >= _ALONG:
             return None
-        return cls(sign, strong / 2, strong, expected)
+        return replace(task, expected=expected)
 
     def find(self, image: Array) -> Array:
         """Return the mask of the lines of an image, one pixel wide."""

@@ -16,7 +16,15 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.imaging.forward import ForwardModel
 
-__all__ = ["TRACKS", "Score", "Track", "make_truth", "score"]
+__all__ = ["SSIM_OPTIONS", "TRACKS", "Score", "Track", "make_truth", "score"]
+
+# those of Wang et al. 2004; scikit-image has a square window by default
+SSIM_OPTIONS = {
+    "data_range": 1,
+    "gaussian_weights": True,
+    "sigma": 1.5,
+    "use_sample_covariance": False,
+}
 
 
 @dataclass(frozen=True)
@@ -73,15 +81,7 @@ TRACKS = {
 
 @dataclass(frozen=True)
 class Score:
-    """How near a result comes to the truth.
-
-    Parameters
-    ----------
-    psnr
-        Peak signal-to-noise ratio in dB, of a range of 1.
-    ssim
-        Mean structural similarity (Wang et al. 2004).
-    """
+    """PSNR in dB of a range of 1, and mean SSIM (Wang et al. 2004)."""
 
     psnr: float
     ssim: float
@@ -101,14 +101,5 @@ def score(truth: Float32Array, result: Float32Array) -> Score:
     """Compare a result with the truth, both of one shape and in 0..1."""
     return Score(
         psnr=float(peak_signal_noise_ratio(truth, result, data_range=1)),
-        ssim=float(
-            structural_similarity(
-                truth,
-                result,
-                data_range=1,
-                gaussian_weights=True,
-                sigma=1.5,
-                use_sample_covariance=False,
-            )
-        ),
+        ssim=float(structural_similarity(truth, result, **SSIM_OPTIONS)),
     )

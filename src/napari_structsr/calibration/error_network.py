@@ -22,7 +22,7 @@ from napari_structsr.imaging.expected_error import FEATURES, ErrorPredictor
 __all__ = ["fit_predictor"]
 
 _WIDTHS = (16, 16)
-_STEPS = 3000
+_STEPS = 3000  # of Adam
 _BATCH = 4096
 _RATE = 3e-3
 _DECAY = 1e-3
@@ -35,7 +35,6 @@ def fit_predictor(
     errors: Float32Array,
     weights: npt.NDArray[np.floating],
     *,
-    steps: int = _STEPS,
     seed: int = 0,
 ) -> ErrorPredictor:
     """Fit a network to absolute errors.
@@ -48,8 +47,6 @@ def fit_predictor(
         Absolute, shape (pixels,).
     weights
         Of each pixel, shape (pixels,), of mean 1.
-    steps
-        Of Adam, each of 4096 pixels.
     seed
         Of the first weights and of the batches; the same seed gives the same network on
         the same machine.
@@ -73,31 +70,24 @@ def fit_predictor(
         means, deviations, tuple(parameters[::2]), tuple(parameters[1::2])
     )
     optimiser = torch.optim.AdamW(parameters, lr=_RATE, weight_decay=_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps)
-    for _ in range(steps):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=_STEPS)
+    for _ in range(_STEPS):
         # with replacement: images differ far more than draws of their pixels do
         drawn = torch.randint(0, len(x), (_BATCH,), generator=generator)
-        loss = (w[drawn] * _measure_loss(predictor(x[drawn]), e[drawn])).mean()
+        mean, bound = predictor(x[drawn]).unbind(-1)
+        likelihood = mean + e[drawn] * torch.exp(-mean)
+        # of logarithms, so that relative misses count in dim regions as in bright ones
+        missing = e[drawn].log() - bound
+        pinball = torch.maximum(_BOUND * missing, (_BOUND - 1) * missing)
+        loss = (w[drawn] * (likelihood + pinball)).mean()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
-    return ErrorPredictor(
-        means,
-        deviations,
-        tuple(part.detach() for part in parameters[::2]),
-        tuple(part.detach() for part in parameters[1::2]),
-    )
-
-
-def _measure_loss(logarithms: Tensor, errors: Tensor) -> Tensor:
-    """Return the loss of each pixel: Laplace likelihood and pinball."""
-    mean, bound = logarithms.unbind(-1)
-    likelihood: Tensor = mean + errors * torch.exp(-mean)
-    # of logarithms, so that relative misses count in dim regions as in bright ones
-    missing = errors.log() - bound
-    pinball: Tensor = torch.maximum(_BOUND * missing, (_BOUND - 1) * missing)
-    return likelihood + pinball
+    # from now on it is read alone: no gradient is kept
+    for part in parameters:
+        part.requires_grad_(False)
+    return predictor
 
 
 def _draw_weights(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:

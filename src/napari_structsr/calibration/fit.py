@@ -94,11 +94,15 @@ def calibrate(
     else:
         first = _mark_fitting_half(samples)
         fitting, deciding = samples.select(first), samples.select(~first)
-        predictor = _round_predictor(_fit_network(fitting, seed))
-        means, deviations = (
-            _list_numbers(predictor.means),
-            _list_numbers(predictor.deviations),
+        fitted = fit_predictor(
+            fitting.features.reshape(-1, len(FEATURES)),
+            fitting.errors.ravel(),
+            np.repeat(fitting.weights(fitting.image), fitting.errors.shape[1]),
+            seed=seed,
         )
+        predictor = _round_predictor(fitted)
+        means = _list_numbers(predictor.means)
+        deviations = _list_numbers(predictor.deviations)
         layers = tuple(
             NetworkLayer(
                 weight=tuple(map(_list_numbers, weight)), bias=_list_numbers(bias)
@@ -176,16 +180,6 @@ def _mark_fitting_half(samples: Samples) -> npt.NDArray[np.bool_]:
         else:
             first[mine[::2]] = True
     return first
-
-
-def _fit_network(samples: Samples, seed: int) -> ErrorPredictor:
-    pixels = samples.errors.shape[1]
-    return fit_predictor(
-        samples.features.reshape(-1, len(FEATURES)),
-        samples.errors.ravel(),
-        np.repeat(samples.weights(samples.image), pixels),
-        seed=seed,
-    )
 
 
 def _weigh_units(samples: Samples) -> tuple[Float64Array, float]:

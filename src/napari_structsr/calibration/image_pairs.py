@@ -53,19 +53,23 @@ def read_pairs(
     _check_pair(source, reference, forward_model.factor)
     intensities = measure_intensity(source)
     axes = source.spec.axes
-    places = list(itertools.product(axes.planes(), *map(_cut_axis, axes.plane)))
+    rows, columns = (
+        [slice(start, min(start + _BLOCK, size)) for start in range(0, size, _BLOCK)]
+        for size in axes.plane
+    )
+    places = list(itertools.product(axes.planes(), rows, columns))
     # spread over planes and places, as neighbouring blocks look alike
     number = min(len(places), _MOST_BLOCKS)
     chosen = np.unique(np.linspace(0, len(places) - 1, number).round().astype(int))
     holes = 0
     for index in chosen:
-        plane, rows, columns = places[index]
+        plane, *part = places[index]
         intensity = intensities[axes.channel_of(plane)]
         fine = [
-            slice(part.start * forward_model.factor, part.stop * forward_model.factor)
-            for part in (rows, columns)
+            slice(cut.start * forward_model.factor, cut.stop * forward_model.factor)
+            for cut in part
         ]
-        measured = source.read(plane, rows, columns)[0].astype(np.float32)
+        measured = source.read(plane, *part)[0].astype(np.float32)
         truth = reference.read(plane, *fine)[0].astype(np.float32)
         if not (np.isfinite(measured).all() and np.isfinite(truth).all()):
             holes += 1
@@ -146,7 +150,3 @@ def _check_pair(source: Source, reference: Source, factor: int) -> None:
             f"{mine.shape}, the reference {theirs.names} of shape {theirs.shape}; give "
             "the same planes of both"
         )
-
-
-def _cut_axis(size: int) -> list[slice]:
-    return [slice(start, min(start + _BLOCK, size)) for start in range(0, size, _BLOCK)]

@@ -168,27 +168,21 @@ def sample_pairs(
         result = (run(model, measured) if run else model(measured)).cpu()
         features = pixel_features(TrustInputs(result, variance))[0].movedim(0, -1)
         errors = (result[0, 0] - truth).abs()
-        statistics.append(
-            {
-                name: float(value)
-                for name, value in compute_input_statistics(measured, variance).items()
-            }
-        )
-        found.append(
-            _cut_patches(
-                features.numpy(), errors.numpy(), model.factor, patches, random
-            )
-        )
+        values = compute_input_statistics(measured, variance)
+        statistics.append({name: float(value) for name, value in values.items()})
+        both = features.numpy(), errors.numpy()
+        found.append(_cut_patches(*both, model.factor, patches, random))
         sources.append(pair.source)
         # several measurements of one image are one image, or both halves would hold it
         key = (pair.source, number if pair.image is None else pair.image)
         images.append(numbers.setdefault(key, len(numbers)))
     if not found:
         raise TrainingError("there are no pairs to calibrate from; give at least one")
-    counts = [len(errors) for _, errors in found]
+    all_features, all_errors = zip(*found, strict=True)
+    counts = list(map(len, all_errors))
     return Samples(
-        np.concatenate([features for features, _ in found]),
-        np.concatenate([errors for _, errors in found]),
+        np.concatenate(all_features),
+        np.concatenate(all_errors),
         np.repeat(np.array(images), counts),
         np.repeat(np.array(sources), counts),
         tuple(statistics),

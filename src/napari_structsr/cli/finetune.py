@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_structsr.cli.terminal import (
-    exit_on_error,
-    follow,
-    out,
-)
+from napari_structsr.cli.terminal import exit_on_error, follow, out
 
 if TYPE_CHECKING:
     from napari_structsr.finetuning.config import FineTuneConfig

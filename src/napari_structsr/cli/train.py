@@ -8,12 +8,7 @@ from typing import Annotated
 
 import typer
 
-from napari_structsr.cli.terminal import (
-    exit_on_error,
-    follow,
-    make_settings,
-    out,
-)
+from napari_structsr.cli.terminal import exit_on_error, follow, make_settings, out
 
 __all__ = ["train"]
 

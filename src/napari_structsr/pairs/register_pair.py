@@ -139,7 +139,17 @@ def field_pair(
         truth = true.read(area, registration)
         mappings = true.map_pixels(area, registration)
         known = find_known_part(mappings, area, high, grid.factor)
-        values, truth, area = _crop(values, truth, area, known, grid.factor)
+        fine = tuple(
+            slice(part.start * grid.factor, part.stop * grid.factor) for part in known
+        )
+        # contiguous: views would keep what was cut off in memory
+        values = np.ascontiguousarray(values[known])
+        truth = np.ascontiguousarray(truth[fine])
+        rows, columns = (
+            slice(whole.start + part.start, whole.start + part.stop)
+            for whole, part in zip(area, known, strict=True)
+        )
+        area = rows, columns
     # once more where it lies: gain and blur of the pixels that are kept
     fit = fit_forward_model(truth, values, factor=grid.factor, move=False)
     binned = _bin(truth, grid.factor)
@@ -242,37 +252,18 @@ def _register_surroundings(
     # needs another shift
     y, x = (
         by
-        + (found.scale - 1) * grid.factor * (_find_middle(part) - _find_middle(whole))
+        + (found.scale - 1)
+        * grid.factor
+        * ((part.start + part.stop) - (whole.start + whole.stop))
+        / 2
         for by, part, whole in zip(found.shift, area, wide, strict=True)
     )
     return replace(found, shift=(y, x))
 
 
-def _find_middle(part: slice) -> float:
-    middle: float = (part.start + part.stop) / 2
-    return middle
-
-
 def _count_pixels(area: Area) -> tuple[int, int]:
     rows, columns = (part.stop - part.start for part in area)
     return rows, columns
-
-
-def _crop(
-    values: Float32Array, truth: Float32Array, area: Area, known: Area, factor: int
-) -> tuple[Float32Array, Float32Array, Area]:
-    """Keep the measured pixels under which the truth is known."""
-    rows, columns = known
-    fine = tuple(slice(part.start * factor, part.stop * factor) for part in known)
-    moved = tuple(
-        slice(whole.start + part.start, whole.start + part.stop)
-        for whole, part in zip(area, known, strict=True)
-    )
-    return (
-        np.ascontiguousarray(values[rows, columns]),
-        np.ascontiguousarray(truth[fine]),
-        (moved[0], moved[1]),
-    )
 
 
 def _bin(truth: Float32Array, factor: int) -> Float32Array:

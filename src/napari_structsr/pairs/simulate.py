@@ -96,12 +96,13 @@ def high_only_pair(
     gain, offset = _scale_to_measured(high, plane, intensity, model)
     truth = (gain * intensity.normalise(pixels) + offset).astype(np.float32)
     known = None if sample is None else scale_noise(measure_channel(sample, None))
-    light, dark = photons, read_noise
-    if light is None:
+    light, dark = _PHOTONS, _READ_NOISE
+    if known:
         # the slope of the variance is one over the photons at full light
-        light = 1 / max(known[0], 1e-6) if known else _PHOTONS
-    if dark is None:
-        dark = math.sqrt(known[1]) if known else _READ_NOISE
+        light, dark = 1 / max(known[0], 1e-6), math.sqrt(known[1])
+    # what the user says takes the place of what is known
+    light = light if photons is None else photons
+    dark = dark if read_noise is None else read_noise
     if known is None and photons is None:
         notes.append(
             f"nothing is known of the noise: {light:.4g} photons at full light are "
@@ -136,13 +137,11 @@ def _cut_to_whole_pixels(
 ) -> tuple[slice, slice]:
     """Return the part of a region that whole measured pixels cover."""
     wanted = region or (0, size[0], 0, size[1])
-    spans = []
-    for axis in (0, 1):
-        first, last = wanted[2 * axis : 2 * axis + 2]
-        # inwards, to the edges of measured pixels
-        start = -(-max(first, 0) // factor)
-        stop = min(last, size[axis]) // factor
-        spans.append((start, stop))
+    # inwards, to the edges of measured pixels
+    spans = [
+        (-(-max(first, 0) // factor), min(last, whole) // factor)
+        for first, last, whole in zip(wanted[::2], wanted[1::2], size, strict=True)
+    ]
     sides = [max(0, stop - start) for start, stop in spans]
     if min(sides) < SMALLEST:
         raise TrainingError(

@@ -28,12 +28,7 @@ from napari_structsr.zoo.user_models import find_user_folder, read_user_cards
 if TYPE_CHECKING:
     from napari_structsr.models.model import SRModel
 
-__all__ = [
-    "find_card",
-    "find_partner",
-    "list_models",
-    "load_model",
-]
+__all__ = ["find_card", "find_partner", "list_models", "load_model"]
 
 
 def list_models(*, purpose: Literal["use", "comparison"] = "use") -> list[ModelCard]:
@@ -80,12 +75,10 @@ def find_card(name: str, *, factor: int | None, sharpness: float = 1.0) -> Model
 def _find_trained_card(name: str, factor: int | None) -> ModelCard:
     path = Path(name)
     if _is_path(name):
-        foreign = is_foreign(path)
-        card = (
-            make_foreign_card(read_foreign(path), path)
-            if foreign
-            else read_model_card(path)
-        )
+        if is_foreign(path):
+            card = make_foreign_card(read_foreign(path), path)
+        else:
+            card = read_model_card(path)
         return _choose_factor(name, [card], factor)
     cards = [card for card in _list_all() if card.name == name]
     if not cards:
