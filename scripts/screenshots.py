@@ -221,7 +221,7 @@ def _inspect(dock, *keys: str) -> None:  # type: ignore[no-untyped-def]
     form = dock.inspect.form
     form.regions.setCurrentIndex(form.regions.findText("gland"))
     for key in form.maps.keys() - set(keys):
-        form.maps.item_of(key).setCheckState(Qt.CheckState.Unchecked)
+        form.maps.lines[key].setCheckState(Qt.CheckState.Unchecked)
     _settle()
     dock.inspect.run_button.click()
     _wait(lambda: all(row.job.has_ended for row in dock.inspect.jobs.rows))

@@ -62,7 +62,7 @@ def faulty(truth: np.ndarray, plane: tuple[int, ...] = ()) -> np.ndarray:
 def tick(dock: ErrorDock, *keys: str) -> None:
     """Tick maps as a user does, and no others."""
     for key in MAPS:
-        item = dock.inspect.form.maps.item_of(key)
+        item = dock.inspect.form.maps.lines[key]
         wanted = Qt.CheckState.Checked if key in keys else Qt.CheckState.Unchecked
         item.setCheckState(wanted)
 
@@ -187,12 +187,12 @@ def test_layers_come_from_the_selection_until_one_is_chosen_by_hand(model, plain
 
 def test_maps_explain_themselves_and_say_what_they_lack(model, plain):
     pair(model)
-    item = plain.inspect.form.maps.item_of
+    lines = plain.inspect.form.maps.lines
 
-    assert "Cannot see: " in item("ssim").toolTip()
-    assert item("ssim").flags() & Qt.ItemFlag.ItemIsEnabled
-    assert item("residual").toolTip().startswith("It needs the source")
-    assert not item("residual").flags() & Qt.ItemFlag.ItemIsEnabled
+    assert "Cannot see: " in lines["ssim"].toolTip()
+    assert lines["ssim"].flags() & Qt.ItemFlag.ItemIsEnabled
+    assert lines["residual"].toolTip().startswith("It needs the source")
+    assert not lines["residual"].flags() & Qt.ItemFlag.ItemIsEnabled
 
 
 def test_every_control_explains_itself(model, plain, qtbot):
@@ -653,7 +653,7 @@ def test_table_of_regions_equals_the_api_and_its_csv(model, plain, qtbot, tmp_pa
         assert mine.pixels == theirs.pixels
         assert mine.values == theirs.values
     path = tmp_path / "scores.csv"
-    plain.scores.save_csv(path)
+    plain.scores.table.save_csv(path)
     assert path.read_text() == table.to_csv()
     assert list(shapes.features["stage"]) == ["early", "late"]
     assert shapes.features["psnr"][0] == pytest.approx(table.means("cell 1")["psnr"])

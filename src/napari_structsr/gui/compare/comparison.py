@@ -20,13 +20,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, Literal
 
+import numpy as np
 from napari.layers import Image
 from napari.viewer import Viewer
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, QTimer, Signal  # type: ignore[attr-defined]
 
 from napari_structsr.errors import SettingsError
-from napari_structsr.gui.compare.blink import Blink
 from napari_structsr.gui.compare.rules import compare_obstacle, link_obstacle
 from napari_structsr.gui.compare.snapshot import (
     ViewerSnapshot,
@@ -37,9 +37,12 @@ from napari_structsr.gui.compare.snapshot import (
 )
 from napari_structsr.gui.compare.swipe import Swipe, canvas_of, swipe_obstacle
 
-__all__ = ["LayerComparison", "Mode"]
+__all__ = ["PERIODS", "LayerComparison", "Mode"]
 
 Mode = Literal["side by side", "blink", "swipe"]
+
+PERIODS = (0.2, 2.0)
+"""Shortest and longest time for which blink shows a layer, in seconds."""
 
 _STEP = 0.05  # of the canvas, by which a key moves the line
 
@@ -47,15 +50,9 @@ _STEP = 0.05  # of the canvas, by which a key moves the line
 class LayerComparison(QObject):
     """Shows layers of a viewer in comparison, until the end.
 
-    Parameters
-    ----------
-    viewer
-        The viewer of the layers.
-    layers
-        Two or more images, in the order in which they are shown; a `SettingsError`
-        says what keeps them from being compared.
-    parent
-        Object with which the comparison ends; the canvas of the viewer by default.
+    It takes two or more images, in the order in which they are shown; a `SettingsError`
+    says what keeps them from being compared. A comparison ends with its parent, which
+    is the canvas of the viewer by default.
     """
 
     changed = Signal()
@@ -75,13 +72,15 @@ class LayerComparison(QObject):
             raise SettingsError(obstacle)
         self._viewer = viewer
         self._layers = list(layers)
-        self._mode: Mode | None = None
+        self.mode: Mode | None = None  # before the beginning and after the end
+        self.line: Swipe | None = None  # its world x, `position`, can be set
         self._before: ViewerSnapshot | None = None
         self._undo_mode, self._undo_all = ExitStack(), ExitStack()
-        self._swipe: Swipe | None = None
         self._last: float | None = None  # where the line was
-        self._blink = Blink(viewer, self)
-        self._blink.changed.connect(self.changed)
+        self._index = 0  # of the layer that blink shows
+        self._timer = QTimer(self)
+        self._timer.setInterval(700)
+        self._timer.timeout.connect(self._turn)
         self._unlink: Callable[[], None] | None = None
 
     @property
@@ -93,11 +92,11 @@ class LayerComparison(QObject):
     def layers(self, layers: Sequence[Image]) -> None:
         if obstacle := compare_obstacle(layers):
             raise SettingsError(obstacle)
-        mode, linked = self._mode, self._unlink is not None
+        mode, linked = self.mode, self._unlink is not None
         self.share_contrast(False)
         if mode is not None:
             self._leave()
-            self._mode = None
+            self.mode = None
         self._layers = list(layers)
         if linked and link_obstacle(layers) is None:
             self.share_contrast(True)
@@ -105,24 +104,14 @@ class LayerComparison(QObject):
             getattr(self, mode.replace(" ", "_"))()  # a mode is the name of its method
 
     @property
-    def mode(self) -> Mode | None:
-        """What is being done; None before the beginning and after the end."""
-        return self._mode
-
-    @property
     def shown(self) -> Image | None:
         """The layer that blink shows."""
-        return self._blink.shown if self._mode == "blink" else None
+        return self._layers[self._index] if self.mode == "blink" else None
 
     @property
     def is_blinking(self) -> bool:
         """Whether the next layer comes by itself."""
-        return self._blink.goes_on
-
-    @property
-    def line(self) -> Swipe | None:
-        """The line of a swipe: `position` is its world x, and can be set."""
-        return self._swipe
+        return bool(self._timer.isActive())
 
     def side_by_side(self) -> None:
         """Show each layer in a cell of its own, all at the same place and zoom."""
@@ -133,26 +122,32 @@ class LayerComparison(QObject):
         self._begin()
 
     def blink(self, period: float | None = None) -> None:
-        """Show one layer after the other in the same place; see `Blink.start`."""
-        if self._mode != "blink":
+        """Show one layer after the other in the same place.
+
+        `period` is in seconds, brought within `PERIODS`; None keeps the one before.
+        """
+        if self.mode != "blink":
             self._enter("blink")
             for layer in self._layers:
                 layer.name_overlay.visible = True
-            self._blink.show_first(self._layers)
-        self._blink.start(period)
+            self._index = 0
+            self._show_one()
+        if period is not None:
+            self._timer.setInterval(round(1000 * float(np.clip(period, *PERIODS))))
+        self._timer.start()
         self._begin()
 
     def pause(self) -> None:
         """Stay with the layer that blink shows."""
-        self._blink.stop()
+        self._timer.stop()
         self.changed.emit()
 
     def step(self, by: int = 1) -> None:
         """Show the next layer, or with -1 the one before, and stay there."""
-        if self._mode != "blink":
+        if self.mode != "blink":
             self.blink()
-        self._blink.stop()
-        self._blink.step(by)
+        self._timer.stop()
+        self._turn(by)
 
     def swipe(
         self,
@@ -163,17 +158,9 @@ class LayerComparison(QObject):
     ) -> None:
         """Show one layer left of a line and one right of it.
 
-        Parameters
-        ----------
-        position
-            World x of the line; by default where it was, or the middle of the canvas.
-        left, right
-            The layers; by default the first and the last one compared.
-
-        Raises
-        ------
-        SettingsError
-            If the view cannot be swiped, or if both sides show the same layer.
+        The line is at world x, by default where it was, or in the middle of the canvas;
+        the layers are the first and the last one compared by default. A `SettingsError`
+        says why the view cannot be swiped.
         """
         left = self._layers[0] if left is None else left
         right = self._layers[-1] if right is None else right
@@ -186,19 +173,17 @@ class LayerComparison(QObject):
         self._enter("swipe")
         name_sides(self._viewer, left, right)
         place = self._last if position is None else position
-        self._swipe = Swipe(self._viewer, left, right, place)
-        if position is None and self._swipe.fraction in (0.0, 1.0):
-            self._swipe.fraction = 0.5  # the camera has gone elsewhere since
-        self._swipe.moved.connect(self.moved)
+        self.line = Swipe(self._viewer, left, right, place)
+        # at an edge: the camera has gone elsewhere since
+        if position is None and self.line.fraction in (0.0, 1.0):
+            self.line.fraction = 0.5
+        self.line.moved.connect(self.moved)
         self._begin()
 
     def share_contrast(self, wanted: bool) -> None:
         """Give all layers the contrast and gamma of the first, or their own again.
 
-        Raises
-        ------
-        SettingsError
-            If the layers cannot share it; see `link_obstacle`.
+        A `SettingsError` says why layers cannot share it.
         """
         if self._unlink is not None:
             self._unlink()
@@ -215,10 +200,10 @@ class LayerComparison(QObject):
         if not isalive(self):  # type: ignore[no-untyped-call]
             return
         self.share_contrast(False)
-        if self._mode is None:
+        if self.mode is None:
             return
         self._leave()
-        self._mode = self._before = self._last = None
+        self.mode = self._before = self._last = None
         self._undo_all.close()
         self.ended.emit()
 
@@ -242,57 +227,69 @@ class LayerComparison(QObject):
                 ".": lambda: self._go(1),
             }
             self._undo_all.callback(bind_keys(self._viewer, keys))
-        elif self._mode is not None:
+        elif self.mode is not None:
             self._leave()
-        self._mode = mode
+        self.mode = mode
 
     def _begin(self) -> None:
-        """Tell that all is shown, and leave the grid to the user from now on."""
+        # only now is the grid the user's: a mode turns it on or off itself
         grid = self._viewer.canvas.grid.events.enabled
-        grid.disconnect(self._on_grid)  # at most once
-        # not before: a mode turns the grid on or off itself
+        # the next period of blink comes here again
+        grid.disconnect(self._on_grid)
         grid.connect(self._on_grid)
         self.changed.emit()
 
     def _leave(self) -> None:
-        """Take away what a mode has brought, but keep the place that is looked at."""
+        # layers come back with each mode, the camera only at the end
         self._viewer.canvas.grid.events.enabled.disconnect(self._on_grid)
-        self._blink.stop()
-        if self._swipe is not None:
-            self._last = self._swipe.position
-            self._swipe.remove()
-            self._swipe.deleteLater()
-            self._swipe = None
+        self._timer.stop()
+        if self.line is not None:
+            self._last = self.line.position
+            self.line.remove()
+            self.line.deleteLater()
+            self.line = None
         self._undo_mode.close()
         if self._before is not None:
             self._before.restore_layers()
 
+    def _turn(self, by: int = 1) -> None:
+        self._index = (self._index + by) % len(self._layers)
+        self._show_one()
+        self.changed.emit()
+
+    def _show_one(self) -> None:
+        shown = self._layers[self._index]
+        # before the last one goes, or the canvas would flash
+        shown.visible = True
+        for layer in self._viewer.layers:
+            if layer != shown and layer.visible:
+                layer.visible = False
+
     def _go(self, by: int) -> None:
-        """Show the next layer, or move the line: what a key does."""
-        if self._mode == "blink":
+        if self.mode == "blink":
             self.step(by)
-        elif self._swipe is not None:
-            self._swipe.fraction += by * _STEP
+        elif self.line is not None:
+            self.line.fraction += by * _STEP
 
     def _on_removed(self, event: Any) -> None:
-        """End with the first compared layer that goes."""
         if event.value in self._layers:
             self.end()
         elif self._before is not None:
-            self._before.forget(event.value)
+            self._before.layers.pop(event.value, None)
 
     def _on_inserted(self, event: Any) -> None:
         if self._before is not None:
             self._before.add(event.value)
-        if isinstance(event.value, Image):  # it would cover what is compared
+        # an image would cover what is compared
+        if isinstance(event.value, Image):
             event.value.visible = False
 
     def _on_ndisplay(self) -> None:
-        if self._mode == "swipe" and swipe_obstacle(self._viewer):
+        if self.mode == "swipe" and swipe_obstacle(self._viewer):
             self.end()
 
     def _on_grid(self) -> None:
-        """End when the user wants another layout, and give it."""
+        # the end brings the grid of before back, not the one just asked for
         wanted = self._viewer.canvas.grid.enabled
         self.end()
         self._viewer.canvas.grid.enabled = wanted

@@ -21,11 +21,11 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
-from napari_structsr.gui.compare.blink import PERIODS
-from napari_structsr.gui.compare.comparison import Mode
+from napari_structsr.gui.compare.comparison import PERIODS, Mode
 from napari_structsr.gui.compare.readout import ValueTable
 from napari_structsr.gui.widgets.controls import (
     NarrowCombo,
+    enable,
     fill_combo,
     make_form,
     stack,
@@ -77,14 +77,10 @@ class CompareForm(QWidget):
         self.end_button = QPushButton("End")
         self.note = QLabel()
         self.note.setWordWrap(True)
-        self._make_options()
         self.contrast = QCheckBox("Same contrast")
         self.place = QLabel()
         self.place.setWordWrap(True)
         self.table = ValueTable()
-        self._lay_out()
-
-    def _make_options(self) -> None:
         self.period = QDoubleSpinBox()
         self.period.setRange(*PERIODS)
         self.period.setSingleStep(0.1)
@@ -100,23 +96,24 @@ class CompareForm(QWidget):
             "Go on by hand; the space bar does it again. On the canvas, the keys , and "
             ". go back and on."
         )
+        # a long name must not widen the dock
         self.shown = QElidingLabel()
         self.shown.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.shown.setMinimumWidth(60)
-        self.left = NarrowCombo("Layer on the left")
-        self.right = NarrowCombo("Layer on the right")
-        for combo in (self.left, self.right):
-            combo.setToolTip(f"{combo.accessibleName()} of the line")
+        self.left = NarrowCombo("Layer on the left", "Layer on the left of the line")
+        self.right = NarrowCombo("Layer on the right", "Layer on the right of the line")
         self.line = QSlider(Qt.Orientation.Horizontal)
         self.line.setRange(0, _STEPS)
         self.line.setSingleStep(_STEPS // 100)
         self.line.setPageStep(_STEPS // 10)
-        moves = (
+        _tell(
+            self.line,
+            "Position of the line",
             "Moves the line. On the canvas it can be dragged, and the keys , and . "
-            "move it."
+            "move it.",
         )
-        _tell(self.line, "Position of the line", moves)
         self.line.valueChanged.connect(lambda at: self.line_moved.emit(at / _STEPS))
+        self._lay_out()
 
     def _lay_out(self) -> None:
         modes, blink = QHBoxLayout(), QHBoxLayout()
@@ -169,6 +166,7 @@ class CompareForm(QWidget):
 
     def show_sides(self, names: Sequence[str], left: int, right: int) -> None:
         """Show what stands on either side of the line."""
+        # by position, since two layers may have one name
         for combo, index in ((self.left, left), (self.right, right)):
             fill_combo(combo, {n: (name, name) for n, name in enumerate(names)}, index)
 
@@ -179,20 +177,16 @@ class CompareForm(QWidget):
         for name, rows in self._of_mode.items():
             for row in rows:
                 self._options.setRowVisible(row, name == mode)
-        running = mode is not None
-        self.end_button.setEnabled(running)
-        self.end_button.setToolTip(
-            "Show everything as it was before; on the canvas, Escape does it."
-            if running
-            else "Nothing is being compared."
+        enable(
+            self.end_button,
+            "Nothing is being compared." if mode is None else None,
+            "Show everything as it was before; on the canvas, Escape does it.",
         )
 
     def show_obstacles(self, obstacles: dict[Mode, str | None]) -> None:
         """Enable the modes that can work; say of the others why they cannot."""
         for mode, button in self.buttons.items():
-            obstacle = obstacles[mode]
-            button.setEnabled(obstacle is None)
-            button.setToolTip(obstacle or MODES[mode][1])
+            enable(button, obstacles[mode], MODES[mode][1])
         text = next(filter(None, obstacles.values()), "")
         self.note.setText(text)
         self.note.setVisible(bool(text))
@@ -213,6 +207,5 @@ class CompareForm(QWidget):
 
 
 def _tell(widget: QWidget, name: str, purpose: str) -> None:
-    """Name a widget for readers of the screen, and explain it to others."""
-    widget.setAccessibleName(name)
+    widget.setAccessibleName(name)  # for readers of the screen
     widget.setToolTip(purpose)

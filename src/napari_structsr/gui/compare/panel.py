@@ -1,8 +1,5 @@
 """The panel for comparing layers: which ones, how, and what they hold at the cursor.
 
-It joins the form with `LayerComparison`, which does what a mode does, and `Readout`,
-which finds the values.
-
 The ticks follow the selection until the user ticks a box; from then on they are the
 user's, until none of the ticked layers is left.
 """
@@ -38,13 +35,14 @@ class ComparePanel(ViewerWidget):
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
         self._viewer = viewer
-        self._comparison: LayerComparison | None = None
+        self.comparison: LayerComparison | None = None  # the one under way
         self._images: list[Image] = []
         self._sides: list[Image] = []
         self._ticked_by_hand = False
         self._is_released = False
         self.readout = Readout(viewer)
         self.readout.setParent(self)
+        # a dock that nobody sees reads no pixels
         self.readout.follow(False)
         self.form = CompareForm()
         layout = QVBoxLayout(self)
@@ -64,28 +62,28 @@ class ComparePanel(ViewerWidget):
         self._ticked_by_hand = True
         self._tick(layers)
 
-    @property
-    def comparison(self) -> LayerComparison | None:
-        """The comparison under way, if any."""
-        return self._comparison
-
     def start(self, mode: Mode) -> None:
         """Compare the ticked layers, as a click on the button of the mode does."""
-        with suppress(SettingsError):  # the buttons say why
-            if self._comparison is None:
-                self._comparison = self._start_comparison()
+        # the buttons say why
+        with suppress(SettingsError):
+            if self.comparison is None:
+                self.comparison = LayerComparison(self._viewer, self.layers, self)
+                self.comparison.changed.connect(self._show)
+                self.comparison.moved.connect(self.form.show_line)
+                self.comparison.ended.connect(self._on_end)
+                self._share_contrast(self.form.contrast.isChecked())
             if mode == "side by side":
-                self._comparison.side_by_side()
+                self.comparison.side_by_side()
             elif mode == "blink":
-                self._comparison.blink(self.form.period.value())
+                self.comparison.blink(self.form.period.value())
             else:
-                self._comparison.swipe(left=self._sides[0], right=self._sides[1])
+                self.comparison.swipe(left=self._sides[0], right=self._sides[1])
         self._show()
 
     def end(self) -> None:
         """Show the viewer as it was before, if a comparison is under way."""
-        if self._comparison is not None:
-            self._comparison.end()
+        if self.comparison is not None:
+            self.comparison.end()
 
     def release(self) -> None:
         """End the comparison, and leave the viewer alone from now on."""
@@ -107,7 +105,10 @@ class ComparePanel(ViewerWidget):
         form = self.form
         form.ticked.connect(self._on_tick)
         for mode, button in form.buttons.items():
-            button.clicked.connect(lambda on, m=mode: self._on_mode(m, on))
+            # a second click leaves the mode
+            button.clicked.connect(
+                lambda on, m=mode: self.start(m) if on else self.end()
+            )
         form.end_button.clicked.connect(self.end)
         form.period.valueChanged.connect(self._on_period)
         form.pause_button.clicked.connect(self._on_pause)
@@ -127,7 +128,7 @@ class ComparePanel(ViewerWidget):
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802
         """Look up no values for nobody."""
         super().hideEvent(event)
-        self.readout.follow(self._comparison is not None and not self._is_released)
+        self.readout.follow(self.comparison is not None and not self._is_released)
 
     def _list(self) -> None:
         if self.is_gone:
@@ -140,10 +141,8 @@ class ComparePanel(ViewerWidget):
         self._follow_selection()
 
     def _follow_selection(self) -> None:
-        """Tick what is selected or belongs together, unless the user ticks."""
-        if self.is_gone or self._ticked_by_hand:
-            return
-        if self._comparison is None:
+        # a click in the layer list must not change what is being compared
+        if not (self.is_gone or self._ticked_by_hand or self.comparison):
             layers = self._viewer.layers
             self._tick(suggest_layers(list(layers), list(layers.selection)))
 
@@ -165,7 +164,7 @@ class ComparePanel(ViewerWidget):
             sides = [others[0], *sides] if len(sides) == 1 else [layers[0], layers[-1]]
             sides.sort(key=layers.index)
         self._sides = sides
-        comparison = self._comparison
+        comparison = self.comparison
         if comparison is not None and comparison.layers != layers:
             mode = comparison.mode
             try:
@@ -182,46 +181,30 @@ class ComparePanel(ViewerWidget):
         self.readout.layers = layers
         self._show()
 
-    def _start_comparison(self) -> LayerComparison:
-        comparison = LayerComparison(self._viewer, self.layers, self)
-        comparison.changed.connect(self._show)
-        comparison.moved.connect(self.form.show_line)
-        comparison.ended.connect(self._on_end)
-        self._comparison = comparison
-        self._share_contrast(self.form.contrast.isChecked())
-        return comparison
-
     def _on_end(self) -> None:
-        if self._comparison is not None:
-            self._comparison.deleteLater()
-            self._comparison = None
+        if self.comparison is not None:
+            self.comparison.deleteLater()
+            self.comparison = None
         self.readout.follow(self.isVisible() and not self._is_released)
         self._show()
 
-    def _on_mode(self, mode: Mode, wanted: bool) -> None:
-        """Enter a mode, or leave it by a second click."""
-        if wanted:
-            self.start(mode)
-        else:
-            self.end()
-
     def _on_period(self, seconds: float) -> None:
-        if self._comparison is not None and self._comparison.is_blinking:
-            self._comparison.blink(seconds)
+        if self.comparison is not None and self.comparison.is_blinking:
+            self.comparison.blink(seconds)
 
     def _on_pause(self) -> None:
-        if self._comparison is not None and self._comparison.is_blinking:
-            self._comparison.pause()
+        if self.comparison is not None and self.comparison.is_blinking:
+            self.comparison.pause()
         else:
             self.start("blink")
 
     def _on_next(self) -> None:
-        if self._comparison is not None:
-            self._comparison.step()
+        if self.comparison is not None:
+            self.comparison.step()
 
     def _on_side(self, side: int, row: int) -> None:
-        """Put another layer on one side; the same on both sides changes places."""
         chosen = self.layers[row]
+        # one that stands on the other side already changes places
         if self._sides[1 - side] == chosen:
             self._sides.reverse()
         else:
@@ -232,27 +215,21 @@ class ComparePanel(ViewerWidget):
         self.start("swipe")
 
     def _on_line(self, share: float) -> None:
-        if self._comparison is not None and self._comparison.line is not None:
-            self._comparison.line.fraction = share
+        if self.comparison is not None and self.comparison.line is not None:
+            self.comparison.line.fraction = share
 
     def _share_contrast(self, wanted: bool) -> None:
-        """Give the layers one contrast while they are compared."""
-        if self._comparison is not None:
+        if self.comparison is not None:
             possible = link_obstacle(self.layers) is None
-            self._comparison.share_contrast(wanted and possible)
+            self.comparison.share_contrast(wanted and possible)
 
     def _show(self) -> None:
         if self.is_gone:
             return
-        layers, comparison = self.layers, self._comparison
+        layers, comparison = self.layers, self.comparison
         none = compare_obstacle(layers)
-        self.form.show_obstacles(
-            {
-                "side by side": none,
-                "blink": none,
-                "swipe": none or swipe_obstacle(self._viewer),
-            }
-        )
+        swipe = none or swipe_obstacle(self._viewer)
+        self.form.show_obstacles({"side by side": none, "blink": none, "swipe": swipe})
         self.form.show_mode(None if comparison is None else comparison.mode)
         if comparison is not None and comparison.shown is not None:
             self.form.show_blink(comparison.shown.name, alone=comparison.is_blinking)

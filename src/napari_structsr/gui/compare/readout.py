@@ -37,20 +37,9 @@ def read_value(
 ) -> npt.NDArray[Any] | None:
     """Return the value of a layer's finest level at a position in the world.
 
-    Parameters
-    ----------
-    layer
-        An image, of one or several levels.
-    position
-        World coordinates along all dimensions of the viewer; a layer of fewer
-        dimensions takes the last ones.
-    units
-        Units of the position, as pint units; by default those of the layer.
-
-    Returns
-    -------
-    array or None
-        Without axes, or of shape (3,) or (4,) for colour; None outside the layer.
+    A position has a number for each dimension of the viewer; a layer of fewer
+    dimensions takes the last ones. Its pint units are those of the layer by default.
+    The value has no axes, or shape (3,) or (4,) for colour; outside there is None.
     """
     index = _find_index(layer, position, units)
     return None if index is None else _read_pixel(layer, index)
@@ -74,11 +63,12 @@ def format_position(viewer: Viewer, layers: Sequence[Image], position: Any) -> s
     pixel = min(float(np.abs(layer.scale[-2:]).min()) for layer in layers)
     digits = max(0, 1 + int(np.ceil(-np.log10(pixel))))
     texts = [f"{value:.{digits}f}" for value in position]
-    units = [_format_unit(unit) for unit in _find_units(viewer) or ()]
+    units = [f"{u:~}" if u is not None else "" for u in _find_units(viewer) or ()]
     if len(set(units)) > 1:
         texts = [f"{text} {unit}" for text, unit in zip(texts, units, strict=True)]
     names = viewer.dims.axis_labels
-    if any(name.lstrip("-").isdigit() for name in names):  # those of napari
+    # napari numbers the axes that nobody has named, from the last one back
+    if any(name.lstrip("-").isdigit() for name in names):
         text = f"[{', '.join(texts)}]"
     else:
         text = ", ".join(f"{n} {text}" for n, text in zip(names, texts, strict=True))
@@ -140,15 +130,14 @@ class Readout(QObject):
         self._follows = wanted
         viewer = self._viewer
         dims = viewer.dims.events
-        moved = (viewer.cursor.events.position, dims.point, dims.ndisplay)
-        if wanted:
-            for signal in moved:
-                signal.connect(self._request_update)
-            viewer.events.status.connect(self._on_status)
-        else:
-            for signal in moved:
-                signal.disconnect(self._request_update)
-            viewer.events.status.disconnect(self._on_status)
+        for signal, slot in (
+            (viewer.cursor.events.position, self._request_update),
+            (dims.point, self._request_update),
+            (dims.ndisplay, self._request_update),
+            (viewer.events.status, self._on_status),
+        ):
+            (signal.connect if wanted else signal.disconnect)(slot)
+        if not wanted:
             self._pause.cancel()
             self._give_back()
 
@@ -158,8 +147,8 @@ class Readout(QObject):
             self._pause.throttle()
 
     def _update(self) -> None:
-        viewer = self._viewer
-        layers = self._layers
+        viewer, layers = self._viewer, self._layers
+        # a layer can be gone without anybody having said so here
         there = [layer for layer in layers if layer in viewer.layers]
         if not self._follows or not there or viewer.dims.ndisplay != 2:
             self._give_back()
@@ -168,15 +157,12 @@ class Readout(QObject):
         position = np.array(viewer.dims.point)
         shown = list(viewer.dims.displayed)
         cursor = viewer.cursor.position
-        if len(cursor) == len(position):  # else the mouse has not moved since
+        # of another length: the mouse has not moved since the dimensions changed
+        if len(cursor) == len(position):
             position[shown] = np.array(cursor)[shown]
         units = _find_units(viewer)
-        texts = [
-            format_value(
-                self._read_cached(layer, position, units) if layer in there else None
-            )
-            for layer in layers
-        ]
+        values = {la: self._read_cached(la, position, units) for la in there}
+        texts = [format_value(values.get(layer)) for layer in layers]
         place = format_position(viewer, there, position)
         pairs = zip(layers, texts, strict=True)
         self._text = f"{place}    " + "    ".join(f"{a.name}: {b}" for a, b in pairs)
@@ -184,25 +170,24 @@ class Readout(QObject):
         self._show()
 
     def _read_cached(self, layer: Image, position: Any, units: Any) -> Any:
-        """Look up a value, unless it was looked up just before."""
         index = _find_index(layer, position, units)
         if index is None:
             return None
         known = self._cache.get(layer)
         if known is None or known[0] != index or known[1] is not layer.data:
             known = (index, layer.data, _read_pixel(layer, index))
-            if _is_lazy(layer):  # others may be written to in place
+            # an array in memory costs nothing, and may be written to in place
+            if not isinstance(_get_finest(layer), np.ndarray):
                 self._cache[layer] = known
         return known[2]
 
     def _on_status(self, event: Any) -> None:
-        """Note what napari writes, and put the values in its place."""
+        # what napari writes comes back when the values go
         if event.value != self._text:
             self._napari_status = event.value
             self._show()
 
     def _show(self) -> None:
-        """Write the values into the status bar, while the mouse is on the canvas."""
         # what napari writes once the mouse has left the canvas stays
         if self._in_status and self._text and self._napari_status not in ("", "Ready"):
             self._viewer.status = self._text
@@ -274,7 +259,6 @@ def _find_index(
 
 
 def _read_pixel(layer: Image, index: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Read one pixel; threads of dask would only cost time."""
     # threads of dask would only cost time for one pixel
     with dask.config.set(scheduler="synchronous"):
         return np.asarray(_get_finest(layer)[index])
@@ -284,16 +268,7 @@ def _get_finest(layer: Image) -> Any:
     return layer.data[0] if layer.multiscale else layer.data
 
 
-def _is_lazy(layer: Image) -> bool:
-    """Whether looking up a pixel takes more than memory."""
-    return not isinstance(_get_finest(layer), np.ndarray)
-
-
 def _find_units(viewer: Viewer) -> Sequence[Any] | None:
     """Return the units of the world; None if layers contradict each other."""
     units: Sequence[Any] | None = viewer.layers.units
     return units if units and len(units) == viewer.dims.ndim else None
-
-
-def _format_unit(unit: Any) -> str:
-    return f"{unit:~}" if unit is not None else ""

@@ -1,7 +1,6 @@
 """Which layers can be compared, and which are likely to be.
 
-Pure functions of layers, without a viewer: what belongs together, why layers cannot be
-compared or share their contrast, in words, and how fields are laid out.
+Pure functions of layers, without a viewer.
 """
 
 from __future__ import annotations
@@ -29,10 +28,8 @@ def compare_obstacle(layers: Sequence[Image]) -> str | None:
     if len(layers) < 2:
         return "Tick two or more image layers to compare."
     for one, other in combinations(layers, 2):
-        (low, high), (start, stop) = (
-            find_world_box(one),
-            find_world_box(other, like=one),
-        )
+        low, high = find_world_box(one)
+        start, stop = find_world_box(other, like=one)
         dims = min(len(low), len(start))
         # layers of fewer dimensions lie in the last ones of the world
         apart = (high[-dims:] < start[-dims:]) | (stop[-dims:] < low[-dims:])
@@ -104,42 +101,32 @@ def find_world_box(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the first and the last corner in the world, edges of pixels included.
 
-    Parameters
-    ----------
-    layer
-        Any layer.
-    like
-        Layer in whose units the corners are given, if they can be; napari ignores
-        units that contradict each other, and so does this.
-
-    Returns
-    -------
-    pair of arrays, each of shape (ndim,)
+    They have shape (ndim,) each, in the units of the layer `like` if they can be.
     """
     low, high = layer.extent.world
     edge = np.abs(layer.extent.step) / 2
     factor = np.ones(layer.ndim)
     if like is not None:
         pairs = list(zip(layer.units[::-1], like.units[::-1], strict=False))
+        # napari ignores units that contradict each other
         if all(a.dimensionality == b.dimensionality for a, b in pairs):
             factor[::-1][: len(pairs)] = [(1 * a).to(b).magnitude for a, b in pairs]
     return (low - edge) * factor, (high + edge) * factor
 
 
 def _is_image(layer: Image) -> bool:
-    """Whether a layer is no preview and no map of errors."""
     made = layer.metadata.get(KEY)
+    # a preview has a text there, and a map of errors its key
     return made is None or (isinstance(made, Mapping) and "map" not in made)
 
 
 def _find_parent(layer: Image) -> str | None:
-    """Return the name of the image from which a layer was upscaled."""
     made = layer.metadata.get(KEY)
     return made.get("source") if isinstance(made, Mapping) else None
 
 
 def _find_root(name: str, parents: Mapping[str, str | None]) -> str:
-    """Return the name of the image from which all began."""
+    # layers that were renamed may name each other
     seen = {name}
     while (parent := parents.get(name)) is not None and parent not in seen:
         seen.add(parent)

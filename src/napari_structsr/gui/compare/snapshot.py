@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,50 +25,34 @@ _LINKED = ("contrast_limits", "gamma")
 _GAP = 4.0  # canvas pixels between cells
 
 
-@dataclass(frozen=True)
-class _LayerSnapshot:
-    visible: bool
-    blending: str
-    has_name: bool  # written on the canvas
-    name_position: Any
-
-    @classmethod
-    def of(cls, layer: Layer) -> _LayerSnapshot:
-        name = layer.name_overlay
-        return cls(layer.visible, layer.blending, name.visible, name.position)
-
-    def restore(self, layer: Layer) -> None:
-        layer.blending = self.blending
-        layer.name_overlay.visible = self.has_name
-        layer.name_overlay.position = self.name_position
-        # napari would load the slice of a layer that is shown already once more
-        if layer.visible != self.visible:
-            layer.visible = self.visible
-
-
 class ViewerSnapshot:
     """All layers of a viewer, its grid and its camera as they are now."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
-        self._layers = {layer: _LayerSnapshot.of(layer) for layer in viewer.layers}
+        self.layers: dict[Layer, tuple[Any, ...]] = {}
+        for layer in viewer.layers:
+            self.add(layer)
         grid, camera = viewer.canvas.grid, viewer.scene.camera
         self._grid = (grid.shape, grid.stride, grid.spacing, grid.enabled)
         self._view = (camera.center, camera.zoom, camera.angles)
         self._ndisplay = viewer.dims.ndisplay
 
     def add(self, layer: Layer) -> None:
-        """Take in a layer that came later."""
-        self._layers[layer] = _LayerSnapshot.of(layer)
-
-    def forget(self, layer: Layer) -> None:
-        """Leave a layer alone."""
-        self._layers.pop(layer, None)
+        """Take in a layer, also one that came later."""
+        name = layer.name_overlay
+        before = layer.visible, layer.blending, name.visible, name.position
+        self.layers[layer] = before
 
     def restore_layers(self) -> None:
         """Show all layers as they were."""
-        for layer, before in self._layers.items():
-            before.restore(layer)
+        for layer, (visible, blending, has_name, position) in self.layers.items():
+            layer.blending = blending
+            layer.name_overlay.visible = has_name
+            layer.name_overlay.position = position
+            # napari would load the slice of a layer that is shown already once more
+            if layer.visible != visible:
+                layer.visible = visible
 
     def restore_view(self) -> None:
         """Show grid and camera as they were."""

@@ -1,11 +1,9 @@
 """Two layers in one place, cut along a vertical line that can be dragged.
 
-It owns the cut, the line on the canvas and the gesture that moves it. napari clips
-volumes, points and surfaces by planes, but not images in the 2D view, whatever
-`experimental_clipping_planes` says (0.9). The same filter of vispy does, once it is
-hung on what the canvas draws for a layer. It works in world coordinates, so that
-levels, pixel sizes, colour and rotation need no thought, and follows the camera by
-itself::
+It owns the cut, the line on the canvas and the gesture that moves it. The cut is a
+filter of vispy, hung on what the canvas draws for a layer. It works in world
+coordinates, so that levels, pixel sizes, colour and rotation need no thought, and
+follows the camera by itself::
 
     left  visible where  x <= position        world x, the last displayed dimension
     right visible where  x >= position
@@ -62,11 +60,7 @@ class Swipe(QObject):
     """The share of the canvas left of the line has changed."""
 
     def __init__(
-        self,
-        viewer: Viewer,
-        left: Image,
-        right: Image,
-        position: float | None = None,
+        self, viewer: Viewer, left: Image, right: Image, position: float | None = None
     ) -> None:
         super().__init__()
         self._viewer = viewer
@@ -134,7 +128,7 @@ class Swipe(QObject):
         self.moved.emit(self.fraction)
 
     def _centre(self) -> None:
-        """Begin anew in the middle: x is another dimension."""
+        # x is another dimension now, so that the place means nothing
         self.fraction = 0.5
 
     @property
@@ -146,14 +140,11 @@ class Swipe(QObject):
         """Return world x at the left and right edge of the canvas."""
         middle = float(self._camera.center[-1])
         half = self._viewer.canvas.size[1] / self._camera.zoom / 2
-        return (
-            (middle + half, middle - half)
-            if self._mirrored
-            else (middle - half, middle + half)
-        )
+        if self._mirrored:
+            half = -half
+        return middle - half, middle + half
 
     def _is_near(self, event: Any) -> bool:
-        """Whether the mouse is close enough to grab the line."""
         offset = self._x_of(event) - self._position
         return bool(abs(offset) * self._camera.zoom <= _REACH)
 
@@ -161,11 +152,10 @@ class Swipe(QObject):
         return float(event.position[self._viewer.dims.displayed[-1]])
 
     def _hover(self, viewer: Viewer, event: Any) -> None:
-        """Show a hand where the line can be grabbed."""
         self._point(self._is_near(event))
 
     def _point(self, near: bool) -> None:
-        """Change the cursor, unless a tool has its own."""
+        # a tool of napari keeps its own cursor
         cursor = self._viewer.cursor
         if near and not self._pointing and cursor.style == "standard":
             cursor.style, self._pointing = "pointing", True
@@ -173,7 +163,6 @@ class Swipe(QObject):
             cursor.style, self._pointing = "standard", False
 
     def _drag(self, viewer: Viewer, event: Any) -> Iterator[None]:
-        """Move the line with the mouse, and keep the camera still meanwhile."""
         if event.button != 1 or event.modifiers or not self._is_near(event):
             return
         # the drag would pan the view as well
@@ -195,6 +184,8 @@ class _Cut:
         self._canvas = canvas
         self._layer = layer
         self._side = side
+        # napari clips volumes, points and surfaces by planes, but not images in the 2D
+        # view, whatever `experimental_clipping_planes` says (0.9)
         self._filter = PlanesClipper()
         self._nodes: list[Any] = []
         # napari draws a layer by another node when its type or size changes
@@ -212,12 +203,12 @@ class _Cut:
         self._detach()
 
     def _attach(self) -> None:
-        """Cut what is drawn now."""
         visual = self._canvas.layer_to_visual.get(self._layer)
         if visual is None:
             return
         node = visual.node
-        nodes = list(getattr(node, "adopted_children", [node]))  # tiles of a large one
+        # an image larger than a texture is drawn in tiles
+        nodes = list(getattr(node, "adopted_children", [node]))
         if nodes != self._nodes:
             self._detach()
             for node in nodes:
@@ -249,15 +240,11 @@ class _Line:
         for line in self._lines:
             line.set_data(x)
             line.update()
-        self._knob.set_data(
-            np.array([[x, y]]),
-            size=16,
-            edge_width=2,
-            face_color="white",
-            edge_color=(0, 0, 0, 0.6),
-        )
+        knob = {"face_color": "white", "edge_color": (0, 0, 0, 0.6)}
+        self._knob.set_data(np.array([[x, y]]), size=16, edge_width=2, **knob)
 
     def remove(self) -> None:
         for node in (*self._lines, self._knob):
-            with contextlib.suppress(RuntimeError):  # the canvas is gone already
+            # the canvas may be gone already
+            with contextlib.suppress(RuntimeError):
                 node.parent = None

@@ -21,9 +21,9 @@ from superqt.utils import signals_blocked
 
 from napari_structsr.gui.finetune.pairs_state import Kind, PairsChoice, PairsState
 from napari_structsr.gui.widgets.controls import (
+    NarrowCombo,
     choice_combo,
     enable,
-    layer_combo,
     make_form,
     offer,
     read_key,
@@ -78,10 +78,10 @@ class PairForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.kind = choice_combo("Pairs from", _KINDS)
-        self.low = layer_combo(
+        self.low = NarrowCombo(
             "Low-resolution layer", "What your microscope measures every day."
         )
-        self.high = layer_combo(
+        self.high = NarrowCombo(
             "High-resolution layer",
             "The same place with finer pixels. Pixel size and place may differ; a "
             "shift is found by itself.",
@@ -89,7 +89,7 @@ class PairForm(QWidget):
         self.swap_button = QToolButton()
         self.swap_button.setText("⇅")
         self.swap_button.setAccessibleName("Swap low and high")
-        self.regions = layer_combo(
+        self.regions = NarrowCombo(
             "Regions",
             "Rectangles of a Shapes layer, each a pair; or the whole plane that is "
             "shown.",
@@ -107,7 +107,7 @@ class PairForm(QWidget):
         self.wavelength = _make_number_box("Wavelength", 200, 2000, " nm", digits=0)
         self.wavelength.setSingleStep(10)
         self.sigma = _make_number_box("Sigma", 0, 2, " px")
-        self.sample = layer_combo(
+        self.sample = NarrowCombo(
             "Noise as in",
             "A low-quality image of your microscope: its noise is put on the computed "
             "partners.",

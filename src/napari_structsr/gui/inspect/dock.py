@@ -1,24 +1,17 @@
 """The dock for structure error: what to inspect, the maps, the scores, and comparing.
 
-It owns its tabs, and which inspection they show. Maps and scores are read from the
-layers of the viewer, so that a dock that is opened later shows them too. Opening the
-dock imports no torch.
+Maps and scores are read from the layers of the viewer, so that a dock that is opened
+later shows them too. Opening the dock imports no torch.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from napari.layers import Image
 from napari.utils.notifications import show_info, show_warning
 from napari.viewer import Viewer
-from qtpy.QtWidgets import (
-    QLabel,
-    QScrollArea,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel, QScrollArea, QTabWidget, QWidget
 
 from napari_structsr.gui.compare.panel import ComparePanel
 from napari_structsr.gui.inspect.map_layers import (
@@ -31,7 +24,12 @@ from napari_structsr.gui.inspect.map_tab import MapPanel
 from napari_structsr.gui.inspect.run_tab import InspectPanel
 from napari_structsr.gui.inspect.score_tab import ScorePanel
 from napari_structsr.gui.viewer.layers import free_name
-from napari_structsr.gui.widgets.controls import choice_combo, fill_combo, make_form
+from napari_structsr.gui.widgets.controls import (
+    NarrowCombo,
+    fill_combo,
+    make_form,
+    stack,
+)
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
 if TYPE_CHECKING:
@@ -54,8 +52,8 @@ class ErrorDock(ViewerWidget):
         self.scores = ScorePanel(napari_viewer)
         self.compare = ComparePanel(napari_viewer)
         self.tabs = QTabWidget()
-        self.which = choice_combo("Inspected", {})
-        self.which.setToolTip("The result whose maps and scores are shown.")
+        tip = "The result whose maps and scores are shown."
+        self.which = NarrowCombo("Inspected", tip)
         self._nothing = QLabel("No maps yet: choose layers under Inspect, then Run.")
         self._lay_out()
         layers = napari_viewer.layers
@@ -72,10 +70,7 @@ class ErrorDock(ViewerWidget):
     def _lay_out(self) -> None:
         self._nothing.setWordWrap(True)
         maps = QWidget()
-        inner = QVBoxLayout(maps)
-        inner.setContentsMargins(0, 0, 0, 0)
-        inner.addWidget(self._nothing)
-        inner.addWidget(self.maps, 1)
+        stack(maps, self._nothing, self.maps)
         for name, widget, tip in (
             ("Inspect", self.inspect, "Choose layers and maps, and compute."),
             ("Map", maps, "Look at one map, and go to its worst places."),
@@ -91,45 +86,37 @@ class ErrorDock(ViewerWidget):
         self._choices = make_form()
         self._choices.setContentsMargins(6, 4, 6, 0)
         self._choices.addRow("Inspected", self.which)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addLayout(self._choices)
-        outer.addWidget(self.tabs)
+        stack(self, self._choices, self.tabs)
 
     def release(self) -> None:
         """Leave the viewer alone from now on."""
+        # parts do not see when the dock is taken away
         super().release()
         for part in (self.inspect, self.maps, self.compare):
             part.release()
 
     def open_tab(self, name: Tab) -> None:
         """Show one of the tabs."""
-        titles = [self.tabs.tabText(n) for n in range(self.tabs.count())]
-        self.tabs.setCurrentIndex(titles.index(name))
+        self.tabs.setCurrentIndex(get_args(Tab).index(name))
 
     def _show(self, key: str | None = None) -> None:
-        """Show the inspection shown before, or the one on top, and one of its maps."""
         found = list_inspections(self._viewer)
         last = self._shown.inspection if self._shown else None
-        self._shown = next(
-            (one for one in found if one.inspection is last),
-            found[-1] if found else None,
-        )
-        self._offer(found)
-        self._nothing.setVisible(self._shown is None)
-        self.maps.setVisible(self._shown is not None)
-        layers = self._shown.layers if self._shown else {}
-        key = next((one for one in (key, self.maps.key) if one in layers), None)
-        self.maps.show_inspection(self._shown, key)
-        self.scores.show_inspection(self._shown)
-
-    def _offer(self, found: list[ShownInspection]) -> None:
+        # the one shown before, else the one on top
+        same = [one for one in found if one.inspection is last]
+        self._shown = next(iter([*same, *found[::-1]]), None)
         names: list[str] = []
         for shown in found:
             names.append(free_name(shown.result, names))
         here = next((n for n, one in enumerate(found) if one is self._shown), None)
         fill_combo(self.which, {n: (name, "") for n, name in enumerate(names)}, here)
         self._choices.setRowVisible(self.which, len(found) > 1)
+        self._nothing.setVisible(self._shown is None)
+        self.maps.setVisible(self._shown is not None)
+        layers = self._shown.layers if self._shown else {}
+        key = next((one for one in (key, self.maps.key) if one in layers), None)
+        self.maps.show_inspection(self._shown, key)
+        self.scores.show_inspection(self._shown)
 
     def _choose(self, index: int) -> None:
         self._turn_to(list_inspections(self._viewer)[index].inspection, None)
@@ -140,11 +127,10 @@ class ErrorDock(ViewerWidget):
             self._show()
 
     def _follow_active(self) -> None:
-        """Show the map that the user has clicked in the layer list."""
-        if self.is_gone:
-            return
-        active = self._viewer.layers.selection.active
-        self._turn_to(inspection_of(active), map_of(active))
+        # a map that is clicked in the layer list is shown here too
+        if not self.is_gone:
+            active = self._viewer.layers.selection.active
+            self._turn_to(inspection_of(active), map_of(active))
 
     def _turn_to(self, inspection: object, key: str | None) -> None:
         for shown in list_inspections(self._viewer):
@@ -153,9 +139,8 @@ class ErrorDock(ViewerWidget):
                 self._show(key)
 
     def _show_new(self, inspection: Inspection) -> None:
-        """Show the maps that have just come, but not over what is being compared."""
         self._turn_to(inspection, next(iter(inspection.maps), None))
-        # a tab that opens by itself would take the controls away
+        # maps would cover what is compared, and their tab the controls of that
         if self.compare.comparison is None:
             self.open_tab("Map")
         else:

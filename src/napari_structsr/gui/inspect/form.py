@@ -1,8 +1,6 @@
 """The form of the structure-error dock: which layers, which maps, and how.
 
-It owns labels, tooltips and the order of the rows, and turns widgets into an
-`InspectChoice` and back; what the choices mean together is decided by
-`resolve_inspection`.
+What the choices mean together is decided by `resolve_inspection`.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from magicgui.types import FileDialogMode
-from magicgui.widgets import FileEdit
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -20,7 +17,6 @@ from qtpy.QtWidgets import (
     QListWidgetItem,
     QSizePolicy,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
@@ -32,18 +28,18 @@ from napari_structsr.gui.inspect.state import (
     describe_map,
 )
 from napari_structsr.gui.widgets.controls import (
-    layer_combo,
+    NarrowCombo,
+    enable,
     make_form,
     make_path_edit,
     offer,
     read_key,
     row,
     sentence,
+    stack,
 )
 
 __all__ = ["ErrorForm", "MapList"]
-
-_DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 class MapList(QListWidget):
@@ -54,7 +50,7 @@ class MapList(QListWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._items: dict[str, QListWidgetItem] = {}
+        self.lines: dict[str, QListWidgetItem] = {}
         for needs_reference, heading in (
             (True, "Against the reference: what is wrong"),
             (False, "Without a reference: what is unsupported"),
@@ -70,7 +66,7 @@ class MapList(QListWidget):
                     item = QListWidgetItem(entry.title)
                     item.setCheckState(Qt.CheckState.Unchecked)
                     self.addItem(item)
-                    self._items[key] = item
+                    self.lines[key] = item
         line = max(self.sizeHintForRow(0), self.fontMetrics().lineSpacing())
         # all maps are seen at once; the dock scrolls as a whole
         self.setFixedHeight(self.count() * line + 2 * self.frameWidth() + 4)
@@ -79,17 +75,10 @@ class MapList(QListWidget):
         self.setAccessibleName("Maps")
         self.itemChanged.connect(self.ticked)
 
-    def item_of(self, key: str) -> QListWidgetItem:
-        """Return the line of a map."""
-        return self._items[key]
-
     def keys(self) -> frozenset[str]:
         """Return what is ticked, also where it cannot be computed."""
-        return frozenset(
-            key
-            for key, item in self._items.items()
-            if item.checkState() == Qt.CheckState.Checked
-        )
+        items, checked = self.lines.items(), Qt.CheckState.Checked
+        return frozenset(key for key, item in items if item.checkState() == checked)
 
     def show_ticks(
         self, keys: frozenset[str], obstacles: Mapping[str, str | None]
@@ -97,11 +86,10 @@ class MapList(QListWidget):
         """Tick maps, and say of each what it means or why it cannot be computed."""
         box, enabled = Qt.ItemFlag.ItemIsUserCheckable, Qt.ItemFlag.ItemIsEnabled
         with signals_blocked(self):
-            for key, item in self._items.items():
-                obstacle = obstacles.get(key)
-                ticked = key in keys
-                state = Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
-                item.setCheckState(state)
+            for key, item in self.lines.items():
+                obstacle, states = obstacles.get(key), Qt.CheckState
+                # the tick stays: the map may become possible with other layers
+                item.setCheckState(states.Checked if key in keys else states.Unchecked)
                 item.setFlags(box | enabled if obstacle is None else box)
                 item.setToolTip(describe_map(MAPS[key], obstacle))
 
@@ -120,16 +108,16 @@ class ErrorForm(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.result = layer_combo("Result", "What is inspected: the upscaled image.")
-        self.reference = layer_combo(
+        self.result = NarrowCombo("Result", "What is inspected: the upscaled image.")
+        self.reference = NarrowCombo(
             "Reference",
             "The ground truth: the same field of view at high resolution. Pixel size "
             "and position may differ; it is resampled by world coordinates.",
         )
-        self.source = layer_combo(
+        self.source = NarrowCombo(
             "Source", "The image that the result was made from, with larger pixels."
         )
-        self.regions = layer_combo(
+        self.regions = NarrowCombo(
             "Regions",
             "Shapes or labels that are scored one by one, besides the whole plane. "
             "Where shapes overlap, the upper one counts.",
@@ -179,37 +167,35 @@ class ErrorForm(QWidget):
         )
         self.device = QComboBox()
         self.device.setAccessibleName("Device")
-        self.device.addItems(_DEVICES)
+        self.device.addItems(("auto", "cpu", "cuda", "mps"))
         self.device.setToolTip("Where to compute; auto takes a GPU if there is one.")
-        self._lay_out()
-        self._connect()
-
-    def _lay_out(self) -> None:
-        """Arrange the rows, in the order of the Tab key."""
-        self._layout, self._below = make_form(), make_form()
-        self._layout.addRow("Result", row(self.result, self.selection_button))
-        self._layout.addRow("Reference", row(self.reference, self.swap_button))
         self._align = row(self.register_box, self.fit)
-        self._layout.addRow("", self._align)
-        self._layout.addRow("Source", self.source)
-        self._layout.addRow("Regions", self.regions)
-        self._layout.addRow("", self.everywhere)
-        self._below.addRow("Calibration", self.calibration.native)
-        self._below.addRow("Output", row(self.output, self.device))
-        self._below.addRow("Folder", self.folder.native)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(self._layout)
-        layout.addWidget(self.hint)
-        layout.addWidget(self.maps, 1)
-        layout.addLayout(self._below)
+        self._layout = make_form(
+            [
+                ("Result", row(self.result, self.selection_button)),
+                ("Reference", row(self.reference, self.swap_button)),
+                ("", self._align),
+                ("Source", self.source),
+                ("Regions", self.regions),
+                ("", self.everywhere),
+            ]
+        )
+        self._below = make_form(
+            [
+                ("Calibration", self.calibration.native),
+                ("Output", row(self.output, self.device)),
+                ("Folder", self.folder.native),
+            ]
+        )
+        stack(self, self._layout, self.hint, self.maps, self._below)
+        self._connect()
 
     def _connect(self) -> None:
         for combo in (self.result, self.reference, self.source):
             combo.currentIndexChanged.connect(self.layers_chosen)
             combo.currentIndexChanged.connect(self.changed)
-        for combo in (self.regions, self.output, self.device):
-            combo.currentIndexChanged.connect(self.changed)
+        for choice in (self.regions, self.output, self.device):
+            choice.currentIndexChanged.connect(self.changed)
         for box in (self.everywhere, self.register_box, self.fit):
             box.toggled.connect(self.changed)
         for edit in (self.folder, self.calibration):
@@ -221,10 +207,8 @@ class ErrorForm(QWidget):
 
     def choice(self) -> InspectChoice:
         """Return what the form says."""
-        folder = None
-        # an empty path stands for a folder that is still to be chosen
-        if self.output.currentData() == "folder":
-            folder = Path(str(self.folder.value or ""))
+        in_folder = self.output.currentData() == "folder"
+        calibration = str(self.calibration.value or "")
         return InspectChoice(
             result=read_key(self.result),
             reference=read_key(self.reference),
@@ -234,9 +218,11 @@ class ErrorForm(QWidget):
             maps=self.maps.keys(),
             register=self.register_box.isChecked(),
             fit_intensity=self.fit.isChecked(),
-            folder=folder,
+            # an empty path stands for a folder that is still to be chosen
+            folder=Path(str(self.folder.value or "")) if in_folder else None,
             device=self.device.currentText(),
-            calibration=_read_path(self.calibration),
+            # magicgui gives an empty edit back as None or as "."
+            calibration=None if calibration in ("", ".") else Path(calibration),
         )
 
     def show_state(
@@ -270,16 +256,9 @@ class ErrorForm(QWidget):
         self._layout.setRowVisible(self._align, choice.reference is not None)
         self._layout.setRowVisible(self.everywhere, not flat)
         self._below.setRowVisible(self.folder.native, choice.folder is not None)
-        self.swap_button.setEnabled(state.swap is None)
-        self.swap_button.setToolTip(state.swap or "Swap result and reference.")
+        enable(self.swap_button, state.swap, "Swap result and reference.")
         with signals_blocked(self.device):
             # preferences may name another one, such as cuda:1
             if self.device.findText(choice.device) < 0:
                 self.device.addItem(choice.device)
             self.device.setCurrentText(choice.device)
-
-
-def _read_path(edit: FileEdit) -> Path | None:
-    """Return the file of an edit, None while it is empty."""
-    text = str(edit.value or "")
-    return Path(text) if text not in ("", ".") else None

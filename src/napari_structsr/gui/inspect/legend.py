@@ -55,8 +55,8 @@ class ColorBar(QWidget):
         Below the threshold, a share of the way from 0 to 1, nothing is drawn.
         """
         self._entry, self._limits, self._threshold = entry, limits, threshold
-        lines = len(entry.classes) or 3
-        self.setFixedHeight(lines * _LINE)
+        # a line for each class, or words, bar and numbers
+        self.setFixedHeight((len(entry.classes) or 3) * _LINE)
         self.update()
 
     @property
@@ -84,9 +84,9 @@ class ColorBar(QWidget):
         painter.end()
 
     def _draw_classes(self, painter: QPainter) -> None:
-        for line, (text, color) in enumerate(
-            zip(self.texts, CLASS_COLORS, strict=False)
-        ):
+        # a map may have fewer classes than there are colours
+        pairs = zip(self.texts, CLASS_COLORS, strict=False)
+        for line, (text, color) in enumerate(pairs):
             square = QRectF(2, line * _LINE + 3, 24, _LINE - 6)
             painter.fillRect(square, QColor.fromRgbF(*color))
             painter.drawRect(square)
@@ -95,7 +95,6 @@ class ColorBar(QWidget):
             painter.drawText(place, Qt.AlignmentFlag.AlignVCenter, text + note)
 
     def _draw_bar(self, painter: QPainter) -> None:
-        """Draw the gradient over grey, as it lies over an image."""
         assert self._entry is not None
         bar = QRectF(2, _LINE, self.width() - 4, _LINE - 3)
         painter.fillRect(bar, QColor(110, 110, 110))
@@ -113,11 +112,8 @@ class ColorBar(QWidget):
             painter.drawLine(QPointF(x, bar.top() - 3), QPointF(x, bar.bottom() + 3))
         above = QRectF(2, 0, self.width() - 4, _LINE - 2)
         below = QRectF(2, bar.bottom() + 1, self.width() - 4, _LINE)
-        left, centre, right = (
-            Qt.AlignmentFlag.AlignLeft,
-            Qt.AlignmentFlag.AlignHCenter,
-            Qt.AlignmentFlag.AlignRight,
-        )
+        flags = Qt.AlignmentFlag
+        left, centre, right = flags.AlignLeft, flags.AlignHCenter, flags.AlignRight
         painter.drawText(above, left, "good")
         painter.drawText(above, right, "bad")
         painter.drawText(above, centre, format_unit(self._entry))
@@ -155,12 +151,9 @@ class Legend(QWidget):
                 f"<b>Calibrated on</b> {calibration.patches} patches of "
                 f"{calibration.images} images; hover to see which."
             )
-            self.text.setToolTip(_describe_calibration(calibration))
+            # Qt wraps tooltips of rich text alone
+            self.text.setToolTip(
+                f"<p>Images: {escape(', '.join(calibration.sources) or 'not named')}"
+                f"</p><p>Measured: {escape(calibration.conditions or 'not named')}</p>"
+            )
         self.text.setText("<br>".join(sentences))
-
-
-def _describe_calibration(calibration: TrustCalibration) -> str:
-    """Say on which images a calibration rests, wrapped as tooltips of rich text are."""
-    sources = ", ".join(calibration.sources) or "not named"
-    conditions = calibration.conditions or "not named"
-    return f"<p>Images: {escape(sources)}</p><p>Measured: {escape(conditions)}</p>"

@@ -90,10 +90,11 @@ def add_maps(
     those of the result, in the order of its data.
     """
     images = [layer for layer in viewer.layers if isinstance(layer, Image)]
-    shown = {k: v for k, v in inspection.maps.items() if k in MAPS}
     layers: list[Image] = []
-    for key, pixels in shown.items():
-        entry = MAPS[key]
+    for key, pixels in inspection.maps.items():
+        # another version may have written maps that this one does not know
+        if (entry := MAPS.get(key)) is None:
+            continue
         layer = _make_layer(result, axes, inspection, pixels)
         title = f"{key} classes" if entry.classes else entry.title
         layer.name = free_name(title, names_of(viewer))
@@ -106,6 +107,7 @@ def add_maps(
             "means": inspection.scores.means(),
         }
         limits = contrast_limits(entry, inspection.limits[key])
+        # the range first: napari clips limits to it
         layer.contrast_limits_range = limits
         layer.contrast_limits = limits
         paint(layer, entry)
@@ -119,6 +121,7 @@ def add_maps(
 def show_alone(viewer: Viewer, layer: Image) -> None:
     """Show a map, and hide all others of the viewer."""
     layer.visible = True
+    # two maps over each other would mix their colours
     for other in viewer.layers:
         if map_of(other) is not None and other != layer:
             other.visible = False
@@ -151,29 +154,26 @@ def list_inspections(viewer: Viewer) -> list[ShownInspection]:
         shown.layers[layer.metadata[KEY]["map"]] = layer
     # layers can be reordered; maps are offered in the order of the inspection
     for shown in found.values():
-        order = [key for key in shown.inspection.maps if key in shown.layers]
-        ordered = {key: shown.layers[key] for key in order}
-        shown.layers.clear()
-        shown.layers.update(ordered)
+        for key in shown.inspection.maps:
+            if key in shown.layers:
+                shown.layers[key] = shown.layers.pop(key)
     return list(found.values())[::-1]
 
 
 def _make_layer(
     result: Image, axes: Axes, inspection: Inspection, pixels: Any
 ) -> Image:
-    """Make the layer of a map, in the place of what was inspected."""
     names = axes.names.replace("s", "")
     grid = inspection.spec.axes
+    # the inspection may cover a part: it begins at another pixel of the result
     origin = [
         (grid[name].translate - axes[name].translate) / axes[name].scale
         if name in "yx" and name in grid
         else 0.0
         for name in names
     ]
-    levels = make_levels(pixels, names, many=result.multiscale)
     return Image(
-        levels if len(levels) > 1 else levels[0],
-        multiscale=len(levels) > 1,
+        **make_levels(pixels, names, many=result.multiscale),
         **find_placement(result, origin),
         units=result.units,
         axis_labels=result.axis_labels,
@@ -200,6 +200,7 @@ def contrast_limits(
     entry: ErrorMap, limits: tuple[float, float]
 ) -> tuple[float, float]:
     """Return the contrast limits of a map, low first, from best and worst value."""
+    # each class in the middle of its colour
     if entry.classes:
         return -0.5, len(entry.classes) - 0.5
     low, high = sorted(map(float, limits))
@@ -211,19 +212,12 @@ def paint(layer: Image, entry: ErrorMap, *, threshold: float = 0.0) -> None:
     """Give a layer the colours of its map; classes have no threshold."""
     name = f"{NAME} {layer.unique_id}"
     if entry.classes:
-        colormap = Colormap(
-            np.array(CLASS_COLORS[: len(entry.classes)], np.float32),
-            display_name=entry.title,
-            name=name,
-            interpolation="zero",
-        )
+        colors = np.array(CLASS_COLORS[: len(entry.classes)], np.float32)
+        kind = {"display_name": entry.title, "interpolation": "zero"}
+    elif entry.worse == "high":
+        colors, kind = make_map_colors(threshold), {"display_name": "inferno"}
     else:
-        colors = make_map_colors(threshold)
-        colormap = Colormap(
-            colors if entry.worse == "high" else colors[::-1],
-            display_name="inferno" if entry.worse == "high" else "inferno_r",
-            name=name,
-        )
+        colors, kind = make_map_colors(threshold)[::-1], {"display_name": "inferno_r"}
     # napari would take the colours that it knows under this name
     AVAILABLE_COLORMAPS.pop(name, None)
-    layer.colormap = colormap
+    layer.colormap = Colormap(colors, name=name, **kind)

@@ -7,17 +7,16 @@ it, so that the panel agrees with the controls of napari.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from napari.viewer import Viewer
-from qtpy.compat import isalive
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
-from napari_structsr.core.error_map import MAPS, ErrorMap
+from napari_structsr.core.error_map import MAPS
 from napari_structsr.errors import StructsrError
 from napari_structsr.gui.inspect.legend import Legend, format_unit
 from napari_structsr.gui.inspect.map_layers import ShownInspection, paint, show_alone
@@ -25,12 +24,13 @@ from napari_structsr.gui.inspect.score_table import WorstTable
 from napari_structsr.gui.viewer.layers import KEY
 from napari_structsr.gui.viewer.navigation import go_to_place
 from napari_structsr.gui.widgets.controls import (
-    choice_combo,
+    NarrowCombo,
     fill_combo,
     format_number,
     make_form,
     row,
 )
+from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 from napari_structsr.models.calibration import TrustCalibration, read_calibration
 from napari_structsr.zoo.catalogue import find_card
 
@@ -42,16 +42,16 @@ __all__ = ["MapPanel"]
 _THRESHOLD = "threshold"
 
 
-class MapPanel(QWidget):
+class MapPanel(ViewerWidget):
     """Shows one map of an inspection at a time."""
 
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
         self._viewer = viewer
         self._shown: ShownInspection | None = None
-        self._followed: Image | None = None
-        self.map = choice_combo("Map", {})
-        self.map.setToolTip("The map that is drawn over the result; others are hidden.")
+        self._followed_layer: Image | None = None
+        tip = "The map that is drawn over the result; others are hidden."
+        self.map = NarrowCombo("Map", tip)
         self.drawn = QCheckBox("show")
         self.drawn.setToolTip("Draw the map, or see the image below it.")
         self.legend = Legend()
@@ -109,16 +109,12 @@ class MapPanel(QWidget):
         layer, shown = self.layer, self._shown
         if layer is None or shown is None:
             return
-        plane = dict(place.plane)
-        (top, bottom), (left, right) = place.rows, place.columns
-        go_to_place(
-            self._viewer,
-            layer,
-            (
-                shown.position(plane, y=top - 0.5, x=left - 0.5),
-                shown.position(plane, y=bottom - 0.5, x=right - 0.5),
-            ),
+        # edges of pixels: napari counts from the middle of the first one
+        first, last = (
+            shown.position(dict(place.plane), y=row - 0.5, x=column - 0.5)
+            for row, column in zip(place.rows, place.columns, strict=True)
         )
+        go_to_place(self._viewer, layer, (first, last))
 
     def draw(self) -> None:
         """Draw the chosen map, and no other."""
@@ -126,19 +122,6 @@ class MapPanel(QWidget):
             show_alone(self._viewer, layer)
         self._list_places()
         self._refresh()
-
-    def release(self) -> None:
-        """Leave the layers alone from now on."""
-        self._follow(None)
-
-    def _follow(self, layer: Image | None) -> None:
-        """Show from now on what napari's own controls do to a map."""
-        # one map at a time: the others are hidden
-        for signal in _list_style_events(self._followed):
-            signal.disconnect(self._refresh)
-        self._followed = layer
-        for signal in _list_style_events(layer):
-            signal.connect(self._refresh)
 
     def _set_drawn(self, wanted: bool) -> None:
         if wanted:
@@ -151,30 +134,49 @@ class MapPanel(QWidget):
             # in the layer, where another dock finds it
             layer.metadata[KEY][_THRESHOLD] = percent / 100
             paint(layer, MAPS[self.key], threshold=percent / 100)
-            self._explain()
+            self._refresh()
 
     def _set_opacity(self, percent: int) -> None:
         if (layer := self.layer) is not None:
             layer.opacity = percent / 100
 
     def _refresh(self) -> None:
-        if not isalive(self):  # type: ignore[no-untyped-call]
-            return  # the layers outlive the window
+        if self.is_gone:
+            return
         layer, key, shown = self.layer, self.key, self._shown
-        if layer != self._followed:
-            self._follow(layer)
+        if layer != self._followed_layer:
+            self.release()
+            self._followed_layer = layer
+            if layer is not None:
+                # what napari's own controls do to a map is shown here too
+                events = layer.events
+                signals = (events.visible, events.opacity, events.contrast_limits)
+                self.follow(*((signal, self._refresh) for signal in signals))
         if layer is None or key is None or shown is None:
             return
+        entry, threshold = MAPS[key], float(layer.metadata[KEY].get(_THRESHOLD, 0.0))
         for widget, value in (
-            (self.threshold, round(100 * _read_threshold(layer))),
+            (self.threshold, round(100 * threshold)),
             (self.opacity, round(100 * layer.opacity)),
         ):
             with signals_blocked(widget):
                 widget.setValue(value)
         with signals_blocked(self.drawn):
             self.drawn.setChecked(layer.visible)
-        self.threshold.setEnabled(not MAPS[key].classes)
-        self._explain()
+        self.threshold.setEnabled(not entry.classes)
+        low, high = map(float, layer.contrast_limits)
+        # from the best to the worst
+        limits = (low, high) if entry.worse == "high" else (high, low)
+        calibration = _find_calibration(shown.inspection)
+        self.legend.show_map(key, limits, threshold, calibration=calibration)
+        if entry.classes:
+            self.level.setText("classes have no threshold")
+        elif threshold == 0:
+            self.level.setText("everything is drawn")
+        else:
+            value = format_number(limits[0] + threshold * (limits[1] - limits[0]))
+            side = "below" if entry.worse == "high" else "above"
+            self.level.setText(f"hidden {side} {value} {format_unit(entry)}".rstrip())
 
     def _list_places(self) -> None:
         if self.key is None or self._shown is None:
@@ -185,41 +187,9 @@ class MapPanel(QWidget):
             "Worst places" if places else "No place is worse than the rest."
         )
 
-    def _explain(self) -> None:
-        layer, key, shown = self.layer, self.key, self._shown
-        if layer is None or key is None or shown is None:
-            return
-        entry = MAPS[key]
-        limits, threshold = _find_limits(layer, entry), _read_threshold(layer)
-        self.legend.show_map(
-            key, limits, threshold, calibration=_find_calibration(shown.inspection)
-        )
-        if entry.classes:
-            self.level.setText("classes have no threshold")
-        elif threshold == 0:
-            self.level.setText("everything is drawn")
-        else:
-            value = format_number(limits[0] + threshold * (limits[1] - limits[0]))
-            side = "below" if entry.worse == "high" else "above"
-            self.level.setText(f"hidden {side} {value} {format_unit(entry)}".rstrip())
-
-
-def _list_style_events(layer: Image | None) -> tuple[Any, ...]:
-    """Return the events of a map by which its controls change."""
-    if layer is None:
-        return ()
-    events = layer.events
-    return events.visible, events.opacity, events.contrast_limits
-
-
-def _find_limits(layer: Image, entry: ErrorMap) -> tuple[float, float]:
-    """Return the values that a map shows from the best to the worst."""
-    low, high = map(float, layer.contrast_limits)
-    return (low, high) if entry.worse == "high" else (high, low)
-
 
 def _find_calibration(inspection: Inspection) -> TrustCalibration | None:
-    """Find the calibration on which an inspection rests: a file, or the model's."""
+    # a file of the user replaces the calibration of the model
     name, factor = (inspection.record.model.get(key) for key in ("name", "factor"))
     given = inspection.record.settings.get("calibration")
     try:
@@ -230,11 +200,6 @@ def _find_calibration(inspection: Inspection) -> TrustCalibration | None:
         return find_card(name, factor=factor).calibration
     except StructsrError:
         return None
-
-
-def _read_threshold(layer: Image) -> float:
-    entry: dict[str, Any] = layer.metadata[KEY]
-    return float(entry.get(_THRESHOLD, 0.0))
 
 
 def _make_slider(name: str, tip: str) -> QLabeledSlider:

@@ -28,44 +28,27 @@ __all__ = ["Regions", "merge_scores", "read_regions"]
 
 @dataclass(frozen=True)
 class Regions:
-    """Regions as they are when they are asked for.
-
-    Parameters
-    ----------
-    layer
-        Name of the layer.
-    pixels
-        Labels of a Labels layer; None for shapes.
-    shapes
-        Vertices in pixels of the result, and kinds, of a Shapes layer.
-    titles
-        Names that the user has given to labels or shapes.
-    axes
-        Axes of the result, in the order of its layer.
-    transform
-        Matrix and offset from pixels of the result to pixels of the labels.
-    everywhere
-        Whether shapes count on all planes.
-    """
+    """Regions of a layer, known by its name, as they are when they are asked for."""
 
     layer: str
+    # of a Labels layer; None for shapes
     pixels: Any
+    # vertices in pixels of the result, and kinds, of a Shapes layer
     shapes: tuple[list[npt.NDArray[np.float64]], list[str]]
+    # names that the user has given to labels or shapes
     titles: Mapping[int, str]
+    # of the result, in the order of its layer
     axes: Axes
+    # matrix and offset from pixels of the result to pixels of the labels
     transform: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+    # whether shapes count on all planes
     everywhere: bool
 
     def label_result(self) -> tuple[npt.NDArray[np.integer[Any]], dict[int, str]]:
-        """Return labels on the result, and their names.
+        """Return labels on the result, and the name of each that there is.
 
-        Returns
-        -------
-        ndarray
-            Shape (H, W) if all planes are alike, else t, c, z, H, W as far as present;
-            0 is outside.
-        dict
-            Name of every label that there is.
+        Labels have shape (H, W) if all planes are alike, else t, c, z, H, W as far as
+        present; 0 is outside.
 
         Raises
         ------
@@ -74,11 +57,11 @@ class Regions:
         """
         found = self._draw_shapes() if self.pixels is None else self._look_up_labels()
         names: dict[int, str] = {}
-        for number in map(int, np.unique(found)):
-            if number:
-                title = self.titles.get(number, f"{self.layer} {number}")
-                taken = title in names.values()
-                names[number] = f"{title} {number}" if taken else title
+        for number in map(int, np.unique(found[found > 0])):
+            title = self.titles.get(number, f"{self.layer} {number}")
+            # scores are told apart by names
+            taken = title in names.values()
+            names[number] = f"{title} {number}" if taken else title
         if not names:
             raise SettingsError(
                 f"no region of {self.layer} lies on the result; draw regions on the "
@@ -92,10 +75,9 @@ class Regions:
             raise SettingsError(
                 f"{self.layer} holds no shapes; draw regions, or choose no regions"
             )
-        every = range(len(vertices))
         others = _name_other_dims(self.axes)
         if self.everywhere or not others:
-            return self._draw_plane(every)
+            return self._draw_plane(range(len(vertices)))
         # plane by plane, since a stack may be large
         sizes = [self.axes[name].size for name in others]
         at = [_name_dims(self.axes).index(name) for name in others]
@@ -104,17 +86,15 @@ class Regions:
         small = np.min_scalar_type(len(vertices))
         found = np.zeros((*sizes, *self.axes.plane), small)
         for index in np.ndindex(*sizes):
+            ends = enumerate(reach)
             here = [
-                number
-                for number, (low, high) in zip(every, reach, strict=True)
-                if (low <= index).all() and (high >= index).all()
+                n for n, (a, b) in ends if (a <= index).all() and (index <= b).all()
             ]
             if here:
                 found[index] = self._draw_plane(here)
         return _order_planes(found, self.axes)
 
     def _draw_plane(self, which: Sequence[int]) -> npt.NDArray[np.integer[Any]]:
-        """Draw some of the shapes on a plane of shape (H, W)."""
         vertices, kinds = self.shapes
         names = _name_dims(self.axes)
         shown = [names.index("y"), names.index("x")]
@@ -126,7 +106,6 @@ class Regions:
         return _shrink(numbers[plane.to_labels(self.axes.plane)])
 
     def _look_up_labels(self) -> npt.NDArray[np.integer[Any]]:
-        """Look up, for each pixel of the result, the label below its centre."""
         matrix, offset = self.transform
         names = _name_dims(self.axes)
         y, x = names.index("y"), names.index("x")
@@ -162,26 +141,21 @@ def read_regions(
     `axes` are those of the result, in the order of its data; `everywhere` lets shapes
     that were drawn on one plane count on all planes.
     """
-    nothing = np.zeros((0, 0)), np.zeros(0)
     if isinstance(layer, Labels):
         pixels = layer.data[0] if layer.multiscale else layer.data
+        transform = _find_transform(result, layer)
+        titles = _read_titles(layer)
         return Regions(
-            layer.name,
-            pixels,
-            ([], []),
-            _read_titles(layer),
-            axes,
-            _find_transform(result, layer),
-            everywhere,
+            layer.name, pixels, ([], []), titles, axes, transform, everywhere
         )
     matrix, offset = _find_transform(layer, result)
     vertices = []
     for corners in layer.data:
         given = np.asarray(corners, float)
-        placed = np.zeros((len(given), result.ndim))
-        placed[:] = given @ matrix.T + offset
+        placed = given @ matrix.T + offset
+        # shapes lie on planes
         spare = [n for n, axis in enumerate(_name_dims(axes)) if axis not in "yx"]
-        placed[:, spare] = np.rint(placed[:, spare])  # shapes lie on planes
+        placed[:, spare] = np.rint(placed[:, spare])
         vertices.append(placed)
     kinds = [str(kind) for kind in layer.shape_type]
     return Regions(
@@ -190,7 +164,7 @@ def read_regions(
         (vertices, kinds),
         _read_titles(layer),
         axes,
-        nothing,
+        (np.zeros((0, 0)), np.zeros(0)),
         everywhere or layer.ndim < result.ndim,
     )
 
@@ -255,13 +229,12 @@ def _name_other_dims(axes: Axes) -> str:
 def _order_planes(planes: npt.NDArray[Any], axes: Axes) -> npt.NDArray[Any]:
     """Bring planes (H, W) along the other axes of a layer into the order t, c, z."""
     names = _name_other_dims(axes) + "yx"
-    return planes.transpose(
-        [names.index(name) for name in _name_dims(axes.canonical())]
-    )
+    order = [names.index(name) for name in _name_dims(axes.canonical())]
+    return planes.transpose(order)
 
 
 def _shrink(labels: npt.NDArray[Any]) -> npt.NDArray[np.integer[Any]]:
-    """Store labels in as few bytes as they need."""
-    largest = int(labels.max(initial=0))
-    kept: npt.NDArray[np.integer[Any]] = np.maximum(labels, 0)
-    return kept.astype(np.min_scalar_type(largest))
+    # as few bytes as they need; labels below 0 are no regions
+    smallest = np.min_scalar_type(int(labels.max(initial=0)))
+    kept: npt.NDArray[np.integer[Any]] = np.maximum(labels, 0).astype(smallest)
+    return kept

@@ -16,33 +16,20 @@ _FACTORS = range(2, 9)
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What must be known of an image layer.
-
-    Parameters
-    ----------
-    key
-        What the layer is known by.
-    name
-        As shown in the layer list.
-    plane
-        Pixels along y and x.
-    made_from
-        Name of the layer or file that it was made from, as its record says.
-    recorded
-        Whether it holds the record of a run.
-    repeatable, calibrated
-        Whether the model of the record can be run again, and is calibrated.
-    factor
-        Factor of the record; None without one.
-    """
+    """What must be known of an image layer."""
 
     key: str
     name: str
+    # pixels along y and x
     plane: tuple[int, int]
+    # the name of a layer or file, as its record says
     made_from: str | None = None
+    # whether it holds the record of a run
     recorded: bool = False
+    # whether the model of the record can be run again, and is calibrated
     repeatable: bool = False
     calibrated: bool = False
+    # of the record
     factor: int | None = None
 
 
@@ -61,10 +48,18 @@ def find_roles(images: Sequence[ImageFacts], selected: Sequence[str]) -> Roles:
     if not chosen:
         return None, None, None
     recorded = [image for image in chosen if image.recorded]
-    result = recorded[-1] if recorded else _find_finest(chosen)
+    # `max` takes the first of equal ones, and the uppermost comes last
+    finest = max(reversed(chosen), key=lambda image: image.plane[0] * image.plane[1])
+    result = recorded[-1] if recorded else finest
     others = [image for image in chosen if image is not result]
-    source = next((image for image in others if _can_come_from(result, image)), None)
-    source = source or find_source(result, images)
+    source = next(
+        (
+            image
+            for image in others
+            if image.name == result.made_from or find_factor(result, image)
+        ),
+        find_source(result, images),
+    )
     truths = [image for image in others if image is not source]
     return result, truths[-1] if truths else None, source
 
@@ -88,15 +83,3 @@ def find_factor(result: ImageFacts, source: ImageFacts) -> int | None:
         if result.plane == (source.plane[0] * factor, source.plane[1] * factor):
             return factor
     return None
-
-
-def _find_finest(images: Sequence[ImageFacts]) -> ImageFacts:
-    """Return the image with the most pixels, of equal ones the last."""
-    return max(reversed(images), key=lambda image: image.plane[0] * image.plane[1])
-
-
-def _can_come_from(result: ImageFacts, source: ImageFacts) -> bool:
-    """Return whether one image can have been made from the other."""
-    if result.made_from is not None and result.made_from == source.name:
-        return True
-    return find_factor(result, source) is not None

@@ -1,7 +1,6 @@
 """Inspecting a layer of a viewer: from the click to the maps above the result.
 
-It joins the engine, a `Job` and the layer list, as `runs` does for upscaling, and owns
-what is known of a layer: whether a record says how it was made.
+It owns what is known of a layer, too: whether a record says how it was made.
 """
 
 from __future__ import annotations
@@ -40,8 +39,6 @@ __all__ = [
     "run_inspection",
     "selection_obstacle",
 ]
-
-_LAST = "inspection.json"  # what the engine writes last
 
 
 @dataclass(frozen=True)
@@ -114,10 +111,8 @@ def list_region_layers(viewer: Viewer) -> list[Layer]:
 
 
 def match_obstacle(viewer: Viewer, choice: InspectChoice) -> str | None:
-    """Say why the chosen layers do not belong together; None if they do.
-
-    No pixel is read.
-    """
+    """Say why the chosen layers do not belong together; None if they do."""
+    # axes alone are read, no pixels: it is asked with each change of the form
     layers: dict[str | None, Any] = {key_of(one): one for one in viewer.layers}
     result, *others = (
         layers.get(key) for key in (choice.result, choice.reference, choice.source)
@@ -169,7 +164,6 @@ def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
     )
 
     def show(event: Finished) -> None:
-        """Put maps above the result, and scores beside the regions."""
         inspection = event.output
         add_maps(viewer, result, axes, inspection)
         if drawn is not None and drawn in viewer.layers:
@@ -212,23 +206,21 @@ def run_inspection(
 
 
 def _find_record(layer: Layer) -> Record | None:
-    """Return how a layer was made by upscaling, if it says so."""
     entry = layer.metadata.get(KEY)
     if not isinstance(entry, dict) or "record" not in entry:
-        return (
-            _read_stored_record(str(layer.source.path)) if layer.source.path else None
-        )
+        path = layer.source.path
+        return _read_stored_record(str(path)) if path else None
     try:
         record = Record.from_json(entry["record"])
     except StructsrError:
-        return None  # written by another version; the result can still be inspected
+        # written by another version; the result can still be inspected
+        return None
     return record if record.task == "upscale" else None
 
 
 # asked for with each change of the selection
 @lru_cache(maxsize=64)
 def _read_stored_record(path: str) -> Record | None:
-    """Return the record in a file that a layer was read from."""
     from napari_structsr.io.records import read_record
 
     try:
@@ -239,22 +231,18 @@ def _read_stored_record(path: str) -> Record | None:
 
 
 def _describe_model(record: Record) -> tuple[str, int, float, str | None]:
-    """Return name, factor, sharpness and hash of the model of a record."""
+    # what can be hashed, for the cache of `_check_card`
     model: Any = record.model
     sharpness = model.get("sharpness")
-    return (
-        str(model["name"]),
-        int(model["factor"]),
-        1.0 if sharpness is None else float(sharpness),
-        model.get("sha256"),
-    )
+    sharpness = 1.0 if sharpness is None else float(sharpness)
+    return str(model["name"]), int(model["factor"]), sharpness, model.get("sha256")
 
 
 @lru_cache(maxsize=64)
 def _check_card(
     name: str, factor: int, sharpness: float, sha256: str | None
 ) -> tuple[bool, bool]:
-    """Return whether a model can be run again, and whether it is calibrated."""
+    # whether the model can be run again, and whether it is calibrated
     try:
         card = find_card(name, factor=factor, sharpness=sharpness)
     except StructsrError:
@@ -264,10 +252,11 @@ def _check_card(
 
 
 def _find_free_folder(parent: Path, name: str) -> Path:
-    """Return a folder for an inspection: a new one, or one that is unfinished."""
+    # one that is unfinished is gone on with
     stem = re.sub(r"[^\w()+\-]+", "_", name.replace("×", "x")).strip("_") or "result"
     number, folder = 1, parent / f"{stem}_structure_error"
-    while (folder / _LAST).exists():
+    # the engine writes it last
+    while (folder / "inspection.json").exists():
         number += 1
         folder = parent / f"{stem}_structure_error_{number}"
     return folder

@@ -1,8 +1,6 @@
 """What to inspect, and the button that does it: the first tab of the dock.
 
-It owns the choice. What the choice means is decided by `resolve_inspection`, what a run
-does by `inspect_layer`. The layers in the form follow the selection until the user
-chooses one by hand.
+The layers in the form follow the selection until the user chooses one by hand.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from napari.layers import Layer
 from napari.viewer import Viewer
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout
@@ -64,10 +61,6 @@ class InspectPanel(ViewerWidget):
         layout.addLayout(actions)
         layout.addLayout(self.jobs)
         layout.addStretch(1)
-        self._connect()
-        self._follow()
-
-    def _connect(self) -> None:
         self.follow(*((signal, self._follow) for signal in list_events(self._viewer)))
         self.form.layers_chosen.connect(self._take_by_hand)
         self.form.changed.connect(self._take)
@@ -75,22 +68,20 @@ class InspectPanel(ViewerWidget):
         self.form.selection_asked.connect(self.take_selection)
         self.run_button.clicked.connect(self.run)
         self.cancel_button.clicked.connect(self.jobs.cancel)
+        self._follow()
 
     def _follow(self) -> None:
-        """Fill in the layers that are selected, unless the user chose others."""
         images = self._images = list_image_facts(self._viewer)
         keys = {image.key for image in images}
-        selected = [key for key in self._selected() if key in keys]
+        layers = self._viewer.layers
+        selected = [key_of(one) for one in layers if one in layers.selection]
+        selected = [key for key in selected if key in keys]
         # a choice by hand ends with its layer
         gone = self._choice.result not in keys
         if selected and (gone or not self._by_hand):
             self._by_hand = False
             self._choice = suggest(images, selected, choice=self._choice)
         self._show()
-
-    def _selected(self) -> list[str]:
-        layers = self._viewer.layers
-        return [key_of(layer) for layer in layers if layer in layers.selection]
 
     def take_selection(self, *, needs_reference: bool = True) -> None:
         """Fill in the selected layers, whatever the user chose before.
@@ -134,7 +125,8 @@ class InspectPanel(ViewerWidget):
             state,
             images=[(image.key, image.name) for image in self._images],
             regions=[(key_of(layer), layer.name) for layer in drawn],
-            flat=not any(_lies_on_planes(layer) for layer in chosen),
+            # shapes can be drawn on planes of a stack, labels cover them all
+            flat=not any(hasattr(la, "shape_type") and la.ndim > 2 for la in chosen),
         )
         enable(self.run_button, state.run, "Compute the ticked maps and all scores.")
         enable(
@@ -158,8 +150,3 @@ class InspectPanel(ViewerWidget):
 
     def _tell(self, event: Any) -> None:
         self.finished.emit(event.output)
-
-
-def _lies_on_planes(layer: Layer) -> bool:
-    """Return whether regions are shapes that were drawn on planes of a stack."""
-    return hasattr(layer, "shape_type") and layer.ndim > 2

@@ -7,16 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.viewer import Viewer
-from qtpy.compat import isalive
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 
 from napari_structsr.gui.inspect.map_layers import ShownInspection
 from napari_structsr.gui.inspect.score_table import (
@@ -25,8 +17,14 @@ from napari_structsr.gui.inspect.score_table import (
     name_score,
 )
 from napari_structsr.gui.viewer.navigation import go_to_plane
-from napari_structsr.gui.widgets.controls import NarrowCombo, fill_combo, sentence
+from napari_structsr.gui.widgets.controls import (
+    NarrowCombo,
+    enable,
+    fill_combo,
+    sentence,
+)
 from napari_structsr.gui.widgets.line_plot import LinePlot
+from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import ScoreRow, ScoreTable
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["ScorePanel", "collect_lines", "find_plot_axes"]
 
 
-class ScorePanel(QWidget):
+class ScorePanel(ViewerWidget):
     """Shows the numbers of an inspection; a click goes to a plane of the viewer."""
 
     def __init__(self, viewer: Viewer) -> None:
@@ -42,8 +40,7 @@ class ScorePanel(QWidget):
         self._viewer = viewer
         self._shown: ShownInspection | None = None
         self.table = ScoreTableView()
-        self.score = NarrowCombo("Score that is plotted")
-        self.score.setToolTip("The score that is plotted.")
+        self.score = NarrowCombo("Score that is plotted", "The score that is plotted.")
         self.axis = NarrowCombo("Axis of the plot")
         for combo in (self.score, self.axis):
             combo.setMinimumContentsLength(1)
@@ -75,52 +72,45 @@ class ScorePanel(QWidget):
             self._shown = shown
             return
         self._shown = shown
+        # the choices stay where the new table offers them too
         table = shown.inspection.scores if shown else None
         self.table.show_table(table)
         keys, axes = (table.keys, find_plot_axes(table)) if table else ((), ())
         scores = {key: (name_score(key), describe_score(key)) for key in keys}
         fill_combo(self.score, scores, self.score.currentData())
         fill_combo(self.axis, {a: (a, "") for a in axes}, self.axis.currentData())
-        self.axis.setEnabled(self.axis.count() > 1)
-        self.axis.setToolTip(
-            "The axis along which planes are plotted."
-            if self.axis.count() > 1
-            else "There is no other axis with several planes."
+        one = "There is no other axis with several planes."
+        enable(
+            self.axis,
+            None if self.axis.count() > 1 else one,
+            "The axis along which planes are plotted.",
         )
         notes = shown.inspection.notes if shown else ()
         self.notes.setText("\n".join(f"• {note}" for note in notes))
         self.notes.setVisible(bool(notes))
-        self.export_button.setEnabled(table is not None)
-        self.export_button.setToolTip(
-            "Write all scores, with all digits, for a spreadsheet."
-            if table
-            else "There are no scores yet: run an inspection."
+        enable(
+            self.export_button,
+            None if table else "There are no scores yet: run an inspection.",
+            "Write all scores, with all digits, for a spreadsheet.",
         )
         self._draw()
 
     def follow_plane(self) -> None:
         """Mark the plane that the viewer shows, and follow it along other axes."""
-        if not isalive(self):  # type: ignore[no-untyped-call]
-            return  # the viewer may outlive its window
+        if self.is_gone:
+            return
         position = self._position()
         self.plot.mark(position.get(self.axis.currentData()))
         if self._shown and len(find_plot_axes(self._shown.inspection.scores)) > 1:
             self._draw()
 
-    def save_csv(self, path: Path) -> None:
-        """Write all scores."""
-        self.table.save_csv(path)
-
     def _position(self) -> dict[str, int]:
-        """Return the index of the viewer along every axis of the maps."""
         if self._shown is None:
             return {}
         layer = next(iter(self._shown.layers.values()))
         point = layer.world_to_data(self._viewer.dims.point[-layer.ndim :])
-        return {
-            name: round(float(where))
-            for name, where in zip(self._shown.axes, point, strict=True)
-        }
+        indices = (round(float(where)) for where in point)
+        return dict(zip(self._shown.axes, indices, strict=True))
 
     def _draw(self) -> None:
         key, axis = self.score.currentData(), self.axis.currentData()
@@ -143,7 +133,7 @@ class ScorePanel(QWidget):
         self._show_plane(dict(row.plane))
 
     def _go(self, index: int) -> None:
-        """Show a plane of the axis of the plot, and stay where we are along others."""
+        # along the other axes the viewer stays where it is
         self._show_plane(self._position() | {self.axis.currentData(): index})
 
     def _show_plane(self, plane: dict[str, int]) -> None:
@@ -153,11 +143,11 @@ class ScorePanel(QWidget):
 
     def _export(self) -> None:
         name = f"{self._shown.result} scores.csv" if self._shown else "scores.csv"
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Export scores", name, "CSV (*.csv)"
-        )
+        kinds = "CSV (*.csv)"
+        path, _ = QFileDialog.getSaveFileName(self, "Export scores", name, kinds)
+        # an empty path: the dialog was cancelled
         if path:
-            self.save_csv(Path(path).with_suffix(".csv"))
+            self.table.save_csv(Path(path).with_suffix(".csv"))
 
 
 def find_plot_axes(table: ScoreTable) -> tuple[str, ...]:
@@ -174,12 +164,13 @@ def collect_lines(
 ) -> dict[str, list[tuple[float, float]]]:
     """Return the points of a score along an axis, for each region and channel.
 
-    `at` is the index along the other axes, but for channels: each has its own line.
+    `at` is the index along the other axes, but for channels.
     """
     lines: dict[str, list[tuple[float, float]]] = {}
     channels = {(row.plane.get("c"), row.channel) for row in table.rows}
     for row in table.rows:
         value = row.values.get(key)
+        # each channel has its own line, so that it is none of the other axes
         others = {name: i for name, i in row.plane.items() if name not in (axis, "c")}
         if value is None or any(at.get(name, 0) != i for name, i in others.items()):
             continue

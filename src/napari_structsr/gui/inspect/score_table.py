@@ -58,7 +58,7 @@ def name_score(key: str) -> str:
 
 
 def describe_score(key: str) -> str:
-    """Say what a score is."""
+    """Say what a score is, or "" where that is not known."""
     from napari_structsr.inspection.results import SCORES  # imports torch
 
     if key in SCORES:
@@ -146,12 +146,12 @@ class ScoreTableView(QTableView):
         self.setToolTip("Click a title to sort, and a row to go to its plane.")
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        ignored, growing = QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding
-        self.setSizePolicy(ignored, growing)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
         if (header := self.verticalHeader()) is not None:
             header.hide()
         self.clicked.connect(self._choose)
-        self.activated.connect(self._choose)  # by the keyboard
+        # by the keyboard
+        self.activated.connect(self._choose)
 
     @property
     def table(self) -> ScoreTable | None:
@@ -174,13 +174,9 @@ class ScoreTableView(QTableView):
 
     def texts(self) -> list[list[str]]:
         """Return what the table shows, in its present order."""
-        return [
-            [
-                str(self._sorted.index(row, column).data() or "")
-                for column in range(self._sorted.columnCount())
-            ]
-            for row in range(self._sorted.rowCount())
-        ]
+        cells, columns = self._sorted.index, range(self._sorted.columnCount())
+        rows = range(self._sorted.rowCount())
+        return [[str(cells(row, n).data() or "") for n in columns] for row in rows]
 
     def save_csv(self, path: Path) -> None:
         """Write all scores with all their digits."""
@@ -219,29 +215,28 @@ class WorstTable(QTableWidget):
         if (key, tuple(places)) == (self._key, self.places):
             return
         entry = MAPS[key]
+        # filling changes the current cell, which would go to a place
         self.blockSignals(True)
         self._key, self.places = key, tuple(places)
         axes = list(places[0].plane) if places else []
         unit = format_unit(entry)
         value = "hallucination" if entry.classes else unit or entry.title
         titles = ["#", value, *axes, "row", "column"]
+        right = Qt.AlignmentFlag.AlignRight
         self.clear()
         self.setRowCount(len(places))
         self.setColumnCount(len(titles))
         self.setHorizontalHeaderLabels(titles)
         for row, place in enumerate(places):
+            # of a map of classes, the share that is the worst one
             share = (
                 f"{place.value:.0%}" if entry.classes else format_number(place.value)
             )
-            middle = [
-                f"{(ends[0] + ends[1]) // 2}" for ends in (place.rows, place.columns)
-            ]
+            middle = [f"{sum(ends) // 2}" for ends in (place.rows, place.columns)]
             numbers = [str(place.plane[axis]) for axis in axes]
             for column, text in enumerate([str(row + 1), share, *numbers, *middle]):
                 item = QTableWidgetItem(text)
-                item.setTextAlignment(
-                    Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-                )
+                item.setTextAlignment(right | Qt.AlignmentFlag.AlignVCenter)
                 self.setItem(row, column, item)
         if (header := self.horizontalHeader()) is not None:
             header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)

@@ -1,14 +1,12 @@
 """From what the user wants to inspect to what the dock shows: no Qt, no napari.
 
-`InspectChoice` is the intention as it stands in the form. `suggest` fills it from the
-selection, `resolve_inspection` says which maps can be computed and why a button cannot
-work. Layers are named by keys that stay when a layer gets another name.
+Layers are named by keys that stay when a layer gets another name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_structsr.core.error_map import MAPS, ErrorMap, Need
@@ -29,6 +27,10 @@ __all__ = [
 ]
 
 _SHIPPED = (2, 4)  # factors of faithful
+_UNSUPPORTED = (
+    "Without a reference the maps say where the result is unsupported, not where it is "
+    "wrong."
+)
 _MISSING: dict[Need, str] = {
     "reference": "It needs a reference: choose the ground truth above.",
     "source": "It needs the source: choose the image the result was made from above.",
@@ -41,65 +43,40 @@ _MISSING: dict[Need, str] = {
 
 @dataclass(frozen=True)
 class InspectChoice:
-    """What the user wants.
+    """What the user wants; settings of the engine are as in `InspectSettings`."""
 
-    Parameters
-    ----------
-    result, reference, source
-        Keys of image layers; None where there is none.
-    regions
-        Key of a Shapes or Labels layer; None for whole planes.
-    everywhere
-        Whether shapes drawn on one plane count on all planes.
-    maps
-        Keys of the maps that are ticked.
-    register, fit_intensity
-        As in `InspectSettings`.
-    folder
-        Folder in which results are written; None keeps them in memory.
-    device
-        "auto", "cpu", "cuda" or "mps".
-    calibration
-        File of the user that replaces the calibration of the model.
-    """
-
+    # keys of image layers
     result: str | None = None
     reference: str | None = None
     source: str | None = None
+    # key of a Shapes or Labels layer; None for whole planes
     regions: str | None = None
+    # whether shapes drawn on one plane count on all planes
     everywhere: bool = True
-    maps: frozenset[str] = field(
-        default=frozenset(key for key, entry in MAPS.items() if entry.default)
-    )
+    # keys of the maps that are ticked
+    maps: frozenset[str] = frozenset(key for key in MAPS if MAPS[key].default)
     register: bool = False
     fit_intensity: bool = False
+    # None keeps results in memory
     folder: Path | None = None
     device: str = "auto"
+    # a file of the user, in place of the calibration of the model
     calibration: Path | None = None
 
 
 @dataclass(frozen=True)
 class ErrorDockState:
-    """What the form shows.
+    """What the form shows."""
 
-    Parameters
-    ----------
-    choice
-        The wish, as far as it can be granted.
-    obstacles
-        Why each map cannot be computed; None for one that can.
-    maps
-        The maps to compute, in their order.
-    hint
-        What cannot be chosen, or what would allow more, or "".
-    run, swap
-        Why the button cannot work; None if it can.
-    """
-
+    # as far as it can be granted
     choice: InspectChoice
+    # why each map cannot be computed
     obstacles: Mapping[str, str | None]
+    # those to compute, in their order
     maps: tuple[str, ...]
+    # what cannot be chosen, or what would allow more, or ""
     hint: str
+    # why the button cannot work
     run: str | None
     swap: str | None
 
@@ -147,12 +124,13 @@ def resolve_inspection(
     inspection has not ended.
     """
     by_key = {image.key: image for image in images}
+    # layers may have gone since they were chosen
     choice = replace(
         choice,
-        result=_keep_known(choice.result, by_key),
-        reference=_keep_known(choice.reference, by_key),
-        source=_keep_known(choice.source, by_key),
-        regions=_keep_known(choice.regions, regions),
+        result=choice.result if choice.result in by_key else None,
+        reference=choice.reference if choice.reference in by_key else None,
+        source=choice.source if choice.source in by_key else None,
+        regions=choice.regions if choice.regions in regions else None,
     )
     result, source = (by_key.get(key or "") for key in (choice.result, choice.source))
     factor = find_factor(result, source) if result and source else None
@@ -160,12 +138,13 @@ def resolve_inspection(
         key: _find_map_obstacle(entry, choice, result, factor)
         for key, entry in MAPS.items()
     }
+    unsupported = result and choice.source and not choice.reference
     maps = tuple(key for key in MAPS if key in choice.maps and not obstacles[key])
     return ErrorDockState(
         choice=choice,
         obstacles=obstacles,
         maps=maps,
-        hint=selection_obstacle or _find_hint(choice, result),
+        hint=selection_obstacle or (_UNSUPPORTED if unsupported else ""),
         run=_find_run_obstacle(
             choice, by_key, maps, match_obstacle=match_obstacle, busy=busy
         ),
@@ -187,7 +166,6 @@ def _find_run_obstacle(
     match_obstacle: str | None,
     busy: bool,
 ) -> str | None:
-    """Say why nothing can be computed; None if it can."""
     if not images:
         return "There is no image layer: open a result to inspect."
     if choice.result is None:
@@ -222,7 +200,7 @@ def _find_map_obstacle(
     result: ImageFacts | None,
     factor: int | None,
 ) -> str | None:
-    """Say what keeps a map from being computed."""
+    # the model runs again on the source, which must have its factor
     fits = result is not None and factor == result.factor
     there: dict[Need, bool] = {
         "reference": choice.reference is not None,
@@ -238,16 +216,3 @@ def _find_map_obstacle(
     if entry.key == "artefact" and factor not in _SHIPPED:
         return "It needs a factor of 2 or 4, for which there is a faithful model."
     return None
-
-
-def _find_hint(choice: InspectChoice, result: ImageFacts | None) -> str:
-    if result is None or choice.reference or choice.source is None:
-        return ""
-    return (
-        "Without a reference the maps say where the result is unsupported, not where "
-        "it is wrong."
-    )
-
-
-def _keep_known(key: str | None, there: Collection[str]) -> str | None:
-    return key if key in there else None

@@ -27,14 +27,7 @@ _BESIDE = 0.1  # pixels by which rows may run off those of the other image
 
 
 def open_source_on(low: Image, high: Image) -> Source:
-    """Open an image with the place that it has on another one.
-
-    Parameters
-    ----------
-    low
-        The layer that scale and translate refer to.
-    high
-        The layer that is opened.
+    """Open the image `high`, placed on `low` by scale and translate alone.
 
     Raises
     ------
@@ -46,7 +39,11 @@ def open_source_on(low: Image, high: Image) -> Source:
         return source
     mine, theirs = open_source(low).spec.axes, source.spec.axes
     matrix, offset = find_pixel_transform(low, high)
-    columns, rows = _find_plane_dims(mine), _find_plane_dims(theirs)
+    # samples of a colour pixel are no dimension of a layer
+    columns, rows = (
+        [axes.names.replace("s", "").index(name) for name in "yx"]
+        for axes in (mine, theirs)
+    )
     sizes = np.array([axis.size for axis in mine.items if axis.name != "s"])
     # how far rows and columns run off, from one end of the image to the other
     reach = np.abs(matrix[rows]) * sizes
@@ -87,26 +84,16 @@ def _is_placed(layer: Image) -> bool:
     )
 
 
-def _find_plane_dims(axes: Axes) -> list[int]:
-    names = axes.names.replace("s", "")
-    return [names.index("y"), names.index("x")]
-
-
 def find_pixel_transform(
     first: Layer, second: Layer
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return matrix and offset from pixels of one layer to those of another.
 
-    Layers of fewer dimensions lie in the last ones of the world; what the second has
-    beyond the first is 0, and what the first has beyond the second is dropped.
-
-    Returns
-    -------
-    ndarray
-        Shape (second.ndim, first.ndim).
-    ndarray
-        Shape (second.ndim,): where the first pixel of the first layer lies.
+    They have shapes (second.ndim, first.ndim) and (second.ndim,); the offset is where
+    the first pixel of the first layer lies. What the second has beyond the first is 0,
+    and what the first has beyond the second is dropped.
     """
+    # layers of fewer dimensions lie in the last ones of the world
     count = min(first.ndim, second.ndim)
     ratios = unit_ratios(first.units[-count:], second.units[-count:])
 

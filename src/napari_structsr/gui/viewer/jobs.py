@@ -10,10 +10,6 @@ It knows nothing of images, layers or models.
     worker thread   events(cancel) ──► Started, Progressed, ..., Finished
                                           │  queued, Progressed at most 20 a second
     main thread     Job.started, .progressed, ..., .finished ──► .ended
-
-Two facts shape it. napari's generator workers drop a RuntimeError without a word, so
-that the generator is emptied here, inside a plain worker. And ``worker.quit()`` runs no
-``finally:``, so that the generator is asked to stop by its own `Cancel` instead.
 """
 
 from __future__ import annotations
@@ -23,7 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from napari.qt.threading import create_worker
 from napari.utils.notifications import show_error, show_warning
@@ -55,14 +51,9 @@ _PATIENCE = 3.0  # seconds to wait for a tile when a viewer closes
 class Job(QObject):
     """One generator of events, run in a worker thread.
 
-    Parameters
-    ----------
-    name
-        What is done, for people: "Upscaling cells".
-    events
-        Called in the worker thread with the `Cancel` to look at.
-    notifies
-        Whether a failure is shown as a notification of napari.
+    Its name says what is done, for people: "Upscaling cells". `events` is called in the
+    worker thread with the `Cancel` to look at. If the job `notifies`, a failure is
+    shown as a notification of napari.
     """
 
     began = Signal()
@@ -175,38 +166,32 @@ class Job(QObject):
         if self.has_ended:
             return
         # a slot that raises must not keep the job from ending
-        last = isinstance(event, (Finished, Cancelled, Failed))
         try:
             if not self._abandoned:
                 self._announce(event)
         finally:
-            if last:
+            if isinstance(event, (Finished, Cancelled, Failed)):
                 self._end()
 
     def _announce(self, event: Event) -> None:
         match event:
-            case Started():
-                self.started.emit(event)
-            case Progressed():
-                self.progressed.emit(event)
             case Warned(message):
                 show_warning(message)
-            case Finished():
-                self.finished.emit(event)
-            case Cancelled():
-                self.cancelled.emit(event)
             case Failed(error):
                 self.failed.emit(str(error))
                 if self._notifies:
                     show_error(f"{self.name}: {error}")
+            case Started() | Progressed() | Finished() | Cancelled():
+                getattr(self, type(event).__name__.lower()).emit(event)
             case _:
                 self.said.emit(event)
 
     def _end(self) -> None:
-        """Let go of everything, so that no pixels outlive the job, and say so."""
+        # it holds pixels, which must not outlive the job
         self._events = None
         if self._worker is not None:
-            self._worker.forget()
+            # napari keeps the worker in its list of tasks
+            self._worker.job = None
         self._worker = None
         self.ended.emit()
         Job._alive.discard(self)
@@ -217,57 +202,36 @@ class _Worker(WorkerBase[None]):
 
     def __init__(self, name: str, *, job: Job) -> None:
         super().__init__()
-        self._job: Job | None = job
-        self.warned.connect(_log_warning)
+        self.job: Job | None = job
+        # warnings of libraries would disturb as notifications
+        self.warned.connect(lambda texts: logger.warning("%s", texts[0]))
 
     def work(self) -> None:
-        if self._job is not None:
-            self._job.run()
+        if self.job is not None:
+            self.job.run()
 
     def quit(self) -> None:
         """Abandon the job; napari calls this when a viewer or the program closes."""
         # it would run no `finally:` of a generator, hence the `Cancel` of the job
         super().quit()
-        if self._job is not None:
-            self._job.abandon()
-
-    def forget(self) -> None:
-        """Drop the job; napari keeps the worker in its list of tasks."""
-        self._job = None
+        if self.job is not None:
+            self.job.abandon()
 
 
-class _Queue:
-    """Jobs that wait for each other, since they share one device."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[Job] = deque()
-        self._current: Job | None = None
-
-    def append(self, job: Job) -> None:
-        """Start the job once those before it have ended."""
-        self._waiting.append(job)
-        job.ended.connect(self._advance)
-        self._advance()
-
-    def _advance(self) -> None:
-        if self._current is not None and not self._current.has_ended:
-            return
-        self._current = None
-        while self._waiting and self._current is None:
-            job = self._waiting.popleft()
-            if not job.has_ended:
-                self._current = job
-                job.start()
-
-
-_queue = _Queue()
+# jobs share one device; the first of them is the one that runs
+_submitted: deque[Job] = deque()
 
 
 def submit(job: Job) -> None:
     """Run a job when all jobs submitted before it have ended."""
-    _queue.append(job)
+    _submitted.append(job)
+    job.ended.connect(_advance)
+    _advance()
 
 
-def _log_warning(arguments: tuple[Any, ...]) -> None:
-    """Keep warnings of libraries, which would disturb as notifications."""
-    logger.warning("%s", arguments[0])
+def _advance() -> None:
+    # a job can have been cancelled while it waited
+    while _submitted and _submitted[0].has_ended:
+        _submitted.popleft()
+    if _submitted and not _submitted[0].is_running:
+        _submitted[0].start()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ def layer_obstacle(layer: Layer) -> str | None:
         axes = open_source(layer).spec.axes
     except StructsrError as error:
         return str(error)
+    # napari counts no dimension for the samples of a colour pixel
     if len(axes.names.replace("s", "")) != layer.ndim:
         return "there are more dimensions than t, c, z, y and x; remove those of size 1"
     return None
@@ -90,6 +92,7 @@ def layer_obstacle(layer: Layer) -> str | None:
 
 def key_of(layer: Layer) -> str:
     """Return what a layer is known by, whatever its name."""
+    # names are changed by users, and need not be unique
     return str(layer.unique_id)
 
 
@@ -111,11 +114,8 @@ def list_events(viewer: Viewer) -> tuple[Any, ...]:
 
 def free_name(name: str, taken: Collection[str]) -> str:
     """Return the name, with a number if there is a layer of this name already."""
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name} ({number})"
-    return free
+    numbered = (f"{name} ({number})" for number in count(2))
+    return next(free for free in chain([name], numbered) if free not in taken)
 
 
 def free_path(folder: Path, name: str) -> Path:
@@ -146,24 +146,9 @@ def result_layer(
 ) -> Image:
     """Make the layer that shows a result in the place of its source.
 
-    Parameters
-    ----------
-    source
-        Layer that was upscaled.
-    output
-        Array with the axes t, c, z, y, x, s as far as present, or the path of an
-        OME-Zarr store.
-    factor
-        Output pixels along the side of an input pixel.
-    axes
-        Axes of the source, in the order of its data.
-    name
-        Name of the new layer.
-    metadata
-        Metadata of the new layer.
-    origin
-        Where the first pixel of the upscaled data lies in the source, in its
-        pixels; by default the source has been upscaled from its first pixel on.
+    The output is as in `make_levels`, the axes are those of the source in the order of
+    its data. The first pixel of the upscaled data lies at `origin` in the source, in
+    its pixels; by default the source has been upscaled from its first pixel on.
     """
     names = axes.names.replace("s", "")
     spatial = [names.index("y"), names.index("x")]
@@ -172,11 +157,9 @@ def result_layer(
     start[spatial] += (1 / factor - 1) / 2
     scale = np.array(source.scale)
     scale[spatial] /= factor
-    levels = make_levels(output, axes.names, many=source.multiscale)
     kept = {key: getattr(source, key) for key in _KEPT}
     layer = Image(
-        levels if len(levels) > 1 else levels[0],
-        multiscale=len(levels) > 1,
+        **make_levels(output, axes.names, many=source.multiscale),
         name=name,
         metadata=metadata,
         **kept | find_placement(source, start) | {"scale": scale},
@@ -191,6 +174,7 @@ def copy_placement(layer: Layer) -> dict[str, Any]:
     """Return the arguments with which another layer lies on the pixels of this one."""
     same = ("scale", "translate", "rotate", "shear", "units", "axis_labels")
     placement = {name: getattr(layer, name) for name in same}
+    # a copy: napari would share the transform object between both layers
     return {**placement, "affine": np.array(layer.affine)}
 
 
@@ -231,18 +215,13 @@ def find_placement(
 
 def make_levels(
     pixels: npt.NDArray[Any] | Path, names: str, *, many: bool
-) -> list[Any]:
-    """Return the levels of an image for a layer, the finest first.
+) -> dict[str, Any]:
+    """Return the arguments with which an `Image` shows pixels, in levels if need be.
 
-    Parameters
-    ----------
-    pixels
-        Array with the axes t, c, z, y, x, s as far as present, or the path of an
-        OME-Zarr store, whose levels are opened lazily.
-    names
-        Axes of the layer, one letter for each dimension of its data.
-    many
-        Whether an array gets smaller levels, until they fit a canvas.
+    Pixels are an array with the axes t, c, z, y, x, s as far as present, or the path of
+    an OME-Zarr store, whose levels are opened lazily. `names` are the axes of the
+    layer, a letter for each dimension; an array gets `many` levels until they fit a
+    canvas.
     """
     canonical = "".join(name for name in "tczyxs" if name in names)
     if isinstance(pixels, Path):
@@ -264,5 +243,7 @@ def make_levels(
         spatial = [names.index("y"), names.index("x")]
         halved = tuple(slice(None, None, 2 if name in "yx" else 1) for name in names)
         while max(levels[-1].shape[n] for n in spatial) > _SMALLEST:
+            # a view: nothing is averaged or copied
             levels.append(levels[-1][halved])
-    return levels
+    multiscale = len(levels) > 1
+    return {"data": levels if multiscale else levels[0], "multiscale": multiscale}

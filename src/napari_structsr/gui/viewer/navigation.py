@@ -15,7 +15,7 @@ from napari.layers import Image, Layer, Shapes
 from napari.viewer import Viewer
 from pint.errors import PintError
 
-from napari_structsr.gui.viewer.layers import KEY, find_placement
+from napari_structsr.gui.viewer.layers import KEY, copy_placement, insert_above
 
 __all__ = ["go_to_place", "go_to_plane", "unit_ratios"]
 
@@ -49,25 +49,19 @@ def go_to_plane(viewer: Viewer, layer: Layer, position: Sequence[float]) -> None
 
 
 def go_to_place(
-    viewer: Viewer,
-    layer: Image,
-    corners: tuple[Sequence[float], Sequence[float]],
-    *,
-    name: str = _MARKER,
+    viewer: Viewer, layer: Image, corners: tuple[Sequence[float], Sequence[float]]
 ) -> None:
     """Show a rectangle of a plane, a third of the canvas wide, and draw it.
 
-    Its first and last corner are pixels of the layer, edges included; `name` is that of
-    the layer that holds the rectangle.
+    Its first and last corner are pixels of the layer, edges included.
     """
     low, high = (np.array(corner, float) for corner in corners)
     middle = (low + high) / 2
     go_to_plane(viewer, layer, middle)
     first = viewer.dims.ndim - layer.ndim
-    ends = [
-        _convert_to_viewer(viewer, layer, corner)
-        for corner in _make_rectangle(low, high)
-    ]
+    rectangle = _make_rectangle(low, high)
+    # in the world, since the layer may be turned
+    ends = [_convert_to_viewer(viewer, layer, corner) for corner in rectangle]
     spread = np.ptp(ends, axis=0)
     centre = _convert_to_viewer(viewer, layer, middle)
     shown = [axis for axis in viewer.dims.displayed if axis >= first]
@@ -87,15 +81,13 @@ def go_to_place(
     ]
     if zooms:
         camera.zoom = min(zooms)
-    _mark(viewer, layer, _make_rectangle(low, high), name=name)
+    _mark(viewer, layer, rectangle)
 
 
-def _mark(
-    viewer: Viewer, layer: Image, corners: npt.NDArray[np.float64], *, name: str
-) -> None:
-    """Draw a light rectangle, in the one layer that is kept for it."""
+def _mark(viewer: Viewer, layer: Image, corners: npt.NDArray[np.float64]) -> None:
     width = _LINE * float(np.ptp(corners, axis=0).max())
-    place = find_placement(layer, np.zeros(layer.ndim))
+    place = copy_placement(layer)
+    # one layer is kept for all places that are visited
     for marker in viewer.layers:
         if marker.metadata.get(KEY) == _MARKER and marker.ndim == layer.ndim:
             for key, value in place.items():
@@ -103,26 +95,18 @@ def _mark(
             marker.data = [corners]
             marker.edge_width = [width]
             return
-    # appending selects the new layer, and deselects the others
-    selected, active = set(viewer.layers.selection), viewer.layers.selection.active
-    viewer.layers.append(
-        Shapes(
-            [corners],
-            shape_type="polygon",
-            name=name,
-            edge_color="white",
-            face_color="transparent",
-            edge_width=width,
-            opacity=0.9,
-            units=layer.units,
-            axis_labels=layer.axis_labels,
-            metadata={KEY: _MARKER},
-            **place,
-        )
+    marker = Shapes(
+        [corners],
+        shape_type="polygon",
+        name=_MARKER,
+        edge_color="white",
+        face_color="transparent",
+        edge_width=width,
+        opacity=0.9,
+        metadata={KEY: _MARKER},
+        **place,
     )
-    viewer.layers.selection = selected
-    viewer.layers.selection.active = active
-    viewer.layers.selection.update(selected)
+    insert_above(viewer, viewer.layers[-1], marker)
 
 
 def _make_rectangle(
@@ -140,7 +124,6 @@ def _make_rectangle(
 def _convert_to_viewer(
     viewer: Viewer, layer: Layer, position: Sequence[float] | npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Return where a pixel lies in the world of the viewer, in its units."""
     world = np.array(layer.data_to_world(position), float)
     units = getattr(viewer.dims, "units", None) or layer.units
     return world * unit_ratios(layer.units, units[-layer.ndim :])

@@ -1,8 +1,4 @@
-"""Small widgets that several docks need, each made one way.
-
-Buttons that cannot work say why, choices of layers do not widen a dock, sentences
-wrap, and a step of a dock can be folded.
-"""
+"""Small widgets that several docks need, each made one way."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ from magicgui.widgets import FileEdit
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QPaintEvent
 from qtpy.QtWidgets import (
-    QAbstractButton,
     QComboBox,
     QFormLayout,
     QHBoxLayout,
@@ -38,7 +33,6 @@ __all__ = [
     "enable",
     "fill_combo",
     "format_number",
-    "layer_combo",
     "make_form",
     "make_path_edit",
     "offer",
@@ -49,6 +43,7 @@ __all__ = [
     "stack",
 ]
 
+# the key of no layer; those of layers are unique ids
 _NONE = "none"
 _TIP = Qt.ItemDataRole.ToolTipRole
 
@@ -56,9 +51,10 @@ _TIP = Qt.ItemDataRole.ToolTipRole
 class NarrowCombo(QComboBox):
     """A choice that does not widen a dock, and leaves out the middle of long names."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, tip: str = "") -> None:
         super().__init__()
         self.setAccessibleName(name)
+        self.setToolTip(tip)
         # otherwise the longest name would set the width of the dock
         policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         self.setSizeAdjustPolicy(policy)
@@ -96,9 +92,8 @@ class Section(QWidget):
         self.heading.setAutoRaise(True)
         self.heading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.heading.setArrowType(Qt.ArrowType.DownArrow)
-        self.heading.setSizePolicy(
-            QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed
-        )
+        policy = QSizePolicy.Policy
+        self.heading.setSizePolicy(policy.Expanding, policy.Fixed)
         self.heading.setStyleSheet("QToolButton { font-weight: bold; }")
         self.heading.setToolTip("Fold or unfold this step.")
         layout = QVBoxLayout(self)
@@ -114,14 +109,14 @@ class Section(QWidget):
 
     def _fold(self, is_open: bool) -> None:
         self.body.setVisible(is_open)
-        down, right = Qt.ArrowType.DownArrow, Qt.ArrowType.RightArrow
-        self.heading.setArrowType(down if is_open else right)
+        arrows = Qt.ArrowType
+        self.heading.setArrowType(arrows.DownArrow if is_open else arrows.RightArrow)
 
 
-def enable(button: QAbstractButton, obstacle: str | None, purpose: str) -> None:
+def enable(widget: QWidget, obstacle: str | None, purpose: str) -> None:
     """Enable a button, or say in its tooltip why it cannot work."""
-    button.setEnabled(obstacle is None)
-    button.setToolTip(obstacle or purpose)
+    widget.setEnabled(obstacle is None)
+    widget.setToolTip(obstacle or purpose)
 
 
 def sentence(text: str = "") -> QLabel:
@@ -141,6 +136,7 @@ def complete_sentence(text: str) -> str:
 
 def format_number(value: float | None) -> str:
     """Write a number with the digits that matter, or "" where there is none."""
+    # NaN is the one number that differs from itself
     if value is None or value != value:
         return ""
     if value == 0:
@@ -148,6 +144,7 @@ def format_number(value: float | None) -> str:
     if abs(value) >= 1e5 or abs(value) < 1e-3:
         return f"{value:.2e}"
     text = f"{value:.4g}" if abs(value) >= 1000 else f"{value:.3g}"
+    # 99999.7 is rounded to 1e+05
     return f"{float(text):.0f}" if "e" in text else text
 
 
@@ -198,8 +195,8 @@ def make_path_edit(
     return edit
 
 
-def choice_combo(name: str, entries: Mapping[Any, tuple[str, str]]) -> QComboBox:
-    """Make a choice between values, each with its text and an explanation."""
+def choice_combo(name: str, entries: Mapping[Any, tuple[str, str]]) -> NarrowCombo:
+    """Make a choice between values, as in `fill_combo`."""
     combo = NarrowCombo(name)
     fill_combo(combo, entries, None)
     return combo
@@ -226,13 +223,6 @@ def select(combo: QComboBox, value: object) -> None:
     if index >= 0:
         with signals_blocked(combo):
             combo.setCurrentIndex(index)
-
-
-def layer_combo(name: str, tip: str) -> QComboBox:
-    """Make a choice of layers."""
-    combo = NarrowCombo(name)
-    combo.setToolTip(tip)
-    return combo
 
 
 def offer(

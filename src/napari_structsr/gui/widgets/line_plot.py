@@ -58,14 +58,8 @@ class LinePlot(QWidget):
     ) -> None:
         """Show lines in place of those before; call it again as a line grows.
 
-        Parameters
-        ----------
-        lines
-            Points of each line by its name.
-        title, axis
-            What stands at the vertical and the horizontal axis.
-        message
-            What is said where there are no lines.
+        A line has a name and points. The title stands at the vertical axis; the message
+        is for no lines.
         """
         self.lines = {name: list(points) for name, points in lines.items()}
         # pyqtgraph takes half a second to import, so that a dock opens without it
@@ -151,7 +145,7 @@ class LinePlot(QWidget):
 
 
 def _name_lines(names: Sequence[str]) -> str:
-    """Return rich text with the colour and the name of each line."""
+    # below the plot: a legend of pyqtgraph would lie over the lines
     shown = [
         f'<span style="color: {_COLORS[n % len(_COLORS)]}">━</span>&nbsp;'
         + escape(name).replace(" ", "&nbsp;")

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QProgressBar,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QToolButton, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from napari_structsr.engine.events import Cancelled, Finished, Progressed, Started
@@ -94,12 +88,9 @@ class ProgressRow(QWidget):
         self._say("done")
 
     def _stopped(self, event: Cancelled) -> None:
-        self._say(
-            "cancelled",
-            details=f"{event.done} tiles are kept; the same run goes on from there."
-            if self._resumable and event.done
-            else "",
-        )
+        kept = f"{event.done} tiles are kept; the same run goes on from there."
+        # in memory, what was done is gone with the job
+        self._say("cancelled", details=kept if self._resumable and event.done else "")
 
     def _fail(self, message: str) -> None:
         self._say("failed", details=message)
