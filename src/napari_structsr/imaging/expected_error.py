@@ -145,21 +145,10 @@ def half_width(
 ) -> Tensor:
     """Return half the width of the interval that holds a share of true values.
 
-    The interval lies around the result. The share is reached on average over images
-    like those of the calibration: conformal risk control [1]_, where the risk is the
-    share of pixels of an image outside their interval.
-
-    Parameters
-    ----------
-    inputs, calibration
-        As for `expected_error`.
-    level
-        Share of pixels inside; one of those that the calibration was made for.
-
-    Returns
-    -------
-    Tensor
-        Shape and unit of the result, positive.
+    The interval lies around the result, in whose shape and unit it is given. The share
+    `level`, one of those that the calibration was made for, is reached on average over
+    images like those of the calibration: conformal risk control [1]_, where the risk is
+    the share of pixels of an image outside their interval.
 
     References
     ----------
@@ -203,8 +192,9 @@ def pixel_features(inputs: TrustInputs) -> Tensor:
 
 def _compute_features(result: Tensor, variance: Tensor, factor: int) -> Tensor:
     near, around = max(1, round(_NEAR * factor)), _AROUND * factor
-    up, down = _shift_both_ways(result, -2)
-    left, right = _shift_both_ways(result, -1)
+    padded = reflect_pad(result, (1, 1), (1, 1))
+    up, down = padded[..., :-2, 1:-1], padded[..., 2:, 1:-1]
+    left, right = padded[..., 1:-1, :-2], padded[..., 1:-1, 2:]
     gradient = ((right - left) / 2) ** 2 + ((down - up) / 2) ** 2
     curvature = (left + right - 2 * result) + (up + down - 2 * result)
     amounts = [
@@ -230,10 +220,3 @@ def _deviate(image: Tensor, radius: int) -> Tensor:
     values = image.double()  # float32 is too coarse where the image is flat
     variance = _average(values**2, radius) - _average(values, radius) ** 2
     return variance.clamp_min(0).sqrt().to(image.dtype)
-
-
-def _shift_both_ways(image: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    size = image.shape[dim]
-    rows, columns = ((1, 1), (0, 0)) if dim == -2 else ((0, 0), (1, 1))
-    padded = reflect_pad(image, rows, columns)
-    return padded.narrow(dim, 0, size), padded.narrow(dim, 2, size)

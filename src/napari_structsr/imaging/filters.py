@@ -50,17 +50,7 @@ def correlate_separable(
 ) -> Tensor:
     """Correlate with separable weights where they fit into the image.
 
-    Parameters
-    ----------
-    image
-        Shape (..., H, W).
-    down, across
-        Weights along H and along W, not all of them 0.
-
-    Returns
-    -------
-    Tensor
-        Shape (..., H - len(down) + 1, W - len(across) + 1).
+    From the shape (..., H, W) to (..., H - len(down) + 1, W - len(across) + 1).
     """
     # Adding shifted images up is ten times as fast on a CPU as conv2d of one channel.
     for dim, weights in ((-2, down), (-1, across)):
@@ -123,20 +113,9 @@ def convolve_axis(
     stride: int,
     transposed: bool = False,
 ) -> Tensor:
-    """Correlate along one axis where the kernel fits, or apply the transpose of that.
+    """Correlate along one axis, -2 or -1, where the kernel fits, at each `stride`.
 
-    Parameters
-    ----------
-    image
-        Shape (N, C, H, W).
-    dim
-        -2 or -1.
-    kernel
-        Weights along that axis.
-    stride
-        Pixels from one position of the kernel to the next.
-    transposed
-        Spread each pixel by the kernel instead, `stride` pixels apart.
+    The transpose of that spreads each pixel by the kernel, `stride` pixels apart.
     """
     weight = torch.as_tensor(kernel, dtype=image.dtype, device=image.device)
     down = dim == -2
@@ -167,17 +146,7 @@ def smooth(image: Tensor, sigma: float, *, radius: int | None = None) -> Tensor:
 def fill_missing(values: Tensor, known: Tensor) -> Tensor:
     """Replace unknown pixels by a Gaussian-weighted mean of the known ones around.
 
-    Parameters
-    ----------
-    values
-        Shape (N, C, H, W), finite everywhere.
-    known
-        Which of them are measured, same shape, bool.
-
-    Returns
-    -------
-    Tensor
-        Shape (N, C, H, W). Where nothing is known within reach the value stays.
+    Values are finite everywhere, and stay where nothing is known within reach.
     """
     # a normalised convolution: known pixels alone are averaged
     weight = smooth(known.float(), _FILL_SIGMA)
@@ -200,21 +169,9 @@ def map_row_chunks(
 ) -> Tensor:
     """Apply a function of neighbourhoods to a few rows at a time.
 
-    Parameters
-    ----------
-    function
-        Takes as many images of shape (N, C, h, W) and returns a tensor of shape
-        (..., h, W). A pixel of it depends on pixels at most `radius` away, mirrored
-        beyond the border.
-    images
-        Shape (N, C, H, W) each.
-    radius
-        Rows that a chunk reads beyond what it gives.
-
-    Returns
-    -------
-    Tensor
-        ``function(*images)``, shape (..., H, W).
+    The result is ``function(*images)``, of shape (..., H, W). The function takes images
+    of shape (N, C, h, W) and returns (..., h, W), of which a pixel depends on pixels at
+    most `radius` away, mirrored beyond the border.
     """
     height = images[0].shape[-2]
     pixels = _CPU_CHUNK if images[0].device.type == "cpu" else _GPU_CHUNK
@@ -222,16 +179,12 @@ def map_row_chunks(
     rows = max(pixels // images[0][..., 0, :].numel(), 2 * radius, 1)
     if height <= rows:
         return function(*images)
-    whole: Tensor | None = None
     for top in range(0, height, rows):
         first = max(top - radius, 0)
-        part = function(
-            *(image[..., first : top + rows + radius, :] for image in images)
-        )
-        if whole is None:
+        part = function(*(i[..., first : top + rows + radius, :] for i in images))
+        if top == 0:
             whole = part.new_empty((*part.shape[:-2], height, part.shape[-1]))
         # the rows beyond the chunk were reflected inside the image: not to be kept
         kept = whole[..., top : top + rows, :]
         kept.copy_(part[..., top - first : top - first + kept.shape[-2], :])
-    assert whole is not None
     return whole

@@ -18,6 +18,7 @@ that noise alone has on average, and S their sum, coherence is multiplied by
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -79,9 +80,7 @@ def coherence_difference_map(
         coherence_x = _measure_directions(x, sigma, noise).coherence
         return (coherence_x - _measure_directions(z, sigma, noise).coherence).abs_()
 
-    noise = _expand_like(truth, noise)
-    radius = orientation_radius(sigma)
-    return map_row_chunks(compare, result, truth, noise, radius=radius)
+    return _map_chunks(compare, result, truth, sigma=sigma, noise=noise)
 
 
 def orientation_difference_map(
@@ -98,15 +97,8 @@ def orientation_difference_map(
     from 0 through 1/2 at c = 1/2 to 1: what has a clear direction counts in full, what
     has none in neither image does not count.
 
-    Parameters
-    ----------
-    result, truth, sigma, noise
-        As in `coherence_difference_map`.
-
-    Returns
-    -------
-    Tensor
-        Degrees, shape (N, C, H, W), 0..90. 0 also where only one has a direction.
+    Parameters are those of `coherence_difference_map`. The map is in degrees, shape
+    (N, C, H, W), 0..90, and is 0 also where only one has a direction.
     """
 
     def compare(x: Tensor, z: Tensor, noise: Tensor) -> Tensor:
@@ -117,9 +109,7 @@ def orientation_difference_map(
         angle = torch.atan2(across.abs_(), along).mul_(90 / math.pi)
         return angle * _smoothstep(one.coherence) * _smoothstep(other.coherence)
 
-    noise = _expand_like(truth, noise)
-    radius = orientation_radius(sigma)
-    return map_row_chunks(compare, result, truth, noise, radius=radius)
+    return _map_chunks(compare, result, truth, sigma=sigma, noise=noise)
 
 
 def orientation_radius(sigma: float = _SIGMA) -> int:
@@ -161,6 +151,15 @@ def _smoothstep(coherence: Tensor) -> Tensor:
     return coherence**2 * (3 - 2 * coherence)
 
 
-def _expand_like(image: Tensor, noise: Tensor | float) -> Tensor:
-    noise = torch.as_tensor(noise, dtype=image.dtype, device=image.device)
-    return noise.expand_as(image)
+def _map_chunks(
+    compare: Callable[..., Tensor],
+    result: Tensor,
+    truth: Tensor,
+    *,
+    sigma: float,
+    noise: Tensor | float,
+) -> Tensor:
+    # noise may be one number, but is cut into chunks as the images are
+    noise = torch.as_tensor(noise, dtype=truth.dtype, device=truth.device)
+    images = result, truth, noise.expand_as(truth)
+    return map_row_chunks(compare, *images, radius=orientation_radius(sigma))

@@ -119,15 +119,10 @@ def find_input_ranges(
     Parameters
     ----------
     samples
-        What `compute_input_statistics` found for each image, the same names in all. NaN
-        counts as near.
+        What `compute_input_statistics` found for each image, at least one, the same
+        names in all. NaN counts as near.
     share
         Share of samples to keep.
-
-    Raises
-    ------
-    ValueError
-        If there are no samples.
     """
     if not samples:
         raise ValueError("ranges need the statistics of at least one image")
@@ -149,20 +144,10 @@ def find_input_ranges(
 def describe_outliers(
     found: Mapping[str, float], ranges: Mapping[str, tuple[float, float]]
 ) -> list[str]:
-    """Describe each statistic outside its range over the training images.
+    """Describe each statistic of an image outside its range over the training images.
 
-    Parameters
-    ----------
-    found
-        Statistics of an image; NaN is passed over.
-    ranges
-        Lowest and highest value of each over the training images.
-
-    Returns
-    -------
-    list of str
-        A sentence without a full stop for each, such as "noise is 0.12 of the range,
-        training saw 0.001 to 0.05"; empty if all are inside.
+    Each by a sentence without a full stop, such as "noise is 0.12 of the range,
+    training saw 0.001 to 0.05". NaN is passed over.
     """
     sentences = []
     for name, (low, high) in ranges.items():

@@ -29,22 +29,11 @@ _MAX_SIGMA = 1.6  # measured pixels; wider blur is no point-spread function of a
 
 @dataclass(frozen=True)
 class ForwardFit:
-    """The parameters that turn a truth into its measurement.
+    """The parameters that turn a truth into its measurement."""
 
-    Parameters
-    ----------
-    registration
-        How the truth must be moved, in true pixels.
-    psf_sigma
-        Width of the point-spread function in measured pixels.
-    gain, offset
-        The measurement is about ``gain * A(truth) + offset``.
-    correlation
-        Correlation coefficient of the two sides.
-    """
-
-    registration: Registration
-    psf_sigma: float
+    registration: Registration  # how the truth must be moved, in true pixels
+    psf_sigma: float  # measured pixels
+    # the measurement is about gain * A(truth) + offset; how well both correlate
     gain: float
     offset: float
     correlation: float
@@ -58,20 +47,12 @@ def fit_forward_model(
     move: bool = True,
     limit: float | None = None,
 ) -> ForwardFit:
-    """Find how `truth` was measured.
+    """Find how `truth`, of `factor` times the pixels and the same edges, was measured.
 
-    Parameters
-    ----------
-    truth
-        Shape (factor h, factor w), finite.
-    measured
-        Shape (h, w), finite, the same edges.
-    move
-        Register the truth, with its scale where a shift alone does not do; otherwise
-        its place is taken as it is.
-    limit
-        Longest shift, in true pixels; see `register`.
+    Both are finite. With `move` the truth is registered, with its scale where a shift
+    alone does not do; `limit` is the longest shift in true pixels, see `register`.
     """
+    # without it the place of the truth is taken as it is
     found = IDENTITY
     if move:
         target = upsample(measured, factor)

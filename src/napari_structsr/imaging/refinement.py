@@ -58,11 +58,6 @@ def refine(
         Weights of the terms; by default the data term weighs more than in training.
     iterations
         Largest number of steps; fewer are made when none lowers the objective.
-
-    Returns
-    -------
-    Refinement
-        The image, and the falling values of the functional.
     """
     weights = weights or StructureWeights(data=0.05)
     anchor = image.detach()

@@ -46,14 +46,9 @@ class Band:
 def compare_band(
     result: Tensor, truth: Tensor, *, lowest: float, highest: float
 ) -> Band:
-    """Compare power and phase in a band.
+    """Compare power and phase of images of shape (N, C, H, W) in a band.
 
-    Parameters
-    ----------
-    result, truth
-        Shape (N, C, H, W).
-    lowest, highest
-        Frequencies in cycles per pixel; the lowest is part of the band.
+    It lies between two frequencies in cycles per pixel, of which it holds the lowest.
     """
     x, z = _spectrum(result), _spectrum(truth)
     frequency = radial_frequency(*truth.shape[-2:], device=truth.device)
@@ -88,10 +83,7 @@ class RingCorrelation:
     def resolution(self, *, threshold: float = _THRESHOLD) -> Tensor:
         """Return the period at which the correlation first falls below a threshold.
 
-        Returns
-        -------
-        Tensor
-            Pixels, shape (N,); 2, the finest that pixels can show, if it never falls.
+        In pixels, shape (N,); 2, the finest that pixels can show, if it never falls.
         """
         # one by one: curves cross at different rings
         return torch.stack([self._crossing(row, threshold) for row in self.correlation])
@@ -164,21 +156,10 @@ def count_conjugates(width: int, *, device: torch.device) -> Tensor:
 
 
 def sum_rings(values: Tensor, ring: Tensor, *, width: int) -> Tensor:
-    """Sum a half spectrum over channels and rings.
+    """Sum half spectra of images of a width over channels and rings.
 
-    Parameters
-    ----------
-    values
-        Shape (N, C, H, width // 2 + 1).
-    ring
-        Number of the ring of each frequency, shape (H, width // 2 + 1).
-    width
-        Width of the images.
-
-    Returns
-    -------
-    Tensor
-        Shape (N, rings), float64.
+    `values` have the shape (N, C, H, width // 2 + 1), `ring` the number of the ring of
+    each frequency. The sums have the shape (N, rings), float64.
     """
     weight = count_conjugates(width, device=values.device)
     flat = (values * weight).sum(dim=1).flatten(1).double()

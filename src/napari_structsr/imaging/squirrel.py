@@ -111,20 +111,10 @@ def fit_squirrel(
 def squirrel_map(image: Tensor, base: Tensor, fit: SquirrelFit) -> Tensor:
     """Return where a result, blurred and scaled, differs from its measurement.
 
-    It reaches `squirrel_radius` pixels of the result.
-
-    Parameters
-    ----------
-    image, base
-        As for `fit_squirrel`, or the same part of both.
-    fit
-        What `fit_squirrel` found for the whole image.
-
-    Returns
-    -------
-    Tensor
-        ``|gain * blurred + offset - base|``, shape and unit of `image`. The root of
-        its mean square over the image is ``fit.rse``.
+    `image` and `base` are those of `fit_squirrel`, which found `fit` for them, or the
+    same part of both. The map is ``|gain * blurred + offset - base|`` in the shape and
+    unit of `image`, reaches `squirrel_radius` pixels of the result, and the root of its
+    mean square over the image is ``fit.rse``.
     """
     return (fit.gain * smooth(image, fit.sigma) + fit.offset - base).abs()
 

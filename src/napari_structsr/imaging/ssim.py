@@ -42,17 +42,8 @@ _FIT_WINDOWS = 1 << 18
 def ssim_map(result: Tensor, truth: Tensor, *, data_range: float = 1.0) -> Tensor:
     """Return the structural similarity of each pixel's neighbourhood.
 
-    Parameters
-    ----------
-    result, truth
-        Shape (N, C, H, W).
-    data_range
-        Range of intensities. 0.01 and 0.03 of it stabilise dark and flat regions.
-
-    Returns
-    -------
-    Tensor
-        Shape (N, C, H, W), at most 1, which is equality.
+    The map has the shape (N, C, H, W) of the images, and is at most 1, which is
+    equality. 0.01 and 0.03 of the range of intensities stabilise dark and flat regions.
 
     References
     ----------
@@ -107,11 +98,8 @@ def micro_ssim(result: Tensor, truth: Tensor) -> Tensor:
     A. Ashesh, J. Deschamps, F. Jug, "MicroSSIM: improved structural similarity for
     comparing microscopy data", arXiv:2408.08747, 2024.
     """
-    scores = [
-        _micro_ssim(one[None], other[None])
-        for one, other in zip(result, truth, strict=True)
-    ]
-    return torch.cat(scores)
+    pairs = zip(result, truth, strict=True)
+    return torch.cat([_micro_ssim(one[None], other[None]) for one, other in pairs])
 
 
 def _micro_ssim(result: Tensor, truth: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def gradient_difference_map(result: Tensor, truth: Tensor) -> Tensor:
     It sees a turned filament, which a difference of lengths misses. Gradients are
     `forward_differences`, so that the finest detail counts.
     """
-    return _norm(*forward_differences(result - truth))
+    return torch.hypot(*forward_differences(result - truth))
 
 
 def gradient_similarity_map(
@@ -59,19 +59,8 @@ def gradient_similarity_map(
     With m the length of the Prewitt gradient and T 0.0026 of the range squared, as in
     the paper, it is ``(2 m_x m_z + T) / (m_x² + m_z² + T)``. The paper first halves the
     images for the eye of a person; here the finest detail counts, since that is what
-    super-resolution adds.
-
-    Parameters
-    ----------
-    result, truth
-        Shape (N, C, H, W); reflected at the border.
-    data_range
-        Range of intensities.
-
-    Returns
-    -------
-    Tensor
-        Shape (N, C, H, W), above 0 and at most 1, which is equality.
+    super-resolution adds. Images are reflected at the border; the map has their shape
+    (N, C, H, W), and is above 0 and at most 1, which is equality.
 
     References
     ----------
@@ -95,7 +84,7 @@ def gradient_error(result: Tensor, truth: Tensor) -> Tensor:
     Shape (N,): 0 for equality, 1 for a constant image.
     """
     wrong = gradient_difference_map(result, truth).flatten(1).sum(dim=1)
-    return wrong / _norm(*forward_differences(truth)).flatten(1).sum(dim=1)
+    return wrong / torch.hypot(*forward_differences(truth)).flatten(1).sum(dim=1)
 
 
 def change_map(
@@ -177,10 +166,5 @@ def intensity_slope(result: Tensor, truth: Tensor) -> Tensor:
 def _prewitt(image: Tensor) -> Tensor:
     step, mean = (-1.0, 0.0, 1.0), (1 / 3, 1 / 3, 1 / 3)
     image = reflect_pad(image, (1, 1), (1, 1))
-    return _norm(
-        correlate_separable(image, step, mean), correlate_separable(image, mean, step)
-    )
-
-
-def _norm(down: Tensor, across: Tensor) -> Tensor:
-    return torch.hypot(down, across)
+    down = correlate_separable(image, step, mean)
+    return torch.hypot(down, correlate_separable(image, mean, step))

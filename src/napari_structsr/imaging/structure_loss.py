@@ -94,7 +94,7 @@ def structure_terms(
     variance: Tensor | None = None,
     border: int = 0,
 ) -> dict[str, Tensor]:
-    """Return the weighted terms; their sum is convex in `candidate`.
+    """Return the weighted terms by name; their sum is convex in `candidate`.
 
     Parameters
     ----------
@@ -106,11 +106,6 @@ def structure_terms(
         Terms of weight 0 are left out.
     measured, forward_model, variance, border
         As in `data_term`; needed if the data term has a weight.
-
-    Returns
-    -------
-    dict of str to Tensor
-        Scalars by the name of the term.
     """
     terms = {}
     difference = candidate - truth
@@ -183,12 +178,13 @@ def data_term(
 ) -> Tensor:
     """Return the mismatch of candidate and measurement in units of the noise.
 
+    It is the mean Huber function of the residual, 0.5 for squared residuals of the size
+    of the noise.
+
     Parameters
     ----------
-    candidate
-        Shape (N, 1, factor h, factor w).
-    measured
-        Shape (N, 1, h, w).
+    candidate, measured
+        Shape (N, 1, factor h, factor w), and (N, 1, h, w).
     forward_model
         A, by which candidates are measured.
     variance
@@ -196,12 +192,6 @@ def data_term(
     border
         Measured pixels to leave out at each side: of a crop, those that were
         blurred with pixels outside of it.
-
-    Returns
-    -------
-    Tensor
-        Mean Huber function of the residual, 0.5 for squared residuals of the size
-        of the noise.
     """
     # Huber, or hot pixels and outliers of the noise would pull with their square
     residual = (forward_model(candidate) - measured) / variance.sqrt()

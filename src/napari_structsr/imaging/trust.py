@@ -44,8 +44,9 @@ def residual_map(
 ) -> Tensor:
     """Measure the result again and compare with what was measured, in noise units.
 
-    It reaches `ForwardModel.reach` measured pixels. Where the result is right it has
-    a root mean square of 1 or less.
+    It is ``|A image - measured| / sqrt(variance)``, each measured pixel repeated factor
+    x factor times, and reaches `ForwardModel.reach` measured pixels. Where the result
+    is right it has a root mean square of 1 or less.
 
     Parameters
     ----------
@@ -56,14 +57,7 @@ def residual_map(
     forward_model
         How `image` is measured.
     variance
-        Variance of the noise of `measured`, same shape. It counts as at least
-        ``MIN_NOISE ** 2``.
-
-    Returns
-    -------
-    Tensor
-        ``|A image - measured| / sqrt(variance)`` in the shape of `image`: each
-        measured pixel is repeated factor x factor times.
+        Variance of the noise of `measured`; it counts as at least ``MIN_NOISE ** 2``.
     """
     # an estimate of no noise at all would let rounding fill the map
     deviation = variance.clamp_min(MIN_NOISE**2).sqrt()
@@ -76,8 +70,9 @@ def artefact_map(faithful: Tensor, sharp: Tensor, *, noise: float = 0.03) -> Ten
     """Compare the local contrast of a sharp result with that of a faithful one.
 
     With the standard deviations s_f and s_a in windows of 11 x 11 pixels it is
-    ``(2 s_f s_a + c) / (s_f^2 + s_a^2 + c)`` [1]_, where c is ``noise ** 2``. It
-    reaches `ARTEFACT_RADIUS` pixels.
+    ``(2 s_f s_a + c) / (s_f^2 + s_a^2 + c)`` [1]_, where c is ``noise ** 2``: 1 is
+    equal contrast, low values mean that `sharp` invented or lost texture. It reaches
+    `ARTEFACT_RADIUS` pixels.
 
     Parameters
     ----------
@@ -89,12 +84,6 @@ def artefact_map(faithful: Tensor, sharp: Tensor, *, noise: float = 0.03) -> Ten
         are far below it, as in empty background, the map is 1. By default the constant
         of SSIM: on images of the training 99% of the pixels of `sharp` then read above
         0.99, and texture of 0.04 drawn on flat background reads 0.4.
-
-    Returns
-    -------
-    Tensor
-        Shape of `sharp`, in 0..1; 1 is equal contrast, low values mean that `sharp`
-        invented or lost texture.
 
     References
     ----------
@@ -110,18 +99,9 @@ def artefact_map(faithful: Tensor, sharp: Tensor, *, noise: float = 0.03) -> Ten
 def spread_map(upscale: Callable[[Tensor], Tensor], measured: Tensor) -> Tensor:
     """Return the spread of a model's results over the eight orientations of its input.
 
-    Parameters
-    ----------
-    upscale
-        Maps (M, 1, a, b) to (M, 1, factor a, factor b), for (h, w) and (w, h).
-    measured
-        Shape (N, 1, h, w).
-
-    Returns
-    -------
-    Tensor
-        Standard deviation (population) over the eight results, each turned back,
-        shape (N, 1, factor h, factor w), float32.
+    It is the standard deviation (population) over the eight results, each turned back,
+    float32. `upscale` makes (M, 1, factor a, factor b) of (M, 1, a, b), which are both
+    (h, w) and (w, h) of `measured`, shape (N, 1, h, w).
     """
     mean, squares = torch.zeros(()), torch.zeros(())
     for count, (turn, back) in enumerate(flips_and_rotations(), start=1):
