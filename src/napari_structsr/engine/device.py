@@ -70,24 +70,9 @@ def choose_device(
 ) -> tuple[Device, str | None]:
     """Choose the device, and test it on 64 x 64 pixels against the CPU.
 
-    Parameters
-    ----------
-    wish
-        "auto", "cpu", "cuda", "cuda:1", "mps".
-    precision
-        Number format, or "auto".
-    model
-        What will be computed; it is on the device afterwards.
-
-    Returns
-    -------
-    device, warning
-        Where to compute, and a sentence if a better device was passed over.
-
-    Raises
-    ------
-    DeviceError
-        If the device that was asked for is missing or computes wrong numbers.
+    The wish is "auto", "cpu", "cuda", "cuda:1" or "mps". The model is on the device
+    afterwards; a sentence warns that a better device was passed over. `DeviceError`
+    says that the device asked for is missing or computes wrong numbers.
     """
     warning = reason = None
     for kind in _list_kinds() if wish == "auto" else [_check_kind(wish)]:

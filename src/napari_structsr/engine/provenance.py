@@ -63,12 +63,8 @@ def find_record(result: Source) -> Record | None:
 def find_source(record: Record | None) -> tuple[Source | None, str | None]:
     """Open the image from which a result was made.
 
-    Returns
-    -------
-    Source or None
-        None if the record names no file, or the file is no longer what it was.
-    str or None
-        Then what keeps it from being opened, for the user.
+    It is None if the record names no file, or the file is no longer what it was; a
+    sentence for the user then says what keeps it from being opened.
     """
     if record is None:
         return None, None

@@ -27,12 +27,7 @@ def measure_intensity(source: Source) -> tuple[Intensity, ...]:
 
     Up to 72 blocks of 192 x 192 pixels are read for a channel, always the same
     ones. Where they hold no number, or one number only, the rest of the channel is
-    searched until it shows a range.
-
-    Raises
-    ------
-    PixelError
-        If a channel holds no finite pixel at all.
+    searched until it shows a range. `PixelError` says that no pixel at all is finite.
     """
     axes = source.spec.axes
     count = axes["c"].size if "c" in axes else 1

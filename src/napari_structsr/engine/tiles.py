@@ -29,16 +29,8 @@ def lay_tiles(
 ) -> TileGrid:
     """Lay tiles over the write units of a sink, about as large as is computed.
 
-    Parameters
-    ----------
-    axes
-        Of what is written.
-    unit
-        Rows and columns that must be written together.
-    side
-        Pixels of what is read that are computed at once, along a side.
-    factor, halo, align
-        As in `TileGrid`.
+    `axes` are those of what is written, and `unit` the rows and columns that must be
+    written together; `side` pixels of what is read are computed at once along a side.
     """
     height, width = axes.plane
     rows, columns = (part * max(1, round(side * factor / part)) for part in unit)

@@ -16,14 +16,10 @@ __all__ = ["Refinement", "refine"]
 
 @dataclass(frozen=True)
 class Refinement:
-    """A refined image.
+    """A refined image, in the shape of what was refined.
 
-    Parameters
-    ----------
-    image
-        Shape of what was refined.
-    objective
-        Value of the functional before, and after each iteration; it never rises.
+    `objective` is the value of the functional before, and after each iteration; it
+    never rises.
     """
 
     image: Tensor

@@ -69,12 +69,8 @@ def compare_band(
 class RingCorrelation:
     """Fourier ring correlation of two images.
 
-    Parameters
-    ----------
-    frequency
-        Middle of each ring in cycles per pixel, shape (R,).
-    correlation
-        Normalised cross-spectrum in each ring, shape (N, R).
+    `frequency` is the middle of each ring in cycles per pixel, shape (R,), and
+    `correlation` the normalised cross-spectrum in each ring, shape (N, R).
     """
 
     frequency: Tensor

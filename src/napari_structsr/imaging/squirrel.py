@@ -67,7 +67,9 @@ def fit_squirrel(
     """Fit blur, gain and offset so that a result matches its measurement.
 
     Gain and offset follow from linear regression at each width, the width from a
-    bounded search of one number [1]_.
+    bounded search of one number [1]_. For a constant result or measurement ``sigma``
+    and ``gain`` are 0, ``offset`` is the mean of the measurement, ``rse`` its standard
+    deviation and ``rsp`` 0.
 
     Parameters
     ----------
@@ -77,12 +79,6 @@ def fit_squirrel(
         The measurement, interpolated to the same shape and in the same unit.
     max_sigma
         Widest Gaussian to try, in pixels of the result.
-
-    Returns
-    -------
-    SquirrelFit
-        For a constant result or measurement ``sigma`` and ``gain`` are 0, ``offset``
-        is the mean of the measurement, ``rse`` its standard deviation and ``rsp`` 0.
 
     References
     ----------

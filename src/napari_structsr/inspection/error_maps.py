@@ -131,13 +131,8 @@ def _run(
     reference, source = (
         None if image is None else open_source(image) for image in (reference, source)
     )
-    setup = prepare(
-        result,
-        reference,
-        source,
-        record=record or find_record(result),
-        settings=settings,
-    )
+    record = record or find_record(result)
+    setup = prepare(result, reference, source, record=record, settings=settings)
     regions = crop_regions(regions, result.spec.axes, setup)
     record = make_record(setup, settings, digests=out is not None)
     stores = MapStores(out, describe_maps(setup), record, overwrite=overwrite)

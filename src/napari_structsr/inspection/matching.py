@@ -72,7 +72,9 @@ def match_images(
     *,
     match: Match = "auto",
 ) -> MatchedImages:
-    """Bring images onto one grid; reads no pixel.
+    """Bring images onto one grid, or say why they do not belong together.
+
+    No pixel is read.
 
     Parameters
     ----------
@@ -86,11 +88,6 @@ def match_images(
         "auto" goes by world coordinates, and takes images of equal pixels and
         nearly equal place, or without pixel size, as one field of view; "world"
         trusts the coordinates alone, "pixels" only the number of pixels.
-
-    Raises
-    ------
-    AxesError
-        If the images do not belong together.
     """
     notes: list[str] = []
     images = [image for image in (result, reference, source) if image]

@@ -79,13 +79,7 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """All scores of an inspection.
-
-    Parameters
-    ----------
-    rows
-        Plane by plane, the whole plane before its regions.
-    """
+    """All scores of an inspection, the whole of each plane before its regions."""
 
     rows: tuple[ScoreRow, ...] = ()
 

@@ -43,23 +43,14 @@ _TRUSTED = frozenset({"trust", "interval"})
 
 @dataclass(frozen=True)
 class ReferenceModels:
-    """Models that are run again on the source.
+    """Models that are run again on the source."""
 
-    Parameters
-    ----------
-    own
-        The one that made the result.
-    faithful, sharp
-        The one of the shipped pair of the same factor that the result is compared
-        with: faithful, or sharp for a result of faithful.
-    calibration
-        How far the own model is usually off.
-    """
-
-    own: SRModel | None = None
+    own: SRModel | None = None  # the one that made the result
+    # the one of the shipped pair of the same factor that the result is compared with:
+    # faithful, or sharp for a result of faithful
     faithful: SRModel | None = None
     sharp: SRModel | None = None
-    calibration: TrustCalibration | None = None
+    calibration: TrustCalibration | None = None  # how far the own is usually off
 
     @property
     def loaded(self) -> list[SRModel]:
@@ -70,52 +61,26 @@ class ReferenceModels:
 
 @dataclass(frozen=True)
 class Setup:
-    """An inspection that can start.
-
-    Parameters
-    ----------
-    matched
-        The images on one grid.
-    keys
-        Maps to compute.
-    models
-        Models to run again.
-    forward_models
-        How the result is measured, by channel; the factor is 1 without a source.
-    told_models
-        The model that made the result, told the optics of each channel; none where
-        it was told nothing or is not run again.
-    device
-        Where to compute.
-    block_side
-        Source pixels along the side of what is computed at once, to begin with.
-    scalings
-        Units of each channel.
-    squirrel_fit
-        SQUIRREL's fit by plane, if that map is computed.
-    alignment
-        See `Inspection`.
-    made_by
-        Name or path of the model that made the result, where it is known.
-    notes
-        Sentences for the user.
-    warnings
-        Sentences that the user must not overlook.
-    """
+    """An inspection that can start."""
 
     matched: MatchedImages
-    keys: tuple[str, ...]
+    keys: tuple[str, ...]  # of the maps to compute
     models: ReferenceModels
+    # how the result is measured, by channel; the factor is 1 without a source
     forward_models: tuple[ForwardModel, ...]
+    # the model that made the result, told the optics of each channel; none where it was
+    # told nothing or is not run again
     told_models: tuple[SRModel, ...]
     device: Device
+    # source pixels along the side of what is computed at once, to begin with
     block_side: int
-    scalings: tuple[Scaling, ...]
+    scalings: tuple[Scaling, ...]  # of each channel
+    # by plane, if that map is computed
     squirrel_fit: Callable[[tuple[int, ...]], SquirrelFit] | None
-    alignment: dict[str, Any]
-    made_by: str | None
+    alignment: dict[str, Any]  # of `Inspection`
+    made_by: str | None  # name or path of the model, where it is known
     notes: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...]  # not to be overlooked
 
     def find_channel(self, plane: tuple[int, ...]) -> int:
         """Return the index along c of a plane."""
