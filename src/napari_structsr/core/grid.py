@@ -17,6 +17,7 @@ grows to the next line of their grid.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,9 +50,7 @@ class Window:
     def relative_to(self, outer: Window) -> Window:
         """Return this window with `read` and `write` counted from those of `outer`."""
         return Window(
-            _shift(self.read, (outer.read[0].start, outer.read[1].start)),
-            self.keep,
-            _shift(self.write, (outer.write[0].start, outer.write[1].start)),
+            _shift(self.read, outer.read), self.keep, _shift(self.write, outer.write)
         )
 
 
@@ -121,12 +120,12 @@ class TileGrid:
             raise IndexError(f"tile {index} of {len(self)}")
         counts = (*self.loops, self.rows, self.columns)
         *plane, row, column = map(int, np.unravel_index(index, counts))
-        window = self.window(
-            (
-                self._span(row, self.unit[0], self.shape[0]),
-                self._span(column, self.unit[1], self.shape[1]),
-            )
+        rows, columns = (
+            # the last tile ends with the plane
+            slice(n * unit, min((n + 1) * unit, size * self.factor))
+            for n, unit, size in zip((row, column), self.unit, self.shape, strict=True)
         )
+        window = self.window((rows, columns))
         return Tile(window.read, window.keep, window.write, index, tuple(plane))
 
     def window(self, write: Slices) -> Window:
@@ -147,26 +146,19 @@ class TileGrid:
 
     def split(self, window: Window, side: int) -> list[Window]:
         """Cut a window into windows that write at most `side` pixels along y and x."""
-        rows, columns = window.write
-        return [
-            self.window(
-                (
-                    slice(top, min(top + side, rows.stop)),
-                    slice(left, min(left + side, columns.stop)),
-                )
-            )
-            for top in range(rows.start, rows.stop, side)
-            for left in range(columns.start, columns.stop, side)
-        ]
-
-    def _span(self, position: int, unit: int, size: int) -> slice:
-        start = position * unit
-        return slice(start, min(start + unit, size * self.factor))
+        rows, columns = (
+            [
+                slice(first, min(first + side, part.stop))
+                for first in range(part.start, part.stop, side)
+            ]
+            for part in window.write
+        )
+        return [self.window(place) for place in itertools.product(rows, columns)]
 
 
-def _shift(slices: Slices, origin: tuple[int, int]) -> Slices:
-    rows, columns = slices
-    return (
-        slice(rows.start - origin[0], rows.stop - origin[0]),
-        slice(columns.start - origin[1], columns.stop - origin[1]),
+def _shift(slices: Slices, outer: Slices) -> Slices:
+    rows, columns = (
+        slice(part.start - around.start, part.stop - around.start)
+        for part, around in zip(slices, outer, strict=True)
     )
+    return rows, columns

@@ -23,7 +23,8 @@ __all__ = ["Intensity", "check_dtype", "fit_intensity", "to_dtype"]
 # a hot pixel must not decide the range
 _PERCENTILES = (0.1, 99.9)
 _NOISE_BINS = 12
-_FROM_MEDIAN = 1.4826  # median absolute deviation to standard deviation
+# median absolute deviation to standard deviation, of normally distributed noise
+_FROM_MEDIAN = 1.4826
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Intensity:
 
     def normalise(self, pixels: Array) -> Float32Array:
         """Map `low` to 0 and `high` to 1, exceeding values beyond."""
+        # in float64: of large integers float32 would lose the last digits
         values = (pixels.astype(np.float64) - self.low) / self.span
         return values.astype(np.float32)
 
@@ -124,7 +126,8 @@ def fit_intensity(blocks: Sequence[Array]) -> Intensity:
             "every sampled pixel is NaN or infinite; an image with numbers is needed"
         )
     low, high = (float(value) for value in np.percentile(pixels, _PERCENTILES))
-    if high <= low:  # almost all pixels are equal: take the extremes
+    # almost all pixels are equal: take the extremes
+    if high <= low:
         low, high = float(pixels.min()), float(pixels.max())
     # rounding to whole numbers alone has the variance 1 / 12
     rounding = 1 / 12 if pixels.dtype.kind in "ui" else 0.0
@@ -140,9 +143,7 @@ def _fit_noise(blocks: Sequence[Array], low: float) -> tuple[float, float]:
     equal count along the local mean.
     """
     means, details = [], []
-    for block in blocks:
-        if min(block.shape) < 3:
-            continue
+    for block in (block for block in blocks if min(block.shape) >= 3):
         values = np.where(np.isfinite(block), block, np.nan).astype(np.float64)
         rows = values[:-2] - 2 * values[1:-1] + values[2:]
         # the squares of the weights sum to 36: / 6 keeps the deviation of noise
@@ -152,8 +153,8 @@ def _fit_noise(blocks: Sequence[Array], low: float) -> tuple[float, float]:
         finite = np.isfinite(detail) & np.isfinite(mean)
         means.append(mean[finite])
         details.append(detail[finite])
-    mean = np.concatenate(means) if means else np.empty(0)
-    detail = np.concatenate(details) if details else np.empty(0)
+    # empty ones in front: there may be no block
+    mean, detail = (np.concatenate([np.empty(0), *of]) for of in (means, details))
     if mean.size < 9:
         return 0.0, 0.0
     order = np.argsort(mean)

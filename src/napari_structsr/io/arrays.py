@@ -64,13 +64,7 @@ class ArraySource:
         self.chunks = chunks or _find_chunks(array, self._names)
 
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
-        """Read a rectangle of one plane as (samples, rows, columns), a copy.
-
-        Raises
-        ------
-        SourceError
-            If the pixels cannot be read or decoded.
-        """
+        """Read a rectangle of one plane; see `Source.read`."""
         # a dimension without a name holds one entry
         where: dict[str | None, int | slice] = {
             None: 0,
@@ -86,11 +80,14 @@ class ArraySource:
                 # in this thread: tiles are read in several threads already
                 block = block.compute(scheduler="synchronous")
             block = np.asarray(block)
-        except MemoryError:  # no damage: a run may go on with smaller tiles
+        except MemoryError:
+            # no damage: a run may go on with smaller tiles
             raise
         except Exception as error:
+            indices = (f"{axis}={n}" for axis, n in zip(loops, plane, strict=True))
+            place = f"plane {', '.join(indices)}".strip()
             raise SourceError(
-                f"{_name_plane(loops, plane)} of {self.origin} cannot be read: "
+                f"{place} of {self.origin} cannot be read: "
                 f"{error or type(error).__name__}; check the image in another program, "
                 "or copy it again from where it came from"
             ) from error
@@ -104,21 +101,12 @@ class ArraySource:
 def open_array(
     array: Any, *, axes: str | None, level: int, name: str | None
 ) -> ArraySource:
-    """Open a numpy, dask or similar array.
-
-    Raises
-    ------
-    AxesError, PixelError, SettingsError
-        If the array holds no image, or has no such level.
-    """
+    """Open a numpy, dask or similar array; see `open_source`."""
     origin = f"{type(array).__module__.partition('.')[0]} array"
     check_level(level, 1, origin=origin)
     shape = tuple(int(size) for size in array.shape)
-    names = (
-        tuple(axes.lower())
-        if axes
-        else name_axes(guess_labels(shape, array.dtype), shape, squeeze=True)
-    )
+    labels = guess_labels(shape, array.dtype)
+    names = name_axes(labels, shape, squeeze=True, given=axes)
     spec = make_spec(name or "image", make_axes(names, shape, {}), array.dtype)
     return ArraySource(array, spec, names=names, origin=origin)
 
@@ -159,13 +147,15 @@ def make_spec(
 
 def check_level(level: int, count: int, *, origin: str) -> None:
     """Raise SettingsError unless `level` is one of `count` levels."""
-    if 0 <= level < count:
-        return
-    there = "only level 0" if count == 1 else f"the levels 0 to {count - 1}"
-    raise SettingsError(f"{origin} has {there}, not {level}; choose one that is there")
+    if not 0 <= level < count:
+        there = "only level 0" if count == 1 else f"the levels 0 to {count - 1}"
+        raise SettingsError(
+            f"{origin} has {there}, not {level}; choose one that is there"
+        )
 
 
 def _find_chunks(array: Any, names: Sequence[str | None]) -> tuple[int, int]:
+    # dask lists every chunk along an axis in `chunks`, the largest in `chunksize`
     sizes = getattr(array, "chunksize", None) or getattr(array, "chunks", None)
     if sizes is None:
         sizes = [min(size, _UNCHUNKED) for size in array.shape]
@@ -174,11 +164,3 @@ def _find_chunks(array: Any, names: Sequence[str | None]) -> tuple[int, int]:
         for axis in (names.index("y"), names.index("x"))
     )
     return row, column
-
-
-def _name_plane(loops: Sequence[str], plane: tuple[int, ...]) -> str:
-    """Name a plane for a reader: "plane t=0, z=3"."""
-    pairs = zip(loops, plane, strict=True)
-    return (
-        "plane " + ", ".join(f"{name}={i}" for name, i in pairs) if loops else "plane"
-    )

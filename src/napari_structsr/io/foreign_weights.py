@@ -23,7 +23,6 @@ __all__ = ["FOREIGN_ENDINGS", "ForeignModel", "read_foreign"]
 FOREIGN_ENDINGS = (".pth", ".pt", ".ckpt")
 
 _FACTORS = range(2, 9)
-_CHANNELS = (1, 3)
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,7 @@ class ForeignModel:
 
 
 def read_foreign(path: Path) -> ForeignModel:
-    """Read weights that came without a card.
-
-    Parameters
-    ----------
-    path
-        A .pth, .pt, .ckpt or .safetensors file.
+    """Read weights that came without a card: .pth, .pt, .ckpt or .safetensors.
 
     Raises
     ------
@@ -108,10 +102,10 @@ def _read_weights(path: Path, data: bytes) -> dict[str, Any]:
         else:
             # such files are pickles: without weights_only they can run programs
             found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # damage shows itself in many ways
-        reason = _describe(error)
+    except Exception as error:
+        # damage shows itself in many ways
         raise ModelError(
-            f"{path} is damaged or holds more than weights ({reason}); files "
+            f"{path} is damaged or holds more than weights ({_describe(error)}); files "
             "with other Python objects can run programs and are not opened: get the "
             "file again, or as .safetensors"
         ) from error
@@ -126,7 +120,8 @@ def _read_weights(path: Path, data: bytes) -> dict[str, Any]:
 def _recognise(path: Path, weights: dict[str, Any]) -> Any:
     """Let spandrel find the architecture, and return its description."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what spandrel imports and builds
+        # those of what spandrel imports and builds
+        warnings.simplefilter("ignore")
         try:
             import spandrel
         except ImportError as error:
@@ -147,11 +142,11 @@ def _recognise(path: Path, weights: dict[str, Any]) -> Any:
                 f"{path} belongs to no architecture that spandrel knows{missing}; "
                 "see the list at github.com/chaiNNer-org/spandrel"
             ) from error
-        except Exception as error:  # parts are missing, or have another shape
-            reason = _describe(error)
+        except Exception as error:
+            # parts are missing, or have another shape
             raise ModelError(
                 f"the weights in {path} do not fit the architecture they seem to "
-                f"belong to ({reason}); get the file again"
+                f"belong to ({_describe(error)}); get the file again"
             ) from error
 
 
@@ -170,7 +165,7 @@ def _check_purpose(path: Path, descriptor: Any) -> None:
             f"upscales by {_FACTORS[0]} to {_FACTORS[-1]}"
         )
     for channels in (descriptor.input_channels, descriptor.output_channels):
-        if channels not in _CHANNELS:
+        if channels not in (1, 3):
             raise ModelError(
                 f"{path} ({name}) has {channels} channels; give a model for grey or "
                 "RGB images"

@@ -22,6 +22,7 @@ __all__ = [
     "match_world",
 ]
 
+# programs round pixel sizes differently, at times to three digits
 SAME_STEP = 0.01
 """Relative difference of pixel sizes that is taken for rounding."""
 
@@ -29,15 +30,7 @@ SAME_STEP = 0.01
 def match_fields(mine: Axes, other: Axes) -> tuple[AxisMapping, AxisMapping]:
     """Return where rows and columns lie in another image of the same field of view.
 
-    Parameters
-    ----------
-    mine, other
-        Axes of the two images.
-
-    Returns
-    -------
-    rows, columns
-        Positions of the pixels of `mine`, in pixels of `other`.
+    As `match_world`, by the sizes of the planes alone.
     """
     ratios = (theirs / own for own, theirs in zip(mine.plane, other.plane, strict=True))
     # the outer edges of both images coincide, not the centres of their first pixels
@@ -47,11 +40,6 @@ def match_fields(mine: Axes, other: Axes) -> tuple[AxisMapping, AxisMapping]:
 
 def match_world(mine: Axes, other: Axes) -> tuple[AxisMapping, AxisMapping] | None:
     """Return where rows and columns lie in another image, by world coordinates.
-
-    Parameters
-    ----------
-    mine, other
-        Axes of the two images.
 
     Returns
     -------

@@ -75,8 +75,6 @@ def find_images(folder: Path, *, limit: int | None = None) -> list[ImageFile]:
 
     Parameters
     ----------
-    folder
-        Holds folders with PNG and TIFF images.
     limit
         Images of each source, the first by name; None means all.
 
@@ -108,7 +106,6 @@ def _read(path: Path) -> Array:
     import tifffile
 
     if path.suffix.lower() == ".png":
-        image: Array = imageio.v3.imread(path.read_bytes(), extension=".png")
-        return image
-    pixels: Array = np.asarray(tifffile.imread(path))
-    return pixels
+        # the ending is given: from bytes imageio would try one plugin after another
+        return np.asarray(imageio.v3.imread(path.read_bytes(), extension=".png"))
+    return np.asarray(tifffile.imread(path))

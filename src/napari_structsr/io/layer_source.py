@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_structsr.core.axes import Channel
+from napari_structsr.core.axes import Axes, Channel
 from napari_structsr.errors import SourceError
 from napari_structsr.io.arrays import ArraySource, check_level, make_spec
 from napari_structsr.io.tiff.metadata import read_lut_color
@@ -30,14 +30,8 @@ def open_layer(
 
     Axis labels that are known names are kept, the others are guessed from the right:
     yx, zyx, tzyx, tczyx. Contrast limits and a black-to-colour map become those of
-    every channel; without an axis c, the one channel is called as the layer.
-
-    Raises
-    ------
-    SourceError
-        If the layer holds no image.
-    AxesError, PixelError, SettingsError
-        If axes, pixels or level do not do.
+    every channel; without an axis c, the one channel is called as the layer. Arguments
+    and errors are those of `open_source`.
     """
     origin = f"napari layer {str(layer.name)!r}"
     if not hasattr(layer, "rgb") or not hasattr(layer, "contrast_limits"):
@@ -51,7 +45,7 @@ def open_layer(
     if layer.rgb:
         # napari counts no axis for the colours of a pixel
         labels.append("s")
-    names = tuple(axes.lower()) if axes else name_axes(labels, shape, squeeze=False)
+    names = name_axes(labels, shape, squeeze=False, given=axes)
     # strict=False: the colour samples of an RGB layer have no scale of their own
     steps = {
         dimension: Step(float(scale), float(translate), find_unit_name(str(unit)))
@@ -63,22 +57,18 @@ def open_layer(
     full = make_axes(names, shape, steps)
     array = levels[level]
     kept = [n for n, dimension in zip(array.shape, names, strict=True) if dimension]
-    spec = make_spec(
-        name or str(layer.name),
-        scale_axes(full, kept),
-        array.dtype,
-        []
-        if layer.rgb
-        else _read_channels(layer, full["c"].size if "c" in full else None),
-    )
+    channels = [] if layer.rgb else _read_channels(layer, full)
+    title = name or str(layer.name)
+    spec = make_spec(title, scale_axes(full, kept), array.dtype, channels)
     return ArraySource(array, spec, names=names, origin=origin)
 
 
-def _read_channels(layer: Any, count: int | None) -> list[Channel]:
-    """Return the channels of a layer; `count` is None without an axis c."""
+def _read_channels(layer: Any, axes: Axes) -> list[Channel]:
     low, high = layer.contrast_limits
     colormap = getattr(layer, "colormap", None)
     color = None if colormap is None else read_lut_color(colormap.colors[:, :3] * 255)
+    window = float(low), float(high)
+    if "c" in axes:
+        return [Channel("", color, window)] * axes["c"].size
     # napari splits channels into layers: one layer is one channel
-    title = str(layer.name) if count is None else ""
-    return [Channel(title, color, (float(low), float(high)))] * (count or 1)
+    return [Channel(str(layer.name), color, window)]

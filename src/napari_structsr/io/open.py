@@ -18,12 +18,10 @@ from napari_structsr.io.source import Source
 
 __all__ = ["open_source"]
 
+# two letters at least: "C:/scan.tif" is a drive of Windows
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 # classic TIFF and BigTIFF, in either byte order
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_READ = (
-    "TIFF (also ImageJ and OME-TIFF), OME-Zarr 0.4 and 0.5, and zarr arrays are read"
-)
 
 
 def open_source(
@@ -74,6 +72,7 @@ def open_source(
     if isinstance(image, Source):
         return image
     source = _open_any(image, axes=axes, level=level, name=name)
+    # readers are imported where they are needed: scipy, zarr and tifffile cost time
     if channels is not None:
         from napari_structsr.io.views import ChannelsView
 
@@ -90,7 +89,7 @@ def open_source(
 
 def _open_any(image: Any, *, axes: str | None, level: int, name: str | None) -> Source:
     if isinstance(image, (str, os.PathLike)):
-        return _open_path(os.fspath(image), axes=axes, level=level, name=name)
+        return _open_path(os.fsdecode(image), axes=axes, level=level, name=name)
     # by the name of its package: zarr is imported only where a zarr is given
     if type(image).__module__.partition(".")[0] == "zarr":
         from napari_structsr.io.ome_zarr.reader import open_zarr
@@ -111,10 +110,7 @@ def _open_any(image: Any, *, axes: str | None, level: int, name: str | None) -> 
     )
 
 
-def _open_path(
-    text: str | bytes, *, axes: str | None, level: int, name: str | None
-) -> Source:
-    path = os.fsdecode(text)
+def _open_path(path: str, *, axes: str | None, level: int, name: str | None) -> Source:
     if _URL.match(path):
         raise SourceError(
             f"{path} is a remote address; only local paths are read: copy the image "
@@ -166,7 +162,9 @@ def _check_tiff(path: Path) -> None:
         )
     if head not in _TIFF:
         raise SourceError(
-            f"{path} is not an image of a kind that is read; {_READ}: convert it first"
+            f"{path} is not an image of a kind that is read; TIFF (also ImageJ "
+            "and OME-TIFF), OME-Zarr 0.4 and 0.5, and zarr arrays are read: convert it "
+            "first"
         )
 
 

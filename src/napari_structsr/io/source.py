@@ -50,6 +50,11 @@ class Source(Protocol):
         Returns
         -------
         ndarray
-            Shape (samples, rows, columns), the source's own dtype.
+            Shape (samples, rows, columns), the source's own dtype; a copy.
+
+        Raises
+        ------
+        SourceError
+            If the pixels are gone, or cannot be read or decoded.
         """
         ...

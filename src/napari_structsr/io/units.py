@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from napari_structsr.core.axes import Axes, Axis
 from napari_structsr.errors import AxesError
@@ -33,28 +33,14 @@ _NAMES = {name: name for name in "tczyxs"} | {
     "samples": "s",
 }
 
-_PREFIXES = {
-    "yocto": ("y", -24),
-    "zepto": ("z", -21),
-    "atto": ("a", -18),
-    "femto": ("f", -15),
-    "pico": ("p", -12),
-    "nano": ("n", -9),
-    "micro": ("u", -6),
-    "milli": ("m", -3),
-    "centi": ("c", -2),
-    "deci": ("d", -1),
-    "": ("", 0),
-    "hecto": ("h", 2),
-    "kilo": ("k", 3),
-    "mega": ("M", 6),
-    "giga": ("G", 9),
-    "tera": ("T", 12),
-    "peta": ("P", 15),
-    "exa": ("E", 18),
-    "zetta": ("Z", 21),
-    "yotta": ("Y", 24),
-}
+# prefixes of SI, their symbols and powers of ten; micro is written "u"
+_SMALL = ("yocto", "zepto", "atto", "femto", "pico", "nano", "micro", "milli")
+_LARGE = ("", "kilo", "mega", "giga", "tera", "peta", "exa", "zetta", "yotta")
+_PREFIXES = (
+    *zip(_SMALL, "yzafpnum", range(-24, 0, 3), strict=True),
+    *(("centi", "c", -2), ("deci", "d", -1), ("hecto", "h", 2)),
+    *zip(_LARGE, ("", *"kMGTPEZY"), range(0, 27, 3), strict=True),
+)
 
 # UDUNITS name -> what it measures, and how many metres or seconds it is
 _UNITS: dict[str, tuple[str, float]] = {
@@ -69,6 +55,7 @@ _UNITS: dict[str, tuple[str, float]] = {
     "day": ("time", 86400.0),
 }
 _SYMBOLS = {
+    # lower case: `find_unit_name` asks once more for what it does not find
     "å": "angstrom",
     "in": "inch",
     "ft": "foot",
@@ -82,15 +69,15 @@ _SYMBOLS = {
     "d": "day",
 }
 _OME_SYMBOLS = {"angstrom": "Å", "minute": "min", "hour": "h", "day": "d"}
-for _prefix, (_letter, _power) in _PREFIXES.items():
+for _prefix, _letter, _power in _PREFIXES:
     for _base, _sign, _kind in (("meter", "m", "length"), ("second", "s", "time")):
         _UNITS[_prefix + _base] = (_kind, 10.0**_power)
         _SYMBOLS[_letter + _sign] = _prefix + _base
+        # the micro sign U+00B5, as the schema of OME lists it
         _OME_SYMBOLS[_prefix + _base] = _letter.replace("u", "µ") + _sign
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """Distance between pixel centres along one axis, and where the first one lies."""
 
     scale: float = 1.0
@@ -101,15 +88,8 @@ class Step:
 def find_unit_name(unit: str | None) -> str | None:
     """Return the UDUNITS name of a unit, such as "micrometer" for "µm".
 
-    Parameters
-    ----------
-    unit
-        Name, plural or symbol, as found in files.
-
-    Returns
-    -------
-    str or None
-        None for pixels and for anything that is no known length or time.
+    Names, plurals and symbols are known, as files hold them; None stands for pixels
+    and for anything that is no known length or time.
     """
     # ImageJ writes the escape itself; micro sign and Greek mu are two characters
     word = (unit or "").strip().replace("\\u00B5", "u")
@@ -132,15 +112,20 @@ def find_unit_symbol(unit: str | None) -> str:
 
 def convert_unit(value: float, unit: str | None, target: str | None) -> float | None:
     """Convert a length or time between units; None where they do not compare."""
+    # lengths and times share a table, but do not compare
     if unit is None or target is None or _UNITS[unit][0] != _UNITS[target][0]:
         return None
     return value * _UNITS[unit][1] / _UNITS[target][1]
 
 
 def name_axes(
-    labels: Sequence[str | None], shape: Sequence[int], *, squeeze: bool
+    labels: Sequence[str | None],
+    shape: Sequence[int],
+    *,
+    squeeze: bool,
+    given: str | None = None,
 ) -> tuple[str | None, ...]:
-    """Name the dimensions of an array.
+    """Return a name for each dimension of an array, None for those to be dropped.
 
     Labels that are known (z, time, Channel ...) are kept. The others are named from
     the right by what is still free: x, y, z, then t, or t and c where two are left.
@@ -155,17 +140,16 @@ def name_axes(
     squeeze
         Drop unlabelled dimensions of one pixel always; otherwise only when there
         are more dimensions than names.
-
-    Returns
-    -------
-    tuple
-        A name for each dimension, None for those to be dropped.
+    given
+        Names that the user gave, which are taken as they are.
 
     Raises
     ------
     AxesError
         If there are fewer than two dimensions, or more than can be named.
     """
+    if given:
+        return tuple(given.lower())
     if len(shape) < 2:
         raise AxesError(
             f"an array of shape {tuple(shape)} holds no image; "
@@ -202,26 +186,25 @@ def make_axes(
     AxesError
         If the names do not fit the shape or do not make an image.
     """
+    # as many names as dimensions, or else: it raises, and says both numbers
     if len(names) != len(shape):
         return Axes.of("".join(name or "" for name in names), tuple(shape))
-    items = []
-    for name, size in zip(names, shape, strict=True):
-        if name is not None:
-            step = steps.get(name, Step())
-            items.append(Axis(name, int(size), step.scale, step.translate, step.unit))
+    items = (
+        Axis(name, int(size), *steps.get(name, Step()))
+        for name, size in zip(names, shape, strict=True)
+        if name is not None
+    )
     return Axes(tuple(items))
 
 
 def scale_axes(full: Axes, shape: Sequence[int]) -> Axes:
     """Return the axes of a coarser level from those of level 0, edges kept."""
     # by the sizes: pyramids round up, and leave some axes as they are
-    pairs = zip(full.items, shape, strict=True)
-    return Axes(
-        tuple(
-            axis if axis.size == size else axis.resample(int(size), size / axis.size)
-            for axis, size in pairs
-        )
+    items = (
+        axis if axis.size == size else axis.resample(int(size), size / axis.size)
+        for axis, size in zip(full.items, shape, strict=True)
     )
+    return Axes(tuple(items))
 
 
 def is_pixel_size(value: float) -> bool:

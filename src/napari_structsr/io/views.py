@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ __all__ = [
 LUMINANCE = (0.2125, 0.7154, 0.0721)
 """Weights of red, green and blue: ITU-R BT.709, as scikit-image."""
 
-_MARGIN = 16  # pixels around a read beyond which a cubic spline has decayed to 1e-9
+# pixels around a read beyond which a cubic spline has decayed to 1e-9
+_MARGIN = 16
 
 
 @dataclass(frozen=True)
@@ -69,34 +71,27 @@ class _View:
         self.chunks = min(rows), min(columns)
         self._source = source
 
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
+        """Read a rectangle of one plane; see `Source.read`."""
+        return self._source.read(plane, rows, columns)
+
     def close(self) -> None:
         """Close the source, where it can be closed."""
+        # the protocol asks for no close: arrays and layers hold nothing open
         if close := getattr(self._source, "close", None):
             close()
 
 
 class CroppedView(_View):
-    """A rectangle of every plane.
-
-    Parameters
-    ----------
-    source
-        Any source.
-    rows, columns
-        Pixels to keep.
-    """
+    """A rectangle of every plane of a source: the pixels `rows` and `columns`."""
 
     def __init__(self, source: Source, rows: slice, columns: slice) -> None:
         self._corner = rows.start, columns.start
-        axes = source.spec.axes
-        kept = (
-            replace(
-                axis,
-                size=part.stop - part.start,
-                translate=axis.translate + part.start * axis.scale,
-            )
-            for axis, part in ((axes["y"], rows), (axes["x"], columns))
-        )
+        axes, kept = source.spec.axes, []
+        for axis, part in ((axes["y"], rows), (axes["x"], columns)):
+            # the part stays where it lies in the world
+            shift = axis.translate + part.start * axis.scale
+            kept.append(replace(axis, size=part.stop - part.start, translate=shift))
         super().__init__(source, replace(source.spec, axes=axes.with_axes(*kept)))
 
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
@@ -112,20 +107,11 @@ class CroppedView(_View):
 class PlacedView(_View):
     """The same pixels at another place of the world, or of another size.
 
-    Parameters
-    ----------
-    source
-        Any source.
-    axes
-        Names and sizes of those of the source.
+    Its `axes` have the names and sizes of those of the source.
     """
 
     def __init__(self, source: Source, axes: Axes) -> None:
         super().__init__(source, replace(source.spec, axes=axes))
-
-    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
-        """Read a rectangle of one plane."""
-        return self._source.read(plane, rows, columns)
 
 
 class ChannelsView(_View):
@@ -193,24 +179,19 @@ class LuminanceView(_View):
         )
         super().__init__(source, spec)
         loops = [axis.name for axis in axes.loops]
+        # where colours are planes, the place of their index
         self._channel = loops.index("c") if name == "c" else None
 
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle as (1, rows, columns)."""
-        if self._channel is None:
-            colours = self._source.read(plane, rows, columns)[:3]
-        else:
+        planes = [plane]
+        if self._channel is not None:
             before, after = plane[: self._channel], plane[self._channel :]
-            # colours along c are three planes
-            colours = np.concatenate(
-                [
-                    self._source.read((*before, channel, *after), rows, columns)
-                    for channel in range(3)
-                ]
-            )
-        return np.tensordot(
-            np.array([LUMINANCE], np.float32), colours.astype(np.float32), 1
-        )
+            planes = [(*before, channel, *after) for channel in range(3)]
+        found = [self._source.read(place, rows, columns) for place in planes]
+        # of the samples of a pixel the fourth is transparency
+        colours = np.concatenate(found)[:3].astype(np.float32)
+        return np.tensordot(np.array([LUMINANCE], np.float32), colours, 1)
 
 
 class ResampledView(_View):
@@ -237,6 +218,8 @@ class ResampledView(_View):
         dtype = kept if kept.kind == "f" else np.dtype(np.float32)
         super().__init__(source, replace(source.spec, axes=axes, dtype=dtype))
         self._lines = rows, columns
+        # the blur before taking fewer pixels, in pixels of the finer image
+        self._blurs = [max(0.0, (line.step - 1) / 2) for line in self._lines]
         loops = [axis.name for axis in axes.loops]
         self._order = [
             loops.index(axis.name) if axis.name in loops else None
@@ -251,9 +234,11 @@ class ResampledView(_View):
             return self._source.read(where, rows, columns)
         parts, starts = [], []
         sizes = self._source.spec.axes.plane
-        for line, part, size in zip(self._lines, (rows, columns), sizes, strict=True):
+        for line, blur, part, size in zip(
+            self._lines, self._blurs, (rows, columns), sizes, strict=True
+        ):
             # gaussian_filter reaches 4 sigma
-            margin = _MARGIN + math.ceil(4 * _compute_blur(line))
+            margin = _MARGIN + math.ceil(4 * blur)
             first = max(math.floor(line.at(part.start)) - margin, 0)
             last = min(math.ceil(line.at(part.stop - 1)) + margin + 1, size)
             # beyond the border one pixel is still needed, to be mirrored
@@ -262,36 +247,27 @@ class ResampledView(_View):
             starts.append(line.at(part.start) - first)
         pixels = self._source.read(where, *parts).astype(np.float64)
         shape = rows.stop - rows.start, columns.stop - columns.start
-        steps = [line.step for line in self._lines]
-        blurs = [_compute_blur(line) for line in self._lines]
+        transform = partial(
+            ndimage.affine_transform,
+            matrix=[line.step for line in self._lines],
+            offset=starts,
+            output_shape=shape,
+            mode="reflect",
+        )
         known = np.isfinite(pixels)
         whole = bool(known.all())
         out = np.empty((len(pixels), *shape), self.spec.dtype)
         for number, sample in enumerate(pixels):
             # a spline runs through whole lines, which one NaN would spoil
             image = sample if whole else np.where(known[number], sample, 0)
-            if any(blurs):
-                image = ndimage.gaussian_filter(image, blurs, mode="reflect")
-            out[number] = ndimage.affine_transform(
-                image, steps, starts, output_shape=shape, order=3, mode="reflect"
-            )
+            if any(self._blurs):
+                image = ndimage.gaussian_filter(image, self._blurs, mode="reflect")
+            out[number] = transform(image, order=3)
             if not whole:
                 # linear: what a hole touches is lost, and nothing beyond
-                holes = ndimage.affine_transform(
-                    (~known[number]).astype(np.float64),
-                    steps,
-                    starts,
-                    output_shape=shape,
-                    order=1,
-                    mode="reflect",
-                )
+                holes = transform((~known[number]).astype(np.float64), order=1)
                 out[number][holes > 0] = np.nan
         return out
-
-
-def _compute_blur(line: AxisMapping) -> float:
-    """Return the blur before taking fewer pixels, in pixels of the finer image."""
-    return max(0.0, (line.step - 1) / 2)
 
 
 def _find_channel(spec: ImageSpec, channel: int | str) -> int:
@@ -300,11 +276,9 @@ def _find_channel(spec: ImageSpec, channel: int | str) -> int:
         # a name that two channels share names none
         if names.count(channel) == 1:
             return names.index(channel)
-        fault = "occurs twice" if channel in names else "does not exist"
     elif 0 <= channel < spec.axes["c"].size:
         return int(channel)
-    else:
-        fault = "does not exist"
+    fault = "occurs twice" if channel in names else "does not exist"
     listed = ", ".join(f"{i} {name!r}" for i, name in enumerate(names) if name)
     raise SettingsError(
         f"channel {channel!r} {fault}; choose from the indices 0 to "

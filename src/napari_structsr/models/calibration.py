@@ -42,10 +42,8 @@ class NetworkLayer(_Entry):
 
     Parameters
     ----------
-    weight
-        One row for each output.
-    bias
-        One number for each output.
+    weight, bias
+        One row, and one number, for each output.
     """
 
     weight: Rows

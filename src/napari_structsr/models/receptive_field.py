@@ -27,13 +27,18 @@ from napari_structsr.models.build import count_operations
 
 __all__ = ["ReceptiveField", "measure_receptive_field"]
 
-_AFFORDABLE = 64  # pixels; an exact distance up to this is taken
-_REST = 1e-3  # share of the influence that may lie beyond the effective distance
-_ROUNDING = 1e-5  # a difference up to this has no other cause
-_STEP = 4  # distances are rounded up to it, so that rounding of numbers is no matter
-_WORK = 1e11  # multiply-adds of one test image: some seconds on a CPU
-_SMALL = 16  # pixels of the image on which operations are counted
-_SIDES = (64, 160)  # pixels of the test image
+# pixels: an exact distance up to this is taken, a longer one replaced
+_AFFORDABLE = 64
+# share of the influence that may lie beyond the effective distance
+_REST = 1e-3
+# a difference up to this has no other cause than rounding
+_ROUNDING = 1e-5
+# distances are rounded up to it, so that rounding of numbers is no matter
+_STEP = 4
+# multiply-adds of one test image: some seconds on a CPU
+_WORK = 1e11
+# pixels of the image on which operations are counted, and of the test image
+_SMALL, _SIDES = 16, (64, 160)
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class ReceptiveField:
 
 
 def measure_receptive_field(
-    network: nn.Module, *, factor: int, align: int = 1, affordable: int = _AFFORDABLE
+    network: nn.Module, *, factor: int, align: int = 1
 ) -> ReceptiveField:
     """Measure how far a network sees.
 
@@ -66,9 +71,6 @@ def measure_receptive_field(
         Upscaling factor along y and x.
     align
         Pixels of the grid on which the network's windows lie.
-    affordable
-        An exact distance up to this is taken, a longer one replaced by the
-        effective one.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def measure_receptive_field(
     probe = _Probe(network, factor, align, side)
     reach = probe.find_exact()
     radius, beyond = reach or 0, 0.0
-    if reach is None or reach > affordable:
+    if reach is None or reach > _AFFORDABLE:
         radius, beyond = probe.find_effective()
     # rounded up, the effective distance may exceed the exact one
     if reach is not None and reach <= radius:
@@ -168,9 +170,8 @@ def _make_test_image(side: int) -> Tensor:
     # each octave adds the same: a spectrum as natural images have
     scale = 1
     while scale < side:
-        coarse = torch.rand(
-            (1, 1, side // scale + 1, side // scale + 1), generator=generator
-        )
+        cells = side // scale + 1
+        coarse = torch.rand((1, 1, cells, cells), generator=generator)
         image += F.interpolate(coarse, size=(side, side), mode="bilinear")
         scale *= 2
     image -= image.amin()

@@ -39,10 +39,12 @@ __all__ = [
     "make_write_grid",
 ]
 
-_MANY = 256  # chunks from which shards are worth while
-_CHUNKS_PER_SHARD = 4  # along y and along x
-_SMALLEST = 256  # pixels along the longer side of the coarsest level
-_JOURNAL = "structsr-journal.txt"
+# chunks from which shards are worth while
+_MANY = 256
+# along y and along x
+_CHUNKS_PER_SHARD = 4
+# pixels along the longer side of the coarsest level
+_SMALLEST = 256
 
 
 def make_pyramid_axes(axes: Axes) -> list[Axes]:
@@ -69,6 +71,7 @@ def halve(pixels: Array) -> Array:
         exact: Any = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
         quarter: Array = np.add.reduce([c.astype(exact) for c in corners])
         return to_dtype(quarter / 4, pixels.dtype)
+    # floats in float64, and only those that are finite
     known = sum(np.isfinite(corner).astype(np.float64) for corner in corners)
     total: Any = sum(np.where(np.isfinite(c), c, 0).astype(np.float64) for c in corners)
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: four holes are a hole
@@ -87,11 +90,8 @@ class Layout:
         Type of the pixels.
     zarr_format
         2 or 3; only 3 knows shards.
-    chunk
-        Pixels along y and x of a chunk.
-    shard
-        Pixels along y and x of a shard, a multiple of `chunk`; "auto" takes 4 x 4
-        chunks where that saves many files.
+    chunk, shard
+        As in `OmeZarrSink`.
     """
 
     axes: Axes
@@ -199,6 +199,7 @@ class Journal:
         """Note a tile whose pixels are on disk; from any thread."""
         with self._lock:
             self._file.write(f"{level} {index}\n")
+            # flush hands the line to the system, fsync to the disk
             self._file.flush()
             os.fsync(self._file.fileno())
             self._done.add((level, index))
@@ -219,10 +220,12 @@ def create_beside(path: Path) -> Iterator[Path]:
     new = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.new")
     try:
         yield new
+        # a folder that holds anything cannot be replaced by renaming
         if path.exists():
             shutil.rmtree(path)
         new.rename(path)
-    except BaseException:  # on Ctrl-C too: nothing half written stays behind
+    except BaseException:
+        # on Ctrl-C too: nothing half written stays behind
         shutil.rmtree(new, ignore_errors=True)
         raise
 
@@ -249,13 +252,13 @@ class ChunkStore:
                 zarr.open_array(root / str(number), mode="r+")
                 for number in range(len(layout.levels))
             ]
-        self.journal = Journal(root / _JOURNAL)
-        self.done = self.journal.finished(0)
+        self.journal = Journal(root / "structsr-journal.txt")
 
     def write(self, tile: Tile, pixels: Array) -> None:
         """Write one tile of the finest level; shape (samples, rows, columns)."""
         place = [slice(index, index + 1) for index in tile.plane]
-        if len(place) + 2 < len(self.layout.axes.items):  # colour samples lie along c
+        if len(place) + 2 < len(self.layout.axes.items):
+            # colour samples lie along c, which no plane counts
             place.insert(self.layout.axes.names.index("c"), slice(0, len(pixels)))
         self._write_pixels(0, tile.index, (*place, *tile.write), pixels)
 
@@ -274,8 +277,8 @@ class ChunkStore:
 
     def _coarsen(self, level: int, grid: TileGrid, tile: Tile) -> None:
         plane = [slice(index, index + 1) for index in tile.plane]
-        size = (part.stop - part.start for part in tile.write)
-        pixels = np.empty((*(1 for _ in plane), *size), self.layout.dtype)
+        size = (part.stop - part.start for part in (*plane, *tile.write))
+        pixels = np.empty(tuple(size), self.layout.dtype)
         # chunk by chunk: of a whole shard four times the pixels would be in memory
         for part in grid.split(tile, self.layout.chunk):
             finer = [slice(2 * span.start, 2 * span.stop) for span in part.write]
@@ -284,39 +287,29 @@ class ChunkStore:
         self._write_pixels(level, tile.index, (*plane, *tile.write), pixels)
 
     def _write_pixels(
-        self,
-        level: int,
-        index: int,
-        place: tuple[slice, ...],
-        pixels: Array,
+        self, level: int, index: int, place: tuple[slice, ...], pixels: Array
     ) -> None:
-        shape = [part.stop - part.start for part in place]
-        self.arrays[level][place] = pixels.reshape(shape)
-        files = list(self._list_files(level, place))
+        array = self.arrays[level]
+        array[place] = pixels.reshape([part.stop - part.start for part in place])
+        spans = (
+            range(part.start // size, -(-part.stop // size))
+            for part, size in zip(place, array.shards or array.chunks, strict=True)
+        )
+        key = array.metadata.encode_chunk_key
+        folder = self.root / str(level)
+        files = [folder / key(position) for position in itertools.product(*spans)]
         # a new file is on disk once its folder is, too
         for path in [*files, *{file.parent for file in files}]:
             _flush(path)
         # only now: after a power cut everything in the journal must be on disk
         self.journal.add(level, index)
 
-    def _list_files(self, level: int, place: tuple[slice, ...]) -> Iterator[Path]:
-        array = self.arrays[level]
-        spans = [
-            range(part.start // size, -(-part.stop // size))
-            for part, size in zip(place, array.shards or array.chunks, strict=True)
-        ]
-        for position in itertools.product(*spans):
-            yield self.root / str(level) / array.metadata.encode_chunk_key(position)
-
-    def close(self) -> None:
-        """Close the journal."""
-        self.journal.close()
-
 
 def _flush(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on disk."""
     if os.name != "posix" and path.is_dir():
-        return  # only POSIX opens folders
+        # only POSIX opens folders
+        return
     handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
     try:
         os.fsync(handle)

@@ -25,7 +25,8 @@ from napari_structsr.io.sink import MemorySink, Sink, Writer
 
 __all__ = ["MapStores"]
 
-_SHARD = 1024  # pixels, and no more: all maps of a tile are in memory at once
+# pixels, and no more: all maps of a tile are in memory at once
+_SHARD = 1024
 
 
 class MapStores:
@@ -78,7 +79,12 @@ class MapStores:
             self._paths[key] = path = folder / f"{key}.ome.zarr"
             sink = OmeZarrSink(path, overwrite=overwrite, shard=_SHARD)
             self._sinks[key] = sink
-            if not overwrite and self._is_finished(path):
+            status, found = None, None
+            if path.exists() and not overwrite:
+                status, found = read_zarr_record(path)
+            # a map of the same inspection is kept as it is
+            same = found is not None and not record.find_differences(found)
+            if status == "finished" and same:
                 self._finished.add(key)
             elif folder.exists():
                 sink.check(spec)
@@ -126,28 +132,13 @@ class MapStores:
     def finish(self) -> dict[str, Any]:
         """Mark all maps as complete; return them, an array or a path each."""
         for key in self._specs:
-            if key in self._finished:
-                self._results[key] = self._paths[key]
-            else:
-                self._results[key] = self._writers[key].finish()
+            writer = self._writers.get(key)
+            self._results[key] = writer.finish() if writer else self._paths[key]
         return dict(self._results)
 
     def arrays(self) -> dict[str, Any]:
         """Return the finished maps, to be indexed by plane, rows and columns."""
-        return {
-            key: zarr.open_array(found / "0", mode="r")
-            if isinstance(found, Path)
-            else found
-            for key, found in self._results.items()
-        }
-
-    def _is_finished(self, path: Path) -> bool:
-        """Tell whether a store is the finished result of the same inspection."""
-        if not path.exists():
-            return False
-        status, record = read_zarr_record(path)
-        return (
-            status == "finished"
-            and record is not None
-            and not self._record.find_differences(record)
-        )
+        maps = dict(self._results)
+        for key, path in self._paths.items():
+            maps[key] = zarr.open_array(path / "0", mode="r")
+        return maps

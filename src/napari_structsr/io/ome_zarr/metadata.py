@@ -5,6 +5,7 @@ It owns the translation of `ImageSpec` to OME-Zarr 0.4 and 0.5 by way of yaozarr
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from yaozarrs import v04, v05
 
-from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
+from napari_structsr.core.axes import Axes, Channel, ImageSpec
 
 __all__ = ["MARKS", "is_zarr", "is_zarr_group", "make_attributes"]
 
@@ -20,7 +21,7 @@ _KINDS = {"t": "time", "c": "channel"}
 _COLOURS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
 _RGB = (("Red", "FF0000"), ("Green", "00FF00"), ("Blue", "0000FF"), ("Alpha", "FFFFFF"))
 
-
+# zarr 3 and zarr 2
 _GROUP = ("zarr.json", ".zgroup")
 MARKS = (*_GROUP, ".zarray")
 """Files of which an array or a group holds one."""
@@ -52,9 +53,23 @@ def make_attributes(
     """
     multiscale: dict[str, Any] = {
         "name": spec.name,
-        "axes": [_describe_axis(axis) for axis in levels[0].items],
+        "axes": [
+            {"name": axis.name, "type": _KINDS.get(axis.name, "space")}
+            | ({"unit": axis.unit} if axis.unit else {})
+            for axis in levels[0].items
+        ],
         "datasets": [
-            {"path": str(number), "coordinateTransformations": _describe_position(axes)}
+            {
+                "path": str(number),
+                # scale first, as the format asks
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": [a.scale for a in axes.items]},
+                    {
+                        "type": "translation",
+                        "translation": [a.translate for a in axes.items],
+                    },
+                ],
+            }
             for number, axes in enumerate(levels)
         ],
         "type": "mean",
@@ -66,46 +81,28 @@ def make_attributes(
         multiscale["version"] = "0.4"
         # yaozarrs checks what is to be written
         image = v04.Image.model_validate(entries)
-        plain: dict[str, Any] = image.model_dump(mode="json", exclude_none=True)
-        return plain
+        return image.model_dump(mode="json", exclude_none=True)
     checked = v05.Image.model_validate({"version": "0.5", **entries})
     return {"ome": checked.model_dump(mode="json", exclude_none=True)}
 
 
-def _describe_axis(axis: Axis) -> dict[str, str]:
-    entry = {"name": axis.name, "type": _KINDS.get(axis.name, "space")}
-    if axis.unit:
-        entry["unit"] = axis.unit
-    return entry
-
-
-def _describe_position(axes: Axes) -> list[dict[str, Any]]:
-    return [
-        {"type": "scale", "scale": [axis.scale for axis in axes.items]},
-        {"type": "translation", "translation": [axis.translate for axis in axes.items]},
-    ]
-
-
 def _describe_channels(spec: ImageSpec) -> list[dict[str, Any]]:
+    channels = spec.channels
     if "s" in spec.axes:
-        known = spec.channels[0] if spec.channels else Channel()
-        pairs = _RGB[: spec.axes.samples]
-        return [
-            _describe_channel(Channel(name, colour, known.window), colour, spec.dtype)
-            for name, colour in pairs
-        ]
+        window = (*channels, Channel())[0].window
+        parts = _RGB[: spec.axes.samples]
+        channels = tuple(Channel(name, colour, window) for name, colour in parts)
     # one channel is shown in white, several in turns
-    plain = ["FFFFFF"] if len(spec.channels) == 1 else list(_COLOURS)
+    colours = itertools.cycle(("FFFFFF",) if len(channels) == 1 else _COLOURS)
     return [
-        _describe_channel(channel, plain[number % len(plain)], spec.dtype)
-        for number, channel in enumerate(spec.channels)
+        _describe_channel(channel, colour, spec.dtype)
+        for channel, colour in zip(channels, colours, strict=False)
     ]
 
 
 def _describe_channel(channel: Channel, colour: str, dtype: np.dtype) -> dict[str, Any]:
     """Describe one channel; OME-Zarr wants every entry of a window."""
-    start, end = channel.window or (0.0, 1.0)
-    low, high = start, end
+    start, end = low, high = channel.window or (0.0, 1.0)
     if dtype.kind in "ui":
         low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
     entry: dict[str, Any] = {

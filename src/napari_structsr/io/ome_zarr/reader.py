@@ -7,6 +7,7 @@ are read here and leniently.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,35 +48,22 @@ def open_zarr(
 ) -> ArraySource:
     """Open a zarr array, or a level of the first image of an OME-Zarr group.
 
-    An array that is a level of an OME-Zarr image is opened as that level.
-
-    Raises
-    ------
-    SourceError
-        If there is no zarr, its metadata are damaged, it holds no image, or it is an
-        unfinished result.
-    AxesError, PixelError, SettingsError
-        If axes, pixels or level do not do.
+    An array that is a level of an OME-Zarr image is opened as that level. Arguments
+    and errors are those of `open_source`.
     """
     node = _open_node(image) if isinstance(image, Path) else image
     path = image if isinstance(image, Path) else _find_folder(image)
     origin = str(path or f"zarr {type(node).__name__.lower()} {node.name}")
+    if not isinstance(node, zarr.Group):
+        check_level(level, 1, origin=origin)
+        # the group around a level knows its axes and pixel sizes
+        if path and (owner := _find_image_around(path, lenient=axes is not None)):
+            node, level = owner
     if isinstance(node, zarr.Group):
         return _open_level(node, origin=origin, axes=axes, level=level, name=name)
-    check_level(level, 1, origin=origin)
-    if path is not None and (
-        owner := _find_image_around(path, lenient=axes is not None)
-    ):
-        group, level = owner
-        return _open_level(group, origin=origin, axes=axes, level=level, name=name)
-    shape = node.shape
-    names = (
-        tuple(axes.lower())
-        if axes
-        else name_axes(_read_labels(node), shape, squeeze=True)
-    )
+    names = name_axes(_read_labels(node), node.shape, squeeze=True, given=axes)
     title = name or (_make_name(path) if path else node.basename) or "image"
-    spec = make_spec(title, make_axes(names, shape, {}), node.dtype)
+    spec = make_spec(title, make_axes(names, node.shape, {}), node.dtype)
     return ArraySource(node, spec, names=names, origin=origin)
 
 
@@ -83,6 +71,7 @@ def _open_level(
     group: zarr.Group, *, origin: str, axes: str | None, level: int, name: str | None
 ) -> ArraySource:
     attributes = dict(group.attrs)
+    # pixels that are not written yet would be read as zeros
     own = attributes.get("structsr")
     if isinstance(own, Mapping) and own.get("status") == "partial":
         raise SourceError(
@@ -116,7 +105,7 @@ def _open_level(
             f"{origin} names the axes {own_names}, but level {level} has the shape "
             f"{shape}; write the image again"
         )
-    names = tuple(axes.lower()) if axes else name_axes(own_names, shape, squeeze=False)
+    names = name_axes(own_names, shape, squeeze=False, given=axes)
     steps = {
         axis: step
         for axis, step in zip(names, _read_steps(multiscale, level), strict=False)
@@ -221,7 +210,8 @@ def _read_steps(multiscale: Multiscale, level: int) -> list[Step]:
     scales, shifts = [1.0] * count, [0.0] * count
     for transform in (
         *multiscale.datasets[level].coordinateTransformations,
-        *(multiscale.coordinateTransformations or ()),  # of all levels, applied last
+        # those of all levels are applied last
+        *(multiscale.coordinateTransformations or ()),
     ):
         if transform.type == "scale":
             scales = [a * b for a, b in zip(scales, transform.scale, strict=True)]
@@ -244,20 +234,16 @@ def _read_channels(omero: Any) -> list[Channel]:
         if not isinstance(entry, Mapping):
             _LOGGER.warning("omero channels hold %r; no channels are read", entry)
             return []
-        channels.append(
-            Channel(
-                str(entry.get("label") or ""),
-                _read_color(entry.get("color")),
-                _read_window(entry.get("window")),
-            )
-        )
+        color, window = _read_color(entry.get("color")), entry.get("window")
+        title = str(entry.get("label") or "")
+        channels.append(Channel(title, color, _read_window(window)))
     return channels
 
 
 def _read_color(value: Any) -> str | None:
-    digits = str(value).removeprefix("#").upper()[:6]
-    valid = len(digits) == 6 and set(digits) <= set("0123456789ABCDEF")
-    return digits if valid else None
+    # what follows six digits is the opacity
+    digits = re.match("[0-9A-F]{6}", str(value).removeprefix("#").upper())
+    return digits.group() if digits else None
 
 
 def _read_window(value: Any) -> tuple[float, float] | None:

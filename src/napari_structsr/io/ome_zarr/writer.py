@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -81,10 +82,16 @@ class OmeZarrSink:
         self.layout(spec)
         if self.path.exists() and not self.overwrite:
             self._partial_record()
-        elif self.path.exists():
-            _check_is_group(self.path)
-        pyramid = spec.nbytes * 4 // 3  # 1 + 1/4 + 1/16 + ...
-        check_folder(self.path.parent, pyramid - _count_bytes(self.path))
+        elif self.path.exists() and not is_zarr_group(self.path):
+            raise SinkError(
+                f"{self.path} exists and is no zarr group, so that it is not "
+                "overwritten; choose another name"
+            )
+        # what the store already takes is continued or replaced
+        files = (file for file in self.path.rglob("*") if file.is_file())
+        there = sum(file.stat().st_size for file in files)
+        # the levels take 1 + 1/4 + 1/16 + ... of the image
+        check_folder(self.path.parent, spec.nbytes * 4 // 3 - there)
 
     def open(self, spec: ImageSpec, record: Record) -> _OmeZarrWriter:
         """Create the store, or continue the one of the same run; see `Sink.open`."""
@@ -94,7 +101,12 @@ class OmeZarrSink:
             if self.path.exists() and self.overwrite:
                 shutil.rmtree(self.path)
             if self.path.exists():
-                self._check_same_run(record)
+                if found := record.find_differences(self._partial_record()):
+                    raise SinkError(
+                        f"{self.path} is the unfinished result of another run (it "
+                        f"differs in {', '.join(found)}); choose another name, repeat "
+                        "that run to finish it, or start anew with --overwrite"
+                    )
             else:
                 status = {KEY: {"status": "partial", "record": record.to_json()}}
                 # whole or not at all: a store of this name can always be resumed
@@ -120,16 +132,10 @@ class OmeZarrSink:
                 )
             # OME-Zarr knows no samples of colour: red, green and blue are channels
             colour = Axis("c", axes.samples)
-            items = [axis for axis in axes.items if axis.name != "s"]
-            items.insert(1 if "t" in axes else 0, colour)
-            axes = Axes(tuple(items))
-        return Layout(
-            axes,
-            spec.dtype,
-            zarr_format=2 if self.version == "0.4" else 3,
-            chunk=self.chunk,
-            shard=self.shard,
-        )
+            # canonical order puts s last, and c behind t
+            axes = Axes((*axes.items[:-1], colour)).canonical()
+        zarr_format: Literal[2, 3] = 2 if self.version == "0.4" else 3
+        return Layout(axes, spec.dtype, zarr_format, self.chunk, self.shard)
 
     def _partial_record(self) -> Record:
         """Return the record of an unfinished result; refuse everything else."""
@@ -146,29 +152,17 @@ class OmeZarrSink:
             )
         return record
 
-    def _check_same_run(self, record: Record) -> None:
-        if found := record.find_differences(self._partial_record()):
-            raise SinkError(
-                f"{self.path} is the unfinished result of another run (it differs in "
-                f"{', '.join(found)}); choose another name, repeat that run to finish "
-                "it, or start anew with --overwrite"
-            )
 
-
+@dataclass
 class _OmeZarrWriter:
-    def __init__(
-        self,
-        store: ChunkStore,
-        spec: ImageSpec,
-        record: Record,
-        version: Literal["0.4", "0.5"],
-    ) -> None:
-        self._store = store
-        self._spec = spec
-        self._record = record
-        self._version: Literal["0.4", "0.5"] = version
-        self._finished = False
-        self.done: Container[int] = store.done
+    _store: ChunkStore
+    _spec: ImageSpec
+    _record: Record
+    _version: Literal["0.4", "0.5"]
+    _finished: bool = False
+
+    def __post_init__(self) -> None:
+        self.done: Container[int] = self._store.journal.finished(0)
 
     @property
     def levels(self) -> list[Any]:
@@ -193,6 +187,7 @@ class _OmeZarrWriter:
             attributes = make_attributes(
                 self._spec, self._store.layout.levels, version=self._version
             )
+            # put replaces all attributes at once: no reader meets half of them
             group = zarr.open_group(self._store.root, mode="r+")
             group.attrs.put({**attributes, KEY: status})
             # last: a partial result without its journal would be computed anew
@@ -205,23 +200,10 @@ class _OmeZarrWriter:
 
     def __exit__(self, *_: object) -> None:
         """Close; an unfinished store stays, unless it holds nothing."""
-        self._store.close()
+        self._store.journal.close()
         # without a single tile there is nothing to resume
         if not self._finished and not len(self._store.journal):
             shutil.rmtree(self._store.root, ignore_errors=True)
-
-
-def _check_is_group(path: Path) -> None:
-    if not is_zarr_group(path):
-        raise SinkError(
-            f"{path} exists and is no zarr group, so that it is not overwritten; "
-            "choose another name"
-        )
-
-
-def _count_bytes(path: Path) -> int:
-    """Return what a store already takes, which is continued or replaced."""
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def check_folder(folder: Path, needed: int) -> None:

@@ -15,13 +15,8 @@ from napari_structsr.errors import SourceError
 
 __all__ = ["check_directories", "check_pixels", "raise_damaged"]
 
-# bytes of one value of each TIFF data type
-_WIDTHS = (
-    dict.fromkeys((1, 2, 6, 7), 1)
-    | dict.fromkeys((3, 8), 2)
-    | dict.fromkeys((4, 9, 11, 13), 4)
-    | dict.fromkeys((5, 10, 12, 16, 17, 18), 8)
-)
+# bytes of one value of each TIFF data type, in its order; unknown types count as 0
+_WIDTHS = dict(enumerate((0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)))
 
 
 def raise_damaged(
@@ -50,14 +45,15 @@ def check_directories(file: tifffile.TiffFile, *, origin: str) -> None:
     where = file.pages.next_page_offset
     if where is not None:
         file.filehandle.seek(where)
+        # the chain ends with a link of zeros
         link = file.filehandle.read(file.tiff.offsetsize)
         if link != bytes(file.tiff.offsetsize):
+            number = len(file.pages) + 1
             raise_damaged(
-                origin,
-                f"it is truncated: page {len(file.pages) + 1} is announced but is not "
-                "there",
+                origin, f"it is truncated: page {number} is announced but is not there"
             )
-    if file.is_ndpi:  # 64-bit offsets in a layout of its own
+    # NDPI has 64-bit offsets in a layout of its own
+    if file.is_ndpi:
         return
     for page in (file.pages.first, file.pages[len(file.pages) - 1]):
         for offset in (page.offset, *(page.subifds or ())):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import struct
 import weakref
 from pathlib import Path
@@ -32,9 +33,12 @@ from napari_structsr.io.units import make_axes, name_axes, scale_axes
 __all__ = ["TiffSource"]
 
 _LOGGER = logging.getLogger(__name__)
-
-_ENDINGS = (".ome.tiff", ".ome.tif", ".ome.tf8", ".ome.btf", ".ome.zarr")
-_GREY = (0, 1, 3)  # photometric: white is zero, black is zero, palette
+_OME_ENDING = re.compile(r"\.ome\.(tiff?|tf8|btf|zarr)\Z", re.IGNORECASE)
+# photometric: white is zero, black is zero, palette
+_GREY = (0, 1, 3)
+# what tifffile raises where bytes make no sense; its TiffFileError is a ValueError
+_DAMAGE: tuple[type[Exception], ...] = (struct.error, ValueError, LookupError)
+_DAMAGE += (TypeError, RuntimeError, AssertionError)
 
 
 class TiffSource(ArraySource):
@@ -47,19 +51,9 @@ class TiffSource(ArraySource):
     ----------
     path
         The file.
-    axes
-        Names of the dimensions, instead of the file's own.
-    level
-        Level of the pyramid.
-    name
-        Short name; the file's without ending by default.
-
-    Raises
-    ------
-    SourceError
-        If the file is damaged, truncated, or holds no image.
-    AxesError, PixelError, SettingsError
-        If axes, pixels or level do not do.
+    axes, level, name
+        As in `open_source`, and so are errors; by default the image is called as the
+        file, without its ending.
     """
 
     def __init__(
@@ -76,9 +70,9 @@ class TiffSource(ArraySource):
             try:
                 file = stack.enter_context(tifffile.TiffFile(path))
                 found = file.series
-                series = (
-                    found[0] if found else raise_damaged(origin, "it holds no image")
-                )
+                if not found:
+                    raise_damaged(origin, "it holds no image")
+                series = found[0]
                 check_directories(file, origin=origin)
                 check_level(level, len(series.levels), origin=origin)
                 chosen = series.levels[level]
@@ -86,32 +80,16 @@ class TiffSource(ArraySource):
                     check_pixels(file, each, origin=origin)
                 array = _open_pixels(chosen)
                 steps, channels = read_tiff_metadata(file, origin=origin)
-            except (
-                tifffile.TiffFileError,
-                struct.error,
-                ValueError,
-                IndexError,
-                KeyError,
-                TypeError,
-                RuntimeError,
-                AssertionError,
-            ) as error:
+            except _DAMAGE as error:
                 raise_damaged(origin, f"it cannot be read as TIFF ({error})", error)
             if len(found) > 1:
                 _LOGGER.info("%s holds %d images, the first is read", path, len(found))
             names = _name_dimensions(series, axes)
             full = make_axes(names, series.shape, steps)
-            shape = [
-                size
-                for axis, size in zip(names, chosen.shape, strict=True)
-                if axis is not None
-            ]
-            spec = make_spec(
-                name or _shorten_name(path),
-                scale_axes(full, shape),
-                chosen.dtype,
-                channels,
-            )
+            shape = [n for n, axis in zip(chosen.shape, names, strict=True) if axis]
+            ending = _OME_ENDING.search(path.name)
+            title = name or (path.name[: ending.start()] if ending else path.stem)
+            spec = make_spec(title, scale_axes(full, shape), chosen.dtype, channels)
             super().__init__(array, spec, names=names, origin=origin)
             self.steps = steps
             if isinstance(array, _MappedArray):
@@ -122,6 +100,7 @@ class TiffSource(ArraySource):
 
     def close(self) -> None:
         """Close the file; reading is over."""
+        # mapped pixels hold no file open
         if finalizer := getattr(self, "_close", None):
             finalizer()
 
@@ -150,15 +129,7 @@ class _MappedArray:
         return np.array(whole[index])
 
 
-def _shorten_name(path: Path) -> str:
-    for ending in _ENDINGS:
-        if path.name.lower().endswith(ending):
-            return path.name[: -len(ending)]
-    return path.stem
-
-
 def _open_pixels(series: tifffile.TiffPageSeries) -> Any:
-    """Return the pixels as something to be sliced."""
     offset, final = series.dataoffset, series.transform is None
     # uncompressed and in one piece: mapped, and never decoded
     if offset is not None and final and not series.is_multifile:

@@ -28,17 +28,11 @@ class TiffFiles:
 
     Parameters
     ----------
-    pattern
-        Absolute pattern, the image's origin.
-    files
-        What it matches.
-    axes
-        The first names the files, the others the dimensions of a file. By default the
-        files are z; if they hold a z themselves t, and c if they hold both.
-    level
-        Level of the pyramid in each file.
-    name
-        Short name; the folder's by default.
+    pattern, files
+        Absolute pattern, which is the image's origin, and what it matches.
+    axes, level, name
+        As in `open_source`. By default the files are z; if they hold a z themselves t,
+        and c if they hold both; and the image is called as the folder.
 
     Raises
     ------
@@ -58,6 +52,7 @@ class TiffFiles:
         name: str | None = None,
     ) -> None:
         self.options: Mapping[str, Any] = {}
+        # natural order: plane10 comes after plane9
         self._files = tifffile.natural_sorted(str(file.absolute()) for file in files)
         self._level = level
         self._axes = axes[1:] if axes else None
@@ -65,7 +60,7 @@ class TiffFiles:
         with self._open_file(0) as first:
             inner, self.chunks, steps = first.spec, first.chunks, first.steps
         own = axes[0].lower() if axes else _choose_axis(inner.axes, pattern)
-        channels = [inner.channels]
+        specs = [inner]
         # every file is looked into now: a wrong one must not end a long run
         for index in range(1, len(self._files)):
             with self._open_file(index) as other:
@@ -76,26 +71,27 @@ class TiffFiles:
                     f"{_describe(inner)}, but {self._files[index]} {_describe(spec)}; "
                     "narrow the pattern to files of one kind"
                 )
-            channels.append(spec.channels)
-        step = steps.get(own, Step())
-        axis = Axis(own, len(self._files), step.scale, step.translate, step.unit)
+            specs.append(spec)
+        channels = inner.channels
+        if own == "c":
+            # a channel without a name is called as its file
+            firsts = ((*spec.channels, Channel())[0] for spec in specs)
+            channels = tuple(
+                replace(channel, name=channel.name or Path(file).stem)
+                for channel, file in zip(firsts, self._files, strict=True)
+            )
+        axis = Axis(own, len(self._files), *steps.get(own, Step()))
         all_axes = Axes((axis, *inner.axes.items))
         self._position = [item.name for item in all_axes.loops].index(own)
         self.spec = make_spec(
             name or pattern.parent.name,
             all_axes,
             inner.dtype,
-            self._name_channels(channels) if own == "c" else inner.channels,
+            channels,
         )
 
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
-        """Read a rectangle of one plane of one file.
-
-        Raises
-        ------
-        SourceError
-            If the file is gone or cannot be decoded.
-        """
+        """Read a rectangle of one plane of one file; see `Source.read`."""
         inner = list(plane)
         with self._open_file(inner.pop(self._position)) as file:
             return file.read(tuple(inner), rows, columns)
@@ -110,17 +106,9 @@ class TiffFiles:
                 "exists and that you may read it"
             ) from error
 
-    def _name_channels(self, channels: Sequence[tuple[Channel, ...]]) -> list[Channel]:
-        """Return the channel of each file, named after the file if it has no name."""
-        found = [entry[0] if entry else Channel() for entry in channels]
-        return [
-            channel if channel.name else replace(channel, name=Path(file).stem)
-            for channel, file in zip(found, self._files, strict=True)
-        ]
-
 
 def _choose_axis(axes: Axes, pattern: Path) -> str:
-    """Return the axis that the files become."""
+    # the most likely first: a stack saved plane by plane, then a time series
     for name in "ztc":
         if name not in axes:
             return name

@@ -7,6 +7,7 @@ as ``.name.ome.zarr``, hidden, and is deleted once the file is whole.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import uuid
@@ -80,10 +81,10 @@ class TiffSink:
 
 class _TiffWriter:
     def __init__(self, store: Any, path: Path, spec: ImageSpec, record: Record) -> None:
-        self._store = store
+        self._store, self._spec, self._record = store, spec, record
         self._path = path
-        self._spec = spec
-        self._record = record
+        # the file is written here, and takes its name when it is whole
+        self._part = path.with_name(f".{path.name}.part")
         self.done: Container[int] = store.done
 
     def write(self, tile: Tile, pixels: Array) -> None:
@@ -111,10 +112,6 @@ class _TiffWriter:
         self._store.__exit__(*error)
         self._part.unlink(missing_ok=True)
 
-    @property
-    def _part(self) -> Path:
-        return self._path.with_name(f".{self._path.name}.part")
-
     def _assemble(self) -> None:
         import tifffile
 
@@ -137,17 +134,16 @@ class _TiffWriter:
                 shape = list(array.shape)
                 if coloured:
                     shape.append(shape.pop(self._store.colour_axis))
-                first = number == 0
+                # coarser levels are sub-images of the first page, as OME-TIFF asks
+                place: dict[str, Any] = {"subfiletype": 1, "metadata": None}
+                if number == 0:
+                    entries = make_ome_entries(self._spec, self._record)
+                    place = {"subifds": len(levels) - 1, "metadata": entries}
                 file.write(
                     self._yield_tiles(array, coloured),
                     shape=tuple(shape),
                     dtype=self._spec.dtype,
-                    # coarser levels are sub-images of the first page, as OME-TIFF asks
-                    subifds=len(levels) - 1 if first else None,
-                    subfiletype=0 if first else 1,
-                    metadata=make_ome_entries(self._spec, self._record)
-                    if first
-                    else None,
+                    **place,
                     **options,
                 )
 
@@ -177,16 +173,14 @@ def make_ome_entries(spec: ImageSpec, record: Record) -> dict[str, Any]:
     entries: dict[str, Any] = {
         "axes": axes.names.upper(),
         "Name": spec.name,
-        "UUID": str(
-            uuid.uuid5(uuid.NAMESPACE_OID, text)
-        ),  # the same run, the same bytes
+        # not a random one: the same run leaves the same bytes
+        "UUID": str(uuid.uuid5(uuid.NAMESPACE_OID, text)),
         "MapAnnotation": {"structsr": text},
     }
     planes: dict[str, list[Any]] = {}
-    count = int(np.prod([axis.size for axis in axes.loops], initial=1))
-    for name in "zyx":
-        if name not in axes:
-            continue
+    # tifffile wants an entry for each plane
+    count = math.prod(axis.size for axis in axes.loops)
+    for name in (name for name in "zyx" if name in axes):
         unit = find_unit_symbol(axes[name].unit)
         entries[f"PhysicalSize{name.upper()}"] = axes[name].scale
         entries[f"PhysicalSize{name.upper()}Unit"] = unit
@@ -196,21 +190,15 @@ def make_ome_entries(spec: ImageSpec, record: Record) -> dict[str, Any]:
     if "t" in axes and axes["t"].unit:
         entries["TimeIncrement"] = axes["t"].scale
         entries["TimeIncrementUnit"] = find_unit_symbol(axes["t"].unit)
-    if planes:
-        entries["Plane"] = planes
+    entries["Plane"] = planes
     if "c" in axes and spec.channels:
-        names = [
-            channel.name or f"Channel {n}" for n, channel in enumerate(spec.channels)
-        ]
+        names = [c.name or f"Channel {n}" for n, c in enumerate(spec.channels)]
         entries["Channel"] = {"Name": names}
-        if all(channel.color for channel in spec.channels):
+        colors = [channel.color for channel in spec.channels if channel.color]
+        if len(colors) == len(names):
+            # OME packs red, green, blue and alpha in a signed integer
+            packed = (bytes.fromhex(f"{color}FF") for color in colors)
             entries["Channel"]["Color"] = [
-                _pack_color(c.color or "") for c in spec.channels
+                int.from_bytes(four, "big", signed=True) for four in packed
             ]
     return entries
-
-
-def _pack_color(color: str) -> int:
-    """Return a colour as OME wants it: red, green, blue, alpha in a signed integer."""
-    value = int(color, 16) << 8 | 255
-    return value - (1 << 32) if value >= 1 << 31 else value

@@ -15,8 +15,8 @@ from napari_structsr.models.generator import interpolate
 
 __all__ = ["OverBicubic"]
 
-_FIRST_GAIN = 0.1
-_DETAIL_GAIN = 10.0  # brings what differs from the mean of 3 x 3 pixels to about 1
+# brings what differs from the mean of 3 x 3 pixels to about 1
+_DETAIL_GAIN = 10.0
 
 
 class OverBicubic(nn.Module):
@@ -35,7 +35,8 @@ class OverBicubic(nn.Module):
         super().__init__()
         self.network = network
         self.detail = detail
-        self.gain = nn.Parameter(torch.tensor(_FIRST_GAIN))
+        # small: training starts near the interpolation
+        self.gain = nn.Parameter(torch.tensor(0.1))
         self.factor = int(network.factor)  # type: ignore[arg-type]
         self.align = int(getattr(network, "align", 1))
 
@@ -49,6 +50,7 @@ class OverBicubic(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Map (N, 1, h, w) to (N, 1, factor h, factor w), in the same unit."""
         with torch.autocast(image.device.type, enabled=False):
+            # in float32: bfloat16 keeps 3 digits, and the level passes through here
             image = image.float()
             base = interpolate(image, self.factor, mode="bicubic")
             if self.detail:

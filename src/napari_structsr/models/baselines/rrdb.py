@@ -8,6 +8,7 @@ scaled by 0.2, and a small initialisation that lets deep networks start to learn
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +16,10 @@ from torch.nn import functional as F
 
 __all__ = ["RRDBNet"]
 
-_RESIDUAL = 0.2  # share of a block's result that is added to its input
-_SLOPE = 0.2  # of the leaky ReLU
-_INITIAL = 0.1  # scale of the initial weights inside the blocks
+# share of a block's result that is added to its input
+_RESIDUAL = 0.2
+_make_conv = partial(nn.Conv2d, kernel_size=3, padding=1)
+_activate = partial(F.leaky_relu, negative_slope=0.2)
 
 
 class RRDBNet(nn.Module):
@@ -40,7 +42,6 @@ class RRDBNet(nn.Module):
     ) -> None:
         super().__init__()
         self.factor = factor
-        self.width = width
         self.blocks = blocks
         self.head = _make_conv(1, width)
         self.body = nn.ModuleList(_Block(width, growth) for _ in range(blocks))
@@ -53,7 +54,8 @@ class RRDBNet(nn.Module):
     @property
     def receptive_radius(self) -> int:
         """LR pixels that one output pixel sees to each side."""
-        reach = 2  # of the last two layers, in output pixels
+        # that of the last two layers, in output pixels
+        reach = 2
         for _ in self.rise:
             # nearest-neighbour doubling halves the distance, rounded up
             reach = -(-(reach + 1) // 2)
@@ -104,19 +106,11 @@ class _Dense(nn.Module):
         return result
 
 
-def _make_conv(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
-
-
 def _scale_down(layer: nn.Conv2d) -> nn.Conv2d:
     """Scale the initial weights of a layer down."""
     # small blocks let deep networks start to learn without normalisation
     nn.init.kaiming_normal_(layer.weight)
     with torch.no_grad():
-        layer.weight.mul_(_INITIAL)
+        layer.weight.mul_(0.1)
         layer.bias.zero_()  # type: ignore[union-attr]
     return layer
-
-
-def _activate(features: Tensor) -> Tensor:
-    return F.leaky_relu(features, _SLOPE)

@@ -16,7 +16,8 @@ from napari_structsr.imaging.filters import reflect_pad
 
 __all__ = ["ForeignNetwork"]
 
-_WINDOWS = ("window_size", "split_size", "pad_size")  # as architectures call them
+# as architectures call them
+_WINDOWS = ("window_size", "split_size", "pad_size")
 
 
 class ForeignNetwork(nn.Module):
@@ -89,5 +90,6 @@ def _list_integers(value: object) -> list[int]:
     if isinstance(value, int):
         value = (value,)
     if not isinstance(value, Iterable) or isinstance(value, (str, torch.Tensor)):
-        return []  # a tensor of that name is a mask, and no size
+        # a tensor of that name is a mask, and no size
+        return []
     return [part for part in value if isinstance(part, int) and part > 0]

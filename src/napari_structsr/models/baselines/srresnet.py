@@ -30,7 +30,6 @@ class SRResNet(nn.Module):
     def __init__(self, factor: int, *, width: int = 64, blocks: int = 16) -> None:
         super().__init__()
         self.factor = factor
-        self.width = width
         self.blocks = blocks
         self.head = nn.Sequential(nn.Conv2d(1, width, 9, padding=4), nn.PReLU())
         self.body = nn.Sequential(
@@ -39,15 +38,24 @@ class SRResNet(nn.Module):
             nn.BatchNorm2d(width),
         )
         self.rise = nn.Sequential(
-            *(_Doubling(width) for _ in range(_count_doublings(factor)))
+            *(
+                # sub-pixel convolution to twice the height and width
+                nn.Sequential(
+                    nn.Conv2d(width, 4 * width, 3, padding=1),
+                    nn.PixelShuffle(2),
+                    nn.PReLU(),
+                )
+                for _ in range(round(math.log2(factor)))
+            )
         )
         self.tail = nn.Conv2d(width, 1, 9, padding=4)
 
     @property
     def receptive_radius(self) -> int:
         """LR pixels that one output pixel sees to each side."""
-        reach = 4  # of the tail, in output pixels
-        for _ in range(_count_doublings(self.factor)):
+        # that of the tail, in output pixels
+        reach = 4
+        for _ in self.rise:
             # sub-pixel convolution: its 3 x 3 kernel lies on the coarser grid
             reach = -(-reach // 2) + 1
         return reach + 2 * self.blocks + 1 + 4
@@ -75,16 +83,3 @@ class _Block(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         result: Tensor = features + self.layers(features)
         return result
-
-
-class _Doubling(nn.Sequential):
-    """Sub-pixel convolution to twice the height and width."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(
-            nn.Conv2d(width, 4 * width, 3, padding=1), nn.PixelShuffle(2), nn.PReLU()
-        )
-
-
-def _count_doublings(factor: int) -> int:
-    return round(math.log2(factor))

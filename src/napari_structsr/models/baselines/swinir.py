@@ -63,13 +63,14 @@ class SwinIRNet(nn.Module):
                 "run: pip install 'napari-structsr[zoo]'"
             ) from error
         self.factor = factor
-        self.width = width
         self.align = window
         self._depths = [depth] * stages
         with warnings.catch_warnings():
+            # spandrel leaves out its indexing; the default stays what it was
             warnings.filterwarnings("ignore", "torch.meshgrid")
             self.network = SwinIR(
-                img_size=6 * window,  # of the masks that are kept; any size is accepted
+                # of the masks that are kept; any size is accepted
+                img_size=6 * window,
                 in_chans=1,
                 embed_dim=width,
                 depths=self._depths,
@@ -78,7 +79,8 @@ class SwinIRNet(nn.Module):
                 mlp_ratio=expansion,
                 upscale=factor,
                 upsampler="pixelshuffledirect",
-                drop_path_rate=0.0,  # stochastic depth is for larger networks
+                # stochastic depth is for larger networks
+                drop_path_rate=0.0,
             )
         # masks and indices follow from the sizes: they need not travel with weights
         for module in self.network.modules():
@@ -114,7 +116,8 @@ def measure_window_reach(depths: list[int], window: int, *, before: int) -> int:
     """
     farthest = 0
     for pixel in range(window):
-        low, high = pixel - before, pixel + before  # the layers, from the last one
+        # through the layers, from the last one
+        low, high = pixel - before, pixel + before
         for depth in reversed(depths):
             low, high = low - 1, high + 1
             for layer in reversed(range(depth)):
