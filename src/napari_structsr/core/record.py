@@ -16,8 +16,6 @@ from napari_structsr.errors import SourceError
 
 __all__ = ["Record", "find_versions"]
 
-_ALWAYS = ("napari-structsr", "torch", "numpy")
-
 
 @dataclass(frozen=True)
 class Record:
@@ -126,9 +124,10 @@ def find_versions(*others: str) -> dict[str, str]:
         Packages that took part besides this one, torch and numpy.
     """
     found = {}
-    for name in (*_ALWAYS, *others):
+    for name in ("napari-structsr", "torch", "numpy", *others):
         try:
             found[name] = version(name)
-        except PackageNotFoundError:  # a source tree that was never installed
+        except PackageNotFoundError:
+            # a source tree that was never installed
             found[name] = "uninstalled"
     return found

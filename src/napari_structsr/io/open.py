@@ -1,7 +1,6 @@
 """Opening an image: finds out of what kind it is, and hands it to that reader.
 
-The translation of a kind's axes and metadata to `ImageSpec` lives beside it, one module
-for each kind.
+Each reader brings axes and metadata of its kind to `ImageSpec`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -22,16 +21,14 @@ from napari_structsr.core.types import Array
 __all__ = ["MemorySink", "Sink", "Writer"]
 
 # squares that let a preview appear bit by bit
-_MEMORY_UNIT = 1024
+_MEMORY_UNIT = 1024, 1024
 
 
 class Writer(Protocol):
     """An opened sink."""
 
-    @property
-    def done(self) -> Container[int]:
-        """Indices of the tiles that an earlier run has finished."""
-        ...
+    done: Container[int]
+    """Indices of the tiles that an earlier run has finished."""
 
     def write(self, tile: Tile, pixels: Array) -> None:
         """Write one tile, shape (samples, rows, columns); from any thread."""
@@ -51,12 +48,7 @@ class Writer(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *error: Any) -> None: ...
 
 
 class Sink(Protocol):
@@ -100,7 +92,7 @@ class MemorySink:
 
     def unit(self, spec: ImageSpec) -> tuple[int, int]:
         """Return squares that keep a preview lively."""
-        return _MEMORY_UNIT, _MEMORY_UNIT
+        return _MEMORY_UNIT
 
     def check(self, spec: ImageSpec) -> None:
         """Accept every image; memory is checked before the run starts."""
@@ -117,11 +109,10 @@ class _MemoryWriter:
         self.done: Container[int] = frozenset()
 
     def write(self, tile: Tile, pixels: Array) -> None:
-        place: tuple[Any, ...] = (*tile.plane, *tile.write)
         # samples of colour come first in a tile and last in an image
-        self._pixels[place] = (
-            np.moveaxis(pixels, 0, -1) if self._coloured else pixels[0]
-        )
+        image = np.moveaxis(pixels, 0, -1) if self._coloured else pixels[0]
+        place: tuple[Any, ...] = (*tile.plane, *tile.write)
+        self._pixels[place] = image
 
     def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
         return iter(())

@@ -22,20 +22,14 @@ class Source(Protocol):
     options: Mapping[str, Any]
     """Arguments of `open_source` that, beside `origin`, open it again."""
 
-    @property
-    def spec(self) -> ImageSpec:
-        """What the image is, axes in the order of the stored array."""
-        ...
+    spec: ImageSpec
+    """What the image is, axes in the order of the stored array."""
 
-    @property
-    def chunks(self) -> tuple[int, int]:
-        """Rows and columns that are stored together; reading them whole is cheap."""
-        ...
+    chunks: tuple[int, int]
+    """Rows and columns that are stored together; reading them whole is cheap."""
 
-    @property
-    def origin(self) -> str:
-        """Where the pixels come from: an absolute path, or what kind of object."""
-        ...
+    origin: str
+    """Where the pixels come from: an absolute path, or what kind of object."""
 
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of one plane.

@@ -1,7 +1,6 @@
 """Views of a source: some channels, a part, its luminance, or another grid.
 
-Views are sources themselves and read no more than is asked of them. They own how the
-pixels of one image lie on the grid of another, not where that was found out.
+Views are sources themselves and read no more than is asked of them.
 """
 
 from __future__ import annotations

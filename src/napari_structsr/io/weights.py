@@ -1,7 +1,7 @@
 """Weights on disk: a safetensors file and, beside it, its card as JSON.
 
 The card holds the hash of the weights, so that a damaged or exchanged file is
-noticed. It owns the two files and their agreement, not what the card means.
+noticed.
 """
 
 from __future__ import annotations

@@ -126,16 +126,13 @@ class ConditionalGenerator(ResidualGenerator):
         noise
             Noise relative to the range, see `noise_level`.
         """
-        weights = {
-            name: value
-            for name, value in self.state_dict().items()
-            if not name.startswith("optics.")
-        }
+        state = self.state_dict().items()
+        weights = {key: value for key, value in state if not key.startswith("optics.")}
         optics = self.head.new_tensor([[sigma], [noise]])
         names = [f"body.{number}.second.weight" for number in range(self.blocks)]
-        for name, gain in zip(
-            [*names, "join.weight"], self.gains(*optics)[:, 0], strict=True
-        ):
+        gains = self.gains(*optics)[:, 0]
+        for name, gain in zip([*names, "join.weight"], gains, strict=True):
+            # the layer before an addition: a gain of its output is one of its weights
             weights[name] = weights[name] * gain[:, None, None, None]
         return weights
 

@@ -89,7 +89,8 @@ class PatchDiscriminator(nn.Module):
         Tensor
             Logits by patch, shape (N, 1, h / 2, w / 2), high for the truth.
         """
-        level = measured.mean(dim=(2, 3), keepdim=True)  # brightness is no clue
+        # brightness is no clue
+        level = measured.mean(dim=(2, 3), keepdim=True)
         # sub-pixel rearrangement: the measured grid at no loss
         seen = F.pixel_unshuffle(candidate - level, self.factor)
         if self.conditional:

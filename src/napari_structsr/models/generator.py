@@ -49,7 +49,8 @@ class ResidualGenerator(nn.Module):
         self.join = _make_conv(width, width)
         self.tail = _make_conv(width, factor**2)
         nn.init.kaiming_normal_(self.head)
-        nn.init.zeros_(self.tail.weight)  # training starts from the interpolation
+        # training starts from the interpolation
+        nn.init.zeros_(self.tail.weight)
 
     @property
     def receptive_radius(self) -> int:
@@ -83,7 +84,8 @@ class _Block(nn.Module):
         super().__init__()
         self.first = _make_conv(width, width)
         self.second = _make_conv(width, width)
-        with torch.no_grad():  # blocks begin close to passing their input through
+        # blocks begin close to passing their input through
+        with torch.no_grad():
             self.second.weight.mul_(0.1)
 
     def forward(self, features: Tensor, gain: Tensor | None = None) -> Tensor:

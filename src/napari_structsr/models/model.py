@@ -105,8 +105,8 @@ class SRModel:
     def radius(self) -> int:
         """Input pixels to each side that a tile must read around an output pixel.
 
-        The exact receptive field, unless the card of a deep network names a shorter
-        one that was measured; then `seam` says what this leaves.
+        The exact receptive field, unless the card names a shorter one, which leaves
+        the difference `seam`.
         """
         # measured for deep networks, whose exact field would be wasteful
         if self.card.radius is not None:
@@ -116,10 +116,8 @@ class SRModel:
 
     @property
     def seam(self) -> float:
-        """Largest difference of tiles from the whole image, as a share of its range.
-
-        0 where `radius` is exact.
-        """
+        """Largest difference of tiles from the whole image, relative to its range."""
+        # an exact radius leaves none
         return self.card.seam or 0.0
 
     @property
@@ -177,18 +175,16 @@ class SRModel:
             )
         low, high = self.card.psf_range or SIGMA_RANGE
         if not low <= psf_sigma <= high:
+            remedy = f"give {low:g}"
+            if psf_sigma > high:
+                remedy = "bin the image, or take a coarser level of its pyramid"
             raise ModelError(
                 f"the point-spread function is {psf_sigma:.3g} measured pixels wide, "
-                f"and {self.card.name} was trained for {low:g} to {high:g}; "
-                + (
-                    "bin the image, or take a coarser level of its pyramid"
-                    if psf_sigma > high
-                    else f"give {low:g}"
-                )
+                f"and {self.card.name} was trained for {low:g} to {high:g}; {remedy}"
             )
-        card = self.card.model_copy(
-            update={"architecture": "residual-generator", "psf_sigma": psf_sigma}
-        )
+        # folded weights are those of the generator that is told nothing
+        changes = {"architecture": "residual-generator", "psf_sigma": psf_sigma}
+        card = self.card.model_copy(update=changes)
         told = SRModel(
             card,
             self.network.fold(sigma=psf_sigma, noise=noise),

@@ -43,16 +43,7 @@ _SMALL, _SIDES = 16, (64, 160)
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """What a tile must read around itself.
-
-    Parameters
-    ----------
-    radius
-        Input pixels to each side of an output pixel.
-    seam
-        Largest difference that this leaves, as a share of the range of the image; 0
-        for an exact radius.
-    """
+    """What a tile must read around itself; `radius` and `seam` as in `ModelCard`."""
 
     radius: int
     seam: float
@@ -71,11 +62,6 @@ def measure_receptive_field(
         Upscaling factor along y and x.
     align
         Pixels of the grid on which the network's windows lie.
-
-    Returns
-    -------
-    ReceptiveField
-        The same for the same network, to the pixel.
     """
     cost = count_operations(network, side=-(-_SMALL // align) * align)
     # as large as some seconds allow, and at least three windows
@@ -101,6 +87,7 @@ class _Probe:
         self.image = _make_test_image(side)
         self.first = side // 2 // align * align
         self.last = self.first + align - 1
+        # the same network always sees the same image: its distance is reproducible
         self.limit = min(self.first, side - 1 - self.last)
 
     def find_exact(self) -> int | None:

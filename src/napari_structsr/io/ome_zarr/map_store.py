@@ -60,6 +60,7 @@ class MapStores:
     ) -> None:
         self._specs = specs
         self._record = record
+        # one of them, since all are of one shape
         self.spec = next(iter(specs.values()))
         self._paths: dict[str, Path] = {}
         self._finished: set[str] = set()

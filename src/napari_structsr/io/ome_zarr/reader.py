@@ -19,12 +19,7 @@ from zarr.storage import LocalStore
 
 from napari_structsr.core.axes import Channel
 from napari_structsr.errors import SourceError
-from napari_structsr.io.arrays import (
-    ArraySource,
-    check_level,
-    guess_labels,
-    make_spec,
-)
+from napari_structsr.io.arrays import ArraySource, check_level, guess_labels, make_spec
 from napari_structsr.io.ome_zarr.metadata import MARKS, is_zarr, is_zarr_group
 from napari_structsr.io.units import Step, find_unit_name, make_axes, name_axes
 
@@ -247,12 +242,10 @@ def _read_color(value: Any) -> str | None:
 
 
 def _read_window(value: Any) -> tuple[float, float] | None:
-    if not isinstance(value, Mapping):
-        return None
-    low, high = value.get("start"), value.get("end")
-    if not isinstance(low, (int, float)) or not isinstance(high, (int, float)):
-        return None
-    return float(low), float(high)
+    match value:
+        case {"start": int() | float() as low, "end": int() | float() as high}:
+            return float(low), float(high)
+    return None
 
 
 def _read_labels(array: Array) -> list[str | None]:

@@ -69,12 +69,9 @@ def read_lut_color(lut: npt.ArrayLike) -> str | None:
 
 def _read_plain(tags: Any) -> dict[str, Step]:
     unit = _RESOLUTION_UNITS.get(int(tags.valueof("ResolutionUnit", 2)))
-    steps = {}
-    for name, size in _read_pixel_sizes(tags).items():
-        scale = convert_unit(size, unit, "micrometer")
-        if scale is not None:
-            steps[name] = Step(scale, unit="micrometer")
-    return steps
+    sizes = _read_pixel_sizes(tags).items()
+    scales = {name: convert_unit(size, unit, "micrometer") for name, size in sizes}
+    return {name: Step(n, unit="micrometer") for name, n in scales.items() if n}
 
 
 def _read_pixel_sizes(tags: Any) -> dict[str, float]:
@@ -171,10 +168,8 @@ def _read_ome(xml: str, *, origin: str) -> Metadata:
 def _read_position(pixels: ElementTree.Element, name: str, unit: str | None) -> float:
     """Return where all planes lie along x or y; 0 when unsaid or when they differ."""
     key = f"Position{name.upper()}"
-    found = {
-        (plane.get(key), plane.get(f"{key}Unit"))
-        for plane in pixels.findall("{*}Plane")
-    }
+    planes = pixels.findall("{*}Plane")
+    found = {(plane.get(key), plane.get(f"{key}Unit")) for plane in planes}
     # a stage that moves between planes is no position of the image
     if name not in "xy" or len(found) != 1:
         return 0.0

@@ -2,8 +2,7 @@
 
 Uncompressed contiguous pixels are mapped for each read and let go again; everything
 else goes through tifffile's zarr store, strip by strip or tile by tile. Nothing is
-cached, so memory stays flat. Whether the file is whole is checked by
-`integrity` when it is opened; what metadata mean is read by `metadata`.
+cached, so memory stays flat.
 """
 
 from __future__ import annotations

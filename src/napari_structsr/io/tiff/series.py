@@ -59,7 +59,14 @@ class TiffFiles:
         self.origin = str(pattern)
         with self._open_file(0) as first:
             inner, self.chunks, steps = first.spec, first.chunks, first.steps
-        own = axes[0].lower() if axes else _choose_axis(inner.axes, pattern)
+        # the most likely first: a stack saved plane by plane, then a time series
+        free = axes.lower() if axes else [n for n in "ztc" if n not in inner.axes]
+        if not free:
+            raise AxesError(
+                f"each file of {pattern} holds the axes {inner.axes.names}, so that no "
+                "axis is left for the files; open the files one by one"
+            )
+        own = free[0]
         specs = [inner]
         # every file is looked into now: a wrong one must not end a long run
         for index in range(1, len(self._files)):
@@ -105,17 +112,6 @@ class TiffFiles:
                 f"{path} cannot be opened ({error.strerror or error}); check that it "
                 "exists and that you may read it"
             ) from error
-
-
-def _choose_axis(axes: Axes, pattern: Path) -> str:
-    # the most likely first: a stack saved plane by plane, then a time series
-    for name in "ztc":
-        if name not in axes:
-            return name
-    raise AxesError(
-        f"each file of {pattern} holds the axes {axes.names}, so that no axis is left "
-        "for the files; open the files one by one"
-    )
 
 
 def _describe(spec: ImageSpec) -> str:

@@ -1,7 +1,6 @@
 """A network of others, adapted: one channel in, one channel out.
 
-It owns what such a network wants of an image: channels, sizes, and windows on which
-tiles must begin.
+It gives such a network the channels and sizes that it wants.
 """
 
 from __future__ import annotations
@@ -28,14 +27,8 @@ class ForeignNetwork(nn.Module):
 
     Parameters
     ----------
-    module
-        The network.
-    factor
-        Its upscaling factor.
-    inputs
-        Channels that it wants.
-    minimum, multiple, square
-        What height and width must be: at least, a multiple of, and the same.
+    module, factor, inputs, minimum, multiple, square
+        As in `ForeignModel`.
     """
 
     def __init__(

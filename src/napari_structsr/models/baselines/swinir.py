@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from napari_structsr.errors import ModelError
 from napari_structsr.imaging.filters import reflect_pad
 
-__all__ = ["SwinIRNet", "measure_window_reach"]
+__all__ = ["SwinIRNet"]
 
 
 class SwinIRNet(nn.Module):
@@ -90,7 +90,7 @@ class SwinIRNet(nn.Module):
     @property
     def receptive_radius(self) -> int:
         """LR pixels that one output pixel sees to each side."""
-        return measure_window_reach(self._depths, self.align, before=2)
+        return _measure_window_reach(self._depths, self.align)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (N, 1, h, w) to (N, 1, factor h, factor w); values near 0..1."""
@@ -102,19 +102,10 @@ class SwinIRNet(nn.Module):
         return result[..., : height * self.factor, : width * self.factor]
 
 
-def measure_window_reach(depths: list[int], window: int, *, before: int) -> int:
-    """Return how far an output pixel of SwinIR sees, in input pixels.
-
-    Parameters
-    ----------
-    depths
-        Attention layers of each stage.
-    window
-        Pixels along the side of a window.
-    before
-        Reach of the convolutions behind the attention, with the one after the body.
-    """
-    farthest = 0
+def _measure_window_reach(depths: list[int], window: int) -> int:
+    # the convolutions behind the attention see this far, with the one after the body
+    before, farthest = 2, 0
+    # a pixel sees farther, the nearer it lies to the border of its window
     for pixel in range(window):
         # through the layers, from the last one
         low, high = pixel - before, pixel + before
