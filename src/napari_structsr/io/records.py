@@ -16,7 +16,8 @@ from napari_structsr.io.ome_zarr.metadata import is_zarr_group
 
 __all__ = ["KEY", "read_record", "read_zarr_record"]
 
-KEY = "structsr"  # of the attribute in zarr groups, and of the annotation in OME-XML
+KEY = "structsr"
+"""Of the attribute in zarr groups, and of the annotation in OME-XML."""
 
 _Found = tuple[str | None, Record | None]
 
@@ -42,10 +43,22 @@ def read_record(path: str | os.PathLike[str]) -> _Found:
         If the record is damaged.
     """
     path = Path(path)
-    if path.suffix.lower() in (".tif", ".tiff") and path.is_file():
-        return _tiff_record(path)
     if is_zarr_group(path):
         return read_zarr_record(path)
+    if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
+        return None, None
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            text = file.ome_metadata
+    except (OSError, tifffile.TiffFileError):
+        # whoever opens the image says what is wrong with it
+        return None, None
+    for entry in ElementTree.fromstring(text).iter() if text else ():
+        # <M K="structsr">record</M> in a MapAnnotation, whatever the OME version
+        if entry.tag.endswith("}M") and entry.get("K") == KEY:
+            return "finished", Record.from_json(json.loads(entry.text or "{}"))
     return None, None
 
 
@@ -67,21 +80,3 @@ def read_zarr_record(path: Path) -> _Found:
     if not isinstance(entry, dict) or "record" not in entry:
         return None, None
     return str(entry.get("status")), Record.from_json(entry["record"])
-
-
-def _tiff_record(path: Path) -> _Found:
-    """Find the record among the annotations of an OME-TIFF."""
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            text = file.ome_metadata
-    except (OSError, tifffile.TiffFileError):
-        return None, None  # whoever opens the image says what is wrong with it
-    if not text:
-        return None, None
-    for entry in ElementTree.fromstring(text).iter():
-        # <M K="structsr">record</M> in a MapAnnotation, whatever the OME version
-        if entry.tag.endswith("}M") and entry.get("K") == KEY:
-            return "finished", Record.from_json(json.loads(entry.text or "{}"))
-    return None, None

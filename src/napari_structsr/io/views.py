@@ -162,11 +162,8 @@ class ChannelsView(_View):
 class LuminanceView(_View):
     """The luminance of a colour image, float32; transparency is left out.
 
-    Parameters
-    ----------
-    source
-        A source whose colours lie along an axis s of 3 or 4 samples, or else along c,
-        as OME-Zarr stores them.
+    Colours lie along an axis s of 3 or 4 samples, or else along c, as OME-Zarr stores
+    them.
     """
 
     def __init__(self, source: Source) -> None:

@@ -32,6 +32,8 @@ def read_card(path: Path) -> dict[str, Any]:
     path = path.with_suffix(".json")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(card, dict):
+            raise ValueError("it holds no entries")
     except FileNotFoundError as error:
         raise ModelError(
             f"{path} is missing; a model is a .safetensors file with its card, "
@@ -42,11 +44,6 @@ def read_card(path: Path) -> dict[str, Any]:
             f"the model card {path} cannot be read ({error}); "
             "restore the file from where it came"
         ) from error
-    if not isinstance(card, dict):
-        raise ModelError(
-            f"the model card {path} holds no entries; "
-            "restore the file from where it came"
-        )
     return card
 
 

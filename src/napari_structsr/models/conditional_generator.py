@@ -49,12 +49,9 @@ class ConditionalGenerator(ResidualGenerator):
 
     Parameters
     ----------
-    factor
-        Upscaling factor along y and x; 1 keeps the pixels and removes blur and noise.
-    width
-        Channels of the features.
-    blocks
-        Residual blocks of two 3 x 3 convolutions.
+    factor, width, blocks
+        As in `ResidualGenerator`; factor 1 keeps the pixels, and removes blur and
+        noise.
     """
 
     def __init__(self, factor: int, *, width: int = 32, blocks: int = 8) -> None:

@@ -166,12 +166,8 @@ def make_write_grid(axes: Axes, unit: tuple[int, int]) -> TileGrid:
 class Journal:
     """Which tiles of a result are safely on disk: an append-only text file.
 
-    A line holds the pyramid level and the index of a tile.
-
-    Parameters
-    ----------
-    path
-        The file; created when missing.
+    A line holds the pyramid level and the index of a tile. The file is created when it
+    is missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -231,15 +227,7 @@ def create_beside(path: Path) -> Iterator[Path]:
 
 
 class ChunkStore:
-    """The open arrays of one result.
-
-    Parameters
-    ----------
-    root
-        Folder of the group.
-    layout
-        How it was created.
-    """
+    """The open arrays of one result, in the folder of its group."""
 
     def __init__(self, root: Path, layout: Layout) -> None:
         self.root = root

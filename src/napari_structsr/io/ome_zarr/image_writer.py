@@ -38,12 +38,8 @@ def write_image(
     ----------
     source
         Image of any size.
-    path
-        The folder, by custom ``name.ome.zarr``.
-    overwrite
-        Whether a zarr group that is in the way is replaced.
-    version
-        Of OME-Zarr.
+    path, overwrite, version
+        As in `OmeZarrSink`.
 
     Raises
     ------
@@ -53,7 +49,8 @@ def write_image(
     sink = OmeZarrSink(path, overwrite=overwrite, version=version)
     spec = source.spec.upscale(1)
     sink.check(spec)
-    if sink.path.exists() and not overwrite:  # an unfinished run, which is not ours
+    # what passes the check is an unfinished run, which is not ours
+    if sink.path.exists() and not overwrite:
         raise SinkError(
             f"{sink.path} is the unfinished result of a run; choose another name"
         )

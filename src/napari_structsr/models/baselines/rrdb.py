@@ -27,10 +27,8 @@ class RRDBNet(nn.Module):
 
     Parameters
     ----------
-    factor
-        Upscaling factor along y and x, a power of two.
-    width
-        Channels of the features.
+    factor, width
+        As in `ResidualGenerator`; the factor is a power of two.
     growth
         Channels that each layer of a dense block adds.
     blocks

@@ -19,12 +19,8 @@ class SRResNet(nn.Module):
 
     Parameters
     ----------
-    factor
-        Upscaling factor along y and x, a power of two.
-    width
-        Channels of the features.
-    blocks
-        Residual blocks of two 3 x 3 convolutions.
+    factor, width, blocks
+        As in `ResidualGenerator`; the factor is a power of two.
     """
 
     def __init__(self, factor: int, *, width: int = 64, blocks: int = 16) -> None:
