@@ -29,7 +29,7 @@ from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.upscale import upscale
 from napari_structsr.zoo.catalogue import load_model
 
-__all__ = ["draw_comparison", "load_tissue_stack", "run_demo"]
+__all__ = ["load_tissue_stack", "run_demo"]
 
 _FULL_RANGE = 40000  # grey values at full light
 _PIXEL = 0.25  # micrometres of a truth pixel, as of a 40x objective
@@ -64,11 +64,6 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     factor
         2 or 4.
 
-    Yields
-    ------
-    str or rich.table.Table
-        Progress, and the table at the end.
-
     Raises
     ------
     SettingsError
@@ -80,6 +75,7 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     folder.mkdir(parents=True, exist_ok=True)
     truth, channels = load_tissue_stack()
     track = TRACKS[f"x{factor}-mild"]
+    # another seed for each channel, or their noise would be the same
     measured = np.stack([track.measure(plane, seed=n) for n, plane in enumerate(truth)])
     pixels = np.clip(measured * _FULL_RANGE, 0, 65535).round().astype(np.uint16)
     plane = (
@@ -117,7 +113,7 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
             psnr, ssim = [*found, np.mean(found, axis=0)][number]
             table.add_row(channel, name, f"{psnr:.2f}", f"{ssim:.4f}")
     figure = folder / "comparison.png"
-    draw_comparison(
+    _draw_comparison(
         figure,
         pixels[0] / _FULL_RANGE,
         results["bicubic"][0],
@@ -139,7 +135,7 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     yield table
 
 
-def draw_comparison(
+def _draw_comparison(
     path: Path, measured: Array, bicubic: Array, result: Array, truth: Array
 ) -> None:
     """Draw input, bicubic, result, truth and the structure error of both results.

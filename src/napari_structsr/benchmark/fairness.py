@@ -81,6 +81,7 @@ def _compare_numbers(
 ) -> Iterable[str]:
     """Name methods that lie more than 20% from the median."""
     known = sorted(v for v in map(value, learned) if v is not None)
+    # of an even number the upper one, so that the median is some method's own
     if known:
         middle = known[len(known) // 2]
     for entry in learned:

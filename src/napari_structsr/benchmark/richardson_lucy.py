@@ -81,6 +81,7 @@ def _make_blur(track: Track) -> list[float]:
 
 def _measure_noise_gain(factor: int) -> float:
     """Return the variance that interpolation leaves of white noise, in the mean."""
+    # white noise is a sum of independent points, whose variances add
     point = torch.zeros(1, 1, 9, 9)
     point[..., 4, 4] = 1
     return float((interpolate(point, factor, mode="bicubic") ** 2).sum()) / factor**2

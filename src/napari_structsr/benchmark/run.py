@@ -64,10 +64,8 @@ class BenchmarkPlan:
     images: int
     methods: dict[str, list[str]]
 
-    @property
-    def done(self) -> int:
-        """Units done before: none, as a comparison cannot be resumed."""
-        return 0
+    # as any plan of a run has; a comparison cannot be resumed
+    done: int = 0
 
     def __str__(self) -> str:
         lines = [f"{self.images} images"]
@@ -140,10 +138,8 @@ def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Eve
     for track in tracks:
         outcome.facts[track.name] = list(methods[track.name])
         for image in images:
-            planes = _compare_image(
-                image, track, methods[track.name], settings, outcome
-            )
-            for warning in planes:
+            found = methods[track.name]
+            for warning in _compare_image(image, track, found, settings, outcome):
                 if warning:
                     yield Warned(warning)
                 if cancel:

@@ -57,6 +57,7 @@ def write_tables(outcome: Comparison, out: Path) -> None:
     if outcome.left_out:
         parts.append("Left out: " + "; ".join(outcome.left_out))
     (out / "quality.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    # one value a row, so that measures can be added without new columns
     rows = [
         (s.track, s.source, s.plane, s.method, key, _round(value))
         for s in outcome.scores

@@ -71,19 +71,13 @@ def find_controlled_factor(
 def count_effective_units(
     units: npt.NDArray[np.integer], weights: npt.NDArray[np.floating]
 ) -> float:
-    """Return how many units of equal weight tell as much.
-
-    Parameters
-    ----------
-    units
-        Index of the unit of each patch.
-    weights
-        Of each patch.
-    """
+    """Return how many equal units tell as much, by unit and weight of each patch."""
+    # Kish 1965: the mean of that many equal units has the same variance
     each = np.bincount(units, weights)
     return float(each.sum() ** 2 / (each**2).sum())
 
 
 def count_least_units(alpha: float) -> int:
     """Return how many units a risk needs at least, even if nothing is missed."""
+    # even without a miss the bound is 1 / (n + 1); less 1e-9, as 1 / 0.05 is rounded
     return math.ceil(1 / alpha - 1 - 1e-9)

@@ -91,5 +91,6 @@ def fit_predictor(
 
 
 def _draw_weights(inputs: int, outputs: int, generator: torch.Generator) -> Tensor:
+    # as torch draws those of a linear layer, but from a generator of our own
     limit = 1 / math.sqrt(inputs)
     return (torch.rand(outputs, inputs, generator=generator) * 2 - 1) * limit

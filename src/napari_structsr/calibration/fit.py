@@ -148,12 +148,10 @@ def calibrate(
 def _widen_ranges(
     samples: Samples, start: TrustCalibration | None
 ) -> dict[str, tuple[float, float]]:
-    """Return the ranges of statistics of the measured images.
-
-    They hold what `start` has seen as well; a few images alone say nothing of what is
-    usual, and give none.
-    """
+    """Return the ranges of statistics of the images, those of `start` included."""
+    # what an earlier calibration has seen stays usual: ranges only grow
     known = dict(start.input_ranges) if start else {}
+    # a few images alone say nothing of what is usual
     if not known and len(samples.statistics) < _ENOUGH_IMAGES:
         return {}
     for name, (low, high) in find_input_ranges(samples.statistics).items():
@@ -166,10 +164,7 @@ def _widen_ranges(
 
 
 def _mark_fitting_half(samples: Samples) -> npt.NDArray[np.bool_]:
-    """Mark the patches that fit the network: every second image of each source.
-
-    Of a source of one image, every second patch.
-    """
+    """Mark the patches that fit the network: every second image of each source."""
     first = np.zeros(len(samples), bool)
     for source in np.unique(samples.source):
         mine = np.flatnonzero(samples.source == source)
@@ -178,15 +173,14 @@ def _mark_fitting_half(samples: Samples) -> npt.NDArray[np.bool_]:
         if len(images) > 1:
             first[mine] = np.isin(samples.image[mine], images[::2])
         else:
+            # of a source of one image, every second patch
             first[mine[::2]] = True
     return first
 
 
 def _weigh_units(samples: Samples) -> tuple[Float64Array, float]:
-    """Return the weight of each patch, and how many independent units they are.
-
-    Units are images where enough of them count, else patches.
-    """
+    """Return the weight of each patch, and how many independent units they are."""
+    # units are images where enough of them count
     weights = samples.weights(samples.image)
     number = count_effective_units(samples.image, weights)
     # patches of one image are alike: the promise is for new patches of these images

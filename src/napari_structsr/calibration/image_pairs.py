@@ -127,6 +127,7 @@ def fit_truth(
 
 def _check_pair(source: Source, reference: Source, factor: int) -> None:
     """Refuse images that are no pair."""
+    # errors are measured on one channel; colour would count each pixel three times
     for image in (source, reference):
         check_dtype(image.spec.dtype)
         if image.spec.axes.samples > 1:

@@ -19,6 +19,7 @@ def demo(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
 ) -> None:
     """Upscale a stack made from images of scikit-image, and compare with the truth."""
+    # in the body: torch takes two seconds, and --help must not wait for it
     from napari_structsr.benchmark.demo import run_demo
 
     with exit_on_error():

@@ -72,10 +72,8 @@ def finetune(
         else:
             model = load_model(chosen.parent, factor=chosen.factor)
             pairs = load_pairs(chosen)
-            for pair in pairs:
-                for note in pair.notes:
-                    line = f"{pair.name}: {note}"
-                    out.print(line, highlight=False, soft_wrap=True, markup=False)
+            for line in [f"{one.name}: {note}" for one in pairs for note in one.notes]:
+                out.print(line, highlight=False, soft_wrap=True, markup=False)
             start = partial(fine_tune, chosen, pairs, model)
         finished = follow(start, unit="steps", again="--resume goes on from there")
         _print_verdict(finished.record)
@@ -96,9 +94,8 @@ def _replace_choices(config: FineTuneConfig, **changes: Any) -> FineTuneConfig:
     # The command line wins over a length in steps of the file.
     if "minutes" in given:
         given["steps"] = None
-    entries = config.model_dump() | given
     try:
-        return FineTuneConfig.model_validate(entries)
+        return FineTuneConfig.model_validate(config.model_dump() | given)
     except ValidationError as error:
         raise SettingsError(
             f"{describe_faults(error.errors())}; see structsr finetune --help"
@@ -113,5 +110,6 @@ def _print_verdict(verdict: Verdict) -> None:
         cells = [form.format(values[name]) for name, (_, form) in _HEADINGS.items()]
         table.add_row(method, *cells)
     out.print(table)
+    # yellow and no error: the user may keep a model that is not recommended
     style = "green" if verdict.recommended else "yellow"
     out.print(verdict.sentence, style=style, highlight=False, soft_wrap=True)

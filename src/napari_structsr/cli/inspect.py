@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -144,6 +145,7 @@ def _list_maps(wanted: bool) -> None:
     from napari_structsr.core.error_map import MAPS
 
     for entry in MAPS.values():
+        # a set, whose order changes from run to run
         needs = ", ".join(sorted(entry.needs))
         out.print(f"[bold]{entry.key}[/] ({needs}): {entry.meaning}", soft_wrap=True)
         out.print(f"    cannot see: {entry.blind}", soft_wrap=True, style="dim")
@@ -178,10 +180,10 @@ def _read_labels(path: str | None, result: Source) -> Array | None:
         return found
     # one plane serves for all; several must be those of the result
     loops = tuple(axis.size for axis in result.spec.axes.loops)
-    if len(planes) != int(np.prod(loops)):
+    if len(planes) != math.prod(loops):
         raise SettingsError(
             f"the regions {path} have {len(planes)} planes, the result has "
-            f"{int(np.prod(loops))}; give one plane, or as many"
+            f"{math.prod(loops)}; give one plane, or as many"
         )
     return np.stack(planes).reshape(*loops, *planes[0].shape)
 

@@ -15,6 +15,7 @@ def models() -> None:
 
     table = Table("model", "factor", "description", "licence", "weights")
     for card in list_models():
+        # the first digits tell versions apart; interpolation has no weights
         digest = card.sha256[:12] if card.sha256 else "-"
         table.add_row(
             card.name, str(card.factor), card.description, card.licence, digest

@@ -178,6 +178,7 @@ def _cancel_on_ctrl_c(cancel: Cancel) -> Iterator[None]:
 
 def split_words(text: str | None) -> tuple[str, ...] | None:
     """Split a list by comma; None where there is no word."""
+    # None and not (), so that `--maps ""` means the default
     words = tuple(word.strip() for word in (text or "").split(",") if word.strip())
     return words or None
 

@@ -144,6 +144,7 @@ def check_detail(measured: Array, truth: Array) -> None:
     """
     # contrast in large structures is the same in both images but for the gain, so that
     # the ratio of the two slopes is free of it
+    # bands of differences of Gaussians, in measured pixels
     large = _regress(_filter_band(measured, 2.0, 6.0), _filter_band(truth, 2.0, 6.0))
     small = _regress(_filter_band(measured, 0.7, 1.4), _filter_band(truth, 0.7, 1.4))
     if abs(small) > _TOO_SHARP * abs(large) > 0:

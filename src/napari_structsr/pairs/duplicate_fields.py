@@ -88,7 +88,7 @@ def _move_to_world(
     pair: ImagePair, old: ImagePair, anchor: ImagePair, found: Overlap
 ) -> ImagePair:
     """Bring a pair from the world of `old` to that of `anchor`."""
-    # a pixel of the anchor is the yardstick: pixel sizes of the old world may be wrong
+    # in pixels of the anchor, as pixel sizes of the old world may be wrong
     places = []
     for axis in (0, 1):
         size = anchor.where.pixel[axis] / old.where.pixel[axis]

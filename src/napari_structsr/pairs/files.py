@@ -10,7 +10,6 @@ from napari_structsr.io.ome_zarr.metadata import is_zarr
 __all__ = ["file_stem", "match_files"]
 
 _ENDINGS = (".tif", ".tiff", ".zarr")
-_BEFORE = (".ome",)  # may stand before an ending, and belongs to it
 
 
 def match_files(low: Path, high: Path) -> list[tuple[Path, Path]]:
@@ -46,7 +45,8 @@ def file_stem(path: Path) -> str:
     name = path.name
     if path.suffix.lower() in _ENDINGS:
         name = path.stem
-        if name.lower().endswith(_BEFORE):
+        # as in name.ome.tif; other dots belong to the name
+        if name.lower().endswith(".ome"):
             name = Path(name).stem
     return name
 

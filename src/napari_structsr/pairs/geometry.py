@@ -125,6 +125,7 @@ def match_plane(low: Source, high: Source, plane: tuple[int, ...]) -> tuple[int,
             f"of shape {theirs.shape}); give two images of the same planes: take the "
             "ones that belong together out of the larger image"
         )
+    # by name, as the two images may order their loops differently
     index = dict(zip((axis.name for axis in mine.loops), plane, strict=True))
     return tuple(index.get(axis.name, 0) for axis in theirs.loops)
 
@@ -148,6 +149,7 @@ def match_grids(low: Source, high: Source, factor: int | None) -> Grid:
         raise TrainingError(f"a factor of {factor} is not offered; choose 2 or 4")
     mappings, notes = _map_pixels(low.spec.axes, high.spec.axes)
     steps = [mapping.step for mapping in mappings]
+    # the geometric mean, as pixels may differ along y and x
     step = math.sqrt(steps[0] * steps[1])
     chosen = factor or nearest_factor(step)
     if reason := find_step_reason(step, chosen):
@@ -311,6 +313,7 @@ def find_known_part(
     spans = []
     sizes = high.spec.axes.plane
     for mapping, mine, theirs in zip(mappings, asked, sizes, strict=True):
+        # a fine pixel is known where its centre is covered
         first, last = find_covered(
             mapping, mine * factor, theirs, outside=0.5, multiple=factor
         )

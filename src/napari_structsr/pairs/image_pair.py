@@ -128,6 +128,7 @@ def measure_channel(source: Source, plane: tuple[int, ...] | None) -> Intensity:
 
 def scale_noise(intensity: Intensity) -> tuple[float, float]:
     """Return slope and floor of the noise variance of normalised pixels."""
+    # of a variance: the slope scales with the span, the floor with its square
     return (
         intensity.noise_gain / intensity.span,
         intensity.noise_floor / intensity.span**2,

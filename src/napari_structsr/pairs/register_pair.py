@@ -152,7 +152,9 @@ def field_pair(
         area = rows, columns
     # once more where it lies: gain and blur of the pixels that are kept
     fit = fit_forward_model(truth, values, factor=grid.factor, move=False)
-    binned = _bin(truth, grid.factor)
+    height, width = values.shape
+    blocks = truth.reshape(height, grid.factor, width, grid.factor)
+    binned = np.asarray(blocks.mean(axis=(1, 3)))
     # where the region itself was registered, that it was is the proof
     if not register or around is not None:
         check_common(values, binned)
@@ -195,6 +197,7 @@ class _TrueImage:
 
     def read(self, area: Area, registration: Registration) -> Float32Array:
         """Return the pixels of a region, normalised, moved by a registration."""
+        # one resampling to the fine grid, whatever the shift: two would blur twice
         height, width = (size * self.grid.factor for size in _count_pixels(area))
         axes = Axes((*self.source.spec.axes.loops, Axis("y", height), Axis("x", width)))
         found = ResampledView(self.source, axes, *self.map_pixels(area, registration))
@@ -243,9 +246,8 @@ def _register_surroundings(
         truth = true.read(wide, IDENTITY)
     except TrainingError:  # pixels without a number, which the region need not hold
         return None
-    found = fit_forward_model(
-        truth, unit.normalise(measured), factor=grid.factor
-    ).registration
+    values = unit.normalise(measured)
+    found = fit_forward_model(truth, values, factor=grid.factor).registration
     if found.refused:
         return None
     # the scale turns about the middle of what was registered, so that another middle
@@ -264,12 +266,6 @@ def _register_surroundings(
 def _count_pixels(area: Area) -> tuple[int, int]:
     rows, columns = (part.stop - part.start for part in area)
     return rows, columns
-
-
-def _bin(truth: Float32Array, factor: int) -> Float32Array:
-    height, width = (size // factor for size in truth.shape)
-    blocks = truth.reshape(height, factor, width, factor)
-    return np.asarray(blocks.mean(axis=(1, 3)))
 
 
 def _describe_registration(registration: Registration) -> list[str]:

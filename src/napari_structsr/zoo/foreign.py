@@ -32,6 +32,7 @@ def is_foreign(path: Path) -> bool:
 def make_foreign_card(found: ForeignModel, path: Path) -> ModelCard:
     """Describe a model by what its file tells."""
     colour = "RGB" if found.inputs == 3 else "grey"
+    # equivariance is false unless a card claims it: most such networks have biases
     return ModelCard(
         name=path.name,
         description=f"{found.architecture} for {colour} images, trained elsewhere.",

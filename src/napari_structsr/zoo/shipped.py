@@ -17,10 +17,10 @@ __all__ = ["WEIGHTS", "list_shipped", "list_shipped_names", "read_model_card"]
 
 WEIGHTS = Path(str(resources.files("napari_structsr"))) / "models" / "weights"
 _INTERPOLATIONS: tuple[Literal["bicubic", "bilinear"], ...] = ("bicubic", "bilinear")
-_FACTORS = (2, 4)
 _PSF_SIGMA = 0.4  # measured pixels; what the models here were trained to undo
 
 
+# what ships does not change while the program runs; models of the user do
 @cache
 def list_shipped() -> list[ModelCard]:
     """Return the cards of all models that ship; interpolation stands last."""
@@ -35,7 +35,7 @@ def list_shipped() -> list[ModelCard]:
             psf_sigma=_PSF_SIGMA,
         )
         for mode in _INTERPOLATIONS
-        for factor in _FACTORS
+        for factor in (2, 4)
     ]
 
 

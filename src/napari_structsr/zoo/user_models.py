@@ -129,7 +129,7 @@ def remove_model(name: str, factor: int) -> None:
 
 
 def export_model(name: str, target: Path, *, factor: int) -> Path:
-    """Write a model of the user for another machine.
+    """Write a model of the user for another machine; return the zip, or its weights.
 
     Parameters
     ----------
@@ -137,11 +137,6 @@ def export_model(name: str, target: Path, *, factor: int) -> Path:
         Which model.
     target
         A ``.zip``, or a folder that gets the two files.
-
-    Returns
-    -------
-    Path
-        The zip, or the weights in the folder.
 
     Raises
     ------
