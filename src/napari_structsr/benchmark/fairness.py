@@ -6,7 +6,7 @@ that have nothing to do with the method. What is not equal is named under each t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from napari_structsr.benchmark.comparison import MethodFacts
 
@@ -34,21 +34,17 @@ def describe_fairness(facts: Sequence[MethodFacts]) -> str:
     learned = list({entry.name.partition(", ")[0]: entry for entry in learned}.values())
     if len(learned) < 2:
         return "One learned method at most: there is nothing to match."
-    apart = [*_compare_data(learned)]
-    apart += _compare_numbers(
-        learned,
-        lambda entry: entry.seen_megapixels,
-        "has seen {} Mpx, the median being {}",
-        "{:.0f}",
-        "does not state how many pixels it has seen",
-    )
-    apart += _compare_numbers(
-        learned,
-        lambda entry: entry.operations / 1e6,
-        "needs {} M multiply-adds a pixel, the median being {}",
-        "{:.3g}",
-        "",
-    )
+    apart = [
+        *_compare_data(learned),
+        *_compare_numbers(
+            {entry.name: entry.seen_megapixels for entry in learned},
+            "has seen {:.0f} Mpx, the median being {:.0f}",
+        ),
+        *_compare_numbers(
+            {entry.name: entry.operations / 1e6 for entry in learned},
+            "needs {:.3g} M multiply-adds a pixel, the median being {:.3g}",
+        ),
+    ]
     if apart:
         return "Not matched: " + "; ".join(apart) + "."
     names = ", ".join(entry.name for entry in learned)
@@ -73,24 +69,18 @@ def _compare_data(learned: Sequence[MethodFacts]) -> Iterable[str]:
 
 
 def _compare_numbers(
-    learned: Sequence[MethodFacts],
-    value: Callable[[MethodFacts], float | None],
-    sentence: str,
-    form: str,
-    unknown: str,
+    values: Mapping[str, float | None], sentence: str
 ) -> Iterable[str]:
     """Name methods that lie more than 20% from the median."""
-    known = sorted(v for v in map(value, learned) if v is not None)
+    known = sorted(value for value in values.values() if value is not None)
     # of an even number the upper one, so that the median is some method's own
     if known:
         middle = known[len(known) // 2]
-    for entry in learned:
-        mine = value(entry)
-        if mine is None:
-            yield f"{entry.name} {unknown}"
-        elif abs(mine - middle) > _TOLERANCE * middle:
-            texts = form.format(mine), form.format(middle)
-            yield f"{entry.name} {sentence.format(*texts)}"
+    for name, value in values.items():
+        if value is None:
+            yield f"{name} does not state how many pixels it has seen"
+        elif abs(value - middle) > _TOLERANCE * middle:
+            yield f"{name} {sentence.format(value, middle)}"
 
 
 def _format_range(values: Sequence[float], form: str) -> str:

@@ -33,10 +33,8 @@ class Track:
 
     Parameters
     ----------
-    name
-        Name in tables.
-    factor
-        Truth pixels along the side of a measured pixel.
+    name, factor
+        Name in tables; truth pixels along the side of a measured pixel.
     photons
         Photons per measured pixel at value 1.
     read_noise

@@ -51,8 +51,7 @@ class CalibrationPair:
         Name of the image; pairs of one name, such as several measurements of it, never
         lie in both halves. None is an image of its own.
     intensity
-        Range and noise of the whole image that `measured` was cut from; None measures
-        them on `measured`.
+        Of the whole image that `measured` was cut from; None measures it there.
     """
 
     measured: npt.NDArray[np.generic]

@@ -120,9 +120,7 @@ def make_settings(kind: type[_Settings], command: str, **values: Any) -> _Settin
     kind
         A pydantic model whose fields are named as the options.
     command
-        What was called, such as "structsr upscale"; errors point to its help.
-    **values
-        Values of the options.
+        Such as "structsr upscale"; errors point to its help.
 
     Raises
     ------

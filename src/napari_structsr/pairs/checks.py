@@ -61,7 +61,7 @@ def find_twin(pair: ImagePair, others: Iterable[ImagePair]) -> str | None:
 
 
 def check_pixels(pixels: Array, name: str, intensity: Intensity) -> str | None:
-    """Refuse pixels without a measurement.
+    """Refuse pixels without a measurement; return a note if a few are saturated.
 
     Parameters
     ----------
@@ -71,11 +71,6 @@ def check_pixels(pixels: Array, name: str, intensity: Intensity) -> str | None:
         "low" or "high".
     intensity
         Of the whole image.
-
-    Returns
-    -------
-    str or None
-        A sentence if a few pixels are saturated.
 
     Raises
     ------
@@ -156,18 +151,7 @@ def check_detail(measured: Array, truth: Array) -> None:
 
 
 def check_common(measured: Array, truth: Array) -> None:
-    """Refuse images that show different things, where none was moved.
-
-    Parameters
-    ----------
-    measured, truth
-        As in `check_detail`.
-
-    Raises
-    ------
-    TrainingError
-        If their structures have nothing to do with each other.
-    """
+    """Refuse images that do not correlate; for pairs that were not registered."""
     one, other = (_filter_band(image, *_MIDDLE).ravel() for image in (measured, truth))
     correlation = float(np.corrcoef(one, other)[0, 1])
     # absolute, as contrast may be inverted; "not >" also refuses NaN
@@ -191,15 +175,8 @@ def _regress(measured: Array, truth: Array) -> float:
 def explain_failed_registration(
     truth: Array, enlarged: Array, factor: int, refused: str
 ) -> TrainingError:
-    """Say why a pair could not be registered, and whether its scale is to blame.
-
-    Parameters
-    ----------
-    truth, enlarged
-        The two images on the grid of the truth, shape (factor h, factor w).
-    factor, refused
-        Of the pair, and the sentence of its registration.
-    """
+    """Say why a pair, both images on the grid of the truth, could not be registered."""
+    # a wrong pixel size is the frequent cause, and can be measured
     hint = scale_hint(truth, enlarged, coarseness=factor)
     if hint is not None:
         return TrainingError(

@@ -292,17 +292,8 @@ def find_known_part(
 ) -> tuple[slice, slice]:
     """Return the measured pixels of a region whose truth is known after it was moved.
 
-    Parameters
-    ----------
-    mappings
-        Where fine pixels of the region lie in the true image.
-    area, high, factor
-        Of the pair.
-
-    Returns
-    -------
-    rows, columns
-        Counted from the corner of the region.
+    `mappings` are of the fine pixels of the region; rows and columns are counted from
+    its corner.
 
     Raises
     ------

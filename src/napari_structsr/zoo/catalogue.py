@@ -56,12 +56,7 @@ def find_card(name: str, *, factor: int | None, sharpness: float = 1.0) -> Model
 
     Parameters
     ----------
-    name
-        Name of a model, or path as for `load_model`.
-    factor
-        Upscaling factor; None takes the one of the file, or the first that is
-        offered.
-    sharpness
+    name, factor, sharpness
         As for `load_model`.
 
     Raises
