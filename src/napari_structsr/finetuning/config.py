@@ -11,18 +11,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AliasChoices, Field, ValidationError, model_validator
 
 from napari_structsr.engine.device import Precision
 from napari_structsr.errors import TrainingError, describe_faults
 from napari_structsr.io.atomic import replace_whole
+from napari_structsr.training.recipe import Table
 
 __all__ = [
     "FineTuneConfig",
@@ -34,16 +28,10 @@ __all__ = [
 ]
 
 
-class _Table(BaseModel):
-    """A table of the file: unknown entries are faults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
 _Span = Annotated[tuple[int, int], Field(strict=False)]
 
 
-class Rectangle(_Table):
+class Rectangle(Table):
     """A part of an image.
 
     Parameters
@@ -56,7 +44,7 @@ class Rectangle(_Table):
     columns: _Span
 
 
-class PairFiles(_Table):
+class PairFiles(Table):
     """Where a pair comes from.
 
     Parameters
@@ -92,7 +80,7 @@ class PairFiles(_Table):
     ] = ()
 
 
-class MicroscopeConfig(_Table):
+class MicroscopeConfig(Table):
     """How measured images are made where only true ones are given.
 
     Parameters
@@ -113,7 +101,7 @@ class MicroscopeConfig(_Table):
     sample: str | None = None
 
 
-class FineTuneConfig(_Table):
+class FineTuneConfig(Table):
     """One fine-tuning.
 
     Parameters

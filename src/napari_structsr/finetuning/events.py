@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from napari_structsr.engine.events import Cancel, Event
 from napari_structsr.finetuning.validation import TilePreview
 
-__all__ = ["Pause", "Previewed", "Scored", "TuningPlan"]
+__all__ = ["Pause", "Previewed", "Scored"]
 
 
 @dataclass(frozen=True)
@@ -46,57 +46,6 @@ class Previewed(Event):
 
     step: int
     view: TilePreview
-
-
-@dataclass(frozen=True)
-class TuningPlan:
-    """What a fine-tuning is going to do.
-
-    Parameters
-    ----------
-    parent
-        Name of the model that it begins with.
-    steps, minutes
-        Length: one of the two.
-    done
-        Steps made before.
-    pairs, tiles
-        Pairs of the user, and tiles for validation.
-    trained
-        Share of the weights that is trained.
-    adversarial
-        Whether there is an adversarial phase.
-    device, precision
-        Where, and in which number format.
-    """
-
-    parent: str
-    steps: int | None
-    minutes: float | None
-    done: int
-    pairs: int
-    tiles: int
-    trained: float
-    adversarial: bool
-    device: str
-    precision: str
-
-    def __str__(self) -> str:
-        if self.minutes is None:
-            length = f"{self.steps} steps"
-        elif self.minutes < 1:
-            length = f"{60 * self.minutes:.0f} seconds"
-        else:
-            length = f"{self.minutes:.3g} minute{'' if self.minutes == 1 else 's'}"
-        again = f" ({self.done} steps made before)" if self.done else ""
-        pairs = f"{self.pairs} {'pair' if self.pairs == 1 else 'pairs'}"
-        tiles = f"{self.tiles} {'tile' if self.tiles == 1 else 'tiles'}"
-        return (
-            f"{length}{again} on {pairs}, {tiles} for validation; "
-            f"{self.trained:.0%} of the weights of {self.parent} are trained"
-            f"{', at the end against a discriminator' if self.adversarial else ''}, "
-            f"{self.device} in {self.precision}"
-        )
 
 
 class Pause:

@@ -23,12 +23,7 @@ from napari_structsr.engine.failures import yield_failures
 from napari_structsr.errors import ModelError, TrainingError
 from napari_structsr.finetuning.cards import calibrate_tuned, make_tuned_card
 from napari_structsr.finetuning.config import FineTuneConfig, read_fine_tuning
-from napari_structsr.finetuning.events import (
-    Pause,
-    Previewed,
-    Scored,
-    TuningPlan,
-)
+from napari_structsr.finetuning.events import Pause, Previewed, Scored
 from napari_structsr.finetuning.runs import find_runs_folder
 from napari_structsr.finetuning.session import TuningSession
 from napari_structsr.finetuning.split import Split, check_split, split_pairs
@@ -46,7 +41,6 @@ __all__ = [
     "Pause",
     "Previewed",
     "Scored",
-    "TuningPlan",
     "fine_tune",
     "resume_fine_tuning",
     "run_folder",

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-__all__ = ["choose_mode", "make_trainable", "measure_trained_share", "merge_weights"]
+__all__ = ["choose_mode", "make_trainable", "merge_weights"]
 
 _RANK = 4
 _LARGE = 1_000_000  # weights
@@ -62,13 +62,6 @@ def merge_weights(network: nn.Module) -> dict[str, Tensor]:
         if parametrize.is_parametrized(layer, "weight")
     }
     return {name: value.detach().float().cpu().clone() for name, value in whole.items()}
-
-
-def measure_trained_share(network: nn.Module) -> float:
-    """Return the share of the weights that is trained."""
-    numbers = [(value.numel(), value.requires_grad) for value in network.parameters()]
-    trained = sum(number for number, wanted in numbers if wanted)
-    return trained / max(1, sum(number for number, _ in numbers))
 
 
 class _LowRank(nn.Module):

@@ -1,13 +1,10 @@
-"""What a fine-tuning takes over from its parent, and how long it takes.
+"""What a fine-tuning takes over from its parent.
 
 Kind of images, loss and adversary are those of the parent's recipe, as far as its card
 holds one.
 """
 
 from __future__ import annotations
-
-import math
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -21,7 +18,7 @@ from napari_structsr.training.recipe import (
     Recipe,
 )
 
-__all__ = ["TuningLength", "make_tuning_recipe", "read_data_config"]
+__all__ = ["make_tuning_recipe", "read_data_config"]
 
 _STRUCTURE_LOSS = LossConfig(ssim=0.01, gradient=0.3, data=0.0002)
 _DECAY = 0.99  # of the running average: a fine-tuning has few hundred steps
@@ -29,9 +26,6 @@ _RATE = 8e-4
 _GENTLE_RATE = 2e-4  # for the other architectures
 _ENOUGH_MINUTES, _ENOUGH_STEPS = 10.0, 3000  # for an adversary that starts anew
 _ADVERSARY_START = 0.6  # share of the fine-tuning
-_SCORES = 12  # of a fine-tuning, at least
-_LONGEST = 30.0  # seconds between two scores
-_MOST_STEPS = 500  # between two scores
 
 
 def read_data_config(card: ModelCard) -> DataConfig:
@@ -63,8 +57,6 @@ def make_tuning_recipe(
     rate = config.rate or (
         _RATE if card.architecture == "residual-generator" else _GENTLE_RATE
     )
-    # Weights of the discriminator are in no file.
-    adversary = _choose_adversary(config, before.adversary if before else None)
     return Recipe(
         name=config.name,
         factor=config.factor,
@@ -74,7 +66,8 @@ def make_tuning_recipe(
         ),
         data=DataConfig(psf_sigma=(psf_sigma, psf_sigma)),
         loss=before.loss if before else _STRUCTURE_LOSS,
-        adversary=adversary,
+        # Its weights are in no file: it starts anew.
+        adversary=_choose_adversary(config, before.adversary if before else None),
         patch=patch,
         batch=config.batch,
         rate=rate,
@@ -94,54 +87,10 @@ def _choose_adversary(
     config: FineTuneConfig, before: AdversaryConfig | None
 ) -> AdversaryConfig | None:
     # A discriminator starts anew, and is of no use before it has learnt something.
-    long = (config.minutes or 0) >= _ENOUGH_MINUTES or (
-        config.steps or 0
-    ) >= _ENOUGH_STEPS
-    wanted = config.adversarial == "on" or (
-        config.adversarial == "auto" and before is not None and long
-    )
+    wanted = config.adversarial == "on"
+    if config.adversarial == "auto" and before is not None:
+        minutes, steps = config.minutes or 0, config.steps or 0
+        wanted = minutes >= _ENOUGH_MINUTES or steps >= _ENOUGH_STEPS
     if not wanted:
         return None
     return (before or AdversaryConfig()).model_copy(update={"start": _ADVERSARY_START})
-
-
-@dataclass(frozen=True)
-class TuningLength:
-    """A length, in seconds or in steps.
-
-    Parameters
-    ----------
-    timed
-        Whether seconds count, otherwise steps do.
-    end
-        Seconds or steps in all.
-    every
-        Seconds or steps between two scores.
-    """
-
-    timed: bool
-    end: float
-    every: float
-
-    @classmethod
-    def from_config(cls, config: FineTuneConfig) -> TuningLength:
-        """Return the length that is asked for."""
-        if config.minutes:
-            end = 60 * config.minutes
-            return cls(True, end, min(end / _SCORES, _LONGEST))
-        steps = config.steps or 1
-        return cls(False, steps, min(math.ceil(steps / _SCORES), _MOST_STEPS))
-
-    def progress(self, step: int, seconds: float) -> float:
-        """Return the share that is over."""
-        return (seconds if self.timed else step) / self.end
-
-    def count(self, step: int, seconds: float) -> tuple[int, int]:
-        """Return what is done and what there is to do, in whole steps or seconds."""
-        # A progress bar counts whole units, and may not run over its end.
-        total = math.ceil(self.end)
-        return min(int(seconds if self.timed else step), total), total
-
-    def is_due(self, step: int, seconds: float, *, seen: int) -> bool:
-        """Tell whether it is time for a score, after `seen` of them."""
-        return (seconds if self.timed else step) >= self.every * (seen + 1)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 
-from napari_structsr.core.types import Float32Array
+from napari_structsr.core.types import Float32Array, Float64Array
 from napari_structsr.pairs.image_pair import ImagePair
 
 __all__ = [
@@ -65,26 +66,14 @@ class Block:
         return pair.truth[rows, columns]
 
 
-@dataclass(frozen=True)
-class WorldRectangle:
-    """A rectangle of the world: (top, left), (bottom, right)."""
+def locate_block(pair: ImagePair, block: Block, side: int) -> Float64Array:
+    """Return where a block was measured (side 0), or where its truth was (side 1).
 
-    first: tuple[float, float]
-    last: tuple[float, float]
-
-    def measure_gap(self, other: WorldRectangle) -> tuple[float, float]:
-        """Return the room between two along y and x, negative where they overlap."""
-        y, x = (
-            max(
-                self.first[axis] - other.last[axis], other.first[axis] - self.last[axis]
-            )
-            for axis in (0, 1)
-        )
-        return y, x
-
-
-def locate_block(pair: ImagePair, block: Block, side: int) -> WorldRectangle:
-    """Return where a block was measured (side 0), or where its truth was (side 1)."""
+    Returns
+    -------
+    Float64Array
+        World coordinates, shape (2, 2): first and last edge along y and along x.
+    """
     where, moved = pair.where, pair.registration
     edges = []
     for axis, span in enumerate((block.rows, block.columns)):
@@ -93,9 +82,8 @@ def locate_block(pair: ImagePair, block: Block, side: int) -> WorldRectangle:
             middle = pair.measured.shape[axis] / 2
             shift = moved.shift[axis] / pair.factor
             at = (at - middle - shift) / moved.scale + middle
-        edges.append(sorted(where.origin[axis] + where.pixel[axis] * at))
-    (top, bottom), (left, right) = edges
-    return WorldRectangle((top, left), (bottom, right))
+        edges.append(np.sort(where.origin[axis] + where.pixel[axis] * at))
+    return np.stack(edges)
 
 
 def measure_gap(pairs: Sequence[ImagePair], one: Block, other: Block) -> float:
@@ -107,19 +95,15 @@ def measure_gap(pairs: Sequence[ImagePair], one: Block, other: Block) -> float:
         return float(max(max(a[0] - b[1], b[0] - a[1]) for a, b in spans))
     least = np.inf
     keys = first.where.sources, second.where.sources
+    # In the larger pixels of the two: the gap holds for both.
+    size = np.abs([first.where.pixel, second.where.pixel]).max(axis=0)
     # The low image of one pair may be the high image of another.
     for side, another in itertools.product((0, 1), repeat=2):
-        if keys[0][side] != keys[1][another]:  # different images
-            continue
-        room = locate_block(first, one, side).measure_gap(
-            locate_block(second, other, another)
-        )
-        # In the larger pixels of the two: the gap holds for both.
-        sizes = [
-            max(abs(pair.where.pixel[axis]) for pair in (first, second))
-            for axis in (0, 1)
-        ]
-        least = min(least, max(by / size for by, size in zip(room, sizes, strict=True)))
+        if keys[0][side] == keys[1][another]:  # otherwise different images
+            here = locate_block(first, one, side)
+            there = locate_block(second, other, another)
+            room = np.maximum(here[:, 0] - there[:, 1], there[:, 0] - here[:, 1])
+            least = min(least, (room / size).max())
     return float(least)
 
 
@@ -131,24 +115,12 @@ def make_whole_block(pairs: Sequence[ImagePair], index: int) -> Block:
 
 def find_clusters(pairs: Sequence[ImagePair], gap: int) -> list[list[int]]:
     """Group pairs that lie nearer to each other than the gap, or to a common third."""
-    groups: list[list[int]] = []
-    for index in range(len(pairs)):
-        here = make_whole_block(pairs, index)
-        near = [
-            group
-            for group in groups
-            if any(
-                measure_gap(pairs, here, make_whole_block(pairs, n)) < gap
-                for n in group
-            )
-        ]
-        joined = [index]
-        # A pair between two groups joins them.
-        for group in near:
-            groups.remove(group)
-            joined += group
-        groups.append(sorted(joined))
-    return sorted(groups)
+    whole = [make_whole_block(pairs, index) for index in range(len(pairs))]
+    near = np.zeros((len(pairs), len(pairs)), bool)
+    for one, other in itertools.combinations(whole, 2):
+        near[one.pair, other.pair] = measure_gap(pairs, one, other) < gap
+    count, groups = connected_components(near, directed=False)
+    return [np.flatnonzero(groups == number).tolist() for number in range(count)]
 
 
 def find_slack(
@@ -163,9 +135,8 @@ def find_slack(
         pair = pairs[block.pair]
         measured, true = (locate_block(pair, block, side) for side in (0, 1))
         # Registration moves and stretches the truth against the measured pixels.
-        for edges in ("first", "last"):
-            off = getattr(true, edges)[axis] - getattr(measured, edges)[axis]
-            moved = max(moved, abs(off / pair.where.pixel[axis]))
+        off = (true[axis] - measured[axis]) / pair.where.pixel[axis]
+        moved = max(moved, float(np.abs(off).max()))
         stretched = max(stretched, pair.registration.scale - 1)
     # One pixel of rounding, and both grids may lie off by their own shift.
     return 1 + 2 * moved + 2 * stretched * gap

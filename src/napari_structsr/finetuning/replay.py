@@ -58,8 +58,6 @@ _PERCENTILES = (0.02, 99.98)
 _LARGER = {"training": (2, 4), "validation": (2,)}
 _SIDE, _FINE, _SHAPES, _FEW = 384, 2, 700, 60
 
-"""Values in 0..1."""
-
 
 class Replay:
     """Draws images of the parent's kind, and what the parent makes of them.
@@ -89,7 +87,9 @@ class Replay:
         self._parent.to(device.kind).to(memory_format=torch.channels_last)
         self._recipe, self._device = recipe, device
         smallest = (recipe.patch + 2 * MARGIN) * recipe.factor
-        planes = [*replay_images("training"), *_take_truths(pairs, blocks)]
+        truths = (block.truth(pairs[block.pair]).clip(0, 1) for block in blocks)
+        planes = [*replay_images("training")]
+        planes += [_make_plane("own", truth) for truth in truths]
         planes = [plane for plane in planes if min(plane.pixels.shape) >= smallest]
         self._sampler = ImageSampler(planes, device.kind) if planes else None
 
@@ -141,14 +141,6 @@ def replay_images(part: Literal["training", "validation"]) -> tuple[Plane, ...]:
             planes.append(_make_plane("relief", _make_relief(image, blur)))
             planes.append(_make_plane("few", ndimage.gaussian_filter(few, blur)))
     return tuple(planes)
-
-
-def _take_truths(pairs: Sequence[ImagePair], blocks: Sequence[Block]) -> list[Plane]:
-    """Return the true images of regions."""
-    return [
-        _make_plane("own", block.truth(pairs[block.pair]).clip(0, 1))
-        for block in blocks
-    ]
 
 
 def _load_shipped(name: str) -> Float32Array | None:

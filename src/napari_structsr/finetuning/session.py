@@ -11,6 +11,7 @@ Besides checkpoint and curves the folder holds
 from __future__ import annotations
 
 import copy
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,15 +20,14 @@ from typing import Any
 from napari_structsr.engine.device import is_out_of_memory
 from napari_structsr.finetuning.config import FineTuneConfig, write_fine_tuning
 from napari_structsr.finetuning.drift import DriftLimiter
-from napari_structsr.finetuning.events import Previewed, Scored, TuningPlan
+from napari_structsr.finetuning.events import Previewed, Scored
 from napari_structsr.finetuning.low_rank import (
     choose_mode,
     make_trainable,
-    measure_trained_share,
     merge_weights,
 )
 from napari_structsr.finetuning.pair_sampler import PairSampler, choose_patch_side
-from napari_structsr.finetuning.recipe import TuningLength, make_tuning_recipe
+from napari_structsr.finetuning.recipe import make_tuning_recipe
 from napari_structsr.finetuning.runs import RunSummary, write_run
 from napari_structsr.finetuning.split import Split
 from napari_structsr.finetuning.store import write_pairs
@@ -36,12 +36,15 @@ from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.monitor import BestWeights
 from napari_structsr.training.session import Session
-from napari_structsr.training.settings import choose_training_device
+from napari_structsr.training.settings import TrainingPlan, choose_training_device
 from napari_structsr.training.trainer import Trainer, adversarial_progress
 
 __all__ = ["TuningSession"]
 
 _WARM_UP = 30  # steps
+_SCORES = 12  # of a fine-tuning, at least
+_LONGEST = 30.0  # seconds between two scores
+_MOST_STEPS = 500  # between two scores
 _WITHOUT_EFFECT = {"device", "precision", "out", "pairs", "microscope"}
 
 
@@ -50,12 +53,8 @@ class TuningSession(Session):
 
     Parameters
     ----------
-    config
-        What is asked for.
-    pairs, split
-        Of the user.
-    model
-        The parent; it is not changed.
+    config, pairs, split, model
+        As in `fine_tune`.
     folder
         Of the fine-tuning.
 
@@ -85,7 +84,14 @@ class TuningSession(Session):
         folder: Path,
     ) -> None:
         self.config, self.pairs, self.split = config, pairs, split
-        self.length, self.batch = TuningLength.from_config(config), config.batch
+        self.batch = config.batch
+        # The length, and what lies between two scores: in seconds, or in steps.
+        if config.minutes:
+            self.end = 60 * config.minutes
+            self._every = min(self.end / _SCORES, _LONGEST)
+        else:
+            self.end = float(config.steps or 1)
+            self._every = min(math.ceil(self.end / _SCORES), _MOST_STEPS)
         self.bundle = folder / f"{config.name}-x{config.factor}.safetensors"
         # A copy: the network of the caller stays on its device, as it is.
         self.parent = SRModel(model.card, model.network.state_dict())
@@ -115,7 +121,8 @@ class TuningSession(Session):
             folder,
             remedy="the parent is as it was; try a lower rate or other pairs",
         )
-        self.trained = measure_trained_share(network)
+        count = sum(value.numel() for value in network.parameters())
+        self.trained = sum(value.numel() for value in trained) / count
         self.validation = PairValidation(
             pairs,
             split,
@@ -137,12 +144,18 @@ class TuningSession(Session):
     @property
     def progress(self) -> float:
         """Share of the fine-tuning that is over."""
-        return self.length.progress(self.step, self.seconds)
+        return self._done / self.end
 
     @property
     def counts(self) -> tuple[int, int]:
         """What is done, and what there is to do, in whole steps or seconds."""
-        return self.length.count(self.step, self.seconds)
+        # A progress bar counts whole units, and may not run over its end.
+        total = math.ceil(self.end)
+        return min(int(self._done), total), total
+
+    @property
+    def _done(self) -> float:
+        return self.seconds if self.config.minutes else self.step
 
     @property
     def out_of_patience(self) -> bool:
@@ -154,7 +167,7 @@ class TuningSession(Session):
         """Whether it is time for scores."""
         # Of a length in steps, steps alone decide: a killed run then goes on to the
         # same numbers.
-        return self.length.is_due(self.step, self.seconds, seen=self.best.seen)
+        return self._done >= self._every * (self.best.seen + 1)
 
     def aim(self) -> dict[str, Any]:
         """Return all that decides the result, to compare with an earlier run."""
@@ -170,19 +183,25 @@ class TuningSession(Session):
             "parent weights": self.parent.card.sha256,
         }
 
-    def plan(self) -> TuningPlan:
+    def plan(self) -> TrainingPlan:
         """Return what is going to be done."""
-        return TuningPlan(
-            parent=self.parent.card.name,
-            steps=self.config.steps,
-            minutes=self.config.minutes,
-            done=self.step,
-            pairs=len(self.pairs),
-            tiles=len(self.validation.pair_correlation),
-            trained=self.trained,
-            adversarial=self.recipe.adversary is not None,
-            device=self.device.label,
-            precision=self.device.precision,
+        minutes, pairs = self.config.minutes, len(self.pairs)
+        if minutes is None:
+            length = f"{self.config.steps} steps"
+        elif minutes < 1:
+            length = f"{60 * minutes:.0f} seconds"
+        else:
+            length = f"{minutes:.3g} minute{'' if minutes == 1 else 's'}"
+        tiles = len(self.validation.pair_correlation)
+        work = (
+            f"{pairs} {'pair' if pairs == 1 else 'pairs'}, "
+            f"{tiles} {'tile' if tiles == 1 else 'tiles'} for validation; "
+            f"{self.trained:.0%} of the weights of {self.parent.card.name} are trained"
+        )
+        if self.recipe.adversary:
+            work += ", at the end against a discriminator"
+        return TrainingPlan(
+            length, work, done=self.step, minutes=minutes, device=self.device
         )
 
     def make_step(self) -> str | None:

@@ -13,8 +13,9 @@ alike. So are fields of different images that show the same structures.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -59,7 +60,6 @@ def split_pairs(
     *,
     gap: int,
     share: float = 0.25,
-    smallest: int = _SMALLEST,
 ) -> Split:
     """Choose regions for validation, the same ones every time.
 
@@ -75,8 +75,6 @@ def split_pairs(
         of the model.
     share
         Share of the pixels for validation, of those in either part.
-    smallest
-        Least side of a block, in measured pixels.
 
     Raises
     ------
@@ -94,11 +92,13 @@ def split_pairs(
         )
     # Fields of different images that show the same structures lie together.
     pairs = place_in_one_world(pairs)
-    groups = find_clusters(pairs, gap)
-    if len(groups) * share >= 1:
-        return _take_whole(pairs, groups, gap, share)
+    groups = [
+        [make_whole_block(pairs, index) for index in cluster]
+        for cluster in find_clusters(pairs, gap)
+    ]
     # Too few regions: a strip of each, so that validation sees all of them.
-    cuts = [_cut_cluster(pairs, cluster, gap, share, smallest) for cluster in groups]
+    few = len(groups) * share < 1
+    cuts = [_cut_cluster(pairs, group, gap, share) for group in groups] if few else []
     if not any(cuts) and len(groups) > 1:
         return _take_whole(pairs, groups, gap, share)
     if not any(cuts):
@@ -106,19 +106,17 @@ def split_pairs(
         height, width = max(
             (pair.measured.shape for pair in pairs), key=lambda shape: max(shape)
         )
-        least = gap + 3 * smallest
+        least = gap + 3 * _SMALLEST
         raise TrainingError(
             f"the largest region has {height} x {width} measured pixels, too few to "
             f"train on one part and validate on another {gap} pixels away; draw one "
             f"at least {least} pixels long, or a second one elsewhere"
         )
-    training = [
-        block
-        for cluster, cut in zip(groups, cuts, strict=True)
-        for block in (cut[0] if cut else _make_whole_blocks(pairs, cluster))
-    ]
-    validation = [block for cut in cuts if cut for block in cut[1]]
-    return Split(tuple(training), tuple(validation), gap)
+    training, validation = zip(
+        *(cut or (group, []) for group, cut in zip(groups, cuts, strict=True)),
+        strict=True,
+    )
+    return _join_blocks(training, validation, gap)
 
 
 def check_split(pairs: Sequence[ImagePair], split: Split) -> tuple[str, ...]:
@@ -163,69 +161,58 @@ def check_split(pairs: Sequence[ImagePair], split: Split) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _make_whole_blocks(
-    pairs: Sequence[ImagePair], cluster: Sequence[int]
-) -> list[Block]:
-    return [make_whole_block(pairs, index) for index in cluster]
-
-
-def _measure_detail(pair: ImagePair, block: Block) -> float:
-    """Return the mean slope of the truth in a block."""
-    pixels = block.truth(pair).astype(np.float64)
-    slopes = [np.abs(np.diff(pixels, axis=axis)).mean() for axis in (0, 1)]
-    return float(sum(slopes))
+def _join_blocks(
+    training: Iterable[list[Block]], validation: Iterable[list[Block]], gap: int
+) -> Split:
+    return Split(tuple(chain(*training)), tuple(chain(*validation)), gap)
 
 
 def _sum_area(blocks: Sequence[Block]) -> int:
     return sum(block.area for block in blocks)
 
 
-def _measure_mean_detail(pairs: Sequence[ImagePair], blocks: Sequence[Block]) -> float:
-    """Return the detail of blocks, each weighing by its area."""
-    areas = [block.area for block in blocks]
-    details = [_measure_detail(pairs[block.pair], block) for block in blocks]
-    return float(np.average(details, weights=areas))
+def _measure_detail(pairs: Sequence[ImagePair], blocks: Sequence[Block]) -> float:
+    """Return the mean slope of the truth in blocks, each weighing by its area."""
+    details = []
+    for block in blocks:
+        pixels = block.truth(pairs[block.pair]).astype(np.float64)
+        slopes = [np.abs(np.diff(pixels, axis=axis)).mean() for axis in (0, 1)]
+        details.append(float(sum(slopes)))
+    return float(np.average(details, weights=[block.area for block in blocks]))
 
 
 def _take_whole(
     pairs: Sequence[ImagePair],
-    groups: Sequence[Sequence[int]],
+    groups: Sequence[list[Block]],
     gap: int,
     share: float,
 ) -> Split:
     """Take whole clusters, those first whose detail is most like the mean."""
-    parts = [_make_whole_blocks(pairs, cluster) for cluster in groups]
-    areas = [_sum_area(part) for part in parts]
-    mean = _measure_mean_detail(pairs, [block for part in parts for block in part])
-    # Unlike parts last: their scores would say little about the rest.
-    off = [abs(_measure_mean_detail(pairs, part) - mean) for part in parts]
+    areas = [_sum_area(group) for group in groups]
+    mean = _measure_detail(pairs, list(chain(*groups)))
+    # Unlike ones last: their scores would say little about the rest.
+    off = [abs(_measure_detail(pairs, group) - mean) for group in groups]
     wanted = share * sum(areas)
     chosen: list[int] = []
-    for index in sorted(range(len(parts)), key=lambda n: (off[n], n)):
+    for index in sorted(range(len(groups)), key=lambda n: (off[n], n)):
         taken = sum(areas[n] for n in chosen)
-        if len(chosen) == len(parts) - 1:  # one is left to train on
+        if len(chosen) == len(groups) - 1:  # one is left to train on
             break
         if not chosen or taken + areas[index] / 2 <= wanted:
             chosen.append(index)
-    training = [b for n, part in enumerate(parts) if n not in chosen for b in part]
-    validation = [b for n, part in enumerate(parts) if n in chosen for b in part]
-    return Split(tuple(training), tuple(validation), gap)
+    training = [group for n, group in enumerate(groups) if n not in chosen]
+    return _join_blocks(training, [groups[n] for n in sorted(chosen)], gap)
 
 
 def _cut_cluster(
-    pairs: Sequence[ImagePair],
-    cluster: Sequence[int],
-    gap: int,
-    share: float,
-    smallest: int,
+    pairs: Sequence[ImagePair], whole: Sequence[Block], gap: int, share: float
 ) -> tuple[list[Block], list[Block]] | None:
     """Cut a cluster in two; None if it is too small for both parts."""
-    whole = _make_whole_blocks(pairs, cluster)
-    mean = _measure_mean_detail(pairs, whole)
+    mean = _measure_detail(pairs, whole)
     best: tuple[float, tuple[list[Block], list[Block]]] | None = None
     # Four sides; of each the cut with the best share is compared.
     for axis, last in itertools.product((0, 1), (False, True)):
-        options = list(_find_cuts(pairs, whole, axis, last, gap, smallest))
+        options = list(_find_cuts(pairs, whole, axis, last, gap))
         if not options:
             continue
 
@@ -235,7 +222,7 @@ def _cut_cluster(
             return abs(areas[1] / sum(areas) - share)
 
         option = min(options, key=miss)
-        unlike = abs(_measure_mean_detail(pairs, option[1]) / max(mean, 1e-12) - 1)
+        unlike = abs(_measure_detail(pairs, option[1]) / max(mean, 1e-12) - 1)
         # Three things that are bad, of one size: a wrong share, pixels that fall into
         # the gap, and a part for validation that shows something else.
         lost = 1 - sum(_sum_area(part) for part in option) / _sum_area(whole)
@@ -251,21 +238,20 @@ def _find_cuts(
     axis: int,
     last: bool,
     gap: int,
-    smallest: int,
 ) -> Iterator[tuple[list[Block], list[Block]]]:
     """Yield cuts along one axis, validation lying at its end or at its start."""
     edges = [locate_block(pairs[block.pair], block, 0) for block in whole]
     size = max(abs(pairs[block.pair].where.pixel[axis]) for block in whole)
-    low = min(edge.first[axis] for edge in edges)
-    high = max(edge.last[axis] for edge in edges)
+    low = min(edge[axis, 0] for edge in edges)
+    high = max(edge[axis, 1] for edge in edges)
     band = (gap + find_slack(pairs, whole, axis, gap)) * size
     # Whole pixels of the coarsest grid.
     count = int((high - low - band) / size + _ROUNDING)
     for step in range(1, count):
         line = high - step * size if last else low + step * size
         near, far = (line - band, line) if last else (line, line + band)
-        below = [_cut_block(pairs, block, axis, low, near, smallest) for block in whole]
-        above = [_cut_block(pairs, block, axis, far, high, smallest) for block in whole]
+        below = [_cut_block(pairs, block, axis, low, near) for block in whole]
+        above = [_cut_block(pairs, block, axis, far, high) for block in whole]
         parts = (below, above) if last else (above, below)
         training, validation = ([b for b in part if b] for part in parts)
         if training and validation:
@@ -278,7 +264,6 @@ def _cut_block(
     axis: int,
     low: float,
     high: float,
-    smallest: int,
 ) -> Block | None:
     """Return the whole pixels of a block between two lines of the world, if enough."""
     where = pairs[block.pair].where
@@ -290,7 +275,7 @@ def _cut_block(
     # Rounded inwards: a pixel that is cut belongs to neither part.
     start = max(first, int(np.ceil(ends[0] - _ROUNDING)))
     stop = min(last, int(np.floor(ends[1] + _ROUNDING)))
-    if stop - start < smallest or min(block.shape) < smallest:
+    if stop - start < _SMALLEST or min(block.shape) < _SMALLEST:
         return None
     span = start, stop
     rows, columns = (span, block.columns) if axis == 0 else (block.rows, span)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.numpy
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 
 from napari_structsr.errors import TrainingError
@@ -34,8 +34,13 @@ def write_pairs(path: Path, pairs: Sequence[ImagePair], split: Split) -> None:
         for number, pair in enumerate(pairs)
         for name in _PIXELS
     }
-    about = [_list_entries(pair) for pair in pairs]
-    facts = {"pairs": json.dumps(about), "split": json.dumps(asdict(split))}
+    names = [field.name for field in fields(ImagePair) if field.name not in _PIXELS]
+    about = [{name: getattr(pair, name) for name in names} for pair in pairs]
+    facts = {
+        # Place and registration are dataclasses, which JSON does not know.
+        "pairs": json.dumps(about, default=asdict),
+        "split": json.dumps(asdict(split)),
+    }
     with replace_whole(path) as part:
         safetensors.numpy.save_file(pixels, part, facts)
 
@@ -48,6 +53,13 @@ def read_pairs(path: Path) -> tuple[list[ImagePair], Split]:
     TrainingError
         If the file is missing or damaged.
     """
+    # JSON has neither tuples nor dataclasses.
+    kinds: list[tuple[str, TypeAdapter[Any]]] = [
+        ("where", TypeAdapter(Place)),
+        ("registration", TypeAdapter(Registration)),
+        ("noise", TypeAdapter(tuple[float, float])),
+        ("notes", TypeAdapter(tuple[str, ...])),
+    ]
     try:
         pixels = safetensors.numpy.load_file(path)
         with safe_open(path, framework="numpy") as file:
@@ -58,44 +70,18 @@ def read_pairs(path: Path) -> tuple[list[ImagePair], Split]:
         split = TypeAdapter(Split).validate_python(entries)
         pairs = [
             ImagePair(
-                **_check_entries(entries),
-                measured=pixels[f"{number}.measured"],
-                truth=pixels[f"{number}.truth"],
+                **entries
+                | {
+                    name: kind.validate_python(entries[name])
+                    for name, kind in kinds
+                    if name in entries
+                }
+                | {name: pixels[f"{number}.{name}"] for name in _PIXELS}
             )
             for number, entries in enumerate(json.loads(facts["pairs"]))
         ]
-    except (
-        SafetensorError,
-        OSError,
-        KeyError,
-        TypeError,
-        ValueError,
-        ValidationError,
-    ) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(
             f"the pairs in {path} cannot be read ({error}); start the fine-tuning anew"
         ) from error
     return pairs, split
-
-
-def _list_entries(pair: ImagePair) -> dict[str, Any]:
-    names = [field.name for field in fields(pair) if field.name not in _PIXELS]
-    values = {name: getattr(pair, name) for name in names}
-    values["where"] = asdict(pair.where)
-    values["registration"] = asdict(pair.registration)
-    return values
-
-
-def _check_entries(entries: dict[str, Any]) -> dict[str, Any]:
-    """Return entries of the file as a pair holds them."""
-    # JSON has neither tuples nor dataclasses.
-    known: dict[str, TypeAdapter[Any]] = {
-        "where": TypeAdapter(Place),
-        "registration": TypeAdapter(Registration),
-        "noise": TypeAdapter(tuple[float, float]),
-        "notes": TypeAdapter(tuple[str, ...]),
-    }
-    return {
-        name: known[name].validate_python(value) if name in known else value
-        for name, value in entries.items()
-    }

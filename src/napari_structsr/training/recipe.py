@@ -23,6 +23,7 @@ __all__ = [
     "NetworkConfig",
     "OpticsConfig",
     "Recipe",
+    "Table",
     "list_recipes",
     "read_recipe",
 ]
@@ -34,13 +35,13 @@ Range = Annotated[tuple[float, float], Field(strict=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class _Table(BaseModel):
-    """A table of the file: unknown entries are faults."""
+class Table(BaseModel):
+    """A table of a file: unknown entries are faults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class NetworkConfig(_Table):
+class NetworkConfig(Table):
     """The generator.
 
     Parameters
@@ -57,7 +58,7 @@ class NetworkConfig(_Table):
     options: dict[str, int] = {}
 
 
-class DataConfig(_Table):
+class DataConfig(Table):
     """How measured images are made from true ones; each pair draws its own values.
 
     Parameters
@@ -88,7 +89,7 @@ class DataConfig(_Table):
         return self
 
 
-class OpticsConfig(_Table):
+class OpticsConfig(Table):
     """How measured images are made for a conditional generator, and what it is told.
 
     Parameters
@@ -138,7 +139,7 @@ class OpticsConfig(_Table):
     oversampled: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
-class LossConfig(_Table):
+class LossConfig(Table):
     """What each term weighs; 0 leaves it out.
 
     Parameters
@@ -169,7 +170,7 @@ class LossConfig(_Table):
         return self
 
 
-class AdversaryConfig(_Table):
+class AdversaryConfig(Table):
     """The adversarial phase.
 
     Parameters
@@ -212,7 +213,7 @@ class AdversaryConfig(_Table):
     loss: LossConfig | None = None
 
 
-class Recipe(_Table):
+class Recipe(Table):
     """One training.
 
     Parameters

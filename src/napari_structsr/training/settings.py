@@ -41,35 +41,30 @@ class TrainingSettings(BaseModel):
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What a training is going to do.
+    """What a training or a fine-tuning is going to do, in words.
 
     Parameters
     ----------
-    steps, done
-        Steps in all, and those made before.
+    length, work
+        How long, and what is done meanwhile.
+    done
+        Steps made before.
     minutes
         Length, if the clock decides.
-    planes, held_out
-        Planes that are trained on, and those kept for scores.
-    device, precision
+    device
         Where, and in which number format.
     """
 
-    steps: int
+    length: str
+    work: str
     done: int
     minutes: float | None
-    planes: int
-    held_out: int
-    device: str
-    precision: str
+    device: Device
 
     def __str__(self) -> str:
-        length = f"{self.minutes:g} minutes" if self.minutes else f"{self.steps} steps"
         again = f" ({self.done} steps made before)" if self.done else ""
-        return (
-            f"{length}{again} on {self.planes} planes, {self.held_out} held out, "
-            f"{self.device} in {self.precision}"
-        )
+        where = f"{self.device.label} in {self.device.precision}"
+        return f"{self.length}{again} on {self.work}, {where}"
 
 
 def choose_training_device(

@@ -190,13 +190,13 @@ class _ImageSession(Session):
     def plan(self) -> TrainingPlan:
         """Return what is going to be done."""
         return TrainingPlan(
-            steps=self.recipe.steps,
+            f"{self.minutes:g} minutes"
+            if self.minutes
+            else f"{self.recipe.steps} steps",
+            f"{len(self.planes)} planes, {len(self.held_out)} held out",
             done=self.step,
             minutes=self.minutes,
-            planes=len(self.planes),
-            held_out=len(self.held_out),
-            device=self.device.label,
-            precision=self.device.precision,
+            device=self.device,
         )
 
     def make_step(self) -> None:
