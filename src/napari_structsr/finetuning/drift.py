@@ -155,13 +155,11 @@ class DriftLimiter:
     recipe
         Of the fine-tuning.
     pairs, blocks
-        Where true images of the user may be taken from.
+        As in `Replay`.
     limit
-        dB that may be lost; None lets the model go all the way.
+        As in `limit_drift`.
     weight
         What a difference from the parent weighs, to begin with.
-    device
-        Where to compute, and in which number format.
 
     Attributes
     ----------
@@ -191,16 +189,12 @@ class DriftLimiter:
         self.network = copy.deepcopy(parent.network)
         self.weight = weight
         self._wish, self._limit, self._device = weight, limit, device.kind
-        self._parent = {
-            name: value.clone() for name, value in parent.network.state_dict().items()
-        }
+        self._parent = copy.deepcopy(parent.network.state_dict())
 
     def draw(
         self, count: int, *, number: int, generator: torch.Generator
     ) -> ReplayBatch | None:
-        """Draw patches of the parent's kind for step `number`."""
-        if not count or not self._replay:
-            return None
+        """Draw patches of the parent's kind for step `number`, as `Replay.draw`."""
         return self._replay.draw(
             count, number=number, weight=self.weight, generator=generator
         )

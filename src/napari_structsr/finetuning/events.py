@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -48,26 +48,14 @@ class Previewed(Event):
     view: TilePreview
 
 
-class Pause:
+class Pause(Cancel):
     """A wish to pause, checked before each step; set from any thread."""
-
-    def __init__(self) -> None:
-        self._running = threading.Event()
-        self._running.set()
-
-    def __call__(self) -> None:
-        """Ask the job to pause."""
-        self._running.clear()
 
     def resume(self) -> None:
         """Let the job go on."""
-        self._running.set()
-
-    def __bool__(self) -> bool:
-        return not self._running.is_set()
+        self._event.clear()
 
     def wait(self, cancel: Cancel) -> None:
         """Return when the job may go on, or was cancelled."""
         while self and not cancel:
-            # In short waits: a cancel does not set this event.
-            self._running.wait(0.1)
+            time.sleep(0.1)

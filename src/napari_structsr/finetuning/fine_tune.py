@@ -233,16 +233,11 @@ def _finish(session: TuningSession) -> tuple[Verdict, str]:
     network = session.limiter.network
     network.load_state_dict(session.best.weights)
     network.half().float()  # the file holds float16: that is what is scored
-    validation = session.validation
-    scores = {
-        "bicubic": validation.bicubic,
-        "parent": validation.parent,
-        "adapted": validation.score(network),
-    }
+    scores = session.validation.compare(network)
     # Measured anew, as rounding to float16 has changed the weights.
     drift = session.limiter.drift(network)
     verdict = reach_verdict(
-        scores, pair_correlation=validation.pair_correlation, drift=drift
+        scores, pair_correlation=session.validation.pair_correlation, drift=drift
     )
     card = make_tuned_card(session, verdict)
     weights = {name: value.cpu() for name, value in network.state_dict().items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.config import FineTuneConfig
@@ -45,28 +46,25 @@ def load_pairs(config: FineTuneConfig) -> list[ImagePair]:
     for number, files in enumerate(config.pairs):
         # Counted from 1, as the list of the dock does.
         name = f"{number + 1}: {Path(files.low or files.high).name}"
+        common: dict[str, Any] = {
+            "factor": config.factor,
+            "region": files.region,
+            "plane": files.plane,
+            "name": name,
+        }
         if files.low is not None:
-            pair = field_pair(
-                open_once(files.low),
-                open_once(files.high),
-                factor=config.factor,
-                region=files.region,
-                plane=files.plane,
-                name=name,
-            )
+            low, high = open_once(files.low), open_once(files.high)
+            pair = field_pair(low, high, **common)
         else:
             pair = high_only_pair(
                 open_once(files.high),
-                factor=config.factor,
-                region=files.region,
-                plane=files.plane,
                 psf_sigma=about.psf_sigma,
                 sample=open_once(about.sample) if about.sample else None,
                 photons=about.photons,
                 read_noise=about.read_noise,
                 # Another noise for each pair, the same at each call.
                 seed=config.seed + number,
-                name=name,
+                **common,
             )
         # Twice the same pixels would be trained and validated on.
         if (twin := find_twin(pair, pairs)) is not None:

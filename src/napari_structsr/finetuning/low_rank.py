@@ -16,26 +16,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-__all__ = ["choose_mode", "make_trainable", "merge_weights"]
+__all__ = ["make_trainable", "merge_weights"]
 
 _RANK = 4
 _LARGE = 1_000_000  # weights
 
 
-def choose_mode(
-    mode: Literal["auto", "whole", "efficient"], network: nn.Module, *, device: str
-) -> Literal["whole", "efficient"]:
-    """Return the mode; "auto" trains large networks in part on a CPU."""
-    if mode != "auto":
-        return mode
-    large = sum(value.numel() for value in network.parameters()) > _LARGE
-    return "efficient" if large and device == "cpu" else "whole"
-
-
 def make_trainable(
-    network: nn.Module, mode: Literal["whole", "efficient"]
+    network: nn.Module,
+    mode: Literal["auto", "whole", "efficient"],
+    *,
+    device: str = "cpu",
 ) -> list[nn.Parameter]:
-    """Prepare a network, in place; return the parameters to train."""
+    """Prepare a network, in place; return the parameters to train.
+
+    The mode "auto" trains large networks in part on a CPU.
+    """
+    if mode == "auto":
+        large = sum(value.numel() for value in network.parameters()) > _LARGE
+        mode = "efficient" if large and device == "cpu" else "whole"
     # In eval mode: normalisation layers keep the statistics of the parent, as a few
     # patches of one sample have others.
     network.eval().requires_grad_(mode == "whole")

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from napari_structsr.errors import TrainingError
 from napari_structsr.finetuning.region_geometry import Block
@@ -19,6 +18,7 @@ from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.patch_places import (
     PatchPlaces,
+    flatten_images,
     index_patches,
     weigh_detail,
 )
@@ -82,11 +82,10 @@ class PairSampler:
         width = np.average(widths, weights=[block.area for block in blocks])
         # The loss knows one forward model for a batch, whatever pairs are in it.
         self.forward_model = ForwardModel(self.factor, round(float(width), 4))
-        self._measured = _flatten([pair.measured for pair in pairs], device)
-        self._truth = _flatten([pair.truth for pair in pairs], device)
+        self._measured, starts = flatten_images([p.measured for p in pairs], device)
+        self._truth, _ = flatten_images([pair.truth for pair in pairs], device)
         noise = np.array([pair.noise for pair in pairs], np.float32)
         self._noise = torch.from_numpy(noise).to(device)
-        starts = np.cumsum([0, *(pair.measured.size for pair in pairs)])
         rows, weights = [], []
         for block in blocks:
             if min(block.shape) < patch:
@@ -130,12 +129,6 @@ class PairSampler:
             variance=variance.clamp_min(_LEAST_VARIANCE),
             forward_model=self.forward_model,
         )
-
-
-def _flatten(images: list[npt.NDArray[np.float32]], device: str) -> Tensor:
-    """Return the pixels of all images, one after the other."""
-    flat = np.concatenate([image.ravel() for image in images])
-    return torch.from_numpy(flat).to(device)
 
 
 def _find_places(

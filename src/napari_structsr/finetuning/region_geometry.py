@@ -20,7 +20,6 @@ __all__ = [
     "Block",
     "find_clusters",
     "find_slack",
-    "is_inside",
     "locate_block",
     "make_whole_block",
     "measure_gap",
@@ -140,15 +139,3 @@ def find_slack(
         stretched = max(stretched, pair.registration.scale - 1)
     # One pixel of rounding, and both grids may lie off by their own shift.
     return 1 + 2 * moved + 2 * stretched * gap
-
-
-def is_inside(pairs: Sequence[ImagePair], block: Block) -> bool:
-    """Tell whether a block lies in its pair and holds pixels."""
-    if not 0 <= block.pair < len(pairs):
-        return False
-    sizes = pairs[block.pair].measured.shape
-    spans = (block.rows, block.columns)
-    return all(
-        0 <= first < last <= size
-        for (first, last), size in zip(spans, sizes, strict=True)
-    )

@@ -70,8 +70,6 @@ class Replay:
         Names factor and patch, and how the images of the parent were measured.
     pairs, blocks
         Where true images of the user may be taken from.
-    device
-        Where to compute, and in which number format.
     """
 
     def __init__(
@@ -93,14 +91,15 @@ class Replay:
         planes = [plane for plane in planes if min(plane.pixels.shape) >= smallest]
         self._sampler = ImageSampler(planes, device.kind) if planes else None
 
-    def __bool__(self) -> bool:
-        return self._sampler is not None
-
     def draw(
         self, count: int, *, number: int, weight: float, generator: torch.Generator
-    ) -> ReplayBatch:
-        """Draw `count` patches for step `number`; differences count by `weight`."""
-        assert self._sampler is not None
+    ) -> ReplayBatch | None:
+        """Draw `count` patches for step `number`; differences count by `weight`.
+
+        None if none are asked for, or all images are smaller than a patch.
+        """
+        if not count or self._sampler is None:
+            return None
         batch = draw_batch(
             self._sampler,
             self._recipe,

@@ -22,7 +22,6 @@ from napari_structsr.finetuning.config import FineTuneConfig, write_fine_tuning
 from napari_structsr.finetuning.drift import DriftLimiter
 from napari_structsr.finetuning.events import Previewed, Scored
 from napari_structsr.finetuning.low_rank import (
-    choose_mode,
     make_trainable,
     merge_weights,
 )
@@ -32,6 +31,7 @@ from napari_structsr.finetuning.runs import RunSummary, write_run
 from napari_structsr.finetuning.split import Split
 from napari_structsr.finetuning.store import write_pairs
 from napari_structsr.finetuning.validation import PairValidation
+from napari_structsr.finetuning.verdict import average_tiles
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.monitor import BestWeights
@@ -113,9 +113,7 @@ class TuningSession(Session):
         self.recipe = recipe
         # The parent itself is needed until the end, for replay and scores.
         network = copy.deepcopy(self.parent.network)
-        trained = make_trainable(
-            network, choose_mode(config.mode, network, device=kind)
-        )
+        trained = make_trainable(network, config.mode, device=kind)
         super().__init__(
             Trainer(recipe, network, self.device, trained=trained, warm_up=_WARM_UP),
             folder,
@@ -123,12 +121,9 @@ class TuningSession(Session):
         )
         count = sum(value.numel() for value in network.parameters())
         self.trained = sum(value.numel() for value in trained) / count
+        own, radius = self.parent.network, self.parent.radius
         self.validation = PairValidation(
-            pairs,
-            split,
-            parent=self.parent.network,
-            radius=self.parent.radius,
-            device=kind,
+            pairs, split, parent=own, radius=radius, device=kind
         )
         self.limiter = DriftLimiter(
             self.parent,
@@ -235,21 +230,16 @@ class TuningSession(Session):
         """Score what was reached, and keep it if it is the best so far."""
         with self.clock():
             limited = self.limiter.limit(merge_weights(self.trainer.average))
-            scores = self.validation.score(self.limiter.network)
+            scores = self.validation.compare(self.limiter.network)
             if self.step:  # the parent itself is not a result
                 phase = adversarial_progress(self.recipe, self.progress)
-                psnr = float(scores[:, 0].mean())
+                psnr = float(scores["adapted"][:, 0].mean())
                 self.best.update(limited.weights, psnr, phase=int(phase is not None))
                 self.limiter.adjust_weight(limited)
-            means = self.validation.means
             event = Scored(
                 step=self.step,
                 seconds=self.seconds,
-                values={
-                    "bicubic": means(self.validation.bicubic),
-                    "parent": means(self.validation.parent),
-                    "adapted": means(scores),
-                },
+                values=average_tiles(scores),
                 drift=limited.drift,
                 share=limited.share,
                 kept=self.best.stale == 0,

@@ -12,10 +12,9 @@ alike. So are fields of different images that show the same structures.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, product
 
 import numpy as np
 
@@ -24,7 +23,6 @@ from napari_structsr.finetuning.region_geometry import (
     Block,
     find_clusters,
     find_slack,
-    is_inside,
     locate_block,
     make_whole_block,
     measure_gap,
@@ -140,14 +138,14 @@ def check_split(pairs: Sequence[ImagePair], split: Split) -> tuple[str, ...]:
         )
     # First of all: a block outside of its pair has no place in the world.
     for block in (*split.training, *split.validation):
-        if not is_inside(pairs, block):
+        if not _is_inside(pairs, block):
             return (
                 *found,
                 f"rows {_range(block.rows)} and columns {_range(block.columns)} reach "
                 f"beyond pair {block.pair + 1}; move the rectangle onto it",
             )
     pairs = place_in_one_world(pairs)
-    for one, other in itertools.product(split.training, split.validation):
+    for one, other in product(split.training, split.validation):
         room = measure_gap(pairs, one, other)
         if room < split.gap - _ROUNDING:
             names = pairs[one.pair].name, pairs[other.pair].name
@@ -159,6 +157,15 @@ def check_split(pairs: Sequence[ImagePair], split: Split) -> tuple[str, ...]:
                 f"them at least {split.gap} pixels apart"
             )
     return tuple(found)
+
+
+def _is_inside(pairs: Sequence[ImagePair], block: Block) -> bool:
+    """Tell whether a block lies in its pair and holds pixels."""
+    if not 0 <= block.pair < len(pairs):
+        return False
+    starts, ends = np.transpose([block.rows, block.columns])
+    size = pairs[block.pair].measured.shape
+    return bool(((starts >= 0) & (starts < ends) & (ends <= size)).all())
 
 
 def _join_blocks(
@@ -182,10 +189,7 @@ def _measure_detail(pairs: Sequence[ImagePair], blocks: Sequence[Block]) -> floa
 
 
 def _take_whole(
-    pairs: Sequence[ImagePair],
-    groups: Sequence[list[Block]],
-    gap: int,
-    share: float,
+    pairs: Sequence[ImagePair], groups: Sequence[list[Block]], gap: int, share: float
 ) -> Split:
     """Take whole clusters, those first whose detail is most like the mean."""
     areas = [_sum_area(group) for group in groups]
@@ -211,7 +215,7 @@ def _cut_cluster(
     mean = _measure_detail(pairs, whole)
     best: tuple[float, tuple[list[Block], list[Block]]] | None = None
     # Four sides; of each the cut with the best share is compared.
-    for axis, last in itertools.product((0, 1), (False, True)):
+    for axis, last in product((0, 1), (False, True)):
         options = list(_find_cuts(pairs, whole, axis, last, gap))
         if not options:
             continue
@@ -223,7 +227,7 @@ def _cut_cluster(
 
         option = min(options, key=miss)
         unlike = abs(_measure_detail(pairs, option[1]) / max(mean, 1e-12) - 1)
-        # Three things that are bad, of one size: a wrong share, pixels that fall into
+        # Three things that are bad, each of 0 to 1: a wrong share, pixels lost in
         # the gap, and a part for validation that shows something else.
         lost = 1 - sum(_sum_area(part) for part in option) / _sum_area(whole)
         cost = miss(option) + lost + min(unlike, 1.0)
@@ -233,11 +237,7 @@ def _cut_cluster(
 
 
 def _find_cuts(
-    pairs: Sequence[ImagePair],
-    whole: Sequence[Block],
-    axis: int,
-    last: bool,
-    gap: int,
+    pairs: Sequence[ImagePair], whole: Sequence[Block], axis: int, last: bool, gap: int
 ) -> Iterator[tuple[list[Block], list[Block]]]:
     """Yield cuts along one axis, validation lying at its end or at its start."""
     edges = [locate_block(pairs[block.pair], block, 0) for block in whole]
@@ -259,11 +259,7 @@ def _find_cuts(
 
 
 def _cut_block(
-    pairs: Sequence[ImagePair],
-    block: Block,
-    axis: int,
-    low: float,
-    high: float,
+    pairs: Sequence[ImagePair], block: Block, axis: int, low: float, high: float
 ) -> Block | None:
     """Return the whole pixels of a block between two lines of the world, if enough."""
     where = pairs[block.pair].where

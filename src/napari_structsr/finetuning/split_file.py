@@ -39,17 +39,14 @@ def add_split(
     split
         Regions for training and for validation.
     """
-    roles = (("training", split.training), ("validation", split.validation))
     written = []
     for number, (entry, pair) in enumerate(zip(files, pairs, strict=True)):
-        update = {
-            role: tuple(
-                _make_rectangle(block, pair, _find_step(entry, pair))
-                for block in blocks
-                if block.pair == number
-            )
-            for role, blocks in roles
-        }
+        step = _find_step(entry, pair)
+        training, validation = (
+            tuple(_make_rectangle(b, pair, step) for b in part if b.pair == number)
+            for part in (split.training, split.validation)
+        )
+        update = {"training": training, "validation": validation}
         written.append(entry.model_copy(update=update))
     return tuple(written)
 
@@ -85,14 +82,13 @@ def read_split(
             f"the file splits {len(config.pairs)} pairs, and {len(pairs)} are given; "
             "give the pairs that it names, or a split of your own"
         )
-    blocks: dict[str, list[Block]] = {"training": [], "validation": []}
+    training: list[Block] = []
+    validation: list[Block] = []
     for number, (files, pair) in enumerate(zip(config.pairs, pairs, strict=True)):
-        for role, found in blocks.items():
-            for rectangle in getattr(files, role):
-                found.append(
-                    _make_block(rectangle, number, pair, _find_step(files, pair))
-                )
-    return Split(tuple(blocks["training"]), tuple(blocks["validation"]), gap)
+        step = _find_step(files, pair)
+        training += [_make_block(r, number, pair, step) for r in files.training]
+        validation += [_make_block(r, number, pair, step) for r in files.validation]
+    return Split(tuple(training), tuple(validation), gap)
 
 
 def _find_step(files: PairFiles, pair: ImagePair) -> int:
@@ -102,12 +98,11 @@ def _find_step(files: PairFiles, pair: ImagePair) -> int:
 
 def _make_rectangle(block: Block, pair: ImagePair, step: int) -> Rectangle:
     """Return a block in pixels of the image."""
+    starts = pair.where.rows[0], pair.where.columns[0]
     rows, columns = (
         (step * (first + start), step * (last + start))
-        for (first, last), (start, _) in zip(
-            (block.rows, block.columns),
-            (pair.where.rows, pair.where.columns),
-            strict=True,
+        for (first, last), start in zip(
+            (block.rows, block.columns), starts, strict=True
         )
     )
     return Rectangle(rows=rows, columns=columns)
@@ -115,27 +110,20 @@ def _make_rectangle(block: Block, pair: ImagePair, step: int) -> Rectangle:
 
 def _make_block(rectangle: Rectangle, number: int, pair: ImagePair, step: int) -> Block:
     """Return the whole measured pixels of a rectangle that the pair holds."""
+    covered = (pair.where.rows, pair.where.columns)
+    asked = (rectangle.rows, rectangle.columns)
     spans = []
-    for (first, last), (start, stop) in zip(
-        (rectangle.rows, rectangle.columns),
-        (pair.where.rows, pair.where.columns),
-        strict=True,
-    ):
+    for (first, last), (start, stop) in zip(asked, covered, strict=True):
         # Rounded inwards: a measured pixel that is covered in part is left out.
         inside = max(-(-first // step), start), min(last // step, stop)
         spans.append((inside[0] - start, inside[1] - start))
     if any(first >= last for first, last in spans):
-        covers = [
-            f"{name} {step * edges[0]} to {step * edges[1]}"
-            for name, edges in (
-                ("rows", pair.where.rows),
-                ("columns", pair.where.columns),
-            )
-        ]
+        top, bottom, left, right = (step * edge for edges in covered for edge in edges)
         raise TrainingError(
             f"the rectangle with rows {rectangle.rows[0]} to {rectangle.rows[1]} and "
             f"columns {rectangle.columns[0]} to {rectangle.columns[1]} holds no pixel "
-            f"of pair {pair.name}, which covers {' and '.join(covers)}; correct it in "
-            "the file, or leave all of them out to have them chosen"
+            f"of pair {pair.name}, which covers rows {top} to {bottom} and columns "
+            f"{left} to {right}; correct it in the file, or leave all of them out to "
+            "have them chosen"
         )
-    return Block(number, spans[0], spans[1])
+    return Block(number, *spans)

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from napari_structsr.core.types import Float32Array, Float64Array
 from napari_structsr.errors import TrainingError
+from napari_structsr.finetuning.regions import Block
 from napari_structsr.finetuning.split import Split
-from napari_structsr.finetuning.verdict import MEASURES
 from napari_structsr.imaging.filters import smooth
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.ssim import ssim
@@ -51,23 +51,19 @@ class _Tile(Part):
 
 
 class PairValidation:
-    """Tiles of the regions for validation.
+    """Tiles of the regions for validation, on a device of torch.
 
     Parameters
     ----------
-    pairs, split
-        Of the user.
-    parent
-        Maps measured images to results.
+    pairs, split, parent
+        As in `fine_tune`; of the parent its network.
     radius
         Measured pixels that a result depends on, to each side.
-    device
-        Name for torch.
 
     Attributes
     ----------
     bicubic, parent
-        Scores, shape (tiles, 3), columns as in `MEASURES`.
+        Scores, shape (tiles, 3), by `verdict.MEASURES`.
     pair_correlation
         Correlation of measurement and truth of each tile, NaN for flat ones.
     """
@@ -105,7 +101,7 @@ class PairValidation:
         self._shown_parent = self._shown.upscale(parent)
 
     def score(self, network: Network) -> Float64Array:
-        """Return the scores of each tile, shape (tiles, 3), columns as in `MEASURES`.
+        """Return the scores of each tile, shape (tiles, 3), by `verdict.MEASURES`.
 
         Structure error is in units of the mean gradient of all tiles: there is little
         to get wrong in an empty tile, and it counts little.
@@ -125,9 +121,10 @@ class PairValidation:
         table: Float64Array = np.nan_to_num(np.array(rows, np.float64))
         return table
 
-    def means(self, scores: Float64Array) -> dict[str, float]:
-        """Return the means over the tiles, by measure."""
-        return dict(zip(MEASURES, scores.mean(axis=0).tolist(), strict=True))
+    def compare(self, network: Network) -> dict[str, Float64Array]:
+        """Return the scores of each of `verdict.METHODS`, as `score` gives them."""
+        adapted = self.score(network)
+        return {"bicubic": self.bicubic, "parent": self.parent, "adapted": adapted}
 
     def preview(self, network: Network) -> TilePreview:
         """Return the tile with the most detail, and what becomes of it."""
@@ -157,10 +154,7 @@ def _cut_tiles(
                     first_row : min(height, bottom + around),
                     first_column : min(width, right + around),
                 ]
-                truth = pair.truth[
-                    top * pair.factor : bottom * pair.factor,
-                    left * pair.factor : right * pair.factor,
-                ]
+                truth = Block(block.pair, (top, bottom), (left, right)).truth(pair)
                 yield _Tile(
                     torch.from_numpy(wide.copy())[None, None].to(device),
                     slice(top - first_row, bottom - first_row),

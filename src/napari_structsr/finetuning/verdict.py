@@ -21,18 +21,13 @@ import numpy as np
 
 from napari_structsr.core.types import Float64Array
 
-__all__ = ["MEASURES", "METHODS", "Verdict", "reach_verdict"]
+__all__ = ["MEASURES", "METHODS", "Verdict", "average_tiles", "reach_verdict"]
 
 METHODS = ("bicubic", "parent", "adapted")
 MEASURES = ("psnr", "ssim", "gradient_error")
 
-
-LEAST_GAIN = 0.05
-"""dB of PSNR that matter."""
-
-LEAST_CORRELATION = 0.3
-"""Median correlation below which pairs are taken for mixed up."""
-
+_LEAST_GAIN = 0.05  # dB of PSNR that matter
+_LEAST_CORRELATION = 0.3  # median below which pairs are taken for mixed up
 _FEW = 6  # tiles below which each of them must gain
 _SAMPLES = 2000  # of the bootstrap
 _CHANCE = 0.05
@@ -85,10 +80,7 @@ def reach_verdict(
     drift
         dB lost on images of the parent's own kind.
     """
-    means = {
-        method: dict(zip(MEASURES, scores[method].mean(axis=0).tolist(), strict=True))
-        for method in METHODS
-    }
+    means = average_tiles(scores)
     tiles = len(scores["adapted"])
     # Flat tiles correlate with nothing.
     known = pair_correlation[np.isfinite(pair_correlation)]
@@ -108,27 +100,37 @@ def reach_verdict(
     return Verdict(means, tiles, together, drift, not reasons, sentence)
 
 
+def average_tiles(
+    scores: Mapping[str, Float64Array],
+) -> dict[str, dict[str, float]]:
+    """Return means over the tiles by method and measure; scores as of a verdict."""
+    return {
+        method: dict(zip(MEASURES, scores[method].mean(axis=0).tolist(), strict=True))
+        for method in METHODS
+    }
+
+
 def _find_reasons(
     scores: Mapping[str, Float64Array],
     means: Mapping[str, Mapping[str, float]],
     together: float,
 ) -> list[str]:
     """Return what speaks against the adapted model."""
-    if together < LEAST_CORRELATION:
+    if together < _LEAST_CORRELATION:
         return [
             "the measured and the true regions do not seem to belong together (their "
-            f"structures correlate by {together:.2f}, {LEAST_CORRELATION} is "
+            f"structures correlate by {together:.2f}, {_LEAST_CORRELATION} is "
             "required); check the pairs"
         ]
     reasons = []
-    for other in ("parent", "bicubic"):
+    for other, name in (("parent", "the parent"), ("bicubic", "bicubic")):
         gains = scores["adapted"][:, 0] - scores[other][:, 0]
         mean = float(gains.mean())
-        against = f"against {_name_method(other)}"
-        if mean < LEAST_GAIN:
+        against = f"against {name}"
+        if mean < _LEAST_GAIN:
             reasons.append(
                 f"PSNR {against} changes by {mean:+.2f} dB in the mean, "
-                f"{LEAST_GAIN:+.2f} dB are required"
+                f"{_LEAST_GAIN:+.2f} dB are required"
             )
         elif not _is_beyond_chance(gains):
             reasons.append(
@@ -185,7 +187,3 @@ def _write_recommendation(
     if worse > 0:
         sentence += f" Mind that its structure error is {worse:.3f} above the parent's."
     return sentence
-
-
-def _name_method(method: str) -> str:
-    return "the parent" if method == "parent" else "bicubic"

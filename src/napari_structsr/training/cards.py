@@ -48,6 +48,8 @@ def make_card(
     before = parent.seen_megapixels or 0.0 if parent else 0.0
     data = [DataSource(name=name, **known.get(name, unknown)) for name in sources]
     named = {source.name for source in data}
+    # Cards travel, folders do not.
+    start = PurePath(recipe.start).name if recipe.start else None
     # Data of the parent is owed a licence and a name as well, once each.
     data += [
         entry for entry in (parent.data if parent else []) if entry.name not in named
@@ -67,20 +69,15 @@ def make_card(
         in ("residual-generator", "conditional-generator"),
         training=f"{_describe_aim(recipe)}; {_describe_data(recipe)}; {how}",
         data=data,
-        recipe=_drop_folders(recipe).model_dump_json(exclude_defaults=True),
+        recipe=recipe.model_copy(update={"start": start}).model_dump_json(
+            exclude_defaults=True
+        ),
         seed=recipe.seed,
         purpose=recipe.purpose,
         blend_with=recipe.blend_with,
         seen_megapixels=round(before + megapixels, 1),
         parents=[parent.sha256] if parent and parent.sha256 else [],
     )
-
-
-def _drop_folders(recipe: Recipe) -> Recipe:
-    if recipe.start is None:
-        return recipe
-    # Cards travel, folders do not.
-    return recipe.model_copy(update={"start": PurePath(recipe.start).name})
 
 
 def _describe_aim(recipe: Recipe) -> str:

@@ -70,10 +70,8 @@ def discriminator_loss(fake: Tensor, real: Tensor, *, relativistic: bool) -> Ten
     """Return the loss of the discriminator; arguments as in `adversarial_loss`."""
     if not relativistic:
         return (_cross_entropy(fake, 0.0) + _cross_entropy(real, 1.0)) / 2
-    return (
-        _cross_entropy(fake - real.mean(), 0.0)
-        + _cross_entropy(real - fake.mean(), 1.0)
-    ) / 2
+    # The same with exchanged roles.
+    return adversarial_loss(real, fake, relativistic=True)
 
 
 def _cross_entropy(logits: Tensor, answer: float) -> Tensor:

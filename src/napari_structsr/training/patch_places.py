@@ -6,12 +6,15 @@ of places, and gathered by one indexing operation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["PatchPlaces", "index_patches", "weigh_detail"]
+__all__ = ["PatchPlaces", "flatten_images", "index_patches", "weigh_detail"]
 
 _RICHEST = 4.0  # detail beyond this multiple of the mean weighs no more
 
@@ -67,6 +70,14 @@ class PatchPlaces:
         shift = randint(*jitter, 2, count)
         turn = randint(0, 2, 3, count, 1, 1) == 1
         return self._places[place].unbind(1), shift, turn
+
+
+def flatten_images(
+    images: Sequence[npt.NDArray[Any]], device: str
+) -> tuple[Tensor, npt.NDArray[np.int64]]:
+    """Return the pixels of all images, one after the other, and where each begins."""
+    flat = torch.from_numpy(np.concatenate([image.ravel() for image in images]))
+    return flat.to(device), np.cumsum([0, *(image.size for image in images[:-1])])
 
 
 def index_patches(

@@ -19,6 +19,7 @@ from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.image_folders import find_images
 from napari_structsr.training.patch_places import (
     PatchPlaces,
+    flatten_images,
     index_patches,
     weigh_detail,
 )
@@ -194,12 +195,7 @@ class ImageSampler:
 
     def __init__(self, planes: list[Plane], device: str) -> None:
         self.device = device
-        self._flat = torch.from_numpy(
-            np.concatenate([plane.pixels.ravel() for plane in planes])
-        ).to(device)
-        sizes = [plane.pixels.size for plane in planes]
-        # Where each plane begins in the flat tensor.
-        starts = np.cumsum([0, *sizes[:-1]])
+        self._flat, starts = flatten_images([plane.pixels for plane in planes], device)
         rows, weights = [], []
         sources = [plane.source for plane in planes]
         # By the square root of their number: a source of thousands of planes does not

@@ -36,7 +36,7 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Table(BaseModel):
-    """A table of a file: unknown entries are faults."""
+    """Entries of a file or a user: unknown ones are faults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from napari_structsr.engine.device import Device, Precision, choose_device
 from napari_structsr.errors import TrainingError
 from napari_structsr.models.model import SRModel
+from napari_structsr.training.recipe import Table
 
 __all__ = ["TrainingPlan", "TrainingSettings", "choose_training_device"]
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(Table):
     """What a user can choose about a training that does not change its aim.
 
     Parameters
@@ -29,8 +30,6 @@ class TrainingSettings(BaseModel):
     save_every
         Seconds between two savings, each with scores of the planes held out.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     device: str = "auto"
     precision: Precision = "auto"

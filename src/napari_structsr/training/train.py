@@ -189,13 +189,12 @@ class _ImageSession(Session):
 
     def plan(self) -> TrainingPlan:
         """Return what is going to be done."""
+        minutes, steps = self.minutes, self.recipe.steps
         return TrainingPlan(
-            f"{self.minutes:g} minutes"
-            if self.minutes
-            else f"{self.recipe.steps} steps",
+            f"{minutes:g} minutes" if minutes else f"{steps} steps",
             f"{len(self.planes)} planes, {len(self.held_out)} held out",
             done=self.step,
-            minutes=self.minutes,
+            minutes=minutes,
             device=self.device,
         )
 
@@ -284,15 +283,11 @@ class _ImageSession(Session):
             how=how,
         )
 
-    @property
-    def _parent_kind(self) -> tuple[str, int] | None:
-        card = self.parent.card if self.parent else None
-        return (card.architecture, card.factor) if card else None
-
     def _make_first_model(self) -> SRModel:
-        network = self.recipe.network
-        weights = self.parent.network.state_dict() if self.parent else {}
-        if (network.architecture, self.recipe.factor) != self._parent_kind:
+        network, parent = self.recipe.network, self.parent
+        weights = parent.network.state_dict() if parent else {}
+        known = (parent.card.architecture, parent.card.factor) if parent else None
+        if known != (network.architecture, self.recipe.factor):
             # what the parent lacks is fresh: the optics, or the tail of another factor
             fresh = build_network(
                 network.architecture, factor=self.recipe.factor, options=network.options
