@@ -329,8 +329,7 @@ def test_pixels_for_validation_are_never_drawn(pairs, split, parent):
     replay = Replay(
         parent.network,
         Recipe(name="replay", factor=2, patch=16),
-        pairs=hidden,
-        blocks=split.training,
+        truths=[block.truth(hidden[block.pair]) for block in split.training],
         device=sr_device(),
     )
     replayed = replay.draw(400, number=0, weight=1.0, generator=random)

@@ -13,18 +13,16 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
+from napari_structsr.core.types import Float32Array
 from napari_structsr.engine.device import Device
 from napari_structsr.finetuning.recipe import read_data_config
-from napari_structsr.finetuning.region_geometry import Block
 from napari_structsr.finetuning.replay import Replay, replay_images
 from napari_structsr.models.interpolation import blend_weights
 from napari_structsr.models.model import SRModel
-from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.recipe import Recipe
-from napari_structsr.training.trainer import LEAST_ERROR, ReplayBatch
+from napari_structsr.training.trainer import LEAST_ERROR
 from napari_structsr.training.validation import Network, Validation
 
 __all__ = ["Drift", "DriftLimiter", "LimitedModel", "limit_drift"]
@@ -154,8 +152,8 @@ class DriftLimiter:
         On the device.
     recipe
         Of the fine-tuning.
-    pairs, blocks
-        As in `Replay`.
+    truths
+        True images of the user, of the regions for training alone.
     limit
         As in `limit_drift`.
     weight
@@ -163,6 +161,8 @@ class DriftLimiter:
 
     Attributes
     ----------
+    replay
+        Draws patches of the parent's kind.
     network
         The model whose drift was limited last.
     weight
@@ -174,30 +174,19 @@ class DriftLimiter:
         parent: SRModel,
         recipe: Recipe,
         *,
-        pairs: Sequence[ImagePair],
-        blocks: Sequence[Block],
+        truths: Sequence[Float32Array],
         limit: float | None,
         weight: float,
         device: Device,
     ) -> None:
         data = read_data_config(parent.card)
         recipe = recipe.model_copy(update={"data": data})
-        self._replay = Replay(
-            parent.network, recipe, pairs=pairs, blocks=blocks, device=device
-        )
+        self.replay = Replay(parent.network, recipe, truths=truths, device=device)
         self.drift = Drift(parent.network, recipe, device=device.kind)
         self.network = copy.deepcopy(parent.network)
         self.weight = weight
         self._wish, self._limit, self._device = weight, limit, device.kind
         self._parent = copy.deepcopy(parent.network.state_dict())
-
-    def draw(
-        self, count: int, *, number: int, generator: torch.Generator
-    ) -> ReplayBatch | None:
-        """Draw patches of the parent's kind for step `number`, as `Replay.draw`."""
-        return self._replay.draw(
-            count, number=number, weight=self.weight, generator=generator
-        )
 
     def limit(self, weights: Mapping[str, Tensor]) -> LimitedModel:
         """Return the weights nearest to trained ones that do not lose too much."""

@@ -24,8 +24,6 @@ from torch import nn
 
 from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.engine.device import Device
-from napari_structsr.finetuning.region_geometry import Block
-from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.patch_sampler import (
     FULL_SCALE,
     MARGIN,
@@ -68,8 +66,8 @@ class Replay:
         Network of the parent; a copy is taken.
     recipe
         Names factor and patch, and how the images of the parent were measured.
-    pairs, blocks
-        Where true images of the user may be taken from.
+    truths
+        True images of the user.
     """
 
     def __init__(
@@ -77,17 +75,15 @@ class Replay:
         parent: nn.Module,
         recipe: Recipe,
         *,
-        pairs: Sequence[ImagePair],
-        blocks: Sequence[Block],
+        truths: Sequence[Float32Array],
         device: Device,
     ) -> None:
         self._parent = copy.deepcopy(parent).eval().requires_grad_(False)
         self._parent.to(device.kind).to(memory_format=torch.channels_last)
         self._recipe, self._device = recipe, device
         smallest = (recipe.patch + 2 * MARGIN) * recipe.factor
-        truths = (block.truth(pairs[block.pair]).clip(0, 1) for block in blocks)
         planes = [*replay_images("training")]
-        planes += [_make_plane("own", truth) for truth in truths]
+        planes += [_make_plane("own", truth.clip(0, 1)) for truth in truths]
         planes = [plane for plane in planes if min(plane.pixels.shape) >= smallest]
         self._sampler = ImageSampler(planes, device.kind) if planes else None
 

@@ -60,8 +60,6 @@ class TuningSession(Session):
 
     Attributes
     ----------
-    step, seconds
-        Steps made, and the time they took with their scores, over all runs.
     batch
         Patches of a step, as far as memory allows.
     limiter
@@ -85,13 +83,6 @@ class TuningSession(Session):
     ) -> None:
         self.config, self.pairs, self.split = config, pairs, split
         self.batch = config.batch
-        # The length, and what lies between two scores: in seconds, or in steps.
-        if config.minutes:
-            self.end = 60 * config.minutes
-            self._every = min(self.end / _SCORES, _LONGEST)
-        else:
-            self.end = float(config.steps or 1)
-            self._every = min(math.ceil(self.end / _SCORES), _MOST_STEPS)
         self.bundle = folder / f"{config.name}-x{config.factor}.safetensors"
         # A copy: the network of the caller stays on its device, as it is.
         self.parent = SRModel(model.card, model.network.state_dict())
@@ -117,6 +108,8 @@ class TuningSession(Session):
         super().__init__(
             Trainer(recipe, network, self.device, trained=trained, warm_up=_WARM_UP),
             folder,
+            minutes=config.minutes,
+            steps=config.steps or 1,
             remedy="the parent is as it was; try a lower rate or other pairs",
         )
         count = sum(value.numel() for value in network.parameters())
@@ -128,29 +121,24 @@ class TuningSession(Session):
         self.limiter = DriftLimiter(
             self.parent,
             recipe,
-            pairs=pairs,
-            blocks=split.training,
+            truths=[block.truth(pairs[block.pair]) for block in split.training],
             limit=config.largest_loss,
             weight=config.replay_weight,
             device=self.device,
         )
         self.best = BestWeights()
-
-    @property
-    def progress(self) -> float:
-        """Share of the fine-tuning that is over."""
-        return self._done / self.end
+        # What lies between two scores.
+        every = self.end / _SCORES
+        self._every = (
+            min(every, _LONGEST) if self.minutes else min(math.ceil(every), _MOST_STEPS)
+        )
 
     @property
     def counts(self) -> tuple[int, int]:
         """What is done, and what there is to do, in whole steps or seconds."""
         # A progress bar counts whole units, and may not run over its end.
         total = math.ceil(self.end)
-        return min(int(self._done), total), total
-
-    @property
-    def _done(self) -> float:
-        return self.seconds if self.config.minutes else self.step
+        return min(int(self.done), total), total
 
     @property
     def out_of_patience(self) -> bool:
@@ -162,7 +150,7 @@ class TuningSession(Session):
         """Whether it is time for scores."""
         # Of a length in steps, steps alone decide: a killed run then goes on to the
         # same numbers.
-        return self._done >= self._every * (self.best.seen + 1)
+        return self.done >= self._every * (self.best.seen + 1)
 
     def aim(self) -> dict[str, Any]:
         """Return all that decides the result, to compare with an earlier run."""
@@ -180,7 +168,7 @@ class TuningSession(Session):
 
     def plan(self) -> TrainingPlan:
         """Return what is going to be done."""
-        minutes, pairs = self.config.minutes, len(self.pairs)
+        minutes, pairs = self.minutes, len(self.pairs)
         if minutes is None:
             length = f"{self.config.steps} steps"
         elif minutes < 1:
@@ -301,7 +289,9 @@ class TuningSession(Session):
         progress, random = self.progress, self.trainer.generator
         # At least one patch of the user is drawn, whatever the share.
         count = min(round(self.batch * self.config.replay), self.batch - 1)
-        replay = self.limiter.draw(count, number=self.step, generator=random)
+        replay = self.limiter.replay.draw(
+            count, number=self.step, weight=self.limiter.weight, generator=random
+        )
         count = self.batch - (len(replay.measured) if replay else 0)
         batch = self.sampler.draw(count, random)
         self.end_step(

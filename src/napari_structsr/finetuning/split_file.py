@@ -41,7 +41,8 @@ def add_split(
     """
     written = []
     for number, (entry, pair) in enumerate(zip(files, pairs, strict=True)):
-        step = _find_step(entry, pair)
+        # Pixels of the image that is named along the side of a measured one.
+        step = pair.factor if entry.low is None else 1
         training, validation = (
             tuple(_make_rectangle(b, pair, step) for b in part if b.pair == number)
             for part in (split.training, split.validation)
@@ -85,15 +86,10 @@ def read_split(
     training: list[Block] = []
     validation: list[Block] = []
     for number, (files, pair) in enumerate(zip(config.pairs, pairs, strict=True)):
-        step = _find_step(files, pair)
+        step = pair.factor if files.low is None else 1
         training += [_make_block(r, number, pair, step) for r in files.training]
         validation += [_make_block(r, number, pair, step) for r in files.validation]
     return Split(tuple(training), tuple(validation), gap)
-
-
-def _find_step(files: PairFiles, pair: ImagePair) -> int:
-    """Return the pixels of the image along the side of a measured one."""
-    return pair.factor if files.low is None else 1
 
 
 def _make_rectangle(block: Block, pair: ImagePair, step: int) -> Rectangle:

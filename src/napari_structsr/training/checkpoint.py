@@ -24,6 +24,7 @@ __all__ = [
     "optimiser_tensors",
     "read_checkpoint",
     "restore_optimiser",
+    "select_tensors",
     "write_checkpoint",
 ]
 
@@ -62,6 +63,12 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
 
 
+def select_tensors(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix and a dot, without these."""
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
 def optimiser_tensors(optimiser: Optimizer, prefix: str) -> dict[str, Tensor]:
     """Return the state of an optimiser as tensors by name."""
     return {
@@ -76,10 +83,9 @@ def restore_optimiser(
 ) -> None:
     """Set the state of an optimiser to what `optimiser_tensors` returned."""
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith(f"{prefix}."):
-            number, name = key.removeprefix(f"{prefix}.").split(".")
-            state.setdefault(int(number), {})[name] = value
+    for key, value in select_tensors(tensors, prefix).items():
+        number, name = key.split(".")
+        state.setdefault(int(number), {})[name] = value
     # Rates are set at each step, so that groups need not be stored.
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from napari_structsr.errors import TrainingError
+from napari_structsr.training.checkpoint import select_tensors
 
 __all__ = ["BestWeights", "BusyMeter", "LossMonitor"]
 
 _RUNAWAY = 10.0  # times the lowest loss of the phase
 _MEMORY = 50  # steps over which losses are averaged
 _SKIPPED, _PROFILED = 60, 20  # steps; the first ones compile and fill caches
-_PREFIX = "best."
+_PREFIX = "best"
 
 
 class LossMonitor:
@@ -117,7 +118,7 @@ class BestWeights:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the weights as they stand in a checkpoint."""
-        return {f"{_PREFIX}{name}": value for name, value in self.weights.items()}
+        return {f"{_PREFIX}.{name}": value for name, value in self.weights.items()}
 
     def facts(self) -> dict[str, Any]:
         """Return all else that stands in a checkpoint."""
@@ -127,11 +128,7 @@ class BestWeights:
 
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Take what a checkpoint holds."""
-        self.weights = {
-            name.removeprefix(_PREFIX): value
-            for name, value in tensors.items()
-            if name.startswith(_PREFIX)
-        }
+        self.weights = select_tensors(tensors, _PREFIX)
         self.highest = -math.inf if facts["highest"] is None else facts["highest"]
         self.stale, self.seen = facts["stale"], facts["seen"]
         self._phase = facts["phase"]

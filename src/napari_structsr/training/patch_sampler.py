@@ -122,8 +122,7 @@ def load_planes(folder: Path, *, smallest: int) -> list[Plane]:
             elif not high > low:
                 other += 1
             else:
-                # Grey values of collected images mean nothing: each plane is scaled by
-                # its own extremes, but for a few hot and dead pixels.
+                # But for a few hot and dead pixels.
                 scaled = np.clip((plane - low) / (high - low), 0, 1) * FULL_SCALE
                 pixels = scaled.round().astype(np.int16)
                 planes.append(Plane(image.source, pixels, image.name))

@@ -34,6 +34,8 @@ class Session(ABC):
         At its first step.
     folder
         Of the training.
+    minutes, steps
+        Length: minutes if there are any, otherwise steps.
     remedy
         What the user has got, and can do, when the loss breaks.
 
@@ -41,22 +43,38 @@ class Session(ABC):
     ----------
     step, seconds
         Steps made, and the time they took, over all runs.
+    end
+        Length in seconds or in steps.
     """
 
     AIM: ClassVar[str]
     """Entry of the checkpoint that holds `aim`."""
 
-    def __init__(self, trainer: Trainer, folder: Path, *, remedy: str) -> None:
-        self.trainer, self.folder = trainer, folder
+    def __init__(
+        self,
+        trainer: Trainer,
+        folder: Path,
+        *,
+        minutes: float | None,
+        steps: int,
+        remedy: str,
+    ) -> None:
+        self.trainer, self.folder, self.minutes = trainer, folder, minutes
+        self.end = 60 * minutes if minutes else float(steps)
         self.step, self.seconds = 0, 0.0
         self.checkpoint = folder / "checkpoint.safetensors"
         self.curves = Curves(folder / "curves.csv")
         self.monitor = LossMonitor(remedy)
 
     @property
-    @abstractmethod
+    def done(self) -> float:
+        """Seconds that are over if the clock decides, otherwise steps."""
+        return self.seconds if self.minutes else self.step
+
+    @property
     def progress(self) -> float:
         """Share of the training that is over."""
+        return self.done / self.end
 
     @abstractmethod
     def aim(self) -> dict[str, Any]:

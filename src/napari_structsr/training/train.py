@@ -145,7 +145,7 @@ class _ImageSession(Session):
     def __init__(
         self, recipe: Recipe, data: Path, out: Path, settings: TrainingSettings
     ) -> None:
-        self.recipe, self.minutes = recipe, settings.minutes
+        self.recipe = recipe
         self.bundle = out / f"{recipe.name}-x{recipe.factor}.safetensors"
         torch.manual_seed(recipe.seed)  # of the first weights
         self.parent = _load_parent(recipe)
@@ -167,6 +167,8 @@ class _ImageSession(Session):
         super().__init__(
             Trainer(recipe, model.network, self.device),
             out,
+            minutes=settings.minutes,
+            steps=recipe.steps,
             remedy=f"the weights saved last are in {self.bundle}; try a lower rate or "
             "a lower adversarial weight",
         )
@@ -175,13 +177,6 @@ class _ImageSession(Session):
         # Scored once: interpolation does not train.
         self.baseline = self.validation.baseline() if self.validation else None
         self.busy = BusyMeter(self.device.kind)
-
-    @property
-    def progress(self) -> float:
-        """Share of the training that is over."""
-        if self.minutes:
-            return self.seconds / (60 * self.minutes)
-        return self.step / self.recipe.steps
 
     def aim(self) -> dict[str, Any]:
         """Return the recipe."""

@@ -16,7 +16,11 @@ from torch import Tensor, nn
 from napari_structsr.engine.device import Device
 from napari_structsr.errors import TrainingError
 from napari_structsr.models.discriminator import PatchDiscriminator, PlainDiscriminator
-from napari_structsr.training.checkpoint import optimiser_tensors, restore_optimiser
+from napari_structsr.training.checkpoint import (
+    optimiser_tensors,
+    restore_optimiser,
+    select_tensors,
+)
 from napari_structsr.training.feature_losses import (
     GaborTexture,
     VGGContent,
@@ -28,7 +32,7 @@ from napari_structsr.training.losses import (
     generator_terms,
 )
 from napari_structsr.training.patch_sampler import PatchBatch
-from napari_structsr.training.recipe import AdversaryConfig, Recipe
+from napari_structsr.training.recipe import Recipe
 
 __all__ = [
     "LEAST_ERROR",
@@ -155,7 +159,16 @@ class Trainer:
         self.discriminator_optimiser: torch.optim.Adam | None = None
         adversary = recipe.adversary
         if adversary:
-            self.discriminator = _make_discriminator(recipe, adversary)
+            self.discriminator = (
+                PlainDiscriminator(recipe.patch * recipe.factor, width=adversary.width)
+                if adversary.kind == "plain"
+                else PatchDiscriminator(
+                    recipe.factor,
+                    width=adversary.width,
+                    conditional=adversary.conditional,
+                    told=adversary.told and recipe.optics is not None,
+                )
+            )
             self.discriminator.to(device.kind).to(memory_format=torch.channels_last)
             self.discriminator_optimiser = self._make_adam(
                 list(self.discriminator.parameters()), adversary.discriminator_rate
@@ -249,14 +262,7 @@ class Trainer:
         """
         try:
             for prefix, module in self._modules():
-                start = f"{prefix}."
-                module.load_state_dict(
-                    {
-                        name.removeprefix(start): value
-                        for name, value in tensors.items()
-                        if name.startswith(start)
-                    }
-                )
+                module.load_state_dict(select_tensors(tensors, prefix))
             restore_optimiser(self.optimiser, tensors, "optimiser")
             if self.discriminator_optimiser:
                 restore_optimiser(self.discriminator_optimiser, tensors, "critic")
@@ -301,18 +307,6 @@ class Trainer:
     ) -> torch.optim.Adam:
         fused = self.device.kind.startswith("cuda")
         return torch.optim.Adam(parameters, lr=rate, fused=fused)
-
-
-def _make_discriminator(recipe: Recipe, adversary: AdversaryConfig) -> nn.Module:
-    if adversary.kind == "plain":
-        size = recipe.patch * recipe.factor
-        return PlainDiscriminator(size, width=adversary.width)
-    return PatchDiscriminator(
-        recipe.factor,
-        width=adversary.width,
-        conditional=adversary.conditional,
-        told=adversary.told and recipe.optics is not None,
-    )
 
 
 def _has_triton() -> bool:
