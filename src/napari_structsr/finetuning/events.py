@@ -49,13 +49,12 @@ class Previewed(Event):
 
 
 class Pause(Cancel):
-    """A wish to pause, checked before each step; set from any thread."""
+    """A wish to pause, checked before each step; called from any thread."""
 
-    def resume(self) -> None:
-        """Let the job go on."""
-        self._event.clear()
+    resume = Cancel.clear
 
-    def wait(self, cancel: Cancel) -> None:
+    def hold(self, cancel: Cancel) -> None:
         """Return when the job may go on, or was cancelled."""
         while self and not cancel:
+            # In short waits: nothing wakes for either of two events.
             time.sleep(0.1)

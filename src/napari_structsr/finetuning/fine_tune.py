@@ -162,7 +162,7 @@ def _run(
         if pause:
             session.save()
             yield Noted(f"holding on at step {session.step}; what was reached is saved")
-            pause.wait(cancel)
+            pause.hold(cancel)
             continue
         if warning := session.make_step():
             yield Warned(warning)

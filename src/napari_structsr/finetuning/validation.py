@@ -16,7 +16,7 @@ from torch import Tensor
 
 from napari_structsr.core.types import Float32Array, Float64Array
 from napari_structsr.errors import TrainingError
-from napari_structsr.finetuning.regions import Block
+from napari_structsr.finetuning.region_geometry import Block
 from napari_structsr.finetuning.split import Split
 from napari_structsr.imaging.filters import smooth
 from napari_structsr.imaging.forward import ForwardModel
