@@ -179,7 +179,8 @@ def _fit_line(signal: Float64Array, variance: Float64Array) -> tuple[float, floa
     covariance = np.average((signal - mean_s) * (variance - mean_v), weights=weight)
     gain = max(0.0, covariance / spread) if spread > 0 else 0.0
     floor = float(mean_v - gain * mean_s)
-    if floor < 0:  # noise cannot be negative: fit again through the origin
+    # noise cannot be negative: fit again through the origin
+    if floor < 0:
         power = np.average(signal**2, weights=weight)
         gain = max(0.0, np.average(signal * variance, weights=weight) / power)
         floor = 0.0

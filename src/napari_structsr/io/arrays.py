@@ -25,7 +25,8 @@ __all__ = [
     "open_array",
 ]
 
-_UNCHUNKED = 1024  # pixels along y and x to read at once where nothing is chunked
+# pixels along y and x to read at once where nothing is chunked
+_UNCHUNKED = 1024
 
 
 class ArraySource:

@@ -62,13 +62,10 @@ def match_world(mine: Axes, other: Axes) -> tuple[AxisMapping, AxisMapping] | No
 
 
 def compare_planes(mine: Axes, other: Axes) -> tuple[str, int, int] | None:
-    """Return the first of t, c and z along which two images differ.
+    """Return the first of t, c and z along which two images differ, or None.
 
-    Returns
-    -------
-    tuple of str, int, int, or None
-        What differs, such as "channels" or "planes along z", and how many there are
-        in either image; None if both have the same planes.
+    It is what differs, such as "channels" or "planes along z", and how many there are
+    in either image.
     """
     for name in "tcz":
         own, theirs = (axes[name].size if name in axes else 1 for axes in (mine, other))
@@ -104,6 +101,7 @@ def find_covered(
     first, last
         First pixel and last + 1; not above the first where nothing is shown.
     """
+    # the centre of pixel 0 lies at 0, so that the border lies at -0.5
     first = math.ceil((-0.5 - line.start) / line.step + 0.5 - outside)
     last = math.floor((other - 0.5 - line.start) / line.step + 0.5 + outside)
     first, last = max(first, 0), min(last, size)

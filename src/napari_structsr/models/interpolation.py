@@ -1,6 +1,6 @@
 """Network interpolation: models whose weights lie between those of two others.
 
-Network interpolation (Wang et al. 2018, ESRGAN): two networks of one architecture, of
+After Wang et al. 2018, ESRGAN: two networks of one architecture, of
 which one was trained on from the other, give a sensible network at every point of the
 line between their weights. That makes the balance of detail and risk one number.
 """

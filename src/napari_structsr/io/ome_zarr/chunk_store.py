@@ -74,7 +74,8 @@ def halve(pixels: Array) -> Array:
     # floats in float64, and only those that are finite
     known = sum(np.isfinite(corner).astype(np.float64) for corner in corners)
     total: Any = sum(np.where(np.isfinite(c), c, 0).astype(np.float64) for c in corners)
-    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: four holes are a hole
+    # 0 / 0 is NaN: four holes are a hole
+    with np.errstate(invalid="ignore"):
         return to_dtype(np.asarray(total / known), pixels.dtype)
 
 

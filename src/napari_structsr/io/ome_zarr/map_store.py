@@ -35,8 +35,8 @@ class MapStores:
     Parameters
     ----------
     folder
-        Where stores named KEY.ome.zarr go; made if it is missing, in a folder that is
-        there. None keeps the maps in memory.
+        Where stores named KEY.ome.zarr go; made if only it is missing. None keeps the
+        maps in memory.
     specs
         What each map is, by its key; all of one shape.
     record

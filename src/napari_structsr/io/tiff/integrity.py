@@ -49,9 +49,8 @@ def check_directories(file: tifffile.TiffFile, *, origin: str) -> None:
         link = file.filehandle.read(file.tiff.offsetsize)
         if link != bytes(file.tiff.offsetsize):
             number = len(file.pages) + 1
-            raise_damaged(
-                origin, f"it is truncated: page {number} is announced but is not there"
-            )
+            reason = f"it is truncated: page {number} is announced but is not there"
+            raise_damaged(origin, reason)
     # NDPI has 64-bit offsets in a layout of its own
     if file.is_ndpi:
         return
@@ -101,13 +100,13 @@ def check_pixels(
             f"it is truncated or parts of it are missing: {expected} planes are "
             f"announced, {len(found)} are there",
         )
-    for number, page in enumerate(found):
+    for number, page in enumerate(found, 1):
         parts = zip(page.dataoffsets, page.databytecounts, strict=False)
+        # an OME-TIFF may lie in several files: each page knows its own
         size = page.parent.filehandle.size
         if not page.dataoffsets or max(map(sum, parts)) > size:
-            raise_damaged(
-                origin, f"it is truncated: the pixels of plane {number + 1} end early"
-            )
+            reason = f"it is truncated: the pixels of plane {number} end early"
+            raise_damaged(origin, reason)
 
 
 def _find_end_of_values(file: tifffile.TiffFile, offset: int) -> int:

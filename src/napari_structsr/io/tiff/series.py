@@ -36,10 +36,8 @@ class TiffFiles:
 
     Raises
     ------
-    SourceError
-        If files differ in shape or type, or one is damaged.
-    AxesError
-        If no axis is left for the files.
+    SourceError, AxesError
+        If files differ in shape or type, or no axis is left for them.
     """
 
     def __init__(
