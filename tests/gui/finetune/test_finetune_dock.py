@@ -66,7 +66,7 @@ def train(dock, qtbot, *, minutes: float = 0.05) -> None:
 
 
 def release(dock) -> None:
-    for panel in (dock.pairs, dock.train, dock.verdict):
+    for panel in (dock.pairs, dock.train, dock.verdict.models):
         panel.release()
 
 
@@ -147,7 +147,7 @@ def test_the_whole_way(viewer, tuning, qtbot, models, notifications):
     verdict.accept_button.click()
     wait(qtbot, lambda: verdict.folder is None)
 
-    assert verdict.models.count() == 1
+    assert verdict.models.combo.count() == 1
     assert (models / "my-faithful-x2.safetensors").exists()
     assert not list((models / "runs").iterdir())
     viewer.layers.selection = {low}
@@ -435,16 +435,16 @@ def test_export_and_import(viewer, tuning, qtbot, models, tmp_path):
         card.model_dump(exclude={"sha256"}),
         read_weights(shipped / "faithful-x2.safetensors", sha256=card.sha256),
     )
-    verdict = tuning.verdict
-    verdict.refresh()
-    verdict.export(tmp_path / "mine.zip")
+    panel = tuning.verdict.models
+    panel.refresh()
+    panel.export(tmp_path / "mine.zip")
     wait(qtbot, (tmp_path / "mine.zip").exists)
-    wait(qtbot, verdict.remove_button.isEnabled)
-    verdict.remove()
-    assert verdict.models.count() == 0
-    assert "no models yet" in verdict.export_button.toolTip()
-    verdict.import_file(tmp_path / "mine.zip")
-    wait(qtbot, lambda: verdict.models.count() == 1)
+    wait(qtbot, panel.remove_button.isEnabled)
+    panel.remove()
+    assert panel.combo.count() == 0
+    assert "no models yet" in panel.export_button.toolTip()
+    panel.import_file(tmp_path / "mine.zip")
+    wait(qtbot, lambda: panel.combo.count() == 1)
     assert "mine" in [parent.name for parent, _ in tuning.train.state().parents]
 
 

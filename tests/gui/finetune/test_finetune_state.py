@@ -192,10 +192,10 @@ def test_suggested_names_are_free():
 def test_a_model_that_is_not_recommended_needs_a_second_click():
     first = resolve_verdict(finished=True, recommended=False)
     second = resolve_verdict(finished=True, recommended=False, confirming=True)
-    assert (first.accept, first.accept_text) == (None, "Accept")
-    assert second.accept_text == "Keep it anyway"
-    assert "no finished" in resolve_verdict(finished=False, recommended=False).accept
-    assert "no models yet" in resolve_verdict(finished=True, recommended=True).export
+    assert first == (None, "Accept")
+    assert second == (None, "Keep it anyway")
+    assert "no finished" in resolve_verdict(finished=False, recommended=False)[0]
+    assert resolve_verdict(finished=True, recommended=True, busy="wait")[0] == "wait"
 
 
 def pair(**changes) -> ImagePair:

@@ -1,7 +1,6 @@
-"""The dock for fine-tuning: three steps that read top to bottom.
+"""The dock for fine-tuning: three steps, each of which hands on to the next.
 
-It owns the steps and hands on from one to the next: pairs to the training, the trained
-model to the verdict. Opening the dock imports no torch.
+Opening the dock imports no torch.
 """
 
 from __future__ import annotations
@@ -17,20 +16,14 @@ from napari_structsr.finetuning.runs import RunSummary
 from napari_structsr.gui.finetune.pairs_panel import PairsPanel
 from napari_structsr.gui.finetune.train_panel import TrainPanel
 from napari_structsr.gui.finetune.verdict_panel import VerdictPanel
-from napari_structsr.gui.widgets.controls import Section
+from napari_structsr.gui.widgets.controls import Section, stack
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
 __all__ = ["FineTuneDock"]
 
 
 class FineTuneDock(ViewerWidget):
-    """Fine-tunes a model to the user's microscope.
-
-    Parameters
-    ----------
-    napari_viewer
-        The viewer whose layers are pairs.
-    """
+    """Fine-tunes a model to the user's microscope, by layers of a viewer."""
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
@@ -38,12 +31,9 @@ class FineTuneDock(ViewerWidget):
         self.train = TrainPanel()
         self.verdict = VerdictPanel()
         self.sections = {
-            name: Section(title, panel)
-            for name, title, panel in (
-                ("pairs", "1  Pairs", self.pairs),
-                ("train", "2  Train", self.train),
-                ("verdict", "3  Verdict", self.verdict),
-            )
+            "pairs": Section("1  Pairs", self.pairs),
+            "train": Section("2  Train", self.train),
+            "verdict": Section("3  Verdict", self.verdict),
         }
         self._lay_out()
         self.pairs.changed.connect(self._use_pairs)
@@ -51,7 +41,7 @@ class FineTuneDock(ViewerWidget):
         self.train.started.connect(self._show_training)
         self.train.finished.connect(self._show_verdict)
         self.train.decided.connect(self._show_run)
-        self.verdict.decided.connect(self._forget_run)
+        self.verdict.decided.connect(self.train.forget)
         # the panels were made before their signals were connected
         self.pairs.use_parent(self.train.form.parent_choice)
         self._use_pairs()
@@ -62,21 +52,20 @@ class FineTuneDock(ViewerWidget):
         steps.setContentsMargins(0, 0, 0, 0)
         for section in self.sections.values():
             steps.addWidget(section)
-        steps.addStretch(1)
+        steps.addStretch(1)  # folded steps stay at the top
         self._area = QScrollArea()
         self._area.setWidgetResizable(True)
         self._area.setFrameShape(QScrollArea.Shape.NoFrame)
+        # what is too wide wraps, or leaves out its middle
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._area.setWidget(inner)
         self.setMinimumWidth(370)  # room for a table
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self._area)
+        stack(self, self._area)
 
     def release(self) -> None:
         """Stop, and leave the viewer alone from now on."""
         super().release()
-        for panel in (self.pairs, self.train, self.verdict):
+        for panel in (self.pairs, self.train, self.verdict.models):
             panel.release()
 
     def _use_pairs(self) -> None:
@@ -101,9 +90,7 @@ class FineTuneDock(ViewerWidget):
         self._scroll_to_verdict()
 
     def _scroll_to_verdict(self) -> None:
+        # the steps are taller than most windows, and the user may have folded this one
         section = self.sections["verdict"]
         section.open()
         self._area.ensureWidgetVisible(section)
-
-    def _forget_run(self, folder: Path) -> None:
-        self.train.forget(folder)

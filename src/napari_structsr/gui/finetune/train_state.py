@@ -1,9 +1,4 @@
-"""From what the user wants to train to what the dock shows: no Qt, no napari.
-
-`TrainChoice` is the intention as it stands in the form. `resolve_training` and
-`resolve_verdict` say what can be done and, in words, why a button cannot work; the
-first step has `pairs_state`.
-"""
+"""From what the user wants to train to what steps 2 and 3 show: no Qt, no napari."""
 
 from __future__ import annotations
 
@@ -20,7 +15,6 @@ __all__ = [
     "ScoreMeasure",
     "TrainChoice",
     "TrainState",
-    "VerdictState",
     "resolve_training",
     "resolve_verdict",
     "suggest_model_name",
@@ -86,19 +80,7 @@ class Parent:
 
 @dataclass(frozen=True)
 class TrainChoice:
-    """How to train.
-
-    Parameters
-    ----------
-    parent
-        Name of the model to begin with.
-    name
-        Name of the model to be.
-    minutes
-        Budget.
-    mode, replay
-        As in `FineTuneConfig`.
-    """
+    """How to train: names of the parent and the new model, rest as `FineTuneConfig`."""
 
     parent: str = "faithful"
     name: str = ""
@@ -149,16 +131,12 @@ def resolve_training(
 
     Parameters
     ----------
-    choice
-        What the form says.
-    parents
-        All models that can be fine-tuned.
+    choice, parents
+        What the form says, and all models that can be fine-tuned.
     pairs, factor
         How many pairs can be used, and their factor; None if there are none.
-    split_obstacle
-        Why the split cannot be used, in words.
-    name_obstacle
-        Why a model cannot be called so, in words.
+    split_obstacle, name_obstacle
+        Why the split cannot be used, and a model not be called so, in words.
     unfinished
         Names of fine-tunings that lie in the way.
     preparing
@@ -168,6 +146,7 @@ def resolve_training(
     """
     offered = tuple((one, _find_obstacle(one, factor)) for one in parents)
     names = [one.name for one, obstacle in offered if obstacle is None]
+    # new pairs may have another factor than the parent had
     if choice.parent not in names and names:
         choice = replace(choice, parent=names[0])
     obstacle = None
@@ -206,7 +185,6 @@ def resolve_training(
 
 
 def _find_obstacle(parent: Parent, factor: int | None) -> str | None:
-    """Say why pairs of a factor cannot train a model."""
     if factor in (None, parent.factor):
         return None
     return (
@@ -225,56 +203,18 @@ def suggest_model_name(parent: str, taken: Collection[str]) -> str:
     return name
 
 
-@dataclass(frozen=True)
-class VerdictState:
-    """What the third step shows.
-
-    Parameters
-    ----------
-    accept, discard
-        Why the button cannot work; None if it can.
-    accept_text
-        What the button says.
-    export
-        Why models of the user cannot be written or removed.
-    """
-
-    accept: str | None
-    accept_text: str
-    discard: str | None
-    export: str | None
-
-
 def resolve_verdict(
     *,
     finished: bool,
     recommended: bool,
     confirming: bool = False,
-    busy: bool = False,
-    models: int = 0,
-) -> VerdictState:
-    """Decide what the third step shows.
+    busy: str | None = None,
+) -> tuple[str | None, str]:
+    """Return why a model cannot be decided about, and what the accept button says.
 
-    Parameters
-    ----------
-    finished
-        Whether there is a model to decide about.
-    recommended
-        The verdict.
-    confirming
-        Whether the user has asked once to keep a model that is not recommended.
-    busy
-        Whether a model is being copied.
-    models
-        How many models of the user there are.
+    `confirming`: the user has asked once to keep a model that is not recommended;
+    `busy`: why nothing can be copied now.
     """
-    wait = "A model is being copied: wait a moment." if busy else None
     nothing = None if finished else "There is no finished fine-tuning to decide about."
     text = "Keep it anyway" if confirming and not recommended else "Accept"
-    return VerdictState(
-        accept=nothing or wait,
-        accept_text=text,
-        discard=nothing or wait,
-        export=wait
-        or (None if models else "You have no models yet: accept one, or import one."),
-    )
+    return nothing or busy, text
