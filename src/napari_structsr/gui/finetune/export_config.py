@@ -46,18 +46,9 @@ def save_fine_tuning(
     entries: Sequence[PairEntry],
     split: Split | None = None,
 ) -> Path:
-    """Write a fine-tuning, and those of its images that are no files.
+    """Write a fine-tuning as JSON, and beside it those images that are no files.
 
-    Parameters
-    ----------
-    path
-        A ``.json`` file.
-    config
-        What is asked for.
-    entries
-        Its pairs; none of them was refused.
-    split
-        Their training and validation regions; None leaves them to the command.
+    No pair was refused; without a split the command chooses the validation regions.
 
     Raises
     ------
@@ -96,10 +87,12 @@ def _describe_pairs(
         if file is not None and _holds_layer(file, source):
             return file
         if id(source) not in written:
-            target = _name_beside(source, path, len(written) + 1)
+            stem = re.sub(r"[^\w+-]+", "_", source.spec.name).strip("_") or "image"
+            name = f"{path.stem}_{len(written) + 1}_{stem}.ome.zarr"
+            target = path.with_name(name)
             # a name alone: the file can be moved, with what lies beside it; noted
             # before writing, so that half a store is removed after an error
-            written[id(source)] = target.name
+            written[id(source)] = name
             write_image(source, target, overwrite=True)
         return written[id(source)]
 
@@ -145,6 +138,7 @@ def _holds_layer(file: str, source: Source) -> bool:
     """
     from napari_structsr.pairs.checks import hash_content
 
+    # napari also keeps the paths of files that only its other readers can read
     try:
         stored = open_source(file)
     except StructsrError:
@@ -158,10 +152,6 @@ def _holds_layer(file: str, source: Source) -> bool:
         axes[0].names == axes[1].names
         and axes[0].shape == axes[1].shape
         and places[0] == places[1]
+        # last, since it reads all pixels
         and hash_content(stored) == hash_content(source)
     )
-
-
-def _name_beside(source: Source, path: Path, number: int) -> Path:
-    stem = re.sub(r"[^\w+-]+", "_", source.spec.name).strip("_") or "image"
-    return path.with_name(f"{path.stem}_{number}_{stem}.ome.zarr")

@@ -1,8 +1,6 @@
 """A pair on its way from layers or files to the list of the dock.
 
-`PairImage` is what the form must know of a layer, `PairRequest` a pair that is asked
-for, `PairEntry` the pair that came of it, or its refusal. `LayerFrame` is the one
-mapping between measured pixels of a pair and coordinates of its layer::
+`LayerFrame` is the one mapping between its measured pixels and its layer::
 
     layer pixels   first |--|--|--|--|--|--|     edges lie at -0.5, 0.5, ...
     measured             0     1     2     3     step layer pixels wide
@@ -23,9 +21,11 @@ from napari_structsr.io.source import Source
 if TYPE_CHECKING:
     from napari_structsr.pairs.image_pair import ImagePair
 
-__all__ = ["LayerFrame", "PairEntry", "PairImage", "PairRequest"]
+__all__ = ["LayerFrame", "PairEntry", "PairImage", "PairRequest", "find_mismatch"]
 
 _MICROMETERS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6}
+
+_SAME = 1.02  # ratio of pixel sizes that is taken for none
 
 Span = tuple[int, int]
 Corners = npt.NDArray[np.floating[Any]]
@@ -39,12 +39,9 @@ class PairImage:
     ----------
     key, name
         What the layer is known by, and as shown in the layer list.
-    plane
-        Pixels along y and x.
-    pixel
-        Pixel size along y and x, in `unit`.
-    unit
-        UDUNITS name; None for pixels.
+    plane, pixel, unit
+        Number of pixels and their size along y and x; the unit is a UDUNITS name, or
+        None for pixels.
     planes
         Number of planes: all of t, c and z.
     rgb
@@ -72,6 +69,7 @@ class PairImage:
     @property
     def micrometers(self) -> float | None:
         """Mean pixel size; None where it is not known."""
+        # pixels need not be square, and a flipped layer has a negative scale
         share = _MICROMETERS.get(self.unit or "")
         return None if share is None else share * sum(map(abs, self.pixel)) / 2
 
@@ -81,6 +79,37 @@ class PairImage:
         size = self.micrometers or sum(map(abs, self.pixel)) / 2
         # images without a pixel size all have one of 1: their number decides
         return size + 1e-12 / max(1, self.plane[0] * self.plane[1])
+
+
+def find_mismatch(low: PairImage, high: PairImage) -> str | None:
+    """Say in words why two layers are no pair; None if they can be one."""
+    if low.key == high.key:
+        return (
+            f"Both are {low.name}: choose the low- and the high-resolution image of "
+            "the same place."
+        )
+    if low.rgb != high.rgb:
+        color, grey = (low, high) if low.rgb else (high, low)
+        return (
+            f"{color.name} is in colour and {grey.name} is not: split the colour "
+            "image into channels, and choose the one that belongs to the other."
+        )
+    if low.planes != high.planes:
+        return (
+            f"{low.name} has {_count_planes(low.planes)}, {high.name} has "
+            f"{_count_planes(high.planes)}: choose images of the same planes, or "
+            "duplicate the plane that both show."
+        )
+    if low.unit == high.unit and high.coarseness > low.coarseness * _SAME:
+        return (
+            f"{low.name} has the finer pixels, so it is the high-resolution image: "
+            "swap the two with ⇅."
+        )
+    return None
+
+
+def _count_planes(count: int) -> str:
+    return "a single plane" if count == 1 else f"{count} planes"
 
 
 @dataclass(frozen=True)
@@ -123,20 +152,17 @@ class LayerFrame:
 
     def to_pixels(self, corners: Corners) -> tuple[Span, Span]:
         """Return first and last + 1 row and column of corners, in whole pixels."""
-        rows, columns = (
-            np.rint((corners[:, dim] + 0.5 - first) / self.step).astype(int)
-            for dim, first in zip(self.plane, self.first, strict=True)
-        )
-        return (
-            (int(rows.min()), int(rows.max())),
-            (int(columns.min()), int(columns.max())),
-        )
+        # rounded, since people draw rectangles between the edges of pixels
+        edges = np.rint((corners[:, self.plane] + 0.5 - self.first) / self.step)
+        top, left = map(int, edges.min(axis=0))
+        bottom, right = map(int, edges.max(axis=0))
+        return (top, bottom), (left, right)
 
     def contains(self, corners: Corners) -> bool:
         """Tell whether a rectangle lies in the plane of this pair."""
-        others = [n for n in range(len(self.position)) if n not in self.plane]
-        index = np.array(self.position, float)[others]
-        return bool(np.all(np.abs(corners[:, others] - index) <= 0.5))
+        distance = np.abs(corners - np.array(self.position, float))
+        # what the position says of y and x is not read
+        return bool(np.all(np.delete(distance, self.plane, axis=1) <= 0.5))
 
 
 @dataclass(frozen=True)
@@ -178,21 +204,12 @@ class PairRequest:
     sample: Source | None = None
 
     def open_files(self) -> PairRequest:
-        """Return the request with its files opened; what is open stays as it is.
-
-        Raises
-        ------
-        StructsrError
-            If a file cannot be read.
-        """
+        """Return the request with its files opened; what is open stays as it is."""
         low, high = self.paths
         if self.high is not None or high is None:
             return self
-        return replace(
-            self,
-            low=None if low is None else open_source(low),
-            high=open_source(high),
-        )
+        opened = None if low is None else open_source(low)
+        return replace(self, low=opened, high=open_source(high))
 
     def is_same_as(self, other: PairRequest | None) -> bool:
         """Tell whether the same regions of the same images are asked for."""
@@ -200,17 +217,10 @@ class PairRequest:
             return False
         # a layer is opened anew for each request: its origin tells whether it is one
         mine, theirs = (
-            (
-                one.frame.layer,
-                one.plane,
-                one.region,
-                one.high and one.high.origin,
-                one.psf_sigma,
-            )
+            (one.plane, one.region, one.high and one.high.origin, one.psf_sigma)
             for one in (self, other)
-            if one.frame is not None
         )
-        return mine == theirs
+        return self.frame.layer == other.frame.layer and mine == theirs
 
 
 # equal if identical: arrays of pixels do not compare as a whole
@@ -222,10 +232,8 @@ class PairEntry:
     ----------
     name
         For people.
-    pair
-        The pair; None if it was refused.
-    refused
-        Why it was, in words.
+    pair, refused
+        The pair, or why it was refused, in words.
     frame
         Where it lies in a layer; None for files.
     request

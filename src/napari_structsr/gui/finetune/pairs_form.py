@@ -1,8 +1,4 @@
-"""The form of the first step: what pairs are made of.
-
-It owns labels, tooltips and the order of the rows, and turns widgets into a
-`PairsChoice` and back; what the choices mean is decided by `resolve_pairs`.
-"""
+"""The form of the first step: what pairs are made of."""
 
 from __future__ import annotations
 
@@ -11,12 +7,7 @@ from collections.abc import Sequence
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import (
-    QDoubleSpinBox,
-    QFileDialog,
-    QToolButton,
-    QWidget,
-)
+from qtpy.QtWidgets import QDoubleSpinBox, QFileDialog, QToolButton, QWidget
 from superqt.utils import signals_blocked
 
 from napari_structsr.gui.finetune.pairs_state import Kind, PairsChoice, PairsState
@@ -25,6 +16,7 @@ from napari_structsr.gui.widgets.controls import (
     choice_combo,
     enable,
     make_form,
+    make_path_edit,
     offer,
     read_key,
     row,
@@ -72,8 +64,6 @@ class PairForm(QWidget):
     """The user has changed something."""
     layers_chosen = Signal()
     """The user has chosen a layer by hand."""
-    swap_requested = Signal()
-    """Low and high are to change places."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,8 +103,35 @@ class PairForm(QWidget):
             "partners.",
         )
         self.hint = sentence()
-        self._lay_out()
-        self._connect()
+        self._high_row = row(self.high, self.swap_button)
+        self._psf_row = row(self.psf, self.sigma)
+        self._layout = make_form(
+            [
+                ("Pairs from", self.kind),
+                ("Low", self.low),
+                ("High", self._high_row),
+                ("Low", self.low_path.native),
+                ("High", self.high_path.native),
+                ("Regions", self.regions),
+                ("Factor", self.factor),
+                ("Blur", self._psf_row),
+                ("NA", self.aperture),
+                ("Wavelength", self.wavelength),
+                ("Noise as in", self.sample),
+            ]
+        )
+        stack(self, self._layout, self.hint)
+        for combo in (self.low, self.high):
+            combo.currentIndexChanged.connect(self.layers_chosen)
+            combo.currentIndexChanged.connect(self.changed)
+        for combo in (self.kind, self.regions, self.factor, self.psf, self.sample):
+            combo.currentIndexChanged.connect(self.changed)
+        for box in (self.aperture, self.wavelength, self.sigma):
+            box.valueChanged.connect(self.changed)
+        for edit in (self.low_path, self.high_path):
+            # a signal of magicgui passes its value on, which ours does not take
+            edit.changed.connect(lambda: self.changed.emit())
+        self.swap_button.clicked.connect(self._swap)
 
     def choice(self) -> PairsChoice:
         """Return what the form says."""
@@ -142,10 +159,7 @@ class PairForm(QWidget):
     ) -> None:
         """Show the choice, and only the rows that have a meaning.
 
-        Parameters
-        ----------
-        images, regions
-            Key and name of the layers that can be chosen.
+        Images and regions are keys and names of the layers that can be chosen.
         """
         choice = state.choice
         select(self.kind, choice.kind)
@@ -184,12 +198,11 @@ class PairForm(QWidget):
         enable(self.swap_button, state.swap, "Swap low and high.")
 
     def _make_path_edit(self, what: str) -> FileEdit:
-        edit = FileEdit(mode=FileDialogMode.EXISTING_FILE, nullable=True)
-        # the button opens files: Qt has no dialog for a file or a folder
-        edit.choose_btn.text = "…"
-        edit.choose_btn.native.setAccessibleName(f"Choose the {what}-resolution file")
-        edit.native.setToolTip(
-            "A TIFF or OME-Zarr, or a folder of them: drop it here, or type its path."
+        edit = make_path_edit(
+            f"{what}-resolution file",
+            "A TIFF or OME-Zarr, or a folder of them: drop it here, or type its path.",
+            # Qt has no dialog for a file or a folder, and so there are two buttons
+            mode=FileDialogMode.EXISTING_FILE,
         )
         folder = QToolButton()
         folder.setText("folder")
@@ -205,54 +218,18 @@ class PairForm(QWidget):
         if path := QFileDialog.getExistingDirectory(self, "Choose a folder"):
             edit.line_edit.value = path
             # setting a value by code does not emit what typing it does
-            self._emit_changed()
+            self.changed.emit()
 
-    def _lay_out(self) -> None:
-        self._high_row = row(self.high, self.swap_button)
-        self._psf_row = row(self.psf, self.sigma)
-        self._layout = make_form(
-            [
-                ("Pairs from", self.kind),
-                ("Low", self.low),
-                ("High", self._high_row),
-                ("Low", self.low_path.native),
-                ("High", self.high_path.native),
-                ("Regions", self.regions),
-                ("Factor", self.factor),
-                ("Blur", self._psf_row),
-                ("NA", self.aperture),
-                ("Wavelength", self.wavelength),
-                ("Noise as in", self.sample),
-            ]
-        )
-        stack(self, self._layout, self.hint)
-
-    def _connect(self) -> None:
-        for combo in (self.low, self.high):
-            combo.currentIndexChanged.connect(self._emit_layers_chosen)
-        for combo in (self.kind, self.regions, self.factor, self.psf, self.sample):
-            combo.currentIndexChanged.connect(self._emit_changed)
-        for box in (self.aperture, self.wavelength, self.sigma):
-            box.valueChanged.connect(self._emit_changed)
-        for edit in (self.low_path, self.high_path):
-            edit.changed.connect(self._emit_changed)
-        self.swap_button.clicked.connect(self.swap_requested)
-
-    def _emit_changed(self) -> None:
-        self.changed.emit()
-
-    def _emit_layers_chosen(self) -> None:
+    def _swap(self) -> None:
+        low, high = read_key(self.low), read_key(self.high)
+        select(self.low, high)
+        select(self.high, low)
         self.layers_chosen.emit()
         self.changed.emit()
 
 
 def _make_number_box(
-    name: str,
-    least: float,
-    most: float,
-    suffix: str = "",
-    *,
-    digits: int = 2,
+    name: str, least: float, most: float, suffix: str = "", *, digits: int = 2
 ) -> QDoubleSpinBox:
     box = QDoubleSpinBox()
     box.setAccessibleName(name)

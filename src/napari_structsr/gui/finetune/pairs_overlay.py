@@ -1,7 +1,6 @@
 """A pair laid over its image: what was measured magenta, the truth green.
 
-Where both agree the sum is white; a shift shows as coloured rims. It owns the two
-layers of each pair and where they lie.
+Where both agree the sum is white; a shift shows as coloured rims.
 """
 
 from __future__ import annotations
@@ -15,7 +14,12 @@ from napari.utils.transforms import Affine
 from napari.viewer import Viewer
 
 from napari_structsr.gui.finetune.pairs_entry import LayerFrame, PairEntry
-from napari_structsr.gui.viewer.layers import KEY, copy_placement, key_of
+from napari_structsr.gui.viewer.layers import (
+    KEY,
+    copy_placement,
+    insert_above,
+    key_of,
+)
 from napari_structsr.gui.viewer.navigation import go_to_plane, unit_ratios
 
 __all__ = ["PairOverlays"]
@@ -25,13 +29,7 @@ _FILLED = 0.9  # of the canvas by a pair
 
 
 class PairOverlays:
-    """The overlays of a viewer.
-
-    Parameters
-    ----------
-    viewer
-        Where they are shown.
-    """
+    """The overlays of a viewer."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -46,8 +44,9 @@ class PairOverlays:
         if entry.pair is None or self.shows(entry):
             return
         # None for files, which are shown by themselves near the origin
-        image = self._find_image(entry)
         frame = entry.frame
+        images = {key_of(layer): layer for layer in self._viewer.layers}
+        image = images.get(frame.layer) if frame is not None else None
         layers = []
         # both are in one unit, so that with equal limits what fits is white; the
         # brightest pixels are often dead ones or dust
@@ -68,20 +67,17 @@ class PairOverlays:
                     name=f"{entry.name} {part}",
                     colormap=color,
                     blending="additive",
+                    # napari refuses limits without a range
                     contrast_limits=(low, max(high, low + 1e-3)),
                     metadata={KEY: "check"},
                     **placed,
                 )
             )
         layers[0].blending = "opaque"  # hides the image below it
-        # napari selects what is added, and the form would follow the selection
-        selection = set(self._viewer.layers.selection)
-        active = self._viewer.layers.selection.active
         self._shown[entry] = layers
-        for layer in layers:
-            self._viewer.layers.append(layer)
-        self._viewer.layers.selection = selection
-        self._viewer.layers.selection.active = active
+        # to the top, since the first is not in the list; unlike `append` it keeps the
+        # selection, which the form follows
+        insert_above(self._viewer, layers[0], *layers)
         self._center_on(layers[0])
 
     def hide(self, entry: PairEntry) -> None:
@@ -94,10 +90,6 @@ class PairOverlays:
         """Take all overlays away."""
         for entry in list(self._shown):
             self.hide(entry)
-
-    def _find_image(self, entry: PairEntry) -> Layer | None:
-        key = entry.frame.layer if entry.frame else None
-        return next((one for one in self._viewer.layers if key_of(one) == key), None)
 
     def _center_on(self, layer: Image) -> None:
         go_to_plane(self._viewer, layer, [0.0] * layer.ndim)

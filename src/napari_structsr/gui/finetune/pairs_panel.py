@@ -1,7 +1,5 @@
-"""The first step: pairs of low and high resolution.
+"""The first step: the list of pairs of low and high resolution.
 
-It owns the list of pairs; their `SplitPanel` divides them into training and validation.
-`resolve_pairs` decides what the form means, and `make_pairs` makes pairs in a job.
 The layers in the form follow the selection until the user chooses one by hand.
 """
 
@@ -14,7 +12,7 @@ from napari.layers import Layer, Shapes
 from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton
 
 from napari_structsr.engine.events import Finished
 from napari_structsr.errors import StructsrError
@@ -47,21 +45,16 @@ from napari_structsr.gui.viewer.layers import (
     names_of,
 )
 from napari_structsr.gui.widgets.controls import enable, row, stack
-from napari_structsr.gui.widgets.progress_row import ProgressRow
+from napari_structsr.gui.widgets.progress_row import ProgressRows
+from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
 __all__ = ["PairsPanel"]
 
 _REGIONS = "fine-tune regions"
 
 
-class PairsPanel(QWidget):
-    """Makes pairs from layers of a viewer.
-
-    Parameters
-    ----------
-    viewer
-        The viewer whose layers and selection are followed.
-    """
+class PairsPanel(ViewerWidget):
+    """Makes pairs from layers of a viewer, whose selection is followed."""
 
     changed = Signal()
     """Pairs or split are others, or are being made."""
@@ -73,7 +66,7 @@ class PairsPanel(QWidget):
         self._choice = PairsChoice()
         self._parent_factor: int | None = None
         self.entries: list[PairEntry] = []
-        self.row: ProgressRow | None = None
+        self.rows = ProgressRows()
 
         self.form = PairForm()
         self.draw_button = QPushButton("Draw regions")
@@ -82,44 +75,34 @@ class PairsPanel(QWidget):
         self.remove_button = QPushButton("Remove")
         self.split = SplitPanel(viewer)
         self.overlays = PairOverlays(viewer)
-        self._row_area = QVBoxLayout()
         stack(
             self,
             self.form,
             row(self.draw_button, self.add_button),
-            self._row_area,
+            self.rows,
             self.table,
             self.remove_button,
             self.split,
             margins=(4, 0, 4, 4),
         )
-        self._connect()
-        self._follow_selection()
-
-    def _connect(self) -> None:
-        for signal in list_events(self._viewer):
-            signal.connect(self._follow_selection)
+        self.follow(*((one, self._follow_selection) for one in list_events(viewer)))
         # layers first: the new state must not follow the selection any more
         self.form.layers_chosen.connect(self._keep_layers)
         self.form.changed.connect(self._read_form)
-        self.form.swap_requested.connect(self._swap)
         self.draw_button.clicked.connect(self.draw_regions)
         self.add_button.clicked.connect(self.add_pairs)
         self.table.ticked.connect(self._toggle_overlay)
         self.table.selected.connect(self._refresh)
         self.remove_button.clicked.connect(self.remove_chosen)
         self.split.changed.connect(self.changed)
+        self._follow_selection()
 
     def release(self) -> None:
         """Leave the viewer alone from now on."""
-        for signal in list_events(self._viewer):
-            signal.disconnect(self._follow_selection)
-        if self.row is not None:
-            self.row.job.cancel()
+        super().release()
+        self.rows.cancel()
         self.split.release()
         self.overlays.clear()
-
-    # -- pairs -------------------------------------------------------------------------
 
     @property
     def usable(self) -> list[PairEntry]:
@@ -129,11 +112,7 @@ class PairsPanel(QWidget):
     @property
     def is_busy(self) -> bool:
         """Whether pairs or the split are being made."""
-        return self._is_making or self.split.is_busy
-
-    @property
-    def _is_making(self) -> bool:
-        return self.row is not None and not self.row.job.has_ended
+        return self.rows.is_busy or self.split.is_busy
 
     def state(self) -> PairsState:
         """Return what there is to show."""
@@ -142,10 +121,11 @@ class PairsPanel(QWidget):
             self._choice,
             list_images(self._viewer),
             regions={key: count for key, (_, count) in counts.items()},
+            # all pairs of a list have one factor
             there=next((one.pair.factor for one in self.usable if one.pair), None),
             parent=self._parent_factor,
             unusable=list_unusable_layers(self._viewer),
-            busy=self._is_making,
+            busy=self.rows.is_busy,
         )
 
     def use_parent(self, parent: Parent | None) -> None:
@@ -162,8 +142,14 @@ class PairsPanel(QWidget):
         if image is None:
             return
         # one layer of regions for each image: a second click goes on drawing there
-        regions = self._find_regions(image)
-        if regions is None:
+        drawn = (
+            layer
+            for layer in self._viewer.layers
+            if isinstance(layer, Shapes)
+            and layer.metadata.get(KEY) == "regions"
+            and np.array_equal(layer.scale, image.scale)
+        )
+        if (regions := next(drawn, None)) is None:
             regions = _make_regions(image, free_name(_REGIONS, names_of(self._viewer)))
             regions.events.data.connect(self._refresh)
             self._viewer.layers.append(regions)
@@ -199,13 +185,10 @@ class PairsPanel(QWidget):
                 layer.mode = "pan_zoom"
                 layer.visible = layer.metadata.get(KEY) != "regions"
         job = Job(
-            "Making pairs",
-            lambda cancel: make_pairs(requests, there, cancel=cancel),
+            "Making pairs", lambda cancel: make_pairs(requests, there, cancel=cancel)
         )
-        self._remove_row()
-        self.row = ProgressRow(job, "Registering", resumable=False)
-        self.row.stop.setToolTip("Stop making pairs.")
-        self._row_area.addWidget(self.row)
+        self.rows.clear()
+        self.rows.add(job, "Registering", resumable=False)
         job.finished.connect(self._add_made_pairs)
         job.ended.connect(self._end_making)
         job.start()
@@ -235,33 +218,14 @@ class PairsPanel(QWidget):
 
     def _end_making(self) -> None:
         # what was cancelled or failed stays in sight until the next attempt
-        if self.row is not None and self.row.text == "done":
-            self._remove_row()
+        if self.rows.rows[-1].text == "done":
+            self.rows.clear()
         self._refresh()
         self.changed.emit()
 
-    def _remove_row(self) -> None:
-        if self.row is not None:
-            self._row_area.removeWidget(self.row)
-            self.row.deleteLater()
-            self.row = None
-
     def _toggle_overlay(self, number: int, wanted: bool) -> None:
-        entry = self.entries[number]
-        if wanted:
-            self.overlays.show(entry)
-        else:
-            self.overlays.hide(entry)
-
-    # -- what is shown -----------------------------------------------------------------
-
-    def _find_regions(self, image: Layer) -> Shapes | None:
-        """Return the layer of regions that was made for an image."""
-        for layer in self._viewer.layers:
-            ours = isinstance(layer, Shapes) and layer.metadata.get(KEY) == "regions"
-            if ours and np.array_equal(layer.scale, image.scale):
-                return layer
-        return None
+        change = self.overlays.show if wanted else self.overlays.hide
+        change(self.entries[number])
 
     def _follow_selection(self) -> None:
         images = list_images(self._viewer)
@@ -284,12 +248,6 @@ class PairsPanel(QWidget):
         self._choice = self.form.choice()
         self._refresh()
 
-    def _swap(self) -> None:
-        self._chosen_by_hand = True
-        low, high = self._choice.low, self._choice.high
-        self._choice = replace(self._choice, low=high, high=low)
-        self._refresh()
-
     def _refresh(self) -> None:
         state = self.state()
         self._choice = state.choice
@@ -299,11 +257,8 @@ class PairsPanel(QWidget):
             for key, (name, count) in count_regions(self._viewer).items()
         ]
         self.form.show_state(state, images=images, regions=regions)
-        enable(
-            self.draw_button,
-            state.draw,
-            "Draw rectangles on the image; each becomes a pair.",
-        )
+        purpose = "Draw rectangles on the image; each becomes a pair."
+        enable(self.draw_button, state.draw, purpose)
         enable(self.add_button, state.add, "Register the images and list the pairs.")
         # an overlay may have been removed from the layer list
         shown = [n for n, e in enumerate(self.entries) if self.overlays.shows(e)]

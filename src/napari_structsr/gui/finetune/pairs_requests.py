@@ -85,22 +85,25 @@ def make_requests(
 ) -> list[PairRequest]:
     """Return the pairs that the user asks for.
 
-    Parameters
-    ----------
-    viewer
-        Where the layers are.
-    state
-        Of the form; its `add` is None.
-    taken
-        Names that pairs have already.
+    The `add` of the state is None, and pairs have the names `taken` already.
 
     Raises
     ------
     StructsrError
         If files do not belong together, or a layer is turned against the other.
     """
-    if state.choice.kind == "files":
-        found = _request_files(state)
+    choice = state.choice
+    if choice.kind == "files":
+        found = [
+            PairRequest(
+                name=file_stem(low),
+                low=None,
+                high=None,
+                paths=(str(low), str(high)),
+                factor=state.factor,
+            )
+            for low, high in match_files(Path(choice.low_path), Path(choice.high_path))
+        ]
     else:
         found = _request_layers(viewer, state)
     names = set(taken)
@@ -112,21 +115,6 @@ def make_requests(
     return requests
 
 
-def _request_files(state: PairsState) -> list[PairRequest]:
-    return [
-        PairRequest(
-            name=file_stem(low),
-            low=None,
-            high=None,
-            paths=(str(low), str(high)),
-            factor=state.factor,
-        )
-        for low, high in match_files(
-            Path(state.choice.low_path), Path(state.choice.high_path)
-        )
-    ]
-
-
 def _request_layers(viewer: Viewer, state: PairsState) -> list[PairRequest]:
     choice = state.choice
     layers: dict[str | None, Any] = {key_of(one): one for one in viewer.layers}
@@ -136,7 +124,7 @@ def _request_layers(viewer: Viewer, state: PairsState) -> list[PairRequest]:
     axes = open_source(drawn_on).spec.axes
     names = axes.names.replace("s", "")  # napari keeps samples out of the dimensions
     dims = names.index("y"), names.index("x")
-    # `source_on` brings the other layer to the order and the units of this one
+    # `open_source_on` brings the other layer to the order and the units of this one
     common = PairRequest(
         name=drawn_on.name,
         low=None if alone else open_source(drawn_on),
@@ -148,6 +136,8 @@ def _request_layers(viewer: Viewer, state: PairsState) -> list[PairRequest]:
     )
     shown = drawn_on.world_to_data(viewer.dims.point[-drawn_on.ndim :])
     here = _round_to_pixel(shown, drawn_on)
+    # the first pixel is not known before registration has cropped the pair
+    frame = LayerFrame(key_of(drawn_on), here, dims, (0.0, 0.0))
     regions: list[tuple[tuple[int, ...], tuple[int, int, int, int] | None, str]] = []
     if (shapes := layers.get(choice.regions)) is None:
         regions.append((here, None, drawn_on.name))
@@ -155,14 +145,9 @@ def _request_layers(viewer: Viewer, state: PairsState) -> list[PairRequest]:
         for number, corners in enumerate(_map_shapes(shapes, drawn_on, here), 1):
             position = _round_to_pixel(corners.mean(axis=0), drawn_on)
             # whole pixels, which may lie outside: the engine refuses those in words
-            rows, columns = (np.rint(corners[:, dim] + 0.5).astype(int) for dim in dims)
-            region = (
-                int(rows.min()),
-                int(rows.max()),
-                int(columns.min()),
-                int(columns.max()),
-            )
-            regions.append((position, region, f"region {number}"))
+            rows, columns = frame.to_pixels(corners)
+            regions.append((position, (*rows, *columns), f"region {number}"))
+    # a computed partner is measured in pixels that are coarser than those drawn on
     step = float((state.factor or 2) if alone else 1)
     return [
         replace(
@@ -170,8 +155,7 @@ def _request_layers(viewer: Viewer, state: PairsState) -> list[PairRequest]:
             name=name,
             region=region,
             plane=tuple(position[names.index(axis.name)] for axis in axes.loops),
-            # the first pixel is not known before registration has cropped the pair
-            frame=LayerFrame(key_of(drawn_on), position, dims, (0.0, 0.0), step),
+            frame=replace(frame, position=position, step=step),
         )
         for position, region, name in regions
     ]
@@ -201,6 +185,7 @@ def _map_shapes(
 
 
 def _round_to_pixel(point: npt.ArrayLike, layer: Image) -> tuple[int, ...]:
+    # a plane that is shown for another layer may lie outside of this one
     sizes = np.array(layer.level_shapes[0])[: layer.ndim]
     nearest = np.clip(np.rint(np.asarray(point, float)), 0, sizes - 1)
     return tuple(int(index) for index in nearest)

@@ -1,22 +1,20 @@
 """From what pairs the user wants to what the first step shows: no Qt, no napari.
 
-`PairsChoice` is the wish as it stands in the form, which `suggest_pair` fills from the
-selection. `resolve_pairs` says what can be done with it and, in words, why a button
-cannot work. What a pair is worth is decided by the engine; here is only what can be
-seen without reading a pixel. Layers are named by keys that outlive a new name.
+Here is what can be seen without reading a pixel; what a pair is worth is decided by
+the engine. Layers are named by keys that outlive a new name.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from napari_structsr.core.optics import compute_widefield_sigma
 from napari_structsr.errors import TrainingError
-from napari_structsr.gui.finetune.pairs_entry import PairImage
+from napari_structsr.gui.finetune.pairs_entry import PairImage, find_mismatch
 from napari_structsr.pairs.geometry import (
     find_step_reason,
     measure_pixel_step,
@@ -28,7 +26,6 @@ __all__ = ["Kind", "PairsChoice", "PairsState", "resolve_pairs", "suggest_pair"]
 Kind = Literal["layers", "files", "high"]
 
 _WIDEST = 2.0  # measured pixels; a wider blur leaves too little to learn from
-_SAME = 1.02  # ratio of pixel sizes that is taken for none
 
 
 @dataclass(frozen=True)
@@ -108,14 +105,7 @@ def suggest_pair(
 ) -> PairsChoice:
     """Fill in the layers from the selection: larger pixels are the low resolution.
 
-    Parameters
-    ----------
-    images
-        All image layers.
-    selected
-        Keys of the selected ones, the one clicked last at the end.
-    choice
-        What else the user wants.
+    `selected` holds keys of some of the images, the one clicked last at the end.
     """
     by_key = {image.key: image for image in images}
     found = [by_key[key] for key in selected if key in by_key]
@@ -148,31 +138,27 @@ def resolve_pairs(
 
     Parameters
     ----------
-    choice
-        What the form says.
-    images
-        All image layers.
+    choice, images
+        What the form says, and all image layers.
     regions
         Number of regions in each Shapes layer that can hold some.
-    there
-        Factor of the pairs that there are; None if there are none.
-    parent
-        Factor of the model to begin with.
+    there, parent
+        Factors of the pairs that there are, and of the model to begin with.
     unusable
         Names of image layers that cannot be part of a pair, and why.
     busy
         Whether pairs are being made.
     """
     by_key = {image.key: image for image in images}
+    low, high = (by_key.get(key or "") for key in (choice.low, choice.high))
     # layers may have been removed since they were chosen
     choice = replace(
         choice,
-        low=_keep_key(choice.low, by_key),
-        high=_keep_key(choice.high, by_key),
-        sample=_keep_key(choice.sample, by_key),
-        regions=_keep_key(choice.regions, regions),
+        low=low.key if low else None,
+        high=high.key if high else None,
+        sample=choice.sample if choice.sample in by_key else None,
+        regions=choice.regions if choice.regions in regions else None,
     )
-    low, high = (by_key.get(key or "") for key in (choice.low, choice.high))
     step = _measure_step(low, high) if choice.kind == "layers" else 0.0
     # one model has one factor: that of the pairs there are goes before any guess
     factor = choice.factor or there
@@ -181,7 +167,9 @@ def resolve_pairs(
     elif not factor and step:
         factor = nearest_factor(step)
     sigma = _find_sigma(choice, high, factor)
+    # in the order in which a user comes to these things
     obstacle = _find_obstacle(choice, by_key, sigma)
+    # who sees an image in the layer list asks why it is not offered
     if obstacle and unusable and choice.kind != "files" and len(images) < 2:
         named = [f"{name} is not offered: {why}." for name, why in unusable]
         obstacle = " ".join([obstacle, *named])
@@ -218,15 +206,20 @@ def resolve_pairs(
     )
 
 
-def _keep_key(key: str | None, there: Collection[str]) -> str | None:
-    return key if key in there else None
-
-
 def _find_obstacle(
     choice: PairsChoice, images: Mapping[str, PairImage], sigma: float | None
 ) -> str | None:
     if choice.kind == "files":
-        return _find_file_obstacle(choice)
+        for text, what in ((choice.low_path, "low"), (choice.high_path, "high")):
+            if not text.strip():
+                return f"Choose the {what}-resolution file or folder."
+            if not Path(text).exists():
+                return f"{text} does not exist."
+        if Path(choice.low_path) == Path(choice.high_path):
+            return (
+                "Both paths are the same: choose the low- and the high-resolution one."
+            )
+        return None
     if not images:
         return "There is no image layer: open a low- and a high-resolution image."
     high = images.get(choice.high or "")
@@ -250,48 +243,7 @@ def _find_obstacle(
         return "Choose the low-resolution layer."
     if high is None:
         return "Choose the high-resolution layer: the same place with finer pixels."
-    return _find_mismatch(low, high)
-
-
-def _find_mismatch(low: PairImage, high: PairImage) -> str | None:
-    if low.key == high.key:
-        return (
-            f"Both are {low.name}: choose the low- and the high-resolution image of "
-            "the same place."
-        )
-    if low.rgb != high.rgb:
-        color, grey = (low, high) if low.rgb else (high, low)
-        return (
-            f"{color.name} is in colour and {grey.name} is not: split the colour "
-            "image into channels, and choose the one that belongs to the other."
-        )
-    if low.planes != high.planes:
-        return (
-            f"{low.name} has {_count_planes(low.planes)}, {high.name} has "
-            f"{_count_planes(high.planes)}: choose images of the same planes, or "
-            "duplicate the plane that both show."
-        )
-    if low.unit == high.unit and high.coarseness > low.coarseness * _SAME:
-        return (
-            f"{low.name} has the finer pixels, so it is the high-resolution image: "
-            "swap the two with ⇅."
-        )
-    return None
-
-
-def _count_planes(count: int) -> str:
-    return "a single plane" if count == 1 else f"{count} planes"
-
-
-def _find_file_obstacle(choice: PairsChoice) -> str | None:
-    for text, what in ((choice.low_path, "low"), (choice.high_path, "high")):
-        if not text.strip():
-            return f"Choose the {what}-resolution file or folder."
-        if not Path(text).exists():
-            return f"{text} does not exist."
-    if Path(choice.low_path) == Path(choice.high_path):
-        return "Both paths are the same: choose the low- and the high-resolution one."
-    return None
+    return find_mismatch(low, high)
 
 
 def _describe_choice(
@@ -309,6 +261,7 @@ def _describe_choice(
         )
     if choice.kind == "files":
         return "OME-TIFF, TIFF and OME-Zarr; pixel sizes are read from the files."
+    # a step that no factor fits is said beside the button
     if not step or find_step_reason(step, factor or 2):
         return ""
     same = math.isclose(step, factor or 0, rel_tol=1e-3)
@@ -335,6 +288,7 @@ def _find_sigma(
         return None
     if choice.psf == "given":
         return choice.sigma
+    # the formula of the optics needs micrometers, which not every layer has
     size = None if high is None else high.micrometers
     if not size:
         return None

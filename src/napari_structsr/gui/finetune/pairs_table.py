@@ -92,8 +92,8 @@ class PairTable(QWidget):
                     state = Qt.CheckState.Checked if over else Qt.CheckState.Unchecked
                     item.setCheckState(state)
         self.setVisible(bool(entries))
-        lines = min(len(entries), _LINES) + 1
-        self.table.setFixedHeight(_LINE * lines + 12)
+        # Qt asks for the same height with any number of lines
+        self.table.setFixedHeight(_LINE * (min(len(entries), _LINES) + 1) + 12)
         self._describe()
 
     def choose(self, number: int) -> None:
@@ -104,6 +104,7 @@ class PairTable(QWidget):
         before = self.rows()
         self._entries = list(entries)
         with signals_blocked(self.table):
+            # refused pairs span cells, and their rows go to others
             self.table.clearSpans()
             self.table.setRowCount(len(entries))
             for number, entry in enumerate(entries):
@@ -140,27 +141,15 @@ class PairTable(QWidget):
 
     def _describe(self) -> None:
         rows = [row for row in self.rows() if row < len(self._entries)]
-        text = ""
         if rows:
             row = describe_pair(self._entries[rows[-1]])
-            text = f"{row.name}: {row.details}"
-        self.details.setText(text)
-        self.details.setVisible(bool(text))
+            self.details.setText(f"{row.name}: {row.details}")
+        self.details.setVisible(bool(rows))
 
 
 @dataclass(frozen=True)
 class PairRow:
-    """A pair in words.
-
-    Parameters
-    ----------
-    name, size, shift, confidence
-        Cells of the table.
-    details
-        All that is known, in sentences.
-    refused
-        Whether it was refused.
-    """
+    """A pair in words: the cells of the table, and all that is known in sentences."""
 
     name: str
     size: str

@@ -18,14 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_structsr.engine.events import (
-    Cancelled,
-    Event,
-    Finished,
-    Noted,
-    Progressed,
-    Started,
-)
+from napari_structsr.engine.events import Cancelled, Event, Noted, Progressed, Started
 from napari_structsr.gui.finetune.run import FineTuningRun
 from napari_structsr.gui.finetune.run_list import format_time
 from napari_structsr.gui.finetune.train_state import MEASURES, METHODS
@@ -42,13 +35,7 @@ _TALLEST = 1.5  # height of an image in the grid, over its width
 
 
 class ProgressView(QWidget):
-    """Follows one fine-tuning to its end and keeps what it has shown.
-
-    Attributes
-    ----------
-    notes
-        What the run has said besides scores, in sentences.
-    """
+    """Follows one fine-tuning to its end; `notes` keeps what it said beside scores."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +67,7 @@ class ProgressView(QWidget):
         run.paused.connect(self._show_pause)
         run.job.started.connect(self._show_plan)
         run.job.progressed.connect(self._show_progress)
-        run.job.finished.connect(self._show_finish)
+        run.job.finished.connect(lambda event: self._stop_bar("done"))
         run.job.cancelled.connect(self._show_stop)
         run.job.failed.connect(self._show_failure)
 
@@ -95,9 +82,9 @@ class ProgressView(QWidget):
         self._by_time = plan.minutes is not None
         self.curves.begin("seconds" if self._by_time else "steps")
         self.show_message(complete_sentence(str(plan)))
-        self._show_progress(
-            Progressed(0 if self._by_time else plan.done, event.total, "")
-        )
+        # the plan counts what is done in steps, whatever the bar counts
+        done = 0 if self._by_time else plan.done
+        self._show_progress(Progressed(done, event.total, ""))
 
     def _show_progress(self, event: Progressed) -> None:
         self.bar.setRange(0, max(1, event.total))
@@ -133,9 +120,6 @@ class ProgressView(QWidget):
             if paused
             else "Going on…"
         )
-
-    def _show_finish(self, event: Finished) -> None:
-        self._stop_bar("done")
 
     def _show_stop(self, event: Cancelled) -> None:
         self._stop_bar("stopped")
@@ -245,15 +229,8 @@ class PreviewGrid(QWidget):
     def show_images(
         self, images: Mapping[str, npt.NDArray[np.floating]], note: str
     ) -> None:
-        """Show images.
-
-        Parameters
-        ----------
-        images
-            Shape (h, w) or finer, by name; "truth" gives the contrast.
-        note
-            What stands beside them, such as the step.
-        """
+        """Show images of shape (h, w) or finer, by name, and a note beside them."""
+        # a bright speck would leave all else black
         low, high = map(float, np.percentile(images["truth"], (0.5, 99.5)))
         self.images = {name: _make_image(images[name], low, high) for name in _IMAGES}
         self.note.setText(note)
@@ -271,6 +248,7 @@ class PreviewGrid(QWidget):
         side = max(1, (self.width() - (_COLUMNS - 1) * _GAP) // _COLUMNS)
         height = max(1, round(side * min(truth.height() / truth.width(), _TALLEST)))
         for name, image in self.images.items():
+            # the fast way repeats pixels; a smooth one would hide differences
             pixels = QPixmap.fromImage(image)
             self._pictures[name].setPixmap(pixels.scaled(side, height))
 

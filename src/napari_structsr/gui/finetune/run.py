@@ -1,27 +1,18 @@
 """The background work of the dock: making pairs, splitting them, fine-tuning.
 
-It joins the engine and a `Job`: each generator here imports torch, and therefore is
-called in the worker thread alone. A fine-tuning does not wait for upscaling jobs, nor
-they for it: it takes long, and a paused one for ever.
+Each generator here imports torch, and is called in the worker thread alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-from napari_structsr.engine.events import (
-    Cancel,
-    Cancelled,
-    Event,
-    Finished,
-    Progressed,
-    Started,
-)
+from napari_structsr.engine.events import Cancel, Cancelled, Event, Finished, Progressed
 from napari_structsr.errors import StructsrError
 from napari_structsr.finetuning.runs import RunSummary, find_runs_folder, list_runs
 from napari_structsr.gui.finetune.pairs_entry import PairEntry, PairRequest
@@ -50,16 +41,9 @@ __all__ = [
 
 
 class FineTuningRun(QObject):
-    """A fine-tuning in a worker thread, which can be paused.
+    """A fine-tuning in a folder and a worker thread, which can be paused.
 
-    Parameters
-    ----------
-    name
-        Of the model to be.
-    folder
-        Where it lies.
-    events
-        Makes the events, in the worker.
+    It does not wait for upscaling jobs, nor they for it: it may be paused for ever.
     """
 
     said = Signal(object)
@@ -114,6 +98,7 @@ def make_run(
         from napari_structsr.finetuning.fine_tune import fine_tune
         from napari_structsr.zoo.catalogue import load_model
 
+        # in the worker, since it takes a second or two
         model = load_model(config.parent, factor=config.factor)
         yield from fine_tune(config, pairs, model, cancel, split=split, pause=pause)
 
@@ -145,40 +130,19 @@ def list_trainable_models() -> list[Parent]:
     ]
 
 
-@dataclass(frozen=True)
-class _PairsPlan:
-    """What the job is going to do, as the progress row reads it."""
-
-    pairs: int
-    done: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.pairs} {'pair' if self.pairs == 1 else 'pairs'}"
-
-
 def make_pairs(
-    requests: Sequence[PairRequest],
-    there: Sequence[PairEntry],
-    *,
-    cancel: Cancel,
+    requests: Sequence[PairRequest], there: Sequence[PairEntry], *, cancel: Cancel
 ) -> Iterator[Event]:
-    """Read and register the images of pairs.
+    """Read and register the images of pairs, beside those that are there.
 
     A pair that is refused is an answer like another, and does not end the job.
-
-    Parameters
-    ----------
-    requests
-        What is asked for.
-    there
-        Pairs that were made before.
 
     Yields
     ------
     Event
         The output of `Finished` is a list of `PairEntry`, refused ones included.
     """
-    yield Started(len(requests), _PairsPlan(len(requests)))
+    yield Progressed(0, len(requests), "pairs")
     made: list[PairEntry] = []
     for number, request in enumerate(requests):
         if cancel:
@@ -257,6 +221,7 @@ def split_regions(
     from napari_structsr.zoo.catalogue import load_model
 
     model = load_model(parent.name, factor=parent.factor)
+    # within the receptive field a validation pixel would see a training one
     yield Finished(split_pairs(pairs, gap=model.radius, share=share))
 
 

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, Q
 from superqt import QElidingLabel
 
 from napari_structsr.finetuning.runs import RunSummary
-from napari_structsr.gui.widgets.controls import enable, sentence
+from napari_structsr.gui.widgets.controls import enable, sentence, stack
 
 __all__ = ["RunList", "format_time"]
 
@@ -26,23 +26,13 @@ class RunList(QWidget):
         super().__init__()
         self.runs: Sequence[RunSummary] = ()
         self.buttons: list[tuple[QPushButton, QToolButton]] = []
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._heading = sentence("Of earlier sessions:")
-        self._layout.addWidget(self._heading)
+        self._layout = QVBoxLayout()
+        stack(self, sentence("Of earlier sessions:"), self._layout)
         self._rows: list[QWidget] = []
         self.hide()
 
     def show_runs(self, runs: Sequence[RunSummary], *, busy: bool) -> None:
-        """Show fine-tunings.
-
-        Parameters
-        ----------
-        runs
-            The latest first.
-        busy
-            Whether one is running, so that no other can go on.
-        """
+        """Show fine-tunings; while one is running (`busy`), no other can go on."""
         self.runs = runs
         # few lines, and their buttons hold their run: simpler made anew than changed
         for old in self._rows:
@@ -59,14 +49,15 @@ class RunList(QWidget):
         line = QWidget()
         layout = QHBoxLayout(line)
         layout.setContentsMargins(0, 0, 0, 0)
-        how = "finished" if run.state == "finished" else f"step {run.step}"
+        done = run.state == "finished"
+        how = "finished" if done else f"step {run.step}"
         label = QElidingLabel(f"{run.name} ×{run.factor}, {how}")
         label.setToolTip(
             f"{run.name} ×{run.factor}, of {run.parent}: {run.step} steps in "
             f"{format_time(run.seconds)}.\n{run.folder}"
         )
+        # a label that elides asks for the width of its whole text otherwise
         label.setMinimumWidth(60)
-        done = run.state == "finished"
         resume = QPushButton("Decide" if done else "Go on")
         resume.setAccessibleName(f"{resume.text()}: {run.name}")
         enable(

@@ -1,8 +1,7 @@
 """Training and validation regions, as rectangles that can be edited.
 
-It owns the Shapes layers that show a split, one for each image layer that pairs were
-taken from, and the way back from edited rectangles to blocks of pairs. The gap
-is the gap between the two kinds. Whether a split may be used is decided by the engine.
+There is one Shapes layer for each image layer that pairs were taken from. Whether a
+split may be used is decided by the engine.
 """
 
 from __future__ import annotations
@@ -18,7 +17,12 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from superqt.utils import qdebounced
 
 from napari_structsr.gui.finetune.pairs_entry import PairEntry
-from napari_structsr.gui.viewer.layers import KEY, copy_placement, key_of
+from napari_structsr.gui.viewer.layers import (
+    KEY,
+    copy_placement,
+    insert_above,
+    key_of,
+)
 
 if TYPE_CHECKING:
     from napari_structsr.finetuning.split import Block, Split
@@ -36,13 +40,7 @@ _WIDTH = 0.006  # of the longer side of the pairs
 
 
 class SplitLayers(QObject):
-    """The rectangles of a split in a viewer.
-
-    Parameters
-    ----------
-    viewer
-        Where they are shown.
-    """
+    """The rectangles of a split in a viewer."""
 
     edited = Signal()
     """The user has changed a rectangle."""
@@ -64,15 +62,7 @@ class SplitLayers(QObject):
         return [one for one in self._layers.values() if one in self._viewer.layers]
 
     def show(self, entries: Sequence[PairEntry], split: Split) -> None:
-        """Show a split.
-
-        Parameters
-        ----------
-        entries
-            The pairs that are used, in the order in which blocks count them.
-        split
-            Their blocks.
-        """
+        """Show a split of pairs, which its blocks count in this order."""
         self.remove()
         self._entries, self._split = entries, split
         drawn: dict[str, list[tuple[Role, npt.NDArray[np.float64]]]] = {}
@@ -207,12 +197,9 @@ class SplitLayers(QObject):
         # a new rectangle must not train before the user says so
         layer.feature_defaults = {"role": ["validation"]}
         self._write_roles(layer, [role for role, _ in shapes])
-        # napari selects what is added, and the forms would follow the selection
-        before = self._viewer.layers.selection.copy()
-        active = self._viewer.layers.selection.active
-        self._viewer.layers.append(layer)
-        self._viewer.layers.selection = before
-        self._viewer.layers.selection.active = active
+        # to the top, since it is not in the list; unlike `append` it keeps the
+        # selection, which the forms follow
+        insert_above(self._viewer, layer, layer)
         self._layers[key] = layer
         layer.events.data.connect(self._wait_for_edit)
         layer.events.highlight.connect(self._check_selection)
@@ -229,15 +216,15 @@ class SplitLayers(QObject):
         self._emit_edited_later()
 
     def _check_selection(self) -> None:
+        # napari tells of a highlight whenever the mouse moves over a shape
         if self.selected_count != self._selected:
             self._selected = self.selected_count
             self.selected_changed.emit()
 
     def _emit_edited(self) -> None:
         for layer in self.layers:
-            self._write_roles(
-                layer, [_read_role(one) for one in layer.features["role"]]
-            )
+            # a new rectangle has the colour that was used last, whatever its role
+            self._write_roles(layer, list(map(_read_role, layer.features["role"])))
         self.edited.emit()
 
 

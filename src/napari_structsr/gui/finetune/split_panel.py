@@ -1,7 +1,6 @@
 """Training and validation regions: choosing them, showing them, editing them.
 
-It owns the split of the pairs and what is wrong with it in words. A split is made anew
-whenever the pairs or the gap change, and may then be edited in the viewer.
+A split is made anew whenever pairs or gap change, and may then be edited in the viewer.
 """
 
 from __future__ import annotations
@@ -35,13 +34,7 @@ _SHARE = 0.25  # of the pixels for validation
 
 
 class SplitPanel(QWidget):
-    """Divides pairs into training and validation regions.
-
-    Parameters
-    ----------
-    viewer
-        Where they are shown.
-    """
+    """Divides pairs into training and validation regions, shown in a viewer."""
 
     changed = Signal()
     """The split is another one, or is being made."""
@@ -63,12 +56,8 @@ class SplitPanel(QWidget):
         self.validation_button = QPushButton("Validation")
         self.reset_button = QPushButton("Reset")
         self.label = sentence()
-        self._row = row(
-            self.show_box,
-            self.training_button,
-            self.validation_button,
-            self.reset_button,
-        )
+        roles = self.training_button, self.validation_button
+        self._row = row(self.show_box, *roles, self.reset_button)
         stack(self, self._row, self.label)
         self.show_box.toggled.connect(self._toggle)
         self.training_button.clicked.connect(lambda: self.layers.set_role("training"))
@@ -117,6 +106,7 @@ class SplitPanel(QWidget):
             job = Job(
                 "Choosing validation regions",
                 lambda cancel: split_regions(pairs, parent, share=_SHARE),
+                # a refusal stands below the pairs
                 notifies=False,
             )
             self._job = job
@@ -136,14 +126,9 @@ class SplitPanel(QWidget):
             else "Select rectangles of the split first: activate its layer, and take "
             "the arrow tool."
         )
-        enable(
-            self.training_button, chosen, "Use the selected rectangles for training."
-        )
-        enable(
-            self.validation_button,
-            chosen,
-            "Use the selected rectangles for validation.",
-        )
+        purpose = "Use the selected rectangles for"
+        enable(self.training_button, chosen, f"{purpose} training.")
+        enable(self.validation_button, chosen, f"{purpose} validation.")
         enable(self.reset_button, None, "Choose anew, without your changes.")
         if self.obstacle:
             text = f"⚠ {self.obstacle}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import cast
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
@@ -20,6 +19,7 @@ from napari_structsr.gui.finetune.train_state import (
 )
 from napari_structsr.gui.widgets.controls import (
     choice_combo,
+    fill_combo,
     make_form,
     row,
     select,
@@ -77,11 +77,12 @@ class TrainForm(QWidget):
         stack(self, self._layout)
         self.show_more(False)
         for combo in (self.parent_model, self.budget, self.mode):
-            combo.currentIndexChanged.connect(self._emit_changed)
-        self.minutes.valueChanged.connect(self._emit_changed)
-        self.replay.valueChanged.connect(self._emit_changed)
+            combo.currentIndexChanged.connect(self.changed)
+        self.minutes.valueChanged.connect(self.changed)
+        self.replay.valueChanged.connect(self.changed)
         # not textChanged, which a suggestion of the dock emits as well
-        self.name.textEdited.connect(self._emit_named)
+        self.name.textEdited.connect(self.named)
+        self.name.textEdited.connect(self.changed)
         self.more.toggled.connect(self.show_more)
 
     def choice(self) -> TrainChoice:
@@ -120,7 +121,7 @@ class TrainForm(QWidget):
         # not at every change: it would close the list while the user looks at it
         if state.parents != self._offered:
             self._offered = state.parents
-            self._offer_parents(state.parents, state.choice.parent)
+            self._offer_parents(state.choice.parent)
         self.minutes.setVisible(self.budget.currentData() == _OWN)
         self.setEnabled(not locked)
 
@@ -129,37 +130,29 @@ class TrainForm(QWidget):
         self._layout.setRowVisible(self.mode, shown)
         self._layout.setRowVisible(self.replay, shown)
 
-    def _offer_parents(
-        self, parents: Sequence[tuple[Parent, str | None]], name: str
-    ) -> None:
+    def _offer_parents(self, name: str) -> None:
         """Fill the choice of parents; those that cannot be trained say why."""
-        combo = self.parent_model
-        with signals_blocked(combo):
-            before = combo.currentData()
-            combo.clear()
-            for number, (parent, obstacle) in enumerate(parents):
-                combo.addItem(parent.label, parent)
-                tip = obstacle or parent.description
-                combo.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
-                item = cast(QStandardItemModel, combo.model()).item(number)
-                if item is not None:
-                    item.setEnabled(obstacle is None)
-            # the one chosen before, or that name with the factor of new pairs
-            wanted = min(
-                (parent for parent, obstacle in parents if obstacle is None),
-                key=lambda one: (
-                    one != before,
-                    before is None or one.name != before.name,
-                    one.name != name,
-                ),
-                default=None,
-            )
-            offered = [parent for parent, _ in parents]
-            combo.setCurrentIndex(-1 if wanted is None else offered.index(wanted))
-
-    def _emit_changed(self) -> None:
-        self.changed.emit()
-
-    def _emit_named(self) -> None:
-        self.named.emit()
-        self.changed.emit()
+        combo, offered = self.parent_model, dict(self._offered)
+        before = combo.currentData()
+        # the one chosen before, or that name with the factor of new pairs
+        wanted = min(
+            (parent for parent, obstacle in offered.items() if obstacle is None),
+            key=lambda one: (
+                one != before,
+                before is None or one.name != before.name,
+                one.name != name,
+            ),
+            default=None,
+        )
+        entries = {
+            one: (one.label, why or one.description) for one, why in offered.items()
+        }
+        fill_combo(combo, entries, wanted)
+        for number, obstacle in enumerate(offered.values()):
+            # Qt can disable an entry only in the model behind the combo
+            item = cast(QStandardItemModel, combo.model()).item(number)
+            if item is not None:
+                item.setEnabled(obstacle is None)
+        if wanted is None:
+            with signals_blocked(combo):
+                combo.setCurrentIndex(-1)

@@ -1,8 +1,4 @@
-"""The second step: train, and show what comes of it.
-
-It owns the one fine-tuning of its dock, and the list of those that earlier sessions
-left. What can be done is decided by `resolve_training`; the work is a `FineTuningRun`.
-"""
+"""The second step: the one fine-tuning of its dock, and those of earlier sessions."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
 
 from napari_structsr.engine.events import Finished
 from napari_structsr.errors import StructsrError
@@ -40,6 +36,7 @@ from napari_structsr.gui.finetune.train_state import (
 from napari_structsr.gui.settings import read_preferences
 from napari_structsr.gui.widgets.controls import enable, row, stack
 from napari_structsr.gui.widgets.model_signals import models_offered
+from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 from napari_structsr.zoo.user_models import check_name
 
 if TYPE_CHECKING:
@@ -48,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["TrainPanel"]
 
 
-class TrainPanel(QWidget):
+class TrainPanel(ViewerWidget):
     """Trains a model."""
 
     started = Signal()
@@ -82,12 +79,6 @@ class TrainPanel(QWidget):
         buttons = row(self.start_button, self.pause_button, self.cancel_button)
         parts = self.form, buttons, self.save_button, self.runs, self.progress
         stack(self, *parts, margins=(4, 0, 4, 4))
-        self._connect()
-        self.form.show_choice(TrainChoice())
-        self._suggest_name()
-        self.refresh()
-
-    def _connect(self) -> None:
         self.form.changed.connect(self.refresh)
         self.form.named.connect(self._keep_name)
         self.start_button.clicked.connect(self.start)
@@ -96,15 +87,16 @@ class TrainPanel(QWidget):
         self.save_button.clicked.connect(self._ask_for_config)
         self.runs.resumed.connect(self._resume)
         self.runs.removed.connect(self._ask_remove)
-        models_offered.changed.connect(self._refresh_parents)
+        self.follow((models_offered.changed, self._refresh_parents))
+        self.form.show_choice(TrainChoice())
+        self._suggest_name()
+        self.refresh()
 
     def release(self) -> None:
         """Stop, since nobody could pause or cancel any more; it can go on later."""
-        models_offered.changed.disconnect(self._refresh_parents)
+        super().release()
         if self.is_running and self.run is not None:
             self.run.job.cancel()
-
-    # -- what is known -----------------------------------------------------------------
 
     @property
     def is_running(self) -> bool:
@@ -119,18 +111,10 @@ class TrainPanel(QWidget):
         obstacle: str | None,
         preparing: bool,
     ) -> None:
-        """Take the pairs of the first step.
+        """Take the pairs that were not refused, and their split.
 
-        Parameters
-        ----------
-        entries
-            Those that were not refused.
-        split
-            Their training and validation regions.
-        obstacle
-            Why the split cannot be used.
-        preparing
-            Whether they are still being made.
+        `obstacle` says why the split cannot be used; while `preparing`, pairs or split
+        are still being made.
         """
         self._entries, self._split = list(entries), split
         self._split_obstacle, self._preparing = obstacle, preparing
@@ -140,6 +124,12 @@ class TrainPanel(QWidget):
         """Return what there is to show."""
         choice = self.form.choice()
         factor = next((one.pair.factor for one in self._entries if one.pair), None)
+        name_obstacle = None
+        if choice.name:  # a name that lacks is said after what matters more
+            try:
+                check_name(choice.name, factor or 2)
+            except StructsrError as error:
+                name_obstacle = str(error)
         return resolve_training(
             choice,
             parents=self._parents,
@@ -147,7 +137,7 @@ class TrainPanel(QWidget):
             factor=factor,
             split_obstacle=self._split_obstacle
             or (None if self._split or not self._entries else "There is no split yet."),
-            name_obstacle=_find_name_obstacle(choice.name, factor or 2),
+            name_obstacle=name_obstacle,
             unfinished=[
                 run.name for run in list_fine_tunings() if run.factor == factor
             ],
@@ -177,30 +167,24 @@ class TrainPanel(QWidget):
             "Write a file that “structsr finetune” takes, on a cluster for example.",
         )
         # the running one has the buttons above, and its folder is locked
-        mine = self.run.folder if self.run is not None and self.is_running else None
-        listed = [
-            run
-            for run in list_fine_tunings()
-            if run.folder != mine and run.folder not in self._hidden
-        ]
+        hidden = set(self._hidden)
+        if self.run is not None and self.is_running:
+            hidden.add(self.run.folder)
+        listed = [run for run in list_fine_tunings() if run.folder not in hidden]
         self.runs.show_runs(listed, busy=self.is_running)
         # which model is chosen may follow from the pairs, without any click
         if parent != self._parent:
             self._parent = parent
-            if not self._named:
-                self._suggest_name()
+            self._suggest_name()
             self.parent_changed.emit(parent)
-
-    # -- what the buttons do -----------------------------------------------------------
 
     def start(self) -> None:
         """Begin a fine-tuning, if that is possible."""
         parent = self.form.parent_choice
         if self.state().start is not None or self._split is None or parent is None:
             return
-        config = make_config(
-            self.form.choice(), parent, device=read_preferences().device
-        )
+        device = read_preferences().device
+        config = make_config(self.form.choice(), parent, device=device)
         pairs = [entry.pair for entry in self._entries if entry.pair is not None]
         self._follow(make_run(config, pairs, self._split))
 
@@ -223,7 +207,8 @@ class TrainPanel(QWidget):
         self.progress.follow(run)
         run.paused.connect(self.refresh)
         run.job.finished.connect(self._finish)
-        run.job.ended.connect(self._end)
+        # what is kept has taken the name that was suggested
+        run.job.ended.connect(self._refresh_parents)
         run.job.start()
         self.started.emit()
         self.refresh()
@@ -278,9 +263,8 @@ class TrainPanel(QWidget):
             f"Saving {path.name}",
             lambda: save_fine_tuning(path, config, entries, split),
         )
-        job.finished.connect(
-            lambda event: show_info(f"Saved. Run it by: structsr finetune {path}")
-        )
+        text = f"Saved. Run it by: structsr finetune {path}"
+        job.finished.connect(lambda event: show_info(text))
         job.start()
 
     def _finish(self, event: Finished) -> None:
@@ -289,17 +273,12 @@ class TrainPanel(QWidget):
             self._hidden.add(self.run.folder)
             self.finished.emit(self.run.folder, event.record)
 
-    def _end(self) -> None:
-        if not self._named:
-            self._suggest_name()
-        self.refresh()
-
-    # -- the form ----------------------------------------------------------------------
-
     def _keep_name(self) -> None:
         self._named = True
 
     def _suggest_name(self) -> None:
+        if self._named:  # a name that the user has typed stays
+            return
         parent = self.form.parent_choice
         base = "faithful" if parent is None else parent.name.removeprefix("my-")
         taken = {run.name for run in list_fine_tunings()}
@@ -308,16 +287,5 @@ class TrainPanel(QWidget):
 
     def _refresh_parents(self) -> None:
         self._parents = list_trainable_models()
-        if not self._named:
-            self._suggest_name()
+        self._suggest_name()
         self.refresh()
-
-
-def _find_name_obstacle(name: str, factor: int) -> str | None:
-    if not name:
-        return None  # said by `resolve_training`, after what matters more
-    try:
-        check_name(name, factor)
-    except StructsrError as error:
-        return str(error)
-    return None
