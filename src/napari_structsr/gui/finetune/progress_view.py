@@ -148,7 +148,7 @@ class CurvePanel(QWidget):
         self._points: dict[str, dict[str, list[tuple[float, float]]]] = {}
         self._axis = "seconds"
         self.tabs = QTabBar()
-        self.tabs.setAccessibleName("ScoreMeasure")
+        self.tabs.setAccessibleName("Measure")
         self.tabs.setExpanding(True)
         self.tabs.setDrawBase(False)
         self.tabs.setUsesScrollButtons(False)
