@@ -59,6 +59,7 @@ class Device:
 
     def release(self) -> None:
         """Give cached memory back, after a shortage."""
+        # torch keeps freed blocks, of which none may be as large as what is needed
         if self.kind.startswith("cuda"):
             torch.cuda.empty_cache()
         elif self.kind == "mps":
@@ -167,6 +168,7 @@ def _test(device: Device, model: SRModel) -> str | None:
     try:
         found = device.run(model.to(device.kind), image.to(device.kind)).cpu()
     except (RuntimeError, NotImplementedError) as error:
+        # the model must not stay on a device that is not used
         model.to("cpu")
         return f"{device.label} failed on a small test image ({error})"
     worst = float((found - expected).abs().max())

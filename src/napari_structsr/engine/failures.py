@@ -54,6 +54,7 @@ def explain_error(error: Exception) -> StructsrError:
     if isinstance(error, StructsrError):
         return error
     found: StructsrError
+    # torch and numpy tell a shortage in several ways
     if is_out_of_memory(error):
         found = explain_shortage(str(error))
     elif refusal := _explain_refusal(error):

@@ -69,6 +69,7 @@ class BlockSplitter:
         while waiting:
             current = waiting.pop()
             longest = max(part.stop - part.start for part in current.write)
+            # a side may have shrunk since the window was queued
             if longest > self._side * grid.factor:
                 waiting += grid.split(current, self._side * grid.factor)
                 continue

@@ -111,6 +111,7 @@ def _fit_line(image: Float64Array, measured: Array) -> tuple[float, float, float
     one, other = image - mean, measured - mean_measured
     power, power_measured = float((one**2).sum()), float((other**2).sum())
     common = float((one * other).sum())
+    # a constant side correlates with nothing
     if power <= 0 or power_measured <= 0:
         return 0.0, float(mean_measured), 0.0
     gain = common / power

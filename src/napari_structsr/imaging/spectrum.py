@@ -145,6 +145,7 @@ def radial_frequency(
 def count_conjugates(width: int, *, device: torch.device) -> Tensor:
     """Return for how many frequencies each column of ``torch.fft.rfft2`` stands."""
     count = torch.full((width // 2 + 1,), 2.0, device=device)
+    # the frequency 0 has no conjugate, nor has the highest of an even width
     count[0] = 1
     if width % 2 == 0:
         count[-1] = 1

@@ -86,6 +86,7 @@ def fit_squirrel(
        optical imaging artifacts", Nature Methods 15, 2018.
     """
     x, b = (part.double().cpu().numpy() for part in (image, base))
+    # a regression on a constant has no slope
     if np.ptp(x) == 0 or np.ptp(b) == 0:
         return SquirrelFit(0.0, 0.0, float(b.mean()), float(b.std()), 0.0)
     regression = _Regression(x, b)

@@ -81,6 +81,7 @@ def ms_ssim(result: Tensor, truth: Tensor, *, data_range: float = 1.0) -> Tensor
             mean = _average(
                 _crop_border(_map_ssim(result, truth, data_range, term="contrast"))
             )
+        # a negative mean has no root
         score = score * mean.clamp_min(0) ** (weight / sum(weights))
         result, truth = F.avg_pool2d(result, 2), F.avg_pool2d(truth, 2)
     return score

@@ -62,6 +62,7 @@ def residual_map(
     # an estimate of no noise at all would let rounding fill the map
     deviation = variance.clamp_min(MIN_NOISE**2).sqrt()
     residual = (forward_model(image) - measured).abs() / deviation
+    # maps lie on the grid of the result
     factor = forward_model.factor
     return residual.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
 
