@@ -9,21 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = [
-    "AxesError",
-    "DeviceError",
-    "MemoryShortageError",
-    "ModelError",
-    "PixelError",
-    "SettingsError",
-    "SinkError",
-    "SourceError",
-    "StructsrError",
-    "TrainingError",
-    "UnexpectedError",
-    "describe_faults",
-]
-
 
 # never a RuntimeError: napari's generator workers drop one without a word
 class StructsrError(Exception):

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from napari_structsr.benchmark.measures import MEASURES
 from napari_structsr.core.types import Float32Array
 
-__all__ = ["Comparison", "Example", "MethodFacts", "ResultScores", "Timing"]
-
 
 @dataclass(frozen=True)
 class ResultScores:

@@ -29,8 +29,6 @@ from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.upscale import upscale
 from napari_structsr.zoo.catalogue import load_model
 
-__all__ = ["load_tissue_stack", "run_demo"]
-
 _FULL_RANGE = 40000  # grey values at full light
 _PIXEL = 0.25  # micrometres of a truth pixel, as of a 40x objective
 

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from napari_structsr.benchmark.comparison import MethodFacts
 
-__all__ = ["describe_fairness"]
-
 _TOLERANCE = 0.2
 
 

@@ -9,8 +9,6 @@ from napari_structsr.benchmark.comparison import Comparison
 from napari_structsr.benchmark.measures import MEASURES
 from napari_structsr.errors import SettingsError
 
-__all__ = ["check_matplotlib", "draw_figures", "make_figure"]
-
 _MOST_SOURCES = 6
 _INCH = 1.55  # side of a part of a plane
 

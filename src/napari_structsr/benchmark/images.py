@@ -8,8 +8,6 @@ from functools import partial
 from napari_structsr.core.types import Array
 from napari_structsr.io.image_folders import ImageFile
 
-__all__ = ["list_built_in_images"]
-
 
 def list_built_in_images(*, limit: int | None = None) -> list[ImageFile]:
     """List images of scikit-image and drawn ones, which need no download.

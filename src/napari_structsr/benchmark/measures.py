@@ -29,8 +29,6 @@ from napari_structsr.imaging.structure import (
 )
 from napari_structsr.models.generator import interpolate
 
-__all__ = ["MEASURES", "Measure", "Reference", "find_busiest_window"]
-
 _DEVIATIONS = 2  # of the noise of the measurement, within which nothing is classed
 
 

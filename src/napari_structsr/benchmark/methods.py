@@ -25,8 +25,6 @@ from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.upscale import upscale
 from napari_structsr.zoo.catalogue import list_models, load_model
 
-__all__ = ["Method", "list_default_methods", "load_methods"]
-
 _DECONVOLUTION = "richardson-lucy"
 _FIRST = ("bicubic", "bilinear", _DECONVOLUTION)
 

@@ -15,8 +15,6 @@ from skimage.draw import ellipse, line
 
 from napari_structsr.core.types import Array, Float32Array
 
-__all__ = ["draw_filaments", "draw_grains", "draw_nuclei"]
-
 _FINE = 4
 
 

@@ -22,8 +22,6 @@ from napari_structsr.core.types import Float32Array
 from napari_structsr.imaging.filters import gaussian_kernel, separable_filter
 from napari_structsr.models.generator import interpolate
 
-__all__ = ["deconvolve", "interpolate_and_deconvolve"]
-
 _ITERATIONS = 50
 _FLOOR = 1e-6  # of the range; the iteration needs positive values
 

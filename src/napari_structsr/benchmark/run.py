@@ -40,8 +40,6 @@ from napari_structsr.errors import SettingsError, SourceError
 from napari_structsr.io.image_folders import ImageFile, find_images
 from napari_structsr.zoo.catalogue import load_model
 
-__all__ = ["BenchmarkPlan", "benchmark"]
-
 _SMALLEST_SIDE = 64  # pixels of the truth
 _EXAMPLE_SIDE = 96  # pixels of the truth
 _TIMED_SIDE = 512  # measured pixels

@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_structsr.engine.device import Precision
 from napari_structsr.imaging.agreement import Agreement
 
-__all__ = ["BenchmarkSettings"]
-
 
 class BenchmarkSettings(BaseModel):
     """What a user can choose about a comparison.

@@ -20,8 +20,6 @@ from napari_structsr.benchmark.fairness import describe_fairness
 from napari_structsr.benchmark.measures import MEASURES
 from napari_structsr.benchmark.tracks import TRACKS
 
-__all__ = ["format_table", "write_tables"]
-
 _PIXELS = ("psnr", "ssim", "ms_ssim", "micro_ssim", "gradient_error", "slope")
 _DETAIL = (
     "resolution",

@@ -29,8 +29,6 @@ from skimage.segmentation import watershed
 
 from napari_structsr.core.types import Array
 
-__all__ = ["LineTask", "ObjectTask"]
-
 _GRAIN = 1.0  # pixels; smooths the grain of a camera before thresholding
 _SURROUNDINGS = 1 / 4  # of the shorter side: window of the local mean
 _SEPARABLE = 0.7  # share of variance between the classes; Gaussian noise has 0.64

@@ -16,8 +16,6 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.imaging.forward import ForwardModel
 
-__all__ = ["SSIM_OPTIONS", "TRACKS", "Score", "Track", "make_truth", "score"]
-
 # those of Wang et al. 2004; scikit-image has a square window by default
 SSIM_OPTIONS = {
     "data_range": 1,

@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 from napari_structsr.errors import TrainingError
 
-__all__ = ["count_effective_units", "count_least_units", "find_controlled_factor"]
-
 
 def find_controlled_factor(
     ratios: npt.NDArray[np.floating],

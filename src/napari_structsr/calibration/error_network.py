@@ -19,8 +19,6 @@ from torch import Tensor, nn
 from napari_structsr.core.types import Float32Array
 from napari_structsr.imaging.expected_error import FEATURES, ErrorPredictor
 
-__all__ = ["fit_predictor"]
-
 _WIDTHS = (16, 16)
 _STEPS = 3000  # of Adam
 _BATCH = 4096

@@ -31,8 +31,6 @@ from napari_structsr.imaging.out_of_distribution import find_input_ranges
 from napari_structsr.models.calibration import Interval, NetworkLayer, TrustCalibration
 from napari_structsr.models.model import SRModel
 
-__all__ = ["ENOUGH_TO_FIT", "LEAST_PATCHES", "calibrate"]
-
 LEAST_PATCHES = 50
 """Below that nothing is calibrated: 2% observed misses of 50 patches leave a risk of at
 most 10%, at 90% confidence."""

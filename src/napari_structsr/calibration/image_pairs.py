@@ -22,8 +22,6 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.source import Source
 
-__all__ = ["fit_truth", "read_pairs"]
-
 logger = logging.getLogger(__name__)
 
 _BLOCK = 512  # measured pixels along the side of what is read at once

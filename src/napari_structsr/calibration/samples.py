@@ -24,8 +24,6 @@ from napari_structsr.imaging.forward import noise_variance
 from napari_structsr.imaging.out_of_distribution import compute_input_statistics
 from napari_structsr.models.model import SRModel
 
-__all__ = ["GAP", "SIDE", "CalibrationPair", "Samples", "sample_pairs"]
-
 SIDE = 16
 """Measured pixels along the side of a patch."""
 

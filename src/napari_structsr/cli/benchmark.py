@@ -16,8 +16,6 @@ from napari_structsr.cli.terminal import (
     split_words,
 )
 
-__all__ = ["benchmark"]
-
 
 def benchmark(
     folder: Annotated[Path, typer.Option("--out", help="Where tables and figures go.")],

@@ -10,8 +10,6 @@ import typer
 from napari_structsr.cli.terminal import err, exit_on_error, out
 from napari_structsr.errors import SettingsError
 
-__all__ = ["calibrate"]
-
 
 def calibrate(
     source: Annotated[

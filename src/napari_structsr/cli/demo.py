@@ -9,8 +9,6 @@ import typer
 
 from napari_structsr.cli.terminal import exit_on_error, out
 
-__all__ = ["demo"]
-
 
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where the results go.")] = Path(

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from napari_structsr.finetuning.config import FineTuneConfig
     from napari_structsr.finetuning.verdict import Verdict
 
-__all__ = ["finetune"]
-
 _HEADINGS = {
     "psnr": ("PSNR / dB", "{:.2f}"),
     "ssim": ("SSIM", "{:.4f}"),

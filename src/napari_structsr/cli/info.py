@@ -14,8 +14,6 @@ from napari_structsr.cli.terminal import err, exit_on_error, out
 if TYPE_CHECKING:
     from napari_structsr.core.axes import ImageSpec
 
-__all__ = ["info"]
-
 
 def info(
     path: Annotated[

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from napari_structsr.inspection.results import Inspection
     from napari_structsr.io.source import Source
 
-__all__ = ["inspect"]
-
 
 def inspect(
     result: Annotated[str, typer.Argument(metavar="RESULT", help="TIFF or zarr.")],

@@ -6,8 +6,6 @@ from rich.table import Table
 
 from napari_structsr.cli.terminal import out
 
-__all__ = ["models"]
-
 
 def models() -> None:
     """List the models that ship."""

@@ -21,16 +21,6 @@ if TYPE_CHECKING:
 
     from napari_structsr.engine.events import Cancel, Event, Finished
 
-__all__ = [
-    "err",
-    "exit_on_error",
-    "follow",
-    "make_settings",
-    "out",
-    "split_channels",
-    "split_words",
-]
-
 _Settings = TypeVar("_Settings", bound="BaseModel")
 
 out = Console()

@@ -10,8 +10,6 @@ import typer
 
 from napari_structsr.cli.terminal import exit_on_error, follow, make_settings, out
 
-__all__ = ["train"]
-
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe, or a .toml file.")],

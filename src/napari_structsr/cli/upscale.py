@@ -20,8 +20,6 @@ from napari_structsr.errors import SettingsError, SinkError
 if TYPE_CHECKING:
     from napari_structsr.io.sink import Sink
 
-__all__ = ["upscale"]
-
 
 def upscale(
     image: Annotated[str, typer.Argument(metavar="IN", help="TIFF, pattern, or zarr.")],

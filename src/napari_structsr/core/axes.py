@@ -21,8 +21,6 @@ import numpy as np
 from napari_structsr.core.optics import Optics
 from napari_structsr.errors import AxesError, PixelError
 
-__all__ = ["Axes", "Axis", "Channel", "ImageSpec", "check_plane"]
-
 _ORDER = "tczyxs"  # as OME-Zarr wants it, with colour samples last
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["MAPS", "ErrorMap", "list_default_maps"]
-
 Need = Literal["reference", "source", "model", "calibration"]
 
 

@@ -24,8 +24,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Tile", "TileGrid", "Window"]
-
 Slices = tuple[slice, slice]
 
 

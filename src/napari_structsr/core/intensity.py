@@ -18,8 +18,6 @@ import numpy.typing as npt
 from napari_structsr.core.types import Array, Float32Array, Float64Array
 from napari_structsr.errors import PixelError
 
-__all__ = ["Intensity", "check_dtype", "fit_intensity", "to_dtype"]
-
 # a hot pixel must not decide the range
 _PERCENTILES = (0.1, 99.9)
 _NOISE_BINS = 12

@@ -14,8 +14,6 @@ from typing import Any, Literal
 from napari_structsr.core.intensity import Intensity
 from napari_structsr.errors import SourceError
 
-__all__ = ["Record", "find_versions"]
-
 
 @dataclass(frozen=True)
 class Record:

@@ -16,14 +16,6 @@ from torch import Tensor
 from napari_structsr.errors import DeviceError
 from napari_structsr.models.model import SRModel
 
-__all__ = [
-    "Device",
-    "Precision",
-    "choose_device",
-    "is_out_of_memory",
-    "read_free_memory",
-]
-
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 # largest error of the self-test, as a share of the range of the image

@@ -14,22 +14,6 @@ from typing import Any, Protocol
 
 from napari_structsr.errors import StructsrError
 
-__all__ = [
-    "Cancel",
-    "Cancelled",
-    "Event",
-    "Failed",
-    "Finished",
-    "Noted",
-    "Outline",
-    "Plan",
-    "Progressed",
-    "Started",
-    "Warned",
-    "format_bytes",
-    "result_of",
-]
-
 
 class Outline(Protocol):
     """What a job is going to do, in words, and how much an earlier run has done."""

@@ -16,8 +16,6 @@ from napari_structsr.errors import (
     UnexpectedError,
 )
 
-__all__ = ["explain_error", "explain_shortage", "yield_failures"]
-
 logger = logging.getLogger(__name__)
 
 # what an operating system refuses, in words

@@ -16,13 +16,6 @@ from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_record
 from napari_structsr.io.source import Source
 
-__all__ = [
-    "describe_source",
-    "find_record",
-    "find_source",
-    "hash_samples",
-]
-
 
 def describe_source(source: Source) -> dict[str, Any]:
     """Return what a record says of an image that was read."""

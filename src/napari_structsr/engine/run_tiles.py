@@ -16,8 +16,6 @@ from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.engine.events import Cancel, Event, Progressed, Warned
 from napari_structsr.io.sink import Writer
 
-__all__ = ["AHEAD", "TileComputer", "run_tiles"]
-
 AHEAD = 2
 """Tiles read before they are needed, and written while the next ones compute."""
 

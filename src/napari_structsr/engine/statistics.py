@@ -12,8 +12,6 @@ from napari_structsr.core.types import Array
 from napari_structsr.errors import PixelError
 from napari_structsr.io.source import Source
 
-__all__ = ["list_samples", "measure_intensity", "read_finite_samples"]
-
 _PLANES = 8
 _BLOCKS = 3  # along y and along x
 _SIDE = 192

@@ -13,8 +13,6 @@ from napari_structsr.core.grid import TileGrid, Window
 from napari_structsr.engine.device import Device, is_out_of_memory
 from napari_structsr.errors import MemoryShortageError
 
-__all__ = ["BlockSplitter", "lay_tiles"]
-
 _SMALLEST = 32  # input pixels
 
 

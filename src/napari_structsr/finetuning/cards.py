@@ -25,8 +25,6 @@ from napari_structsr.models.card import (
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
 
-__all__ = ["calibrate_tuned", "make_tuned_card"]
-
 
 def make_tuned_card(session: TuningSession, verdict: Verdict) -> ModelCard:
     """Return the card of the model that was made."""

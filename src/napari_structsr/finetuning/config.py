@@ -18,16 +18,6 @@ from napari_structsr.errors import TrainingError, describe_faults
 from napari_structsr.io.atomic import replace_whole
 from napari_structsr.training.recipe import Table
 
-__all__ = [
-    "FineTuneConfig",
-    "MicroscopeConfig",
-    "PairFiles",
-    "Rectangle",
-    "read_fine_tuning",
-    "write_fine_tuning",
-]
-
-
 _Span = Annotated[tuple[int, int], Field(strict=False)]
 
 

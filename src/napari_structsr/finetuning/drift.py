@@ -25,8 +25,6 @@ from napari_structsr.training.recipe import Recipe
 from napari_structsr.training.trainer import LEAST_ERROR
 from napari_structsr.training.validation import Network, Validation
 
-__all__ = ["Drift", "DriftLimiter", "LimitedModel", "limit_drift"]
-
 _WORST = 2.0  # mean losses that one kind may lose
 _HALVINGS = 4  # of the way: its sixteenths
 _TARGET = 0.8  # of the limit: the drift that the weight of replay is set for

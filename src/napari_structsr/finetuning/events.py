@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from napari_structsr.engine.events import Cancel, Event
 from napari_structsr.finetuning.validation import TilePreview
 
-__all__ = ["Pause", "Previewed", "Scored"]
-
 
 @dataclass(frozen=True)
 class Scored(Event):

@@ -15,8 +15,6 @@ from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.pairs.register_pair import field_pair
 from napari_structsr.pairs.simulate import high_only_pair
 
-__all__ = ["load_pairs"]
-
 
 def load_pairs(config: FineTuneConfig) -> list[ImagePair]:
     """Make the pairs of a file.

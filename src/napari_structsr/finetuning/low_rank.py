@@ -16,8 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-__all__ = ["make_trainable", "merge_weights"]
-
 _RANK = 4
 _LARGE = 1_000_000  # weights
 

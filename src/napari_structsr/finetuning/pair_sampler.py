@@ -24,8 +24,6 @@ from napari_structsr.training.patch_places import (
 )
 from napari_structsr.training.patch_sampler import PatchBatch
 
-__all__ = ["PairSampler", "choose_patch_side"]
-
 _STEP = 8  # measured pixels between the places that are weighed
 _PATCHES = (48, 32, 24, 16)  # measured pixels
 _ENOUGH = 0.8  # of the area must lie in blocks that hold a patch

@@ -18,8 +18,6 @@ from napari_structsr.training.recipe import (
     Recipe,
 )
 
-__all__ = ["make_tuning_recipe", "read_data_config"]
-
 _STRUCTURE_LOSS = LossConfig(ssim=0.01, gradient=0.3, data=0.0002)
 _DECAY = 0.99  # of the running average: a fine-tuning has few hundred steps
 _RATE = 8e-4

@@ -16,15 +16,6 @@ from scipy.sparse.csgraph import connected_components
 from napari_structsr.core.types import Float32Array, Float64Array
 from napari_structsr.pairs.image_pair import ImagePair
 
-__all__ = [
-    "Block",
-    "find_clusters",
-    "find_slack",
-    "locate_block",
-    "make_whole_block",
-    "measure_gap",
-]
-
 
 @dataclass(frozen=True)
 class Block:

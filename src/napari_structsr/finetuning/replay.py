@@ -34,8 +34,6 @@ from napari_structsr.training.patch_sampler import (
 from napari_structsr.training.recipe import Recipe
 from napari_structsr.training.trainer import ReplayBatch, autocast
 
-__all__ = ["Replay", "replay_images"]
-
 logger = logging.getLogger(__name__)
 
 # Of several kinds, and no image in both parts.

@@ -19,16 +19,6 @@ from napari_structsr.io.atomic import replace_whole
 from napari_structsr.models.card import ModelCard
 from napari_structsr.zoo.user_models import find_user_folder, import_model
 
-__all__ = [
-    "RunSummary",
-    "accept_run",
-    "find_runs_folder",
-    "list_runs",
-    "read_run",
-    "remove_run",
-    "write_run",
-]
-
 logger = logging.getLogger(__name__)
 
 _FILE = "run.json"

@@ -39,8 +39,6 @@ from napari_structsr.training.session import Session
 from napari_structsr.training.settings import TrainingPlan, choose_training_device
 from napari_structsr.training.trainer import Trainer, adversarial_progress
 
-__all__ = ["TuningSession"]
-
 _WARM_UP = 30  # steps
 _SCORES = 12  # of a fine-tuning, at least
 _LONGEST = 30.0  # seconds between two scores

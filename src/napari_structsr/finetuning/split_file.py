@@ -24,8 +24,6 @@ from napari_structsr.finetuning.region_geometry import Block
 from napari_structsr.finetuning.split import Split
 from napari_structsr.pairs.image_pair import ImagePair
 
-__all__ = ["add_split", "read_split"]
-
 
 def add_split(
     files: Sequence[PairFiles], pairs: Sequence[ImagePair], split: Split

@@ -21,8 +21,6 @@ from napari_structsr.imaging.registration import Registration
 from napari_structsr.io.atomic import replace_whole
 from napari_structsr.pairs.image_pair import ImagePair, Place
 
-__all__ = ["read_pairs", "write_pairs"]
-
 _PIXELS = ("measured", "truth")
 
 

@@ -25,8 +25,6 @@ from napari_structsr.imaging.structure import gradient_difference_map
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.validation import Network, Part, bicubic
 
-__all__ = ["PairValidation", "TilePreview"]
-
 _TILE = 48  # measured pixels
 _LEAST = 12  # measured pixels; the window of SSIM must fit in
 _MOST = 64  # tiles

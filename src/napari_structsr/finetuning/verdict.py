@@ -21,8 +21,6 @@ import numpy as np
 
 from napari_structsr.core.types import Float64Array
 
-__all__ = ["MEASURES", "METHODS", "Verdict", "average_tiles", "reach_verdict"]
-
 METHODS = ("bicubic", "parent", "adapted")
 MEASURES = ("psnr", "ssim", "gradient_error")
 

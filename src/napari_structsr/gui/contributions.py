@@ -15,14 +15,6 @@ from napari_structsr.gui.viewer.layers import layer_obstacle
 if TYPE_CHECKING:
     from napari_structsr.gui.inspect.dock import ErrorDock
 
-__all__ = [
-    "compare_selected",
-    "inspect_against_reference",
-    "inspect_result",
-    "upscale_selected_x2",
-    "upscale_selected_x4",
-]
-
 
 def upscale_selected_x2(viewer: Viewer) -> None:
     """Upscale the selected image layers twofold, with the user's preferences."""

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["colour_sample", "pair_sample", "stack_sample"]
-
 _FOCUS = (3.0, 1.5, 0.0, 1.5, 3.0)  # blur of each plane, in fine pixels
 _PHOTONS = 4000.0
 _READ_NOISE = 0.004

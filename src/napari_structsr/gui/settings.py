@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 from napari.settings import get_plugin_settings
 
-__all__ = ["Preferences", "read_preferences"]
-
 _SMALLEST_TILE = 16  # pixels; the engine takes no smaller one
 
 

@@ -10,8 +10,6 @@ from napari.layers import Image
 from napari_structsr.io.ome_zarr.image_writer import write_image
 from napari_structsr.io.open import open_source
 
-__all__ = ["write_ome_zarr"]
-
 
 def write_ome_zarr(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write one image layer as OME-Zarr 0.5.

@@ -23,8 +23,6 @@ from torch import Tensor
 from napari_structsr.imaging.filters import smooth
 from napari_structsr.imaging.forward import ForwardModel
 
-__all__ = ["Agreement", "agree", "agreement_radius", "minimum_share"]
-
 Agreement = Literal["off", "noise", "exact"]
 
 _MEAN_SIGMA = 4.0  # measured pixels; the mean over it holds 7% of the noise

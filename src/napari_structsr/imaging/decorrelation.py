@@ -28,8 +28,6 @@ from torch import Tensor
 
 from napari_structsr.imaging.spectrum import radial_frequency, subtract_mean, sum_rings
 
-__all__ = ["decorrelation_resolution"]
-
 _BORDER = 20  # pixels that are tapered
 _FILTERS = 40
 _FINEST = 0.15  # pixels, of the last filter

@@ -22,18 +22,6 @@ from napari_structsr.imaging.filters import (
     separable_filter,
 )
 
-__all__ = [
-    "EXPECTED_ERROR_RADIUS",
-    "FEATURES",
-    "ErrorCalibration",
-    "ErrorPredictor",
-    "TrustInputs",
-    "expected_error",
-    "half_width",
-    "pixel_features",
-    "predict_error",
-]
-
 EXPECTED_ERROR_RADIUS = 2
 """Measured pixels to each side that the prediction for a pixel depends on."""
 

@@ -16,20 +16,6 @@ from torch.nn import functional as F
 
 from napari_structsr.core.types import Float64Array
 
-__all__ = [
-    "FILL_RADIUS",
-    "convolve_axis",
-    "correlate_separable",
-    "fill_missing",
-    "forward_differences",
-    "gaussian_kernel",
-    "map_row_chunks",
-    "reflect_pad",
-    "separable_filter",
-    "smooth",
-    "symmetric_pad",
-]
-
 FILL_RADIUS = 4
 """Pixels to each side from which `fill_missing` fills a hole."""
 

@@ -31,8 +31,6 @@ from napari_structsr.imaging.filters import (
     symmetric_pad,
 )
 
-__all__ = ["ForwardModel", "noise_variance"]
-
 _INVERSE_TOLERANCE = 1e-7
 _SMALLEST_GAIN = 1e-3  # of A Aᵀ; below it the inverse would amplify noise 1000-fold
 

@@ -32,8 +32,6 @@ from torch import Tensor
 from napari_structsr.imaging.filters import reflect_pad
 from napari_structsr.imaging.spectrum import count_conjugates, radial_frequency
 
-__all__ = ["resolution_map", "resolution_radius"]
-
 _WINDOW, _STEP = 64, 16
 _THRESHOLD = 1 / 7
 _SMOOTH = (1.0, 2.0, 1.0)

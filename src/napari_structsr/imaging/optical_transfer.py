@@ -31,8 +31,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["airy_transfer", "gaussian_transfer", "measure_through"]
-
 _AIRY_CUT_OFF = 0.45  # times 1 / sigma: 2 NA / lambda where sigma = 0.225 lambda / NA
 
 

@@ -31,12 +31,6 @@ from napari_structsr.imaging.filters import (
     reflect_pad,
 )
 
-__all__ = [
-    "coherence_difference_map",
-    "orientation_difference_map",
-    "orientation_radius",
-]
-
 _SIGMA = 2.0  # pixels
 _NOISE = 1e-6  # rounding of intensities of 0..1
 # the gradient of Scharr, whose direction is true to a fraction of a degree

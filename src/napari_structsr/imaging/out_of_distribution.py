@@ -19,8 +19,6 @@ from torch import Tensor
 
 from napari_structsr.core.types import Float64Array
 
-__all__ = ["compute_input_statistics", "describe_outliers", "find_input_ranges"]
-
 _MIN_SIDE = 16
 _LIMITS = (-1.0, 2.0)  # a hot pixel counts no more than this
 _MIN_SHARE = 0.02  # of the power; less cannot be told from noise

@@ -22,8 +22,6 @@ from napari_structsr.imaging.registration import (
     register,
 )
 
-__all__ = ["ForwardFit", "fit_forward_model", "upsample"]
-
 _MAX_SIGMA = 1.6  # measured pixels; wider blur is no point-spread function of a pair
 
 

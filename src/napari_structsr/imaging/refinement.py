@@ -11,8 +11,6 @@ from torch import Tensor
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.structure_loss import StructureWeights, structure_terms
 
-__all__ = ["Refinement", "refine"]
-
 
 @dataclass(frozen=True)
 class Refinement:

@@ -10,17 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = [
-    "Band",
-    "RingCorrelation",
-    "compare_band",
-    "count_conjugates",
-    "radial_frequency",
-    "ring_correlation",
-    "subtract_mean",
-    "sum_rings",
-]
-
 _RINGS = 64
 _THRESHOLD = 1 / 7
 

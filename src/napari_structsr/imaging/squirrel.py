@@ -20,14 +20,6 @@ from torch import Tensor
 from napari_structsr.core.types import Float64Array
 from napari_structsr.imaging.filters import smooth
 
-__all__ = [
-    "MAX_SIGMA",
-    "SquirrelFit",
-    "fit_squirrel",
-    "squirrel_map",
-    "squirrel_radius",
-]
-
 MAX_SIGMA = 8.0
 """Widest Gaussian that is tried by default, in pixels of the result: two measured
 pixels at the factor 4, and about three times what a true result needs."""

@@ -23,8 +23,6 @@ from napari_structsr.imaging.filters import (
     separable_filter,
 )
 
-__all__ = ["SSIM_RADIUS", "micro_ssim", "ms_ssim", "ssim", "ssim_map"]
-
 SSIM_RADIUS = 5
 """Pixels to each side that the map depends on."""
 

@@ -14,17 +14,6 @@ from napari_structsr.imaging.filters import (
     reflect_pad,
 )
 
-__all__ = [
-    "GRADIENT_RADIUS",
-    "Change",
-    "change_map",
-    "change_shares",
-    "gradient_difference_map",
-    "gradient_error",
-    "gradient_similarity_map",
-    "intensity_slope",
-]
-
 GRADIENT_RADIUS = 1
 """Pixels to each side that the maps of gradients depend on."""
 

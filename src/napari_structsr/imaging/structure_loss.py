@@ -43,15 +43,6 @@ from torch.nn import functional as F
 from napari_structsr.imaging.filters import forward_differences, smooth
 from napari_structsr.imaging.forward import ForwardModel
 
-__all__ = [
-    "StructureWeights",
-    "data_term",
-    "gradient_term",
-    "pixel_term",
-    "ssim_term",
-    "structure_terms",
-]
-
 _SIGMA, _RADIUS = 1.5, 5  # the window of 11 x 11 pixels of Wang et al.
 _C1, _C2 = 0.01**2, 0.03**2
 _ROUNDING = 1e-3  # e: norms are smooth below this difference

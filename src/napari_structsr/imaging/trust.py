@@ -17,16 +17,6 @@ from torch.nn import functional as F
 
 from napari_structsr.imaging.forward import ForwardModel
 
-__all__ = [
-    "ARTEFACT_RADIUS",
-    "MIN_NOISE",
-    "artefact_map",
-    "flips_and_rotations",
-    "null_space_map",
-    "residual_map",
-    "spread_map",
-]
-
 MIN_NOISE = 1e-3
 """Smallest standard deviation of noise that a residual is divided by, as a share of the
 range: that of rounding to 8 bits, and the smallest that models are trained with."""

@@ -49,8 +49,6 @@ from napari_structsr.inspection.worst_places import merge_worst
 from napari_structsr.io.ome_zarr.map_store import MapStores
 from napari_structsr.io.open import open_source
 
-__all__ = ["error_maps"]
-
 
 def error_maps(
     result: Any,

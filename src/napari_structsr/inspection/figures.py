@@ -20,8 +20,6 @@ from napari_structsr.inspection.matching import MatchedImages
 from napari_structsr.inspection.results import Inspection, WorstRegion
 from napari_structsr.io.source import Source
 
-__all__ = ["draw_overview", "draw_worst_places"]
-
 _CLASSES = ("#bbbbbb", "#009e73", "#0072b2", "#d55e00")  # Okabe and Ito
 _AROUND = 32  # pixels around a place
 _SIDE = 900  # pixels along a side of what a figure shows of a plane

@@ -47,8 +47,6 @@ from napari_structsr.inspection.setup import Setup
 from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
 
-__all__ = ["MapBlock", "Pixels"]
-
 _CHANGE_DEVIATIONS = 2  # of the noise, within which nothing is classed
 _INTERVAL = 0.9  # share of pixels that it holds
 

@@ -12,8 +12,6 @@ from napari_structsr.engine.tiles import BlockSplitter
 from napari_structsr.inspection.map_block import MapBlock, Pixels
 from napari_structsr.inspection.setup import Setup
 
-__all__ = ["TileMapper", "map_dtype"]
-
 
 def map_dtype(key: str) -> np.dtype:
     """Return the type of a map's pixels."""

@@ -29,8 +29,6 @@ from napari_structsr.io.views import (
     ResampledView,
 )
 
-__all__ = ["Match", "MatchedImages", "find_middle", "match_images", "read_middle"]
-
 Match = Literal["auto", "world", "pixels"]
 
 _SMALLEST = 16  # pixels along y and x that must overlap

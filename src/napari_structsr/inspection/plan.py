@@ -31,15 +31,6 @@ from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.inspection.setup import Setup
 from napari_structsr.io.ome_zarr.map_store import MapStores
 
-__all__ = [
-    "choose_limits",
-    "crop_regions",
-    "describe_maps",
-    "lay_map_tiles",
-    "make_record",
-    "plan_maps",
-]
-
 _BICUBIC_REACH = 3  # source pixels
 _RESOLUTION_ALIGN = 16  # pixels of the fixed grid of its windows
 _MARGIN = 0.9  # share of the free memory that maps in memory may take

@@ -13,8 +13,6 @@ from napari_structsr.imaging.registration import MAX_SIDE, register
 from napari_structsr.inspection.matching import MatchedImages, find_middle
 from napari_structsr.io.views import AxisMapping, ResampledView
 
-__all__ = ["register_reference"]
-
 _LEAST = 16  # pixels along y and x that must be left
 
 

@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from napari_structsr.core.types import Float64Array
 
-__all__ = ["RegionSums"]
-
 
 class RegionSums:
     """Sums and counts of pixels by name, for the whole plane and for each region.

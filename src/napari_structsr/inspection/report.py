@@ -16,8 +16,6 @@ from napari_structsr.inspection.figures import draw_overview, draw_worst_places
 from napari_structsr.inspection.matching import MatchedImages
 from napari_structsr.inspection.results import SCORES, Inspection
 
-__all__ = ["write_report"]
-
 _PLACES = 2  # of each map
 _ROWS = 60  # of the table of scores
 

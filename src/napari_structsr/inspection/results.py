@@ -17,15 +17,6 @@ from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 
-__all__ = [
-    "SCORES",
-    "WHOLE",
-    "Inspection",
-    "ScoreRow",
-    "ScoreTable",
-    "WorstRegion",
-]
-
 WHOLE = "image"
 """Name of the region that is the whole plane."""
 

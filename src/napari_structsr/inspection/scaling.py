@@ -29,15 +29,6 @@ from napari_structsr.io.source import Source
 from napari_structsr.models.calibration import TrustCalibration
 from napari_structsr.models.generator import interpolate
 
-__all__ = [
-    "Scaling",
-    "fill_with_mean",
-    "find_dissimilar_images",
-    "find_unusual_statistics",
-    "make_squirrel_fit",
-    "measure_scalings",
-]
-
 _FITTED_SIDE = 2048  # pixels of the part of a plane that SQUIRREL fits
 _COMPARED_SIDE = 512  # pixels of the part of a plane on which images must correlate
 _LEAST_CORRELATION = 0.3

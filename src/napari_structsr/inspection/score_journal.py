@@ -18,8 +18,6 @@ from napari_structsr.core.types import Array
 from napari_structsr.inspection.results import Inspection, ScoreRow, WorstRegion
 from napari_structsr.inspection.scores import PlaneScores
 
-__all__ = ["ScoreJournal"]
-
 _NAME = "scores-journal.jsonl"
 
 

@@ -32,8 +32,6 @@ from napari_structsr.inspection.setup import Setup
 from napari_structsr.inspection.worst_places import SquareMeans
 from napari_structsr.models.generator import interpolate
 
-__all__ = ["PlaneScores", "Scorer"]
-
 # MS-SSIM, MicroSSIM and ring correlation are no sums over pixels: they are computed on
 # blocks of about this many result pixels a side, and averaged by area
 _BLOCK = 2048

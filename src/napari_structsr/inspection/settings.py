@@ -10,8 +10,6 @@ from napari_structsr.core.error_map import MAPS
 from napari_structsr.engine.device import Precision
 from napari_structsr.inspection.matching import Match
 
-__all__ = ["InspectSettings"]
-
 
 class InspectSettings(BaseModel):
     """What a user can choose about an inspection.

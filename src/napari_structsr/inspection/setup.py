@@ -34,8 +34,6 @@ from napari_structsr.models.calibration import TrustCalibration, read_calibratio
 from napari_structsr.models.model import SRModel
 from napari_structsr.zoo.catalogue import list_models, load_model
 
-__all__ = ["ReferenceModels", "Setup", "prepare"]
-
 _FAITHFUL, _SHARP = "faithful", "sharp"
 _WIDEST_KEPT = 0.5  # measured pixels: what finer pixels undo, and no optics
 _TRUSTED = frozenset({"trust", "interval"})

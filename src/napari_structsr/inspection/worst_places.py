@@ -12,8 +12,6 @@ from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.types import Float64Array
 from napari_structsr.inspection.results import WorstRegion
 
-__all__ = ["SquareMeans", "merge_worst"]
-
 
 class SquareMeans:
     """Means of maps in squares of one plane, which overlap by half.

@@ -17,14 +17,6 @@ from napari_structsr.core.types import Array
 from napari_structsr.errors import SettingsError, SourceError
 from napari_structsr.io.units import make_axes, name_axes
 
-__all__ = [
-    "ArraySource",
-    "check_level",
-    "guess_labels",
-    "make_spec",
-    "open_array",
-]
-
 # pixels along y and x to read at once where nothing is chunked
 _UNCHUNKED = 1024
 

@@ -18,8 +18,6 @@ from napari_structsr.errors import ModelError
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["FOREIGN_ENDINGS", "ForeignModel", "read_foreign"]
-
 FOREIGN_ENDINGS = (".pth", ".pt", ".ckpt")
 
 _FACTORS = range(2, 9)

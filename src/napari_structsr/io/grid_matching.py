@@ -13,15 +13,6 @@ from napari_structsr.core.axes import Axes
 from napari_structsr.io.units import convert_unit
 from napari_structsr.io.views import AxisMapping
 
-__all__ = [
-    "SAME_STEP",
-    "compare_planes",
-    "describe_extent",
-    "find_covered",
-    "match_fields",
-    "match_world",
-]
-
 # programs round pixel sizes differently, at times to three digits
 SAME_STEP = 0.01
 """Relative difference of pixel sizes that is taken for rounding."""

@@ -15,8 +15,6 @@ import numpy as np
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SourceError
 
-__all__ = ["ImageFile", "find_images"]
-
 _ENDINGS = (".png", ".tif", ".tiff")
 
 

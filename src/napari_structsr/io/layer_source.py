@@ -20,8 +20,6 @@ from napari_structsr.io.units import (
     scale_axes,
 )
 
-__all__ = ["open_layer"]
-
 
 def open_layer(
     layer: Any, *, axes: str | None, level: int, name: str | None

@@ -15,8 +15,6 @@ from typing import Any
 from napari_structsr.errors import SourceError
 from napari_structsr.io.source import Source
 
-__all__ = ["open_source"]
-
 # two letters at least: "C:/scan.tif" is a drive of Windows
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 # classic TIFF and BigTIFF, in either byte order

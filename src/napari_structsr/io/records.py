@@ -14,8 +14,6 @@ from napari_structsr.core.record import Record
 from napari_structsr.errors import SourceError
 from napari_structsr.io.ome_zarr.metadata import is_zarr_group
 
-__all__ = ["KEY", "read_record", "read_zarr_record"]
-
 KEY = "structsr"
 """Of the attribute in zarr groups, and of the annotation in OME-XML."""
 

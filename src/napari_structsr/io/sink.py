@@ -18,8 +18,6 @@ from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 
-__all__ = ["MemorySink", "Sink", "Writer"]
-
 # squares that let a preview appear bit by bit
 _MEMORY_UNIT = 1024, 1024
 

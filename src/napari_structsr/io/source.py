@@ -12,8 +12,6 @@ from typing import Any, Protocol, runtime_checkable
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.types import Array
 
-__all__ = ["Source"]
-
 
 @runtime_checkable
 class Source(Protocol):

@@ -13,17 +13,6 @@ from typing import NamedTuple
 from napari_structsr.core.axes import Axes, Axis
 from napari_structsr.errors import AxesError
 
-__all__ = [
-    "Step",
-    "convert_unit",
-    "find_unit_name",
-    "find_unit_symbol",
-    "is_pixel_size",
-    "make_axes",
-    "name_axes",
-    "scale_axes",
-]
-
 _NAMES = {name: name for name in "tczyxs"} | {
     "time": "t",
     "ch": "c",

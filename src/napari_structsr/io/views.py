@@ -19,16 +19,6 @@ from napari_structsr.core.types import Array
 from napari_structsr.errors import SettingsError
 from napari_structsr.io.source import Source
 
-__all__ = [
-    "LUMINANCE",
-    "AxisMapping",
-    "ChannelsView",
-    "CroppedView",
-    "LuminanceView",
-    "PlacedView",
-    "ResampledView",
-]
-
 LUMINANCE = (0.2125, 0.7154, 0.0721)
 """Weights of red, green and blue: ITU-R BT.709, as scikit-image."""
 

@@ -18,8 +18,6 @@ from napari_structsr.io.atomic import replace_whole
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["read_card", "read_weights", "write_bundle"]
-
 
 def read_card(path: Path) -> dict[str, Any]:
     """Read the card beside ``name.safetensors``, or ``name.json`` itself.

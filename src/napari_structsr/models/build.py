@@ -18,14 +18,6 @@ from napari_structsr.models.baselines.swinir import SwinIRNet
 from napari_structsr.models.conditional_generator import ConditionalGenerator
 from napari_structsr.models.generator import ResidualGenerator, interpolate
 
-__all__ = [
-    "adapt_network",
-    "build_network",
-    "count_activations",
-    "count_operations",
-    "count_parameters",
-]
-
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "residual-generator": ResidualGenerator,
     "conditional-generator": ConditionalGenerator,

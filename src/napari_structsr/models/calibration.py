@@ -18,13 +18,6 @@ from napari_structsr.errors import ModelError, SettingsError, describe_faults
 if TYPE_CHECKING:
     from napari_structsr.imaging.expected_error import ErrorPredictor
 
-__all__ = [
-    "Interval",
-    "NetworkLayer",
-    "TrustCalibration",
-    "read_calibration",
-]
-
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Numbers = Annotated[tuple[Number, ...], Field(strict=False)]

@@ -13,16 +13,6 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from napari_structsr.errors import ModelError, describe_faults
 from napari_structsr.models.calibration import TrustCalibration
 
-__all__ = [
-    "TRAINABLE",
-    "Architecture",
-    "DataSource",
-    "FineTuning",
-    "ModelCard",
-    "PairRegion",
-    "TrainingPair",
-]
-
 Architecture = Literal[
     "residual-generator",
     "conditional-generator",

@@ -23,15 +23,6 @@ from torch.nn import functional as F
 
 from napari_structsr.models.generator import ResidualGenerator, add_change
 
-__all__ = [
-    "DEFAULT_SIGMA",
-    "NOISE_RANGE",
-    "SIGMA_RANGE",
-    "ConditionalGenerator",
-    "noise_level",
-    "standardise",
-]
-
 SIGMA_RANGE = (0.25, 2.0)
 """Widths of the point-spread function that are trained, in measured pixels."""
 

@@ -15,8 +15,6 @@ from torch.nn import functional as F
 
 from napari_structsr.models.conditional_generator import standardise
 
-__all__ = ["PatchDiscriminator", "PlainDiscriminator"]
-
 _LEAK = 0.2
 
 

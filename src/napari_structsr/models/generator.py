@@ -23,8 +23,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ResidualGenerator", "add_change", "interpolate"]
-
 
 class ResidualGenerator(nn.Module):
     """Bicubic interpolation plus a learned, intensity-equivariant residual.

@@ -14,8 +14,6 @@ from torch import Tensor
 from napari_structsr.errors import ModelError
 from napari_structsr.models.card import ModelCard
 
-__all__ = ["blend_cards", "blend_weights"]
-
 
 def blend_cards(card: ModelCard, partner: ModelCard, sharpness: float) -> ModelCard:
     """Describe the model at `sharpness` on the line from `partner` to a model.

@@ -20,8 +20,6 @@ from napari_structsr.models.conditional_generator import (
     ConditionalGenerator,
 )
 
-__all__ = ["SRModel"]
-
 
 class SRModel:
     """A super-resolution model.

@@ -25,8 +25,6 @@ from torch.nn import functional as F
 
 from napari_structsr.models.build import count_operations
 
-__all__ = ["ReceptiveField", "measure_receptive_field"]
-
 # pixels: an exact distance up to this is taken, a longer one replaced
 _AFFORDABLE = 64
 # share of the influence that may lie beyond the effective distance

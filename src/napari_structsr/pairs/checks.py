@@ -22,15 +22,6 @@ from napari_structsr.imaging.registration import scale_hint
 from napari_structsr.io.source import Source
 from napari_structsr.pairs.image_pair import ImagePair
 
-__all__ = [
-    "check_common",
-    "check_detail",
-    "check_pixels",
-    "explain_failed_registration",
-    "find_twin",
-    "hash_content",
-]
-
 _SATURATED = 0.02  # share of pixels at the top beyond which a pair is refused
 _NOTICED = 0.001
 _PLATEAU = 3.0  # times as many pixels at the top as at the level below

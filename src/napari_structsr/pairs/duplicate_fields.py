@@ -20,8 +20,6 @@ from skimage.measure import block_reduce
 from napari_structsr.imaging.registration import Overlap, find_overlap
 from napari_structsr.pairs.image_pair import ImagePair
 
-__all__ = ["note_overlap", "place_in_one_world"]
-
 _CACHE: dict[tuple[str, str], Overlap | None] = {}
 """By the fingerprints of two pairs: an edit of a split asks for them again."""
 

@@ -7,8 +7,6 @@ from pathlib import Path
 from napari_structsr.errors import TrainingError
 from napari_structsr.io.ome_zarr.metadata import is_zarr
 
-__all__ = ["file_stem", "match_files"]
-
 _ENDINGS = (".tif", ".tiff", ".zarr")
 
 

@@ -24,20 +24,6 @@ from napari_structsr.io.grid_matching import (
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import AxisMapping
 
-__all__ = [
-    "SMALLEST",
-    "Grid",
-    "Mappings",
-    "Region",
-    "find_common_part",
-    "find_known_part",
-    "find_step_reason",
-    "match_grids",
-    "match_plane",
-    "measure_pixel_step",
-    "nearest_factor",
-]
-
 Region = tuple[int, int, int, int]
 """First and last + 1 row, first and last + 1 column, as a user draws them."""
 

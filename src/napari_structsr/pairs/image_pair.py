@@ -15,8 +15,6 @@ from napari_structsr.engine.statistics import measure_intensity
 from napari_structsr.imaging.registration import IDENTITY, Registration
 from napari_structsr.io.source import Source
 
-__all__ = ["ImagePair", "Place", "measure_channel", "scale_noise"]
-
 
 @dataclass(frozen=True)
 class Place:

@@ -48,8 +48,6 @@ from napari_structsr.pairs.image_pair import (
     scale_noise,
 )
 
-__all__ = ["field_pair"]
-
 _NOTABLE_PERCENT = 0.03  # of scale
 
 Area = tuple[slice, slice]

@@ -26,8 +26,6 @@ from napari_structsr.pairs.image_pair import (
     scale_noise,
 )
 
-__all__ = ["high_only_pair"]
-
 _PHOTONS, _READ_NOISE = 4000.0, 0.003  # where nothing is known of the noise
 _PSF_SIGMA = 0.4
 

@@ -11,8 +11,6 @@ from napari_structsr.models.card import DataSource, ModelCard
 from napari_structsr.models.conditional_generator import DEFAULT_SIGMA, NOISE_RANGE
 from napari_structsr.training.recipe import LossConfig, Recipe
 
-__all__ = ["make_card"]
-
 
 def make_card(
     recipe: Recipe,

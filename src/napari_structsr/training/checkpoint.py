@@ -20,14 +20,6 @@ from torch.optim import Optimizer
 from napari_structsr.errors import TrainingError
 from napari_structsr.io.atomic import replace_whole
 
-__all__ = [
-    "optimiser_tensors",
-    "read_checkpoint",
-    "restore_optimiser",
-    "select_tensors",
-    "write_checkpoint",
-]
-
 
 def write_checkpoint(
     path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from napari_structsr.io.atomic import replace_whole
 
-__all__ = ["Curves"]
-
 
 class Curves:
     """Losses and scores by step.

@@ -18,8 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["GaborTexture", "VGGContent", "content_loss"]
-
 _VGG_FILE = "vgg19-dcbb9e9d.pth"
 _VGG_LAYERS = 35  # conv5_4, before its activation, as ESRGAN
 _VGG_MEAN, _VGG_STD = 0.449, 0.226  # of ImageNet, averaged over its colours

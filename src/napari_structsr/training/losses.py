@@ -15,8 +15,6 @@ from napari_structsr.imaging.structure_loss import StructureWeights, structure_t
 from napari_structsr.training.patch_sampler import PatchBatch
 from napari_structsr.training.recipe import LossConfig
 
-__all__ = ["adversarial_loss", "discriminator_loss", "generator_terms"]
-
 
 def generator_terms(
     candidate: Tensor,

@@ -17,8 +17,6 @@ from torch import Tensor
 from napari_structsr.errors import TrainingError
 from napari_structsr.training.checkpoint import select_tensors
 
-__all__ = ["BestWeights", "BusyMeter", "LossMonitor"]
-
 _RUNAWAY = 10.0  # times the lowest loss of the phase
 _MEMORY = 50  # steps over which losses are averaged
 _SKIPPED, _PROFILED = 60, 20  # steps; the first ones compile and fill caches

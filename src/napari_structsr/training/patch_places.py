@@ -14,8 +14,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["PatchPlaces", "flatten_images", "index_patches", "weigh_detail"]
-
 _RICHEST = 4.0  # detail beyond this multiple of the mean weighs no more
 
 

@@ -25,18 +25,6 @@ from napari_structsr.training.patch_places import (
 )
 from napari_structsr.training.recipe import Recipe
 
-__all__ = [
-    "FULL_SCALE",
-    "MARGIN",
-    "ImageSampler",
-    "PatchBatch",
-    "Plane",
-    "add_binned_copies",
-    "draw_batch",
-    "load_planes",
-    "split_planes",
-]
-
 logger = logging.getLogger(__name__)
 
 MARGIN = 3

@@ -16,18 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from napari_structsr.errors import TrainingError, describe_faults
 
-__all__ = [
-    "AdversaryConfig",
-    "DataConfig",
-    "LossConfig",
-    "NetworkConfig",
-    "OpticsConfig",
-    "Recipe",
-    "Table",
-    "list_recipes",
-    "read_recipe",
-]
-
 _RECIPES = Path(str(resources.files("napari_structsr"))) / "training" / "recipes"
 
 # Not strict: JSON and TOML have lists where a range is a tuple.

@@ -22,8 +22,6 @@ from napari_structsr.training.curves import Curves
 from napari_structsr.training.monitor import LossMonitor
 from napari_structsr.training.trainer import Trainer
 
-__all__ = ["Session"]
-
 
 class Session(ABC):
     """A trainer, its clock, its losses, and what it leaves in its folder.

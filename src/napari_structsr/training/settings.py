@@ -11,8 +11,6 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.models.model import SRModel
 from napari_structsr.training.recipe import Table
 
-__all__ = ["TrainingPlan", "TrainingSettings", "choose_training_device"]
-
 
 class TrainingSettings(Table):
     """What a user can choose about a training that does not change its aim.

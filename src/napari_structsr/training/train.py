@@ -58,8 +58,6 @@ from napari_structsr.training.validation import Validation
 from napari_structsr.training.varied_optics import WIDE_MARGIN, draw_varied_batch
 from napari_structsr.zoo.catalogue import load_model
 
-__all__ = ["train"]
-
 _CHECK_EVERY = 25  # steps
 
 

@@ -34,15 +34,6 @@ from napari_structsr.training.losses import (
 from napari_structsr.training.patch_sampler import PatchBatch
 from napari_structsr.training.recipe import Recipe
 
-__all__ = [
-    "LEAST_ERROR",
-    "ReplayBatch",
-    "Trainer",
-    "adversarial_progress",
-    "autocast",
-    "learning_rate",
-]
-
 _WARM_UP = 200  # steps
 _LAST_RATE = 0.01  # share of the rate that is left at the end
 _LARGEST_GRADIENT = 1.0

@@ -25,8 +25,6 @@ from napari_structsr.models.generator import interpolate
 from napari_structsr.training.patch_sampler import FULL_SCALE, Plane
 from napari_structsr.training.recipe import Recipe
 
-__all__ = ["Network", "Part", "Scores", "Validation", "bicubic"]
-
 _SIDE = 192  # true pixels of a part
 _LARGEST = 24  # parts
 _PHOTONS, _READ_NOISE = 4000.0, 0.003

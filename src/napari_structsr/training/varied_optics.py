@@ -21,8 +21,6 @@ from napari_structsr.imaging.optical_transfer import (
 from napari_structsr.training.patch_sampler import ImageSampler, PatchBatch
 from napari_structsr.training.recipe import OpticsConfig
 
-__all__ = ["WIDE_MARGIN", "DrawnOptics", "draw_optics", "draw_varied_batch"]
-
 WIDE_MARGIN = 8
 """Measured pixels around a patch: 3 are too few where a blur is 2 pixels wide."""
 

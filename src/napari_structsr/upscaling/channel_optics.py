@@ -22,8 +22,6 @@ from napari_structsr.models.conditional_generator import SIGMA_RANGE, noise_leve
 from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.settings import UpscaleSettings
 
-__all__ = ["ChannelOptics", "find_optics", "find_pixel_size", "find_widths"]
-
 # A width 25% too large costs 0.5 to 1.1 dB, one 25% too small 0.3 to 0.6, and formulas
 # know nothing of aberrations, so that the smaller side is the safer one.
 _CAUTION = 0.9

@@ -22,8 +22,6 @@ from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.settings import Color
 
-__all__ = ["find_least_shares", "upscale_block"]
-
 
 def upscale_block(
     measured: Tensor,

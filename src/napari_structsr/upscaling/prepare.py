@@ -38,8 +38,6 @@ from napari_structsr.upscaling.channel_optics import (
 from napari_structsr.upscaling.correction import find_least_shares
 from napari_structsr.upscaling.settings import UpscaleSettings
 
-__all__ = ["Prepared", "plan_tiles", "prepare"]
-
 _MARGIN = 0.9  # share of the free memory that a result in memory may take
 _SEAM = 0.01  # share of the range from which on a difference of tiles is told
 

@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from napari_structsr.engine.device import Precision
 from napari_structsr.imaging.agreement import Agreement
 
-__all__ = ["OPTICS", "Color", "UpscaleSettings"]
-
 Color = Literal["channels", "luminance"]
 
 OPTICS = ("psf_sigma", "undo_optics", "aperture", "wavelength", "confocal", "noise")

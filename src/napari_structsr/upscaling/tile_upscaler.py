@@ -19,8 +19,6 @@ from napari_structsr.imaging.filters import fill_missing
 from napari_structsr.upscaling.correction import upscale_block
 from napari_structsr.upscaling.prepare import Prepared
 
-__all__ = ["TileUpscaler"]
-
 
 class TileUpscaler:
     """Reads and upscales the tiles of one run.

@@ -28,8 +28,6 @@ from napari_structsr.upscaling.prepare import plan_tiles, prepare
 from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.tile_upscaler import TileUpscaler
 
-__all__ = ["plan", "upscale"]
-
 
 def plan(
     source: Source,

@@ -28,8 +28,6 @@ from napari_structsr.zoo.user_models import find_user_folder, read_user_cards
 if TYPE_CHECKING:
     from napari_structsr.models.model import SRModel
 
-__all__ = ["find_card", "find_partner", "list_models", "load_model"]
-
 
 def list_models(*, purpose: Literal["use", "comparison"] = "use") -> list[ModelCard]:
     """Return the cards of the models, those that ship before the user's own.

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from napari_structsr.models.model import SRModel
     from napari_structsr.models.receptive_field import ReceptiveField
 
-__all__ = ["is_foreign", "load_foreign_model", "make_foreign_card"]
-
 _PSF_SIGMA = 0.4  # measured pixels; that of the models here, since none is named
 _measured: dict[str, ReceptiveField] = {}
 

@@ -13,8 +13,6 @@ from typing import Literal
 from napari_structsr.io.weights import read_card
 from napari_structsr.models.card import ModelCard
 
-__all__ = ["WEIGHTS", "list_shipped", "list_shipped_names", "read_model_card"]
-
 WEIGHTS = Path(str(resources.files("napari_structsr"))) / "models" / "weights"
 _INTERPOLATIONS: tuple[Literal["bicubic", "bilinear"], ...] = ("bicubic", "bilinear")
 _PSF_SIGMA = 0.4  # measured pixels; what the models here were trained to undo

@@ -28,15 +28,6 @@ from napari_structsr.io.weights import read_weights
 from napari_structsr.models.card import ModelCard
 from napari_structsr.zoo.shipped import list_shipped_names, read_model_card
 
-__all__ = [
-    "check_name",
-    "export_model",
-    "find_user_folder",
-    "import_model",
-    "read_user_cards",
-    "remove_model",
-]
-
 logger = logging.getLogger(__name__)
 
 _ENDINGS = (".safetensors", ".json")

@@ -37,8 +37,6 @@ from napari_structsr.gui.compare.snapshot import (
 )
 from napari_structsr.gui.compare.swipe import Swipe, canvas_of, swipe_obstacle
 
-__all__ = ["PERIODS", "LayerComparison", "Mode"]
-
 Mode = Literal["side by side", "blink", "swipe"]
 
 PERIODS = (0.2, 2.0)

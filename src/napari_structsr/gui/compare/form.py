@@ -31,8 +31,6 @@ from napari_structsr.gui.widgets.controls import (
     stack,
 )
 
-__all__ = ["MODES", "CompareForm"]
-
 MODES: dict[Mode, tuple[str, str]] = {
     "side by side": (
         "Side by side",

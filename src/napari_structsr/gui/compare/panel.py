@@ -26,8 +26,6 @@ from napari_structsr.gui.compare.rules import (
 from napari_structsr.gui.compare.swipe import swipe_obstacle
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
-__all__ = ["ComparePanel"]
-
 
 class ComparePanel(ViewerWidget):
     """Compares image layers of a viewer."""

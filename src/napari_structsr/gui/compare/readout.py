@@ -25,8 +25,6 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import QSignalThrottler
 
-__all__ = ["Readout", "ValueTable", "format_position", "format_value", "read_value"]
-
 _PAUSE = 50  # milliseconds between two looks
 _NOTHING = "–"
 _WIDTH = 240  # pixels of the table, unless there is more room

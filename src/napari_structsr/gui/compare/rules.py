@@ -14,14 +14,6 @@ from napari.layers import Image, Layer
 
 from napari_structsr.gui.viewer.layers import KEY
 
-__all__ = [
-    "choose_grid_shape",
-    "compare_obstacle",
-    "find_world_box",
-    "link_obstacle",
-    "suggest_layers",
-]
-
 
 def compare_obstacle(layers: Sequence[Image]) -> str | None:
     """Say in words why layers cannot be compared; None if they can."""

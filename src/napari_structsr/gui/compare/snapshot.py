@@ -17,8 +17,6 @@ from napari.viewer import Viewer
 
 from napari_structsr.gui.compare.rules import choose_grid_shape, find_world_box
 
-__all__ = ["ViewerSnapshot", "bind_keys", "name_sides", "share_contrast", "show_cells"]
-
 _LETTER = 11.0  # canvas pixels that a letter of a name takes
 _OPAQUE = "translucent_no_depth"  # left of the line, nothing of the right layer shows
 _LINKED = ("contrast_limits", "gamma")

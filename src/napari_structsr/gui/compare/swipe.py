@@ -25,8 +25,6 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from vispy.scene.visuals import InfiniteLine, Markers
 from vispy.visuals.filters.clipping_planes import PlanesClipper
 
-__all__ = ["Swipe", "canvas_of", "swipe_obstacle"]
-
 _REACH = 8  # canvas pixels from the line within which it is grabbed
 _ABOVE = 10**5  # drawing order: above all layers, below the scale bar
 

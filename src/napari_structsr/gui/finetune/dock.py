@@ -19,8 +19,6 @@ from napari_structsr.gui.finetune.verdict_panel import VerdictPanel
 from napari_structsr.gui.widgets.controls import Section, stack
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
-__all__ = ["FineTuneDock"]
-
 
 class FineTuneDock(ViewerWidget):
     """Fine-tunes a model to the user's microscope, by layers of a viewer."""

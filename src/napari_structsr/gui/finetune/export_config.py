@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from napari_structsr.finetuning.config import FineTuneConfig
     from napari_structsr.finetuning.split import Split
 
-__all__ = ["make_config", "save_fine_tuning"]
-
 
 def make_config(choice: TrainChoice, parent: Parent, *, device: str) -> FineTuneConfig:
     """Return what is asked for, without its pairs; imports torch."""

@@ -31,8 +31,6 @@ from napari_structsr.zoo.user_models import (
     remove_model,
 )
 
-__all__ = ["ModelList"]
-
 
 class ModelList(ViewerWidget):
     """Lists the user's models, and copies them one at a time."""

@@ -21,8 +21,6 @@ from napari_structsr.io.source import Source
 if TYPE_CHECKING:
     from napari_structsr.pairs.image_pair import ImagePair
 
-__all__ = ["LayerFrame", "PairEntry", "PairImage", "PairRequest", "find_mismatch"]
-
 _MICROMETERS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter": 1e6}
 
 _SAME = 1.02  # ratio of pixel sizes that is taken for none

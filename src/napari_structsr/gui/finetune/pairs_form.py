@@ -25,8 +25,6 @@ from napari_structsr.gui.widgets.controls import (
     stack,
 )
 
-__all__ = ["PairForm"]
-
 _KINDS: dict[Kind, tuple[str, str]] = {
     "layers": (
         "Two layers",

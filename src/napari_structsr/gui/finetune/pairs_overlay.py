@@ -22,8 +22,6 @@ from napari_structsr.gui.viewer.layers import (
 )
 from napari_structsr.gui.viewer.navigation import go_to_plane, unit_ratios
 
-__all__ = ["PairOverlays"]
-
 _COLORMAPS = {"measured": "magenta", "truth": "green"}
 _FILLED = 0.9  # of the canvas by a pair
 

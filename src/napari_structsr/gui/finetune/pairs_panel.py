@@ -48,8 +48,6 @@ from napari_structsr.gui.widgets.controls import enable, row, stack
 from napari_structsr.gui.widgets.progress_row import ProgressRows
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
-__all__ = ["PairsPanel"]
-
 _REGIONS = "fine-tune regions"
 
 

@@ -29,13 +29,6 @@ from napari_structsr.gui.viewer.navigation import unit_ratios
 from napari_structsr.io.open import open_source
 from napari_structsr.pairs.files import file_stem, match_files
 
-__all__ = [
-    "count_regions",
-    "list_images",
-    "list_unusable_layers",
-    "make_requests",
-]
-
 
 def list_images(viewer: Viewer) -> list[PairImage]:
     """Return what is known of the images that can be part of a pair."""

@@ -21,8 +21,6 @@ from napari_structsr.pairs.geometry import (
     nearest_factor,
 )
 
-__all__ = ["Kind", "PairsChoice", "PairsState", "resolve_pairs", "suggest_pair"]
-
 Kind = Literal["layers", "files", "high"]
 
 _WIDEST = 2.0  # measured pixels; a wider blur leaves too little to learn from

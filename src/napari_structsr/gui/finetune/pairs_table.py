@@ -19,8 +19,6 @@ from superqt.utils import signals_blocked
 from napari_structsr.gui.finetune.pairs_entry import PairEntry
 from napari_structsr.gui.widgets.controls import complete_sentence, sentence, stack
 
-__all__ = ["PairRow", "PairTable", "describe_pair"]
-
 _TITLES = ("Pair", "Size", "Shift", "Conf.")
 _TIPS = (
     "Tick a pair to lay it over the image: low resolution magenta, high resolution "

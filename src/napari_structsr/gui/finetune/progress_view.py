@@ -25,8 +25,6 @@ from napari_structsr.gui.finetune.train_state import MEASURES, METHODS
 from napari_structsr.gui.widgets.controls import complete_sentence, sentence, stack
 from napari_structsr.gui.widgets.line_plot import LinePlot
 
-__all__ = ["CurvePanel", "PreviewGrid", "ProgressView"]
-
 _IMAGES = ("measured", "bicubic", "parent", "adapted", "truth")
 _PLOT_HEIGHT = 230
 _COLUMNS = 3

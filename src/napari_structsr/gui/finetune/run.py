@@ -28,17 +28,6 @@ if TYPE_CHECKING:
     from napari_structsr.finetuning.split import Split
     from napari_structsr.pairs.image_pair import ImagePair
 
-__all__ = [
-    "FineTuningRun",
-    "list_fine_tunings",
-    "list_trainable_models",
-    "make_job",
-    "make_pairs",
-    "make_resumed_run",
-    "make_run",
-    "split_regions",
-]
-
 
 class FineTuningRun(QObject):
     """A fine-tuning in a folder and a worker thread, which can be paused.

@@ -11,8 +11,6 @@ from superqt import QElidingLabel
 from napari_structsr.finetuning.runs import RunSummary
 from napari_structsr.gui.widgets.controls import enable, sentence, stack
 
-__all__ = ["RunList", "format_time"]
-
 
 class RunList(QWidget):
     """Lists fine-tunings that were not decided about."""

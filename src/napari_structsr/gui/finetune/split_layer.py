@@ -27,8 +27,6 @@ from napari_structsr.gui.viewer.layers import (
 if TYPE_CHECKING:
     from napari_structsr.finetuning.split import Block, Split
 
-__all__ = ["COLORS", "SplitLayers"]
-
 Role = Literal["training", "validation"]
 
 COLORS: dict[Role, str] = {"training": "#56b4e9", "validation": "#e69f00"}

@@ -28,8 +28,6 @@ from napari_structsr.gui.widgets.controls import (
 if TYPE_CHECKING:
     from napari_structsr.finetuning.split import Split
 
-__all__ = ["SplitPanel"]
-
 _SHARE = 0.25  # of the pixels for validation
 
 

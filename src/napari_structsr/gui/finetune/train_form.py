@@ -26,8 +26,6 @@ from napari_structsr.gui.widgets.controls import (
     stack,
 )
 
-__all__ = ["TrainForm"]
-
 _OWN = 0.0  # stands for any number of minutes
 
 

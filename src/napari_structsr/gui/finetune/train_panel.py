@@ -42,8 +42,6 @@ from napari_structsr.zoo.user_models import check_name
 if TYPE_CHECKING:
     from napari_structsr.finetuning.split import Split
 
-__all__ = ["TrainPanel"]
-
 
 class TrainPanel(ViewerWidget):
     """Trains a model."""

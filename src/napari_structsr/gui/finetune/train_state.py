@@ -6,20 +6,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-__all__ = [
-    "BUDGETS",
-    "MEASURES",
-    "METHODS",
-    "MODES",
-    "Parent",
-    "ScoreMeasure",
-    "TrainChoice",
-    "TrainState",
-    "resolve_training",
-    "resolve_verdict",
-    "suggest_model_name",
-]
-
 Mode = Literal["auto", "whole", "efficient"]
 
 BUDGETS: dict[float, tuple[str, str]] = {

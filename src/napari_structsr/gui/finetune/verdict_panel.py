@@ -28,8 +28,6 @@ from napari_structsr.gui.widgets.controls import enable, row, sentence, stack
 from napari_structsr.io.weights import read_card
 from napari_structsr.models.card import ModelCard
 
-__all__ = ["VerdictPanel"]
-
 _LINE = 28  # pixels
 
 Scores = Mapping[str, Mapping[str, float]]

@@ -35,8 +35,6 @@ from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import Inspection
 
-__all__ = ["ErrorDock"]
-
 Tab = Literal["Inspect", "Map", "Scores", "Compare"]
 
 

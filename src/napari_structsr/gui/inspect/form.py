@@ -39,8 +39,6 @@ from napari_structsr.gui.widgets.controls import (
     stack,
 )
 
-__all__ = ["ErrorForm", "MapList"]
-
 
 class MapList(QListWidget):
     """All maps, to be ticked; those that cannot be computed say why."""

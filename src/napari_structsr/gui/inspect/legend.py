@@ -13,8 +13,6 @@ from napari_structsr.gui.inspect.map_layers import CLASS_COLORS, make_map_colors
 from napari_structsr.gui.widgets.controls import format_number, sentence, stack
 from napari_structsr.models.calibration import TrustCalibration
 
-__all__ = ["ColorBar", "Legend", "format_unit"]
-
 _GUARANTEES = {
     "trust": (
         "An estimate, not a bound: nothing is guaranteed for a single pixel. It holds "

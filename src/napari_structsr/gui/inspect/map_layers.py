@@ -31,19 +31,6 @@ from napari_structsr.gui.viewer.layers import (
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import Inspection
 
-__all__ = [
-    "CLASS_COLORS",
-    "NAME",
-    "ShownInspection",
-    "add_maps",
-    "inspection_of",
-    "list_inspections",
-    "make_map_colors",
-    "map_of",
-    "paint",
-    "show_alone",
-]
-
 # napari keeps every colormap that a layer ever had in its menu, under its name; a map
 # therefore has one name, under which its colours are replaced
 NAME = "structure error"

@@ -37,8 +37,6 @@ from napari_structsr.zoo.catalogue import find_card
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import Inspection, WorstRegion
 
-__all__ = ["MapPanel"]
-
 _THRESHOLD = "threshold"
 
 

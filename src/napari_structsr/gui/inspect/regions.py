@@ -23,8 +23,6 @@ from napari_structsr.gui.viewer.alignment import find_pixel_transform
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import ScoreTable
 
-__all__ = ["Regions", "merge_scores", "read_regions"]
-
 
 @dataclass(frozen=True)
 class Regions:

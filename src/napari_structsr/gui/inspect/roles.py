@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["ImageFacts", "find_factor", "find_roles", "find_source"]
-
 _FACTORS = range(2, 9)
 
 

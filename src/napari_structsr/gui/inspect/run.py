@@ -30,16 +30,6 @@ from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
 from napari_structsr.zoo.catalogue import find_card
 
-__all__ = [
-    "InspectionRequest",
-    "inspect_layer",
-    "list_image_facts",
-    "list_region_layers",
-    "match_obstacle",
-    "run_inspection",
-    "selection_obstacle",
-]
-
 
 @dataclass(frozen=True)
 class InspectionRequest:

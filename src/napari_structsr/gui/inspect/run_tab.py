@@ -34,8 +34,6 @@ from napari_structsr.gui.widgets.controls import enable
 from napari_structsr.gui.widgets.progress_row import ProgressRows
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
-__all__ = ["InspectPanel"]
-
 
 class InspectPanel(ViewerWidget):
     """Inspects layers of a viewer."""

@@ -29,8 +29,6 @@ from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import ScoreRow, ScoreTable
 
-__all__ = ["ScorePanel", "collect_lines", "find_plot_axes"]
-
 
 class ScorePanel(ViewerWidget):
     """Shows the numbers of an inspection; a click goes to a plane of the viewer."""

@@ -29,8 +29,6 @@ from napari_structsr.gui.widgets.controls import format_number
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import ScoreTable, WorstRegion
 
-__all__ = ["ScoreTableView", "WorstTable", "describe_score", "name_score"]
-
 _TITLES = {
     "psnr": "PSNR",
     "ssim": "SSIM",

@@ -17,15 +17,6 @@ from napari_structsr.gui.inspect.roles import (
     find_source,
 )
 
-__all__ = [
-    "ErrorDockState",
-    "InspectChoice",
-    "describe_map",
-    "resolve_inspection",
-    "suggest",
-    "swap_roles",
-]
-
 _SHIPPED = (2, 4)  # factors of faithful
 _UNSUPPORTED = (
     "Without a reference the maps say where the result is unsupported, not where it is "

@@ -10,8 +10,6 @@ from napari.layers import Image
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.layers import free_path
 
-__all__ = ["write_command"]
-
 _SCRIPT = """\
 import napari
 import napari_structsr as sr

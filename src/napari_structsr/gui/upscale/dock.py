@@ -42,8 +42,6 @@ from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 from napari_structsr.io.open import open_source
 from napari_structsr.zoo.catalogue import list_models
 
-__all__ = ["UpscaleDock"]
-
 
 class UpscaleDock(ViewerWidget):
     """Upscales the selected image layers of a viewer.

@@ -20,8 +20,6 @@ from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
 
-__all__ = ["EstimateLabel", "Part"]
-
 Part = tuple[Source, Choice, Sink]
 
 _PATIENCE = 300  # milliseconds without a change

@@ -27,8 +27,6 @@ from napari_structsr.gui.widgets.controls import (
     stack,
 )
 
-__all__ = ["UpscaleForm"]
-
 _TIP = Qt.ItemDataRole.ToolTipRole
 
 

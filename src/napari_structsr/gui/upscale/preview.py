@@ -28,8 +28,6 @@ from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
 from napari_structsr.io.source import Source
 
-__all__ = ["Preview", "Region", "find_view_obstacle", "find_visible_region"]
-
 _MARGIN = 16  # pixels around the visible region, so that its border has neighbours
 _LARGEST = 512  # pixels along a side, so that a preview takes a second or two
 

@@ -41,15 +41,6 @@ from napari_structsr.zoo.catalogue import find_partner
 if TYPE_CHECKING:
     from napari_structsr.upscaling.settings import UpscaleSettings
 
-__all__ = [
-    "choose_sink",
-    "fit_choice",
-    "make_settings",
-    "read_preferred_choice",
-    "run_upscaling",
-    "upscale_layer",
-]
-
 
 def read_preferred_choice(*, factor: int = 2) -> Choice:
     """Return what the user wants where nothing else is said."""

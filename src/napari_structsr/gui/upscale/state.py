@@ -12,15 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-__all__ = [
-    "AGREEMENTS",
-    "COLORS",
-    "Choice",
-    "DockState",
-    "LayerFacts",
-    "resolve",
-]
-
 Agreement = Literal["off", "noise", "exact"]
 Color = Literal["channels", "luminance"]
 

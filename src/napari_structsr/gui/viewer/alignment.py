@@ -21,8 +21,6 @@ from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import PlacedView
 
-__all__ = ["find_pixel_transform", "open_source_on"]
-
 _BESIDE = 0.1  # pixels by which rows may run off those of the other image
 
 

@@ -38,8 +38,6 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.errors import StructsrError, UnexpectedError
 
-__all__ = ["Events", "Job", "submit"]
-
 logger = logging.getLogger(__name__)
 
 Events = Callable[[Cancel], Iterator[Event]]

@@ -32,21 +32,6 @@ from napari_structsr.errors import StructsrError
 from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_zarr_record
 
-__all__ = [
-    "KEY",
-    "copy_placement",
-    "find_placement",
-    "free_name",
-    "free_path",
-    "insert_above",
-    "key_of",
-    "layer_obstacle",
-    "list_events",
-    "make_levels",
-    "names_of",
-    "result_layer",
-]
-
 KEY = "structsr"
 """Entry of a layer's metadata in which this plugin keeps what it did."""
 

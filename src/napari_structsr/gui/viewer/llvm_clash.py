@@ -12,8 +12,6 @@ import logging
 import sys
 from pathlib import Path
 
-__all__ = ["keep_triton_out"]
-
 logger = logging.getLogger(__name__)
 
 _MAPS = Path("/proc/self/maps")

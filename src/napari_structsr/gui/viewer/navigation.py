@@ -17,8 +17,6 @@ from pint.errors import PintError
 
 from napari_structsr.gui.viewer.layers import KEY, copy_placement, insert_above
 
-__all__ = ["go_to_place", "go_to_plane", "unit_ratios"]
-
 _SHARE = 3.0  # of the canvas along a place
 _MARKER = "place"
 _LINE = 0.015  # of the place, width of the rectangle around it

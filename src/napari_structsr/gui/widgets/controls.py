@@ -25,24 +25,6 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-__all__ = [
-    "NarrowCombo",
-    "Section",
-    "choice_combo",
-    "complete_sentence",
-    "enable",
-    "fill_combo",
-    "format_number",
-    "make_form",
-    "make_path_edit",
-    "offer",
-    "read_key",
-    "row",
-    "select",
-    "sentence",
-    "stack",
-]
-
 # the key of no layer; those of layers are unique ids
 _NONE = "none"
 _TIP = Qt.ItemDataRole.ToolTipRole

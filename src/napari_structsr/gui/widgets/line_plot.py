@@ -12,8 +12,6 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_structsr.gui.widgets.controls import sentence
 
-__all__ = ["LinePlot"]
-
 # Okabe and Ito, without black: told apart with every kind of colour vision
 _COLORS = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
 _MOST_NAMES = 8

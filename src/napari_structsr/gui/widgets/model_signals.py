@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-__all__ = ["models_offered"]
-
 
 class _Offered(QObject):
     """Emits when a model was accepted, imported or removed."""

@@ -9,8 +9,6 @@ from superqt import QElidingLabel
 from napari_structsr.engine.events import Cancelled, Finished, Progressed, Started
 from napari_structsr.gui.viewer.jobs import Job
 
-__all__ = ["ProgressRow", "ProgressRows"]
-
 _COUNTED = {"upscaling": "tiles", "mapping": "tiles", "scoring": "planes"}
 
 

@@ -9,8 +9,6 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QWidget
 
-__all__ = ["ViewerWidget"]
-
 
 class ViewerWidget(QWidget):
     """A dock, or a part of one, that lets go of its viewer when it is taken away.

@@ -19,14 +19,6 @@ from skimage.feature import match_template
 from napari_structsr.core.types import Array, Float64Array
 from napari_structsr.imaging.registration.pose import BandImage, Pose, warp
 
-__all__ = [
-    "MAX_SIDE",
-    "Candidate",
-    "find_richest_window",
-    "search",
-    "second_peak_ratio",
-]
-
 MAX_SIDE = 768
 """Pixels along a side that are registered; more add no precision."""
 

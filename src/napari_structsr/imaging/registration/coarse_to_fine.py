@@ -13,8 +13,6 @@ from napari_structsr.imaging.registration.coarse import (
 from napari_structsr.imaging.registration.fine import Fit, fit, match_blur
 from napari_structsr.imaging.registration.pose import BandImage
 
-__all__ = ["MAX_SCALE_CHANGE", "Match", "find_match"]
-
 MAX_SCALE_CHANGE = 0.022
 """Magnifications are searched to 1 by as much."""
 

@@ -18,8 +18,6 @@ from scipy import linalg, ndimage
 from napari_structsr.core.types import Float64Array
 from napari_structsr.imaging.registration.pose import BandImage, Pose, warp
 
-__all__ = ["Fit", "fit", "match_blur"]
-
 _ROUNDS = 15
 _CONVERGED = 0.004  # pixels
 _BLOCKS = 8  # along each axis

@@ -25,8 +25,6 @@ from skimage.registration import phase_cross_correlation
 
 from napari_structsr.core.types import Array, Float64Array
 
-__all__ = ["Overlap", "find_overlap"]
-
 _Shift = tuple[int, int]
 
 _SIDE = 256  # pixels along the longer side after subsampling

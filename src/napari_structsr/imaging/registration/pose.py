@@ -11,8 +11,6 @@ from scipy import ndimage
 
 from napari_structsr.core.types import Array, Float64Array
 
-__all__ = ["BandImage", "Pose", "warp"]
-
 _BAND = 4.0  # upper over lower Gaussian width of the band; less in small images
 _KNOWN_SHARES = (0.84, 0.98)  # of known pixels around one that weighs 0 and 1
 _MIN_WIDTHS = 12  # upper widths of the band across an image

@@ -11,8 +11,6 @@ from napari_structsr.imaging.registration.coarse_to_fine import MAX_SCALE_CHANGE
 from napari_structsr.imaging.registration.pose import BandImage
 from napari_structsr.imaging.registration.shift_and_scale import register
 
-__all__ = ["scale_hint"]
-
 _WIDEST = 2.3
 _STEP = 1.03
 _WIDTHS = 50  # lower widths of the band across an image

@@ -28,17 +28,6 @@ from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.core.intensity import to_dtype
 from napari_structsr.core.types import Array
 
-__all__ = [
-    "ChunkStore",
-    "Journal",
-    "Layout",
-    "create_arrays",
-    "create_beside",
-    "halve",
-    "make_pyramid_axes",
-    "make_write_grid",
-]
-
 # chunks from which shards are worth while
 _MANY = 256
 # along y and along x

@@ -22,8 +22,6 @@ from napari_structsr.io.ome_zarr.metadata import make_attributes
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink, translate_os_errors
 from napari_structsr.io.source import Source
 
-__all__ = ["write_image"]
-
 
 def write_image(
     source: Source,

@@ -23,8 +23,6 @@ from napari_structsr.io.ome_zarr.writer import OmeZarrSink, check_folder
 from napari_structsr.io.records import read_zarr_record
 from napari_structsr.io.sink import MemorySink, Sink, Writer
 
-__all__ = ["MapStores"]
-
 # pixels, and no more: all maps of a tile are in memory at once
 _SHARD = 1024
 

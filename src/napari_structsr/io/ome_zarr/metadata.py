@@ -15,8 +15,6 @@ from yaozarrs import v04, v05
 
 from napari_structsr.core.axes import Axes, Channel, ImageSpec
 
-__all__ = ["MARKS", "is_zarr", "is_zarr_group", "make_attributes"]
-
 _KINDS = {"t": "time", "c": "channel"}
 _COLOURS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
 _RGB = (("Red", "FF0000"), ("Green", "00FF00"), ("Blue", "0000FF"), ("Alpha", "FFFFFF"))

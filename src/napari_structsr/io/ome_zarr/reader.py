@@ -26,8 +26,6 @@ from napari_structsr.io.units import Step, find_unit_name, make_axes, name_axes
 if TYPE_CHECKING:
     Array = zarr.Array[Any]
 
-__all__ = ["open_zarr"]
-
 _LOGGER = logging.getLogger(__name__)
 _TYPES = {"time": "t", "channel": "c"}
 

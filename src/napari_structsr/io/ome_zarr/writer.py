@@ -31,8 +31,6 @@ from napari_structsr.io.ome_zarr.chunk_store import (
 from napari_structsr.io.ome_zarr.metadata import is_zarr_group, make_attributes
 from napari_structsr.io.records import KEY, read_zarr_record
 
-__all__ = ["OmeZarrSink", "check_folder", "translate_os_errors"]
-
 
 class OmeZarrSink:
     """A folder that becomes an OME-Zarr image.

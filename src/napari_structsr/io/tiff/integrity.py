@@ -13,8 +13,6 @@ import tifffile
 
 from napari_structsr.errors import SourceError
 
-__all__ = ["check_directories", "check_pixels", "raise_damaged"]
-
 # bytes of one value of each TIFF data type, in its order; unknown types count as 0
 _WIDTHS = dict(enumerate((0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)))
 

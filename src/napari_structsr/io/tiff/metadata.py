@@ -23,8 +23,6 @@ from napari_structsr.io.units import Step, convert_unit, find_unit_name, is_pixe
 if TYPE_CHECKING:
     import tifffile
 
-__all__ = ["read_lut_color", "read_tiff_metadata"]
-
 _LOGGER = logging.getLogger(__name__)
 # no inch: "72 dots per inch" is what programs write that know nothing
 _RESOLUTION_UNITS = {3: "centimeter", 4: "millimeter", 5: "micrometer"}

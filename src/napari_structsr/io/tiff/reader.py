@@ -29,8 +29,6 @@ from napari_structsr.io.tiff.integrity import (
 from napari_structsr.io.tiff.metadata import read_tiff_metadata
 from napari_structsr.io.units import make_axes, name_axes, scale_axes
 
-__all__ = ["TiffSource"]
-
 _LOGGER = logging.getLogger(__name__)
 _OME_ENDING = re.compile(r"\.ome\.(tiff?|tf8|btf|zarr)\Z", re.IGNORECASE)
 # photometric: white is zero, black is zero, palette

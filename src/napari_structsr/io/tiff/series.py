@@ -20,8 +20,6 @@ from napari_structsr.io.arrays import make_spec
 from napari_structsr.io.tiff.reader import TiffSource
 from napari_structsr.io.units import Step
 
-__all__ = ["TiffFiles"]
-
 
 class TiffFiles:
     """The files of a pattern, in natural order: 2 before 10.

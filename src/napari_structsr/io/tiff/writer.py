@@ -29,8 +29,6 @@ from napari_structsr.io.ome_zarr.writer import (
 )
 from napari_structsr.io.units import find_unit_symbol
 
-__all__ = ["TiffSink"]
-
 _TILE = 512
 _TYPES = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64")
 

@@ -13,8 +13,6 @@ from torch.nn import functional as F
 
 from napari_structsr.models.generator import interpolate
 
-__all__ = ["OverBicubic"]
-
 # brings what differs from the mean of 3 x 3 pixels to about 1
 _DETAIL_GAIN = 10.0
 

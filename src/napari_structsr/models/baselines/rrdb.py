@@ -14,8 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["RRDBNet"]
-
 # share of a block's result that is added to its input
 _RESIDUAL = 0.2
 _make_conv = partial(nn.Conv2d, kernel_size=3, padding=1)

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from napari_structsr.imaging.filters import reflect_pad
 
-__all__ = ["ForeignNetwork"]
-
 # as architectures call them
 _WINDOWS = ("window_size", "split_size", "pad_size")
 

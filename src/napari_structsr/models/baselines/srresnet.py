@@ -11,8 +11,6 @@ import math
 
 from torch import Tensor, nn
 
-__all__ = ["SRResNet"]
-
 
 class SRResNet(nn.Module):
     """The generator of SRGAN, for one channel.

@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from napari_structsr.errors import ModelError
 from napari_structsr.imaging.filters import reflect_pad
 
-__all__ = ["SwinIRNet"]
-
 
 class SwinIRNet(nn.Module):
     """SwinIR-light for one channel.
