@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+# A width 25% too large costs 0.5 to 1.1 dB, one 25% too small 0.3 to 0.6, and formulas
+# know nothing of aberrations, so that the smaller side is the safer one.
+_CAUTION = 0.9
+
 
 @dataclass(frozen=True)
 class Optics:
@@ -42,6 +46,10 @@ class Optics:
             wavelength=self.wavelength, aperture=self.aperture, pixel_size=pixel_size
         )
         return sigma / math.sqrt(2) if self.confocal else sigma
+
+    def cautious_sigma(self, pixel_size: float) -> float:
+        """Return the width that is undone: a tenth less than that of `psf_sigma`."""
+        return _CAUTION * self.psf_sigma(pixel_size)
 
 
 def compute_widefield_sigma(

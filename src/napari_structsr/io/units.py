@@ -107,6 +107,15 @@ def convert_unit(value: float, unit: str | None, target: str | None) -> float | 
     return value * _UNITS[unit][1] / _UNITS[target][1]
 
 
+def compute_pixel_size(axes: Axes) -> float | None:
+    """Return micrometres between pixels, the mean of y and x; None without a length."""
+    height, width = (
+        convert_unit(abs(axes[name].scale), axes[name].unit, "micrometer")
+        for name in "yx"
+    )
+    return None if height is None or width is None else math.sqrt(height * width)
+
+
 def name_axes(
     labels: Sequence[str | None],
     shape: Sequence[int],

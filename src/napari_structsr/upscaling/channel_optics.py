@@ -9,7 +9,6 @@ image that is wanted and the one that was measured invents structure.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,14 +16,10 @@ from napari_structsr.core.axes import Channel, ImageSpec
 from napari_structsr.core.intensity import Intensity
 from napari_structsr.core.optics import Optics
 from napari_structsr.errors import SettingsError
-from napari_structsr.io.units import convert_unit
+from napari_structsr.io.units import compute_pixel_size
 from napari_structsr.models.conditional_generator import SIGMA_RANGE, noise_level
 from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.settings import UpscaleSettings
-
-# A width 25% too large costs 0.5 to 1.1 dB, one 25% too small 0.3 to 0.6, and formulas
-# know nothing of aberrations, so that the smaller side is the safer one.
-_CAUTION = 0.9
 
 
 @dataclass(frozen=True)
@@ -145,7 +140,7 @@ def _find_width(
     if confocal is None:
         confocal = known.confocal if known else False
     optics = Optics(aperture, wavelength, confocal)
-    sigma = _CAUTION * optics.psf_sigma(find_pixel_size(spec))
+    sigma = optics.cautious_sigma(find_pixel_size(spec))
     asked = settings.aperture is not None or settings.wavelength is not None
     origin = "aperture and wavelength, " + ("given" if asked else "from the file")
     # an undersampled image has less blur than was ever trained; the least is right
@@ -160,13 +155,10 @@ def find_pixel_size(spec: ImageSpec) -> float:
     SettingsError
         If the image has no pixel size in a unit of length.
     """
-    sizes = [
-        convert_unit(abs(axis.scale), axis.unit, "micrometer")
-        for axis in (spec.axes["y"], spec.axes["x"])
-    ]
-    if sizes[0] is None or sizes[1] is None:
+    size = compute_pixel_size(spec.axes)
+    if size is None:
         raise SettingsError(
             f"{spec.name} has no pixel size in a unit of length, so that the width of "
             "the point-spread function in pixels is unknown; give it with --psf-sigma"
         )
-    return math.sqrt(sizes[0] * sizes[1])
+    return size

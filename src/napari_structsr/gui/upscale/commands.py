@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari.layers import Image
 
+from napari_structsr.gui.upscale.file_optics import find_command_settings
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.layers import free_path
 
@@ -42,6 +43,7 @@ def write_command(layer: Image, choice: Choice) -> str:
         options["color"] = choice.color
     if choice.tile is not None:
         options["tile"] = choice.tile
+    options |= find_command_settings(layer, choice.optics)
     # 1 is the model itself, and not every model can be blended
     sharpness = None if choice.sharpness == 1 else choice.sharpness
     # pixels in memory have no path, and are found again by the name of their layer
@@ -60,5 +62,13 @@ def write_command(layer: Image, choice: Choice) -> str:
     if sharpness is not None:
         words += ["--sharpness", str(sharpness)]
     for key, value in options.items():
-        words += [f"--{key}", str(value)]
+        words += _write_option(key, value)
     return shlex.join(words)
+
+
+def _write_option(key: str, value: object) -> list[str]:
+    """Return a setting of the engine as words of the command."""
+    if key == "confocal":
+        return ["--confocal" if value else "--wide-field"]
+    name = "na" if key == "aperture" else key.replace("_", "-")
+    return [f"--{name}"] if value is True else [f"--{name}", str(value)]

@@ -25,7 +25,9 @@ from qtpy.QtWidgets import (
 
 from napari_structsr.gui.upscale.commands import write_command
 from napari_structsr.gui.upscale.estimate import EstimateLabel, Part
+from napari_structsr.gui.upscale.file_optics import open_measured
 from napari_structsr.gui.upscale.form import UpscaleForm
+from napari_structsr.gui.upscale.optics import TrainedOptics
 from napari_structsr.gui.upscale.preview import Preview, find_view_obstacle
 from napari_structsr.gui.upscale.run import (
     choose_sink,
@@ -39,7 +41,6 @@ from napari_structsr.gui.widgets.controls import enable
 from napari_structsr.gui.widgets.model_signals import models_offered
 from napari_structsr.gui.widgets.progress_row import ProgressRows
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
-from napari_structsr.io.open import open_source
 from napari_structsr.zoo.catalogue import list_models
 
 
@@ -57,6 +58,7 @@ class UpscaleDock(ViewerWidget):
         self._viewer = napari_viewer
         self._models: dict[str, tuple[int, ...]] = {}
         self._blending: set[str] = set()
+        self._conditional: dict[tuple[str, int], TrainedOptics] = {}
         self._preview = Preview(napari_viewer)
         self._obstacle: str | None = None
         self._mouse = QCursor.pos()
@@ -133,6 +135,11 @@ class UpscaleDock(ViewerWidget):
         for card in cards:
             self._models[card.name] = (*self._models.get(card.name, ()), card.factor)
         self._blending = {card.name for card in cards if card.blend_with}
+        self._conditional = {
+            (card.name, card.factor): TrainedOptics(card.psf_sigma, *card.psf_range)
+            for card in cards
+            if card.psf_range
+        }
         self.form.offer_models({card.name: card.description for card in cards})
 
     def _refresh_models(self) -> None:
@@ -152,18 +159,28 @@ class UpscaleDock(ViewerWidget):
 
     def _resolve(self) -> DockState:
         usable = self._list_usable()
+        choice = self.form.choice()
+        # the files of the layers are read only for what follows from them
+        told = choice.optics.undo and any(
+            (choice.model, factor) in self._conditional
+            for factor in self._models.get(choice.model, ())
+        )
         return resolve(
-            self.form.choice(),
+            choice,
             [
                 LayerFacts(
                     layer.name,
                     rgb=getattr(layer, "rgb", False),
                     obstacle=layer_obstacle(layer),
+                    spec=open_measured(layer, choice.optics).spec
+                    if told and layer in usable
+                    else None,
                 )
                 for layer in self._list_selected()
             ],
             models=self._models,
             blending=self._blending,
+            conditional=self._conditional,
             obstacle=self._obstacle,
             busy=self.jobs.is_busy,
             view=find_view_obstacle(self._viewer, usable[0] if usable else None),
@@ -177,7 +194,7 @@ class UpscaleDock(ViewerWidget):
         if state.copy is None:  # layers are selected, and there is a place to write to
             parts = [
                 (
-                    open_source(layer),
+                    open_measured(layer, state.choice.optics),
                     fit_choice(state.choice, layer),
                     choose_sink(layer, state.choice),
                 )

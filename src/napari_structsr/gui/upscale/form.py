@@ -6,7 +6,7 @@ decided by `resolve`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -18,9 +18,11 @@ from qtpy.QtWidgets import QComboBox, QWidget
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
+from napari_structsr.gui.upscale.optics_rows import OpticsRows
 from napari_structsr.gui.upscale.state import AGREEMENTS, COLORS, Choice, DockState
 from napari_structsr.gui.widgets.controls import (
     choice_combo,
+    fill_combo,
     make_form,
     select,
     sentence,
@@ -47,8 +49,10 @@ class UpscaleForm(QWidget):
         self.sharpness.setToolTip(
             "0 is faithful, 100 is sharp: more contrast in fine detail, more risk."
         )
-        self.factor = choice_combo("Factor", {n: (f"×{n}", "") for n in (2, 4)})
+        self.factor = choice_combo("Factor", {})
+        self._offer_factors(())
         self.factor.setToolTip("Pixels along y and x for each pixel of the image.")
+        self.optics = OpticsRows()
         self.agreement = choice_combo("Agreement", AGREEMENTS)
         self.color = choice_combo("Colour", COLORS)
         self.output = choice_combo(
@@ -73,6 +77,7 @@ class UpscaleForm(QWidget):
                 ("Model", self.model),
                 ("Sharpness", self.sharpness),
                 ("Factor", self.factor),
+                *self.optics.rows,
                 ("Agreement", self.agreement),
                 ("Colour", self.color),
                 ("Output", self.output),
@@ -84,6 +89,7 @@ class UpscaleForm(QWidget):
             combo.currentIndexChanged.connect(self._emit_changed)
         self.folder.changed.connect(self._emit_changed)
         self.sharpness.valueChanged.connect(self._emit_changed)
+        self.optics.changed.connect(self._emit_changed)
 
     def offer_models(self, models: Mapping[str, str]) -> None:
         """Offer models, and keep the one that is chosen if it is still there.
@@ -116,6 +122,7 @@ class UpscaleForm(QWidget):
             device=self._base.device,
             tile=self._base.tile,
             sharpness=self.sharpness.value() / 100,
+            optics=self.optics.choice(),
         )
 
     def show_choice(self, choice: Choice) -> None:
@@ -133,6 +140,7 @@ class UpscaleForm(QWidget):
     def show_state(self, state: DockState) -> None:
         """Show the layers, and only the rows and factors that have a meaning."""
         self.layers_label.setText(state.layers)
+        self._offer_factors(state.factors)
         # a factor that the model lacks stays in the list, greyed
         factors = cast(QStandardItemModel, self.factor.model())
         for index in range(self.factor.count()):
@@ -140,12 +148,19 @@ class UpscaleForm(QWidget):
                 item.setEnabled(self.factor.itemData(index) in state.factors)
         select(self.factor, state.choice.factor)
         self._layout.setRowVisible(self.sharpness, state.shows_sharpness)
+        self.optics.show_state(state.optics, self._layout, factor=state.choice.factor)
         self._layout.setRowVisible(self.color, state.shows_color)
         self._layout.setRowVisible(self.folder.native, state.choice.folder is not None)
         # what is said of an entry is seen too while the list is closed
         for combo in self._list_combos():
             if text := combo.currentData(_TIP):
                 combo.setToolTip(text)
+
+    def _offer_factors(self, factors: Iterable[int]) -> None:
+        """Offer the usual factors, and those that the model has besides."""
+        offered = {n: (f"×{n}", "") for n in sorted({2, 4, *factors})}
+        if list(offered) != [self.factor.itemData(n) for n in range(len(self.factor))]:
+            fill_combo(self.factor, offered, self.factor.currentData())
 
     def _list_combos(self) -> tuple[QComboBox, ...]:
         return self.model, self.factor, self.agreement, self.color, self.output

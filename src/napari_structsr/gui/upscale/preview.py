@@ -7,13 +7,15 @@ is computed from the visible pixels alone, with a margin that the canvas hides.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from napari.layers import Image
 from napari.viewer import Viewer
 
+from napari_structsr.core.axes import ImageSpec
 from napari_structsr.engine.events import Cancel, Event, Finished
+from napari_structsr.gui.upscale.file_optics import open_measured
 from napari_structsr.gui.upscale.run import run_upscaling
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job
@@ -24,6 +26,7 @@ from napari_structsr.gui.viewer.layers import (
     names_of,
     result_layer,
 )
+from napari_structsr.io.arrays import open_array
 from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
 from napari_structsr.io.source import Source
@@ -94,6 +97,21 @@ def find_visible_region(viewer: Viewer, layer: Image, source: Source) -> Region:
     return Region(tuple(index), plane, sides["y"], sides["x"])
 
 
+def _keep_optics(
+    crop: ImageSpec, whole: ImageSpec, plane: tuple[int, ...]
+) -> ImageSpec:
+    """Return the spec of a part of a plane, with the pixel size and optics of it."""
+    axes = [
+        replace(axis, size=crop.axes[axis.name].size)
+        for axis in whole.axes.items
+        if axis.name in "yx"
+    ]
+    channels = whole.channels
+    if channels:
+        channels = (channels[whole.axes.channel_of(plane)],)
+    return replace(crop, axes=crop.axes.with_axes(*axes), channels=channels)
+
+
 class Preview:
     """The temporary layer of a viewer; there is at most one."""
 
@@ -106,7 +124,7 @@ class Preview:
         """Compute the preview of a layer and show it."""
         if self._job is not None:
             self._job.cancel()
-        source = open_source(layer)
+        source = open_measured(layer, choice.optics)
         region = find_visible_region(self._viewer, layer, source)
         axes = source.spec.axes
 
@@ -115,7 +133,10 @@ class Preview:
             pixels = source.read(region.plane, region.rows, region.columns)
             colored = "s" in axes
             pixels = np.moveaxis(pixels, 0, -1) if colored else pixels[0]
-            crop = open_source(pixels, axes="yxs" if colored else "yx")
+            names, name = "yxs" if colored else "yx", source.spec.name
+            crop = open_array(pixels, axes=names, level=0, name=name)
+            if choice.optics.needs_image:
+                crop.spec = _keep_optics(crop.spec, source.spec, region.plane)
             yield from run_upscaling(crop, choice, MemorySink(), cancel=cancel)
 
         def show(event: Finished) -> None:

@@ -22,6 +22,7 @@ from napari_structsr.engine.events import (
     Started,
 )
 from napari_structsr.gui.settings import read_preferences
+from napari_structsr.gui.upscale.file_optics import open_measured
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job, submit
 from napari_structsr.gui.viewer.layers import (
@@ -33,7 +34,6 @@ from napari_structsr.gui.viewer.layers import (
     result_layer,
 )
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
-from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
 from napari_structsr.zoo.catalogue import find_partner
@@ -65,8 +65,8 @@ def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
         Submitted already; connect to its signals to follow it.
     """
     # taken now, in the main thread: the layer may change while the job waits
-    source = open_source(layer)
     choice = fit_choice(choice, layer)
+    source = open_measured(layer, choice.optics)
     sink = choose_sink(layer, choice)
     job = Job(
         f"Upscaling {layer.name}",
@@ -130,6 +130,7 @@ def make_settings(choice: Choice) -> UpscaleSettings:
         device=choice.device,
         tile=choice.tile,
         color=choice.color,
+        **choice.optics.to_settings(),
     )
 
 

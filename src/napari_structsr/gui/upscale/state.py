@@ -8,9 +8,17 @@ shown, and why a button cannot work.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
+
+from napari_structsr.core.axes import ImageSpec
+from napari_structsr.gui.upscale.optics import (
+    OpticsChoice,
+    OpticsState,
+    TrainedOptics,
+    resolve_optics,
+)
 
 Agreement = Literal["off", "noise", "exact"]
 Color = Literal["channels", "luminance"]
@@ -56,6 +64,8 @@ class Choice:
         Input pixels along the side of what is computed at once; None chooses.
     sharpness
         Share of the way to the model from the one it can be blended with.
+    optics
+        What a conditional model is told of the optics.
     """
 
     model: str = "faithful"
@@ -66,12 +76,14 @@ class Choice:
     device: str = "auto"
     tile: int | None = None
     sharpness: float = 1.0
+    optics: OpticsChoice = field(default_factory=OpticsChoice)
 
     @property
     def label(self) -> str:
         """What is appended to the name of a layer."""
         share = "" if self.sharpness == 1 else f" {self.sharpness:.0%}"
-        return f"×{self.factor} {self.model}{share}"
+        undone = ", blur undone" if self.optics.undo else ""
+        return f"×{self.factor} {self.model}{share}{undone}"
 
 
 @dataclass(frozen=True)
@@ -86,11 +98,14 @@ class LayerFacts:
         Whether its pixels have a colour.
     obstacle
         Why it cannot be upscaled, in words; None if it can.
+    spec
+        The image with its optics; needed only where their blur is undone.
     """
 
     name: str
     rgb: bool = False
     obstacle: str | None = None
+    spec: ImageSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +124,8 @@ class DockState:
         Whether the choice of colour handling has a meaning.
     shows_sharpness
         Whether the model can be blended with another.
+    optics
+        What the model is told of the optics; None for a model that cannot be told.
     run, preview, copy
         Why the button cannot work; None if it can.
     """
@@ -118,6 +135,7 @@ class DockState:
     factors: tuple[int, ...]
     shows_color: bool
     shows_sharpness: bool
+    optics: OpticsState | None
     run: str | None
     preview: str | None
     copy: str | None
@@ -129,6 +147,7 @@ def resolve(
     *,
     models: Mapping[str, tuple[int, ...]],
     blending: Collection[str] = (),
+    conditional: Mapping[tuple[str, int], TrainedOptics] | None = None,
     obstacle: str | None = None,
     busy: bool = False,
     view: str | None = None,
@@ -145,6 +164,8 @@ def resolve(
         Factors that each model offers.
     blending
         The models that can be blended with another.
+    conditional
+        The models that can be told the optics, by name and factor.
     obstacle
         What the estimate found to stand in the way, in words.
     busy
@@ -156,6 +177,10 @@ def resolve(
     model = choice.model if choice.model in models else next(iter(models))
     factors = models[model]
     factor = choice.factor if choice.factor in factors else factors[0]
+    trained = (conditional or {}).get((model, factor))
+    specs = [layer.spec for layer in layers if layer.spec is not None]
+    optics = resolve_optics(choice.optics, specs, trained) if trained else None
+    blurred = optics.obstacle if optics else None
     usable = [layer for layer in layers if layer.obstacle is None]
     none = None if usable else _describe_layers(layers)
     running = "A run is under way: wait for it, or cancel it." if busy else None
@@ -173,15 +198,17 @@ def resolve(
             model=model,
             factor=factor,
             sharpness=choice.sharpness if model in blending else 1.0,
+            optics=optics.choice if optics else OpticsChoice(),
         ),
         layers=_describe_layers(layers),
         factors=factors,
         shows_color=any(layer.rgb for layer in usable),
         shows_sharpness=model in blending,
-        run=none or running or missing or obstacle,
+        optics=optics,
+        run=none or running or blurred or missing or obstacle,
         # a preview needs no folder, and is too small for what the estimate found
-        preview=none or running or several or view,
-        copy=none or missing,
+        preview=none or running or several or blurred or view,
+        copy=none or blurred or missing,
     )
 
 

@@ -1,0 +1,138 @@
+"""How the channels of a layer were taken, as the file says from which it was read.
+
+Readers of napari hand on pixels and often neither objective nor pixel size, but a layer
+knows the path of its file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Image
+
+from napari_structsr.core.axes import Axes, Channel, ImageSpec
+from napari_structsr.core.optics import Optics
+from napari_structsr.errors import StructsrError
+from napari_structsr.gui.upscale.optics import OpticsChoice
+from napari_structsr.io.layer_source import open_layer
+from napari_structsr.io.open import open_source
+from napari_structsr.io.source import Source
+from napari_structsr.io.units import compute_pixel_size
+
+_LEAST = 0.25  # measured pixels; the engine takes no smaller width
+
+
+def open_measured(layer: Image, choice: OpticsChoice) -> Source:
+    """Open a layer, with what its file says of the optics where that is needed.
+
+    Parameters
+    ----------
+    layer
+        What is upscaled.
+    choice
+        What the user says of the optics.
+    """
+    known = _read_file(layer) if choice.needs_image and not layer.rgb else None
+    if known is None:
+        return open_source(layer)
+    names = None
+    if _is_unlabelled(layer) and _find_shape(layer) == known.axes.shape:
+        # napari's own reader takes channels for planes of a stack
+        names = known.axes.names
+    source = open_layer(layer, axes=names, level=0, name=None)
+    own = source.spec
+    if own.axes.plane != known.axes.plane:
+        return source  # cropped or binned: no longer the image of the file
+    axes = own.axes
+    if compute_pixel_size(axes) is None:
+        axes = _take_pixel_sizes(axes, known.axes)
+    count = axes["c"].size if "c" in axes else 1
+    channels = own.channels or (Channel(),) * count
+    optics = _match_optics(own, known.channels)
+    if len(optics) == len(channels):
+        channels = tuple(
+            replace(channel, optics=one, name=name or channel.name)
+            for channel, (name, one) in zip(channels, optics, strict=True)
+        )
+    source.spec = replace(own, axes=axes, channels=channels)
+    return source
+
+
+def find_command_settings(layer: Image, choice: OpticsChoice) -> dict[str, Any]:
+    """Return the settings with which a command undoes as much blur as the dock."""
+    settings = choice.to_settings()
+    known = _read_file(layer)
+    if "aperture" not in settings or not layer.source.path:
+        return settings
+    size = compute_pixel_size(open_measured(layer, choice).spec.axes)
+    in_file = None if known is None else compute_pixel_size(known.axes)
+    if size is None or (in_file is not None and math.isclose(size, in_file)):
+        return settings
+    # the command reads the file, whose pixel size is not the one of the layer
+    optics = Optics(choice.aperture or 0, choice.wavelength or 0, choice.confocal)
+    return {"psf_sigma": round(max(optics.cautious_sigma(size), _LEAST), 3)}
+
+
+def _find_shape(layer: Image) -> tuple[int, ...]:
+    """Return the shape of the finest level."""
+    data = layer.data[0] if layer.multiscale else layer.data
+    return tuple(int(size) for size in data.shape)
+
+
+def _read_file(layer: Image) -> ImageSpec | None:
+    """Return what the file of a layer holds; None where there is none to be read."""
+    path = layer.source.path
+    if not path:
+        return None
+    try:
+        return _read_spec(str(path), Path(path).stat().st_mtime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=32)
+def _read_spec(path: str, _changed: int) -> ImageSpec | None:
+    # opening checks every page of a file, and the dock asks after each click
+    try:
+        return open_source(Path(path)).spec
+    except StructsrError:
+        return None
+
+
+def _is_unlabelled(layer: Image) -> bool:
+    """Say whether the axes have the names that napari gives, which are numbers."""
+    return all(str(label).lstrip("-").isdigit() for label in layer.axis_labels)
+
+
+def _take_pixel_sizes(axes: Axes, known: Axes) -> Axes:
+    same = [
+        known[axis.name]
+        for axis in axes.items
+        if axis.name in known and known[axis.name].size == axis.size
+    ]
+    return axes.with_axes(*same)
+
+
+def _match_optics(
+    own: ImageSpec, channels: Sequence[Channel]
+) -> list[tuple[str, Optics | None]]:
+    """Return name and optics of the channels of a layer; none where that is unclear."""
+    named = [(channel.name, channel.optics) for channel in channels]
+    if "c" in own.axes:
+        return named if len(named) == own.axes["c"].size else []
+    # a layer of one channel: the file has no other, all were taken alike, or one of
+    # them gave the layer its name
+    if len({optics for _, optics in named}) == 1:
+        return [("", named[0][1])]
+    words = [
+        ("", optics)
+        for name, optics in named
+        if name and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", own.name)
+    ]
+    return words if len(words) == 1 else []
