@@ -164,11 +164,11 @@ def _regress(measured: Array, truth: Array) -> float:
 
 
 def explain_failed_registration(
-    truth: Array, enlarged: Array, factor: int, refused: str
+    truth: Array, upsampled: Array, factor: int, refused: str
 ) -> TrainingError:
     """Say why a pair, both images on the grid of the truth, could not be registered."""
     # a wrong pixel size is the frequent cause, and can be measured
-    hint = scale_hint(truth, enlarged, coarseness=factor)
+    hint = scale_hint(truth, upsampled, coarseness=factor)
     if hint is not None:
         return TrainingError(
             "the pixel sizes of the two images do not fit their contents: the "

@@ -55,9 +55,9 @@ def load_foreign_model(found: ForeignModel, path: Path) -> SRModel:
         _measured[found.sha256] = measure_receptive_field(
             network, factor=found.factor, align=network.align
         )
-    influence = _measured[found.sha256]
+    measured = _measured[found.sha256]
     card = make_foreign_card(found, path).model_copy(
-        update={"radius": influence.radius, "seam": influence.seam}
+        update={"radius": measured.radius, "seam": measured.seam}
     )
     return SRModel(
         card,
