@@ -52,7 +52,8 @@ _SMOOTHING = {"training": (0.8, 1.2, 1.8, 2.6), "validation": (1.0, 2.2)}
 _SMOOTH = 1.4  # pixels of blur from which a model has nothing to sharpen
 _PERCENTILES = (0.02, 99.98)
 _LARGER = {"training": (2, 4), "validation": (2,)}
-_SIDE, _FINE, _SHAPES, _FEW = 384, 2, 700, 60
+_SIDE, _FINE = 384, 2  # pixels of a drawn image, and how much finer it is drawn
+_SHAPES, _FEW = 700, 60  # that cover a drawn image, and that leave its ground dark
 
 
 class Replay:

@@ -11,7 +11,7 @@ from napari_structsr.core.types import Float64Array
 
 
 class RegionSums:
-    """Sums and counts of pixels by name, for the whole plane and for each region.
+    """Sums and counts of pixels by the name of a score, for a plane and its regions.
 
     Names that begin with "_" are no scores themselves: "_squared" error and "_power" of
     the reference, "_wrong" and "_gradient" for the gradients of either.

@@ -158,7 +158,7 @@ def _cut_common(
 
 
 def _correlate_at(one: Float64Array, other: Float64Array, shift: _Shift) -> float:
-    # -1 for too little
+    # a strip of a few pixels correlates by chance: it counts as no likeness at all
     mine, theirs = _cut_common(one, other, shift)
     few = mine.size < _MIN_SHARE * min(one.size, other.size)
     if few or min(mine.shape) < _MIN_SIDE:
