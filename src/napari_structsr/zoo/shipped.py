@@ -22,8 +22,13 @@ _PSF_SIGMA = 0.4  # measured pixels; what the models here were trained to undo
 @cache
 def list_shipped() -> list[ModelCard]:
     """Return the cards of all models that ship; interpolation stands last."""
-    # sorted by name, so that lists look the same everywhere
-    cards = [read_model_card(path) for path in sorted(WEIGHTS.glob("*.json"))]
+    # by name, so that lists look the same everywhere; the careful model comes first,
+    # since it is taken where nobody has chosen
+    paths = sorted(
+        WEIGHTS.glob("*.json"),
+        key=lambda path: (not path.stem.startswith("faithful-x"), path.stem),
+    )
+    cards = [read_model_card(path) for path in paths]
     return cards + [
         ModelCard(
             name=mode,

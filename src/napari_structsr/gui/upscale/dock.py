@@ -27,7 +27,7 @@ from napari_structsr.gui.upscale.commands import write_command
 from napari_structsr.gui.upscale.estimate import EstimateLabel, Part
 from napari_structsr.gui.upscale.file_optics import open_measured
 from napari_structsr.gui.upscale.form import UpscaleForm
-from napari_structsr.gui.upscale.optics import TrainedOptics
+from napari_structsr.gui.upscale.optics_state import TrainedOptics
 from napari_structsr.gui.upscale.preview import Preview, find_view_obstacle
 from napari_structsr.gui.upscale.run import (
     choose_sink,

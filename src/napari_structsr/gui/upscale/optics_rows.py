@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_structsr.gui.upscale.optics import (
+from napari_structsr.gui.upscale.optics_state import (
     WIDTH_SOURCES,
     OpticsChoice,
     OpticsState,

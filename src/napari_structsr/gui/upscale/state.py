@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from napari_structsr.core.axes import ImageSpec
-from napari_structsr.gui.upscale.optics import (
+from napari_structsr.gui.upscale.optics_state import (
     OpticsChoice,
     OpticsState,
     TrainedOptics,
