@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import platform
-
 import typer
 
 from napari_structsr.cli.benchmark import benchmark
@@ -16,10 +13,9 @@ from napari_structsr.cli.inspect import inspect
 from napari_structsr.cli.models import models
 from napari_structsr.cli.train import train
 from napari_structsr.cli.upscale import upscale
+from napari_structsr.engine.memory import keep_pages
 
 __all__ = ["app", "main"]
-
-_M_ARENA_MAX = -8  # in malloc.h
 
 app = typer.Typer(
     help="Structure-informed super-resolution for microscopy.",
@@ -43,12 +39,5 @@ for command in (
 
 def main() -> None:
     """Run the command line."""
-    _limit_malloc_arenas()
+    keep_pages()  # before any thread has an arena of its own
     app()
-
-
-def _limit_malloc_arenas() -> None:
-    # glibc keeps up to eight arenas a core, and in each what its threads have freed, so
-    # that the peak of a run would grow with the number of cores
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from napari_structsr.engine.memory import keep_pages
 from napari_structsr.errors import DeviceError
 from napari_structsr.models.model import SRModel
 
@@ -67,6 +68,7 @@ def choose_device(
     afterwards; a sentence warns that a better device was passed over. `DeviceError`
     says that the device asked for is missing or computes wrong numbers.
     """
+    keep_pages()  # before the first layer computes, in viewer, command and script alike
     warning = reason = None
     for kind in _list_kinds() if wish == "auto" else [_check_kind(wish)]:
         device = _describe(kind, precision, model)

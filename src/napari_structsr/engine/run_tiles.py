@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import islice
 from typing import Protocol, TypeVar
 
 from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.engine.events import Cancel, Event, Progressed, Warned
+from napari_structsr.engine.memory import return_pages
 from napari_structsr.io.sink import Writer
 
 AHEAD = 2
@@ -72,7 +74,10 @@ def run_tiles(
     total = len(computer.grid)
     done = total - len(tiles)
     writing: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(2 * AHEAD) as pool:
+    with ExitStack() as stack:
+        # a viewer stays when the run is over: what it kept for its layers goes back
+        stack.callback(return_pages)
+        pool = stack.enter_context(ThreadPoolExecutor(2 * AHEAD))
         for tile, pixels in prefetch(computer.read, computer.grid, tiles, pool):
             if cancel:
                 break
