@@ -23,7 +23,7 @@ from napari_structsr.gui.sample_data import pair_sample
 from napari_structsr.gui.upscale.dock import UpscaleDock
 from napari_structsr.zoo.catalogue import find_card, list_models
 
-TIMEOUT = 60_000
+TIMEOUT = 180_000  # milliseconds; registration takes half a minute on one busy core
 FIRST = [[10, 10], [10, 90], [90, 90], [90, 10]]
 SECOND = [[130, 140], [130, 240], [230, 240], [230, 140]]
 
