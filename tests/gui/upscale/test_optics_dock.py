@@ -92,7 +92,7 @@ def test_rows_are_there_for_models_that_can_be_told_alone(viewer, dock):
     assert is_shown(rows._wishes)
     assert rows.keep.isChecked()
     assert rows.keep.text() == "Finer pixels, same optics"
-    assert rows.undo.text() == "Undo the blur of the optics"
+    assert " ".join(rows.undo.text().split()) == "Undo the blur of the optics"
     assert rows.told.text() == "Told: blur of 0.35 pixels, noise measured in the image."
     for widget in (rows.source, rows.aperture, rows.confocal, rows.psf_sigma):
         assert not is_shown(widget)

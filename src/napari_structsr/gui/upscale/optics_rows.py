@@ -39,7 +39,8 @@ class OpticsRows(QObject):
         self._state: OpticsState | None = None
         self.keep = QRadioButton()
         self.keep.setChecked(True)
-        self.undo = QRadioButton("Undo the blur of the optics")
+        # two lines, since docks are narrow and a radio button does not wrap
+        self.undo = QRadioButton("Undo the blur\nof the optics")
         self.undo.setToolTip(
             "Sharpens as far as the microscope has blurred; needs the width of that "
             "blur. Too large a width invents structure."
