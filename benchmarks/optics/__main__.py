@@ -44,6 +44,8 @@ def compare(
     with exit_on_error():
         if not output.exists():
             network = load_model(model, factor=factor)
+            # faithful has no factor of 1
+            faithful = load_model("faithful", factor=factor) if factor > 1 else None
             rows = []
             for source, name, truth in find_parts(
                 data, factor=factor, side=side, planes=planes
@@ -55,7 +57,7 @@ def compare(
                         rows += [
                             about | {"photons": photons, "method": method, "psnr": psnr}
                             for method, psnr in score_methods(
-                                scene, network, default
+                                scene, network, faithful, default
                             ).items()
                         ]
             with output.open("w", newline="") as file:

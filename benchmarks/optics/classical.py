@@ -8,16 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_structsr.benchmark.richardson_lucy import deconvolve
+from napari_structsr.benchmark.richardson_lucy import deconvolve, measure_noise_gain
 from napari_structsr.models.generator import interpolate
 
 _RINGS = 25
 _CLEAR = 2.0  # times the noise, from which on a ring tells of the signal
-
-
-def upsample(image: Tensor, factor: int) -> Tensor:
-    """Interpolate bicubically; a factor of 1 changes nothing."""
-    return interpolate(image, factor, mode="bicubic") if factor > 1 else image
 
 
 def run_richardson_lucy(
@@ -37,15 +32,9 @@ def run_richardson_lucy(
         Photons at full light, and camera noise as a share of full light.
     """
     variance = _measure_variance(measured, photons, read_noise)
-    gain = 1.0
-    if factor > 1:
-        point = torch.zeros(1, 1, 9, 9)
-        point[..., 4, 4] = 1
-        gain = float((upsample(point, factor) ** 2).sum()) / factor**2
-    noise = math.sqrt(variance * gain)
-    return deconvolve(
-        upsample(measured, factor), _make_taps(sigma, factor), noise=noise
-    )
+    noise = math.sqrt(variance * measure_noise_gain(factor))
+    image = interpolate(measured, factor, mode="bicubic")
+    return deconvolve(image, _make_taps(sigma, factor), noise=noise)
 
 
 def run_wiener(
@@ -58,7 +47,8 @@ def run_wiener(
     `run_richardson_lucy`.
     """
     variance = _measure_variance(measured, photons, read_noise)
-    image = upsample(measured, factor)[0, 0].double().numpy()
+    base = interpolate(measured, factor, mode="bicubic")
+    image = base[0, 0].double().numpy()
     level = image.mean()
     # mirrored, so that the period of the transform has no edge
     wide = np.pad(image - level, [(0, size) for size in image.shape], mode="symmetric")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.optics.classical import run_richardson_lucy, run_wiener, upsample
+from benchmarks.optics.classical import run_richardson_lucy, run_wiener
 from napari_structsr.benchmark.measures import find_busiest_window
 from napari_structsr.benchmark.tracks import make_truth
 from napari_structsr.imaging.optical_transfer import (
@@ -22,8 +22,8 @@ from napari_structsr.imaging.optical_transfer import (
 )
 from napari_structsr.io.image_folders import find_images
 from napari_structsr.models.conditional_generator import noise_level
+from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
-from napari_structsr.zoo.catalogue import load_model
 
 SIGMAS = (0.4, 0.7, 1.0, 1.4)
 LIGHT = {4000: 0.003, 400: 0.01, 60: 0.01}
@@ -127,7 +127,9 @@ def find_parts(
             )
 
 
-def score_methods(scene: Scene, model: SRModel, default: float) -> dict[str, float]:
+def score_methods(
+    scene: Scene, model: SRModel, faithful: SRModel | None, default: float
+) -> dict[str, float]:
     """Return the PSNR of every method under one condition.
 
     Parameters
@@ -136,8 +138,10 @@ def score_methods(scene: Scene, model: SRModel, default: float) -> dict[str, flo
         What is measured, and how.
     model
         The conditional model.
+    faithful
+        The model that is told nothing; None where it has not the factor.
     default
-        Width that it is told where pixels shall become finer and the optics stay.
+        Width that the conditional model is told for finer pixels, same optics.
     """
     factor, measured = scene.factor, scene.measure()
     known = {
@@ -146,12 +150,12 @@ def score_methods(scene: Scene, model: SRModel, default: float) -> dict[str, flo
         "read_noise": scene.read_noise,
     }
     results = {
-        "bicubic": upsample(measured, factor),
+        "bicubic": interpolate(measured, factor, mode="bicubic"),
         "Richardson-Lucy told": run_richardson_lucy(measured, factor, **known),
         "Wiener told": run_wiener(measured, factor, **known),
     }
-    if factor > 1:  # faithful has no factor of 1
-        results["faithful"] = load_model("faithful", factor=factor)(measured)
+    if faithful is not None:
+        results["faithful"] = faithful(measured)
     noise = noise_level(1 / scene.photons, scene.read_noise**2)
     low, high = model.card.psf_range or (0.25, 2.0)
     for name, (width, strength) in TOLD.items():
@@ -163,6 +167,6 @@ def score_methods(scene: Scene, model: SRModel, default: float) -> dict[str, flo
     exact = model.with_optics(psf_sigma=scene.sigma, noise=noise)
     for shape in SHAPES:
         image = scene.measure(shape)
-        results[f"{shape}, bicubic"] = upsample(image, factor)
+        results[f"{shape}, bicubic"] = interpolate(image, factor, mode="bicubic")
         results[f"{shape}, told"] = exact(image)
     return {name: scene.score(result) for name, result in results.items()}

@@ -33,7 +33,7 @@ def interpolate_and_deconvolve(measured: Float32Array, track: Track) -> Float32A
     )
     light = float(np.clip(measured, 0, None).mean())
     variance = light / track.photons + track.read_noise**2
-    noise = math.sqrt(variance * _measure_noise_gain(track.factor))
+    noise = math.sqrt(variance * measure_noise_gain(track.factor))
     result = deconvolve(image, _make_blur(track), noise=noise)
     plane: Float32Array = result[0, 0].numpy()
     return plane
@@ -77,7 +77,7 @@ def _make_blur(track: Track) -> list[float]:
     return [float(weight) for weight in kernel]
 
 
-def _measure_noise_gain(factor: int) -> float:
+def measure_noise_gain(factor: int) -> float:
     """Return the variance that interpolation leaves of white noise, in the mean."""
     # white noise is a sum of independent points, whose variances add
     point = torch.zeros(1, 1, 9, 9)
