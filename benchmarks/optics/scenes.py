@@ -15,6 +15,7 @@ from torch import Tensor
 from benchmarks.optics.classical import run_richardson_lucy, run_wiener
 from napari_structsr.benchmark.measures import find_busiest_window
 from napari_structsr.benchmark.tracks import make_truth
+from napari_structsr.imaging.forward import add_noise
 from napari_structsr.imaging.optical_transfer import (
     airy_transfer,
     gaussian_transfer,
@@ -85,9 +86,12 @@ class Scene:
         clean = measure_through(transfer, image, self.factor)
         clean = clean[..., margin:-margin, margin:-margin].clamp_min(0)
         generator = torch.Generator().manual_seed(0)
-        counts = torch.poisson(clean * self.photons, generator=generator)
-        noise = torch.randn(clean.shape, generator=generator)
-        return counts / self.photons + self.read_noise * noise
+        return add_noise(
+            clean,
+            photons=self.photons,
+            read_noise=self.read_noise,
+            generator=generator,
+        )
 
     def score(self, result: Tensor) -> float:
         """Return the peak signal-to-noise ratio in dB, of a range of 1."""

@@ -129,11 +129,9 @@ class ForwardModel:
             Shape (N, C, H / factor, W / factor); may fall below 0 and rise above 1.
         """
         clean = self(image).clamp_min(0)  # torch.poisson refuses negative rates
-        counts = torch.poisson(clean * photons, generator=generator)
-        noise = torch.randn(
-            clean.shape, generator=generator, device=clean.device, dtype=clean.dtype
+        return add_noise(
+            clean, photons=photons, read_noise=read_noise, generator=generator
         )
-        return counts / photons + read_noise * noise
 
     @property
     def radius(self) -> int:
@@ -168,6 +166,21 @@ class ForwardModel:
         alive = np.abs(inverse[: period // 2]) > _INVERSE_TOLERANCE * np.abs(inverse[0])
         radius = int(np.flatnonzero(alive).max())
         return inverse[np.arange(-radius, radius + 1)]
+
+
+def add_noise(
+    clean: Tensor,
+    *,
+    photons: float | Tensor,
+    read_noise: float | Tensor,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Add Poisson-Gaussian noise to images of 0 or more, see `ForwardModel.measure`."""
+    counts = torch.poisson(clean * photons, generator=generator)
+    noise = torch.randn(
+        clean.shape, generator=generator, device=clean.device, dtype=clean.dtype
+    )
+    return counts / photons + read_noise * noise
 
 
 def noise_variance(measured: Tensor, intensity: Intensity) -> Tensor:

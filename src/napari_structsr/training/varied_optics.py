@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from napari_structsr.imaging.forward import add_noise
 from napari_structsr.imaging.optical_transfer import (
     airy_transfer,
     gaussian_transfer,
@@ -127,9 +128,9 @@ def draw_varied_batch(
     photons, read_noise = (
         values[:, None, None, None] for values in (optics.photons, optics.read_noise)
     )
-    counts = torch.poisson(clean * photons, generator=generator)
-    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
-    measured = counts / photons + read_noise * noise
+    measured = add_noise(
+        clean, photons=photons, read_noise=read_noise, generator=generator
+    )
     inner = slice(WIDE_MARGIN, -WIDE_MARGIN)
     outer = slice(WIDE_MARGIN * factor, -WIDE_MARGIN * factor)
     measured = measured[..., inner, inner].contiguous()
