@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -61,3 +64,18 @@ def shot(viewer: Any) -> np.ndarray:
     """Return the pixels of the canvas, as float."""
     pixels = viewer.window.screenshot(flash=False, canvas_only=True)
     return np.asarray(pixels)[..., :3].astype(float)
+
+
+def run_apart(script: str) -> None:
+    """Run a script with Qt in a process of its own, and fail if it fails."""
+    # Left to itself Qt destroys widgets in no certain order after the last line, and
+    # one time in three the process dies of it: what a script asserts is over by then.
+    script += "\nimport os, sys\nsys.stderr.flush()\nos._exit(0)\n"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+    )
+    assert done.returncode == 0, done.stderr

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +12,7 @@ import pytest
 import tifffile
 from napari.layers import Layer
 from qtpy.QtCore import Qt
-from scenes import choose
+from scenes import choose, run_apart
 
 from napari_structsr.gui.finetune.dock import FineTuneDock
 from napari_structsr.gui.finetune.pairs_entry import PairEntry
@@ -95,13 +92,7 @@ app.processEvents()
 assert dock.pairs.add_button.isEnabled()
 assert "torch" not in sys.modules, "torch was imported"
 """
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script],
-        check=True,
-        timeout=60,
-        env=environment,
-    )
+    run_apart(script)
 
 
 def test_the_whole_way(viewer, tuning, qtbot, models, notifications):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -21,7 +18,7 @@ from qtpy.QtWidgets import (
     QSlider,
     QTableView,
 )
-from scenes import choose, shot, show
+from scenes import choose, run_apart, shot, show
 
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.record import Record
@@ -151,12 +148,7 @@ app.processEvents()
 assert dock.inspect.run_button.isEnabled(), dock.inspect.run_button.toolTip()
 assert "torch" not in sys.modules, "torch was imported"
 """
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script],
-        check=True,
-        timeout=60,
-        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
-    )
+    run_apart(script)
 
 
 # -- what is chosen --------------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pytest
 import torch
 import yaozarrs
 from qtpy.QtGui import QGuiApplication
-from scenes import beads, centroid, choose, noise
+from scenes import beads, centroid, choose, noise, run_apart
 
 from napari_structsr.io.records import read_zarr_record
 from napari_structsr.models.model import SRModel
@@ -74,12 +72,7 @@ QThreadPool.globalInstance().waitForDone(50_000)
 app.processEvents()
 assert dock.estimate.text().startswith("1 tile"), dock.estimate.text()
 """
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script],
-        check=True,
-        timeout=60,
-        env={**__import__("os").environ, "QT_QPA_PLATFORM": "offscreen"},
-    )
+    run_apart(script)
 
 
 def test_estimate_follows_the_form(viewer, dock, qtbot):
