@@ -6,7 +6,9 @@ stands by the command line and by docks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 
@@ -53,6 +55,51 @@ class TrainingError(StructsrError):
 
 class UnexpectedError(StructsrError):
     """A fault of the program; ``__cause__`` holds it."""
+
+
+@contextmanager
+def blame_file(
+    path: str | Path, kind: type[StructsrError], *, what: str, remedy: str
+) -> Iterator[None]:
+    """Turn whatever a file makes its reader raise into one error that names it.
+
+    A file of a stranger may hold anything, and libraries raise anything in turn: a
+    division by zero, a recursion without end. So this encloses nothing but the reading
+    and checking of one file. Errors of the family pass, and so does a shortage of
+    memory, which is no fault of the file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        Of the error that is raised.
+    what, remedy
+        Which kind of file was expected, and what to do, as parts of a sentence.
+    """
+    try:
+        yield
+    except (StructsrError, MemoryError):
+        raise
+    except Exception as error:
+        raise kind(
+            f"{path} cannot be read as {what} ({describe_error(error)}); {remedy}"
+        ) from error
+
+
+def describe_error(error: BaseException) -> str:
+    """Return in a few words what an error of another library says."""
+    if isinstance(error, RecursionError):
+        return "its entries lie too deep in each other"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    # pydantic's own text takes a paragraph for each fault
+    if callable(faults := getattr(error, "errors", None)):
+        return describe_faults(faults())
+    name, line = type(error).__name__, str(error).strip().partition("\n")[0]
+    # the text of a KeyError is the key alone
+    text = f"{name}: {line}" if isinstance(error, LookupError) else line
+    return text[:300] or name
 
 
 def describe_faults(errors: Iterable[Mapping[str, Any]], *, most: int = 8) -> str:

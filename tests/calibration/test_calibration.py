@@ -246,7 +246,7 @@ def test_missing_and_foreign_files_are_refused(tmp_path: Path, sharp: SRModel) -
     with pytest.raises(ModelError, match="cannot be read"):
         read_calibration(tmp_path / "nowhere.json")
     (tmp_path / "text.json").write_text("hello")
-    with pytest.raises(ModelError, match="no calibration"):
+    with pytest.raises(ModelError, match="cannot be read as a calibration"):
         read_calibration(tmp_path / "text.json")
     assert sharp.card.calibration is not None
     other = sharp.card.calibration.model_copy(

@@ -137,7 +137,7 @@ def test_runs_are_listed_and_removed_and_nothing_else_is(run, tmp_path):
     }
     with pytest.raises(TrainingError, match="not finished"):
         accept_run(tmp_path / "runs" / "two")
-    with pytest.raises(TrainingError, match="holds no fine-tuning"):
+    with pytest.raises(TrainingError, match="cannot be read as a fine-tuning"):
         remove_run(tmp_path / "runs" / "photos")
     remove_run(tmp_path / "runs" / "two")
     assert [entry.name for entry in list_runs(tmp_path / "runs")] == ["my lens"]

@@ -11,11 +11,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, ValidationError, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from napari_structsr.engine.device import Precision
-from napari_structsr.errors import TrainingError, describe_faults
+from napari_structsr.errors import TrainingError, blame_file
 from napari_structsr.io.atomic import replace_whole
+from napari_structsr.models.card import ModelName
 from napari_structsr.training.recipe import Table
 
 _Span = Annotated[tuple[int, int], Field(strict=False)]
@@ -148,7 +149,7 @@ class FineTuneConfig(Table):
         Folder of the fine-tuning; None takes one among those of the user's models.
     """
 
-    name: str = Field(min_length=1)
+    name: ModelName
     parent: str = "faithful"
     factor: Literal[2, 4] = 2
     pairs: Annotated[tuple[PairFiles, ...], Field(strict=False)] = ()
@@ -198,22 +199,14 @@ def read_fine_tuning(path: Path) -> FineTuneConfig:
     TrainingError
         Naming the entries at fault.
     """
-    try:
+    remedy = "give a .json or .toml file, as the dock saves it"
+    with blame_file(path, TrainingError, what="a fine-tuning", remedy=remedy):
         text = path.read_text(encoding="utf-8")
         # By the ending: both are text, and errors shall speak of the right one.
         toml = path.suffix.lower() == ".toml"
         entries = tomllib.loads(text) if toml else json.loads(text)
         config = FineTuneConfig.model_validate(entries)
-    except ValidationError as error:
-        raise TrainingError(
-            f"the file {path} is at fault ({describe_faults(error.errors())})"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise TrainingError(
-            f"{path} cannot be read as a fine-tuning ({error}); it is a .json or .toml "
-            "file, as the dock saves it"
-        ) from error
-    return _make_paths_absolute(config, path.absolute().parent)
+        return _make_paths_absolute(config, path.absolute().parent)
 
 
 def write_fine_tuning(path: Path, config: FineTuneConfig) -> None:

@@ -14,7 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from napari_structsr.errors import TrainingError
+from pydantic import TypeAdapter
+
+from napari_structsr.core.names import check_model_name
+from napari_structsr.errors import TrainingError, blame_file
 from napari_structsr.io.atomic import replace_whole
 from napari_structsr.models.card import ModelCard
 from napari_structsr.zoo.user_models import find_user_folder, import_model
@@ -62,6 +65,9 @@ class RunSummary:
         return path if path.exists() else None
 
 
+_SUMMARY = TypeAdapter(RunSummary)
+
+
 def find_runs_folder() -> Path:
     """Return the folder where fine-tunings lie if nothing else is said."""
     return find_user_folder() / "runs"
@@ -87,14 +93,13 @@ def read_run(folder: Path) -> RunSummary:
     TrainingError
         If the folder holds none.
     """
-    path = folder / _FILE
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        return RunSummary(folder=folder, **entries)
-    except (OSError, ValueError, TypeError) as error:
-        raise TrainingError(
-            f"{folder} holds no fine-tuning ({error}); choose its folder, or start one"
-        ) from error
+    remedy = "choose its folder, or start one"
+    with blame_file(folder, TrainingError, what="a fine-tuning", remedy=remedy):
+        entries = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        # by pydantic, which looks at the kind of every entry
+        run = _SUMMARY.validate_python(entries | {"folder": folder})
+        check_model_name(run.name)
+        return run
 
 
 def write_run(run: RunSummary) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 import safetensors.numpy
 from pydantic import TypeAdapter
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
-from napari_structsr.errors import TrainingError
+from napari_structsr.errors import TrainingError, blame_file
 from napari_structsr.finetuning.split import Split
 from napari_structsr.imaging.registration import Registration
 from napari_structsr.io.atomic import replace_whole
@@ -58,7 +58,8 @@ def read_pairs(path: Path) -> tuple[list[ImagePair], Split]:
         ("noise", TypeAdapter(tuple[float, float])),
         ("notes", TypeAdapter(tuple[str, ...])),
     ]
-    try:
+    remedy = "start the fine-tuning anew"
+    with blame_file(path, TrainingError, what="the pairs", remedy=remedy):
         pixels = safetensors.numpy.load_file(path)
         with safe_open(path, framework="numpy") as file:
             facts = file.metadata()
@@ -66,7 +67,7 @@ def read_pairs(path: Path) -> tuple[list[ImagePair], Split]:
         if "guard" in entries:  # the gap, in files of earlier versions
             entries["gap"] = entries.pop("guard")
         split = TypeAdapter(Split).validate_python(entries)
-        pairs = [
+        return [
             ImagePair(
                 **entries
                 | {
@@ -77,9 +78,4 @@ def read_pairs(path: Path) -> tuple[list[ImagePair], Split]:
                 | {name: pixels[f"{number}.{name}"] for name in _PIXELS}
             )
             for number, entries in enumerate(json.loads(facts["pairs"]))
-        ]
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise TrainingError(
-            f"the pairs in {path} cannot be read ({error}); start the fine-tuning anew"
-        ) from error
-    return pairs, split
+        ], split

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_structsr.errors import ModelError
+from napari_structsr.errors import ModelError, blame_file
 from napari_structsr.io.atomic import replace_whole
 
 if TYPE_CHECKING:
@@ -28,21 +28,18 @@ def read_card(path: Path) -> dict[str, Any]:
         If the card is missing or no JSON.
     """
     path = path.with_suffix(".json")
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+    remedy = "restore the file from where it came"
+    with blame_file(path, ModelError, what="a model card", remedy=remedy):
+        try:
+            card = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ModelError(
+                f"{path} is missing; a model is a .safetensors file with its card, "
+                "a .json file of the same name, beside it"
+            ) from error
         if not isinstance(card, dict):
             raise ValueError("it holds no entries")
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"{path} is missing; a model is a .safetensors file with its card, "
-            "a .json file of the same name, beside it"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"the model card {path} cannot be read ({error}); "
-            "restore the file from where it came"
-        ) from error
-    return card
+        return card
 
 
 def read_weights(path: Path, *, sha256: str | None) -> dict[str, Tensor]:
@@ -54,7 +51,6 @@ def read_weights(path: Path, *, sha256: str | None) -> dict[str, Tensor]:
         If the file is missing, damaged, or not the one that the card describes.
     """
     import safetensors.torch
-    from safetensors import SafetensorError
 
     path = path.with_suffix(".safetensors")
     try:
@@ -71,13 +67,9 @@ def read_weights(path: Path, *, sha256: str | None) -> dict[str, Tensor]:
             f"{str(sha256)[:12]}: one of the two is damaged or from another model; "
             "restore both files from where they came"
         )
-    try:
+    remedy = "restore the file from where it came"
+    with blame_file(path, ModelError, what="a safetensors file", remedy=remedy):
         return safetensors.torch.load(data)
-    except SafetensorError as error:
-        raise ModelError(
-            f"the weights {path} are no safetensors file ({error}); "
-            "restore the file from where it came"
-        ) from error
 
 
 def write_bundle(

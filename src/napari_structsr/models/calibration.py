@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from napari_structsr.errors import ModelError, SettingsError, describe_faults
+from napari_structsr.errors import ModelError, SettingsError, blame_file
 
 if TYPE_CHECKING:
     from napari_structsr.imaging.expected_error import ErrorPredictor
@@ -194,16 +194,6 @@ def read_calibration(path: Path) -> TrustCalibration:
     ModelError
         If the file is missing, damaged or of another kind.
     """
-    try:
+    remedy = "give a file that structsr calibrate has written"
+    with blame_file(path, ModelError, what="a calibration", remedy=remedy):
         return TrustCalibration.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"the calibration {path} cannot be read ({error}); "
-            "give a file that structsr calibrate has written"
-        ) from error
-    except ValidationError as error:
-        faults = describe_faults(error.errors())
-        raise ModelError(
-            f"{path} is no calibration, or a damaged one ({faults}); "
-            "give a file that structsr calibrate has written"
-        ) from error

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
-from napari_structsr.errors import ModelError, describe_faults
+from napari_structsr.core.names import check_model_name
+from napari_structsr.errors import ModelError, blame_file
 from napari_structsr.models.calibration import TrustCalibration
 
 Architecture = Literal[
@@ -26,6 +27,11 @@ Architecture = Literal[
 
 TRAINABLE = ("residual-generator", "srresnet", "rrdb", "swinir")
 """Architectures that can be fine-tuned; others are interpolations or foreign."""
+
+_RESTORE = "restore the file from where it came"
+
+ModelName = Annotated[str, AfterValidator(check_model_name)]
+"""A name in a file: a file of a model is called by it, and lies where it should."""
 
 _Span = Annotated[tuple[int, int], Field(strict=False)]
 
@@ -178,7 +184,7 @@ class ModelCard(_Entry):
         From which pairs of a user it was made, and how well; None for others.
     """
 
-    name: str = Field(min_length=1)
+    name: str
     description: str
     architecture: Architecture
     options: dict[str, int] = {}
@@ -196,7 +202,7 @@ class ModelCard(_Entry):
     sha256: str | None = None
     purpose: Literal["use", "comparison"] = "use"
     seen_megapixels: float | None = None
-    blend_with: str | None = None
+    blend_with: ModelName | None = None
     sharpness: float | None = Field(default=None, ge=0, le=1)
     radius: int | None = Field(default=None, ge=0)
     seam: float | None = Field(default=None, ge=0)
@@ -213,11 +219,8 @@ class ModelCard(_Entry):
         ModelError
             Naming the entries that are missing, unknown or of the wrong kind.
         """
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            faults = describe_faults(error.errors())
-            raise ModelError(
-                f"the model card of {origin} is damaged ({faults}); "
-                "restore the file from where it came"
-            ) from error
+        with blame_file(origin, ModelError, what="a model card", remedy=_RESTORE):
+            card = cls.model_validate(data)
+            # here, as foreign weights are shown by the name of their file
+            check_model_name(card.name)
+            return card

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 from torch.optim import Optimizer
 
-from napari_structsr.errors import TrainingError
+from napari_structsr.errors import TrainingError, blame_file
 from napari_structsr.io.atomic import replace_whole
 
 
@@ -44,15 +44,13 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"there is no training to go on with: {path} is missing; start one "
             "without --resume"
         )
-    try:
+    remedy = (
+        "remove it and start anew, for example with --start from the weights beside it"
+    )
+    with blame_file(path, TrainingError, what="a checkpoint", remedy=remedy):
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["facts"])
         return safetensors.torch.load_file(path), facts
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise TrainingError(
-            f"the checkpoint {path} is damaged ({error}); remove it and start anew, "
-            "for example with --start from the weights beside it"
-        ) from error
 
 
 def select_tensors(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -12,9 +12,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from napari_structsr.errors import TrainingError, describe_faults
+from napari_structsr.errors import TrainingError, blame_file
+from napari_structsr.models.card import ModelName
 
 _RECIPES = Path(str(resources.files("napari_structsr"))) / "training" / "recipes"
 
@@ -239,11 +240,11 @@ class Recipe(Table):
         Seed of every random choice.
     """
 
-    name: str = Field(min_length=1)
+    name: ModelName
     description: str = ""
     factor: Literal[1, 2, 4] = 2
     purpose: Literal["use", "comparison"] = "use"
-    blend_with: str | None = None
+    blend_with: ModelName | None = None
     start: str | None = None
     start_factor: Literal[2, 4] | None = None
     network: NetworkConfig = NetworkConfig()
@@ -304,23 +305,17 @@ def read_recipe(name: str, **changes: Any) -> Recipe:
         If there is no such recipe, or naming the entries at fault.
     """
     path = Path(name) if name.endswith(".toml") else _RECIPES / f"{name}.toml"
-    try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        known = ", ".join(list_recipes())
-        raise TrainingError(
-            f"there is no recipe {name!r}; give the path of a .toml file, or one of "
-            f"{known}"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise TrainingError(
-            f"the recipe {name} cannot be read ({error}); see `structsr train --help`"
-        ) from error
-    # Choices of the command line are None where nothing was said.
-    entries |= {key: value for key, value in changes.items() if value is not None}
-    try:
-        return Recipe.model_validate(entries)
-    except ValidationError as error:
-        raise TrainingError(
-            f"the recipe {name} is at fault ({describe_faults(error.errors())})"
-        ) from error
+    remedy = "mend it, or take a recipe that ships"
+    with blame_file(name, TrainingError, what="a recipe", remedy=remedy):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            known = ", ".join(list_recipes())
+            raise TrainingError(
+                f"there is no recipe {name!r}; give the path of a .toml file, or one "
+                f"of {known}"
+            ) from error
+        entries = tomllib.loads(text)
+        # Choices of the command line are None where nothing was said.
+        given = {key: value for key, value in changes.items() if value is not None}
+        return Recipe.model_validate(entries | given)

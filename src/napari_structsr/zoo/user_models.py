@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 import tempfile
 import zipfile
@@ -21,9 +20,9 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from napari_structsr.core.names import check_model_name
 from napari_structsr.errors import ModelError
 from napari_structsr.io.atomic import replace_whole
-from napari_structsr.io.foreign_weights import FOREIGN_ENDINGS
 from napari_structsr.io.weights import read_weights
 from napari_structsr.models.card import ModelCard
 from napari_structsr.zoo.shipped import list_shipped_names, read_model_card
@@ -33,8 +32,6 @@ logger = logging.getLogger(__name__)
 _ENDINGS = (".safetensors", ".json")
 _LARGEST = 4 * 2**30  # bytes; nothing larger is unpacked
 _LARGEST_CARD = 64 * 2**20
-# names of devices on Windows; models travel between systems
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 
 
 def find_user_folder() -> Path:
@@ -79,18 +76,10 @@ def check_name(name: str, factor: int, *, replace: bool = False) -> None:
     ModelError
         Saying which names can be taken.
     """
-    if not re.fullmatch(r"\w[\w .+-]{0,63}", name) or name[-1] in " .":
-        raise ModelError(
-            f"{name!r} cannot name a model; take up to 64 letters, digits, spaces, "
-            "dots, - or _, beginning with a letter or digit"
-        )
-    if _RESERVED.fullmatch(name.split(".")[0]) or name.lower().endswith(
-        (*_ENDINGS, *FOREIGN_ENDINGS)
-    ):
-        raise ModelError(
-            f"{name!r} cannot name a model, since files cannot be called so "
-            "everywhere; choose another name"
-        )
+    try:
+        check_model_name(name)
+    except ValueError as error:
+        raise ModelError(str(error)) from error
     # macOS and Windows do not tell upper from lower case in names of files
     if name.lower() in {shipped.lower() for shipped in list_shipped_names()}:
         raise ModelError(
