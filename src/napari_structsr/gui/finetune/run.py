@@ -18,7 +18,6 @@ from napari_structsr.finetuning.runs import RunSummary, find_runs_folder, list_r
 from napari_structsr.gui.finetune.pairs_entry import PairEntry, PairRequest
 from napari_structsr.gui.finetune.train_state import Parent
 from napari_structsr.gui.viewer.jobs import Job
-from napari_structsr.gui.viewer.llvm_clash import keep_triton_out
 from napari_structsr.models.card import TRAINABLE
 from napari_structsr.zoo.catalogue import list_models
 
@@ -70,7 +69,6 @@ class FineTuningRun(QObject):
         self.paused.emit(paused)
 
     def _iterate_events(self, cancel: Cancel) -> Iterator[Event]:
-        keep_triton_out()  # before torch is imported for the first time
         from napari_structsr.finetuning.events import Pause
 
         self._pause = Pause()

@@ -37,6 +37,7 @@ from napari_structsr.engine.events import (
     Warned,
 )
 from napari_structsr.errors import StructsrError, UnexpectedError
+from napari_structsr.gui.viewer.llvm_clash import keep_triton_out
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +138,8 @@ class Job(QObject):
         """Report events as they come, and return the one that ends the job."""
         if self._abandoned or self._events is None:
             return Cancelled(0)
+        # before anything imports torch: any job may
+        keep_triton_out()
         reported = 0.0
         try:
             for event in self._events(self._cancel):
