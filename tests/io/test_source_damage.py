@@ -1,13 +1,16 @@
 """Paths and TIFF files that are missing, damaged, cut off or of another kind."""
 
 import os
+import socket
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
-from napari_structsr.errors import SourceError
+from napari_structsr.errors import ModelError, SourceError
+from napari_structsr.io.foreign_weights import read_foreign
 from napari_structsr.io.open import open_source
 
 
@@ -207,3 +210,24 @@ def test_a_pyramid_cut_off_anywhere_is_refused(tmp_path, stack, dialect, part):
     assert open_source(path, level=1).spec.axes.shape == (6, 16, 20)
     cut(path, int(path.stat().st_size * part))
     refused(path, "damaged.*; copy the file again from where it came from")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have names on POSIX alone")
+def test_pipes_and_devices_are_no_images(tmp_path):
+    """Nobody writes to the pipe: its reader would wait for ever."""
+    pipe = tmp_path / "a.tif"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        refused(path, "pipe, a socket or a device")
+    with pytest.raises(SourceError, match="no file matches"):
+        open_source(tmp_path / "*.tif")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "b.tif"))
+        refused(tmp_path / "b.tif", "cannot be opened")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have names on POSIX alone")
+def test_weights_are_not_read_from_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "a.pth")
+    with pytest.raises(ModelError, match="pipe, a socket or a device"):
+        read_foreign(tmp_path / "a.pth")

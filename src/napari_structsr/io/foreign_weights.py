@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_structsr.errors import ModelError
+from napari_structsr.io.limits import WEIGHTS_BYTES, read_limited
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,7 +68,7 @@ def read_foreign(path: Path) -> ForeignModel:
         or if the network is unknown or does not upscale images.
     """
     try:
-        data = path.read_bytes()
+        data = read_limited(path, WEIGHTS_BYTES)
     except OSError as error:
         raise ModelError(
             f"the model {path} cannot be read ({error.strerror}); check its path"

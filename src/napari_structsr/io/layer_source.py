@@ -6,11 +6,13 @@ read: they stay with the layer and are handed on by the gui.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from napari_structsr.core.axes import Axes, Channel
 from napari_structsr.errors import SourceError
 from napari_structsr.io.arrays import ArraySource, check_level, make_spec
+from napari_structsr.io.ome_zarr.metadata import check_finished
 from napari_structsr.io.tiff.metadata import read_lut_color
 from napari_structsr.io.units import (
     Step,
@@ -36,6 +38,9 @@ def open_layer(
         raise SourceError(
             f"{origin} is a {type(layer).__name__} layer; pick an image layer"
         )
+    # what a viewer shows of a file may be read from it only now
+    if path := getattr(getattr(layer, "source", None), "path", None):
+        check_finished(Path(path))
     levels = layer.data if getattr(layer, "multiscale", False) else [layer.data]
     check_level(level, len(levels), origin=origin)
     shape = tuple(int(size) for size in levels[0].shape)

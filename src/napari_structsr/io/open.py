@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_structsr.errors import SourceError
+from napari_structsr.io.limits import open_regular
 from napari_structsr.io.source import Source
 
 # two letters at least: "C:/scan.tif" is a drive of Windows
@@ -151,7 +152,7 @@ def _open_path(path: str, *, axes: str | None, level: int, name: str | None) -> 
 
 def _check_tiff(path: Path) -> None:
     """Raise SourceError unless a file begins as a TIFF does."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(4)
     if not head:
         raise SourceError(

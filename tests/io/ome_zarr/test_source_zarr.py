@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import yaozarrs
 import zarr
+from napari.layers import Image
+from napari.layers._source import layer_source
 from yaozarrs import v05
 from yaozarrs.write.v05 import write_image
 from zarr.storage import MemoryStore, WrapperStore
@@ -228,10 +230,40 @@ def test_an_unfinished_result_is_refused(tmp_path, stack):
     attributes = {"structsr": {"status": "partial", "record": {}}}
     path = write(tmp_path / "a.ome.zarr", stack, attributes=attributes)
     for image in (path, path / "0", zarr.open_group(path, mode="r")):
-        with pytest.raises(SourceError, match="unfinished result; resume and finish"):
+        with pytest.raises(
+            SourceError, match=r"unfinished result.*; resume and finish"
+        ):
             open_source(image)
     zarr.open_group(path).attrs["structsr"] = {"status": "finished"}
     assert open_source(path).spec.axes.names == "tczyx"
+
+
+def test_no_part_of_an_unfinished_store_is_opened_by_its_own_name(tmp_path, stack):
+    """As a run that was killed leaves it: levels, and no word of an image."""
+    path = tmp_path / "a.ome.zarr"
+    group = zarr.create_group(path, attributes={"structsr": {"status": "partial"}})
+    group.create_array("0", data=stack[0, 0], chunks=(1, 16, 20))
+    group.create_array("deep/1", data=stack[0, 0], chunks=(1, 16, 20))
+    (tmp_path / "link.zarr").symlink_to(path / "0")
+    with layer_source(path=str(path / "0")):
+        layer = Image(stack[0, 0])
+    parts = [path / "0", path / "deep" / "1", tmp_path / "link.zarr", layer]
+    for image in (*parts, zarr.open_array(path / "0", mode="r")):
+        with pytest.raises(SourceError, match=r"unfinished result.*resume and finish"):
+            open_source(image)
+    # finished, everything opens
+    group.attrs["structsr"] = {"status": "finished"}
+    for image in parts:
+        assert open_source(image).spec.axes.names == "zyx"
+
+
+def test_an_unfinished_store_around_a_folder_of_images_is_named(tmp_path, stack):
+    zarr.create_group(
+        tmp_path / "a.zarr", attributes={"structsr": {"status": "partial"}}
+    )
+    path = write(tmp_path / "a.zarr" / "inner.zarr", stack)
+    with pytest.raises(SourceError, match=r"a part of .*a\.zarr; resume and finish"):
+        open_source(path)
 
 
 def test_wrong_display_hints_do_not_keep_an_image_closed(tmp_path, stack):

@@ -6,6 +6,7 @@ It owns the translation of `ImageSpec` to OME-Zarr 0.4 and 0.5 by way of yaozarr
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,8 @@ import numpy as np
 from yaozarrs import v04, v05
 
 from napari_structsr.core.axes import Axes, Channel, ImageSpec
+from napari_structsr.errors import SourceError
+from napari_structsr.io.limits import read_text
 
 _KINDS = {"t": "time", "c": "channel"}
 _COLOURS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
@@ -33,6 +36,51 @@ def is_zarr(path: Path) -> bool:
 def is_zarr_group(path: Path) -> bool:
     """Tell whether a folder can be a zarr group; in version 3 an array looks alike."""
     return any((path / mark).is_file() for mark in _GROUP)
+
+
+def check_finished(path: Path) -> None:
+    """Refuse what belongs to a result that is still being written.
+
+    Its pixels that are not written yet would be read as zeros, by whatever name they
+    are opened: the store itself, one of its levels, or anything else in it.
+
+    Parameters
+    ----------
+    path
+        A folder or file; it and everything around it are looked at.
+
+    Raises
+    ------
+    SourceError
+        If the run that writes it has not finished.
+    """
+    # through a link, another store lies around it
+    for folder in {*_list_around(path.absolute()), *_list_around(path.resolve())}:
+        if _is_partial(folder):
+            raise SourceError(
+                f"{path} is an unfinished result"
+                + (f", a part of {folder}" if folder != path else "")
+                + "; resume and finish the run that writes it, then open it again"
+            )
+
+
+def _list_around(path: Path) -> list[Path]:
+    return [path, *path.parents]
+
+
+def _is_partial(folder: Path) -> bool:
+    """Tell whether a folder is a group that says of itself that it is unfinished."""
+    for name, keys in (("zarr.json", ("attributes",)), (".zattrs", ())):
+        try:
+            entry: Any = json.loads(read_text(folder / name))
+            for key in (*keys, "structsr", "status"):
+                entry = entry[key]
+        # whoever opens it says what is wrong with it
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            continue
+        if entry == "partial":
+            return True
+    return False
 
 
 def make_attributes(

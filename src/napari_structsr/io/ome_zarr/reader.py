@@ -20,7 +20,12 @@ from zarr.storage import LocalStore
 from napari_structsr.core.axes import Channel
 from napari_structsr.errors import SourceError
 from napari_structsr.io.arrays import ArraySource, check_level, guess_labels, make_spec
-from napari_structsr.io.ome_zarr.metadata import MARKS, is_zarr, is_zarr_group
+from napari_structsr.io.ome_zarr.metadata import (
+    MARKS,
+    check_finished,
+    is_zarr,
+    is_zarr_group,
+)
 from napari_structsr.io.units import Step, find_unit_name, make_axes, name_axes
 
 if TYPE_CHECKING:
@@ -46,6 +51,8 @@ def open_zarr(
     """
     node = _open_node(image) if isinstance(image, Path) else image
     path = image if isinstance(image, Path) else _find_folder(image)
+    if path:
+        check_finished(path)
     origin = str(path or f"zarr {type(node).__name__.lower()} {node.name}")
     if not isinstance(node, zarr.Group):
         check_level(level, 1, origin=origin)
@@ -64,7 +71,7 @@ def _open_level(
     group: zarr.Group, *, origin: str, axes: str | None, level: int, name: str | None
 ) -> ArraySource:
     attributes = dict(group.attrs)
-    # pixels that are not written yet would be read as zeros
+    # in a store that is no folder, such as a zip
     own = attributes.get("structsr")
     if isinstance(own, Mapping) and own.get("status") == "partial":
         raise SourceError(
