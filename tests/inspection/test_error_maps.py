@@ -17,6 +17,7 @@ from skimage.metrics import (
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.core.error_map import MAPS
+from napari_structsr.engine.device import Device
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
@@ -120,11 +121,11 @@ def test_every_map_that_can_be_computed_is_there_by_default(images):
         assert values.min() < values.max(), key
 
 
-def test_tiles_equal_the_whole_image(images):
+def test_tiles_equal_the_whole_image(images, monkeypatch):
     result, reference, source = images
     options = {"source": source, "settings": {"model": "sharp", "maps": tuple(MAPS)}}
     whole = inspected(result, reference, **options)
-    options["settings"] |= {"tile": 32}
+    monkeypatch.setattr(Device, "block", 32)
     tiled = inspected(result, reference, **options)
     for key, values in whole.maps.items():
         unit = FULL if MAPS[key].unit.startswith("intensity") else 1

@@ -14,6 +14,7 @@ from napari_structsr import (
     result_of,
     upscale,
 )
+from napari_structsr.engine.device import Device
 from napari_structsr.engine.events import Warned
 from napari_structsr.models.build import build_network
 from napari_structsr.models.card import ModelCard
@@ -68,16 +69,18 @@ def run(pixels, model, **values):
     factor=st.sampled_from([2, 4]),
     agreement=st.sampled_from(["off", "noise"]),
     shape=st.tuples(st.integers(1, 2), st.integers(2, 75), st.integers(2, 75)),
-    tile=st.integers(16, 40),
+    block=st.integers(16, 40),
     seed=st.integers(0, 99),
 )
 def test_tiles_equal_the_whole_stack(
-    architecture, factor, agreement, shape, tile, seed
+    architecture, factor, agreement, shape, block, seed
 ):
     pixels = np.random.default_rng(seed).integers(100, 60000, shape, np.uint16)
     model = trained(architecture, factor, seed)
     whole = run(pixels, model, agreement=agreement)
-    tiled = run(pixels, model, agreement=agreement, tile=tile)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Device, "block", block)
+        tiled = run(pixels, model, agreement=agreement)
     assert whole.shape == (shape[0], factor * shape[1], factor * shape[2])
     span = max(float(np.ptp(whole)), 1)
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-5 * span)
@@ -89,11 +92,15 @@ def test_tiles_off_the_windows_would_differ(monkeypatch):
     model = trained("swinir", 2, 0)
     whole = run(pixels, model)
     monkeypatch.setattr(SRModel, "align", 1)
-    assert np.abs(run(pixels, model, tile=20) - whole).max() > 1e-4 * np.ptp(whole)
+    monkeypatch.setattr(Device, "block", 20)
+    assert np.abs(run(pixels, model) - whole).max() > 1e-4 * np.ptp(whole)
 
 
 @pytest.mark.parametrize("architecture", sorted(OPTIONS))
-def test_a_shorter_radius_on_the_card_is_used_and_its_seam_is_told(architecture):
+def test_a_shorter_radius_on_the_card_is_used_and_its_seam_is_told(
+    architecture, monkeypatch
+):
+    monkeypatch.setattr(Device, "block", 30)
     pixels = np.random.default_rng(0).integers(0, 60000, (1, 90, 90), np.uint16)
     model = trained(architecture, 2, 0, radius=4, seam=0.03)
     assert model.radius == 4
@@ -102,7 +109,7 @@ def test_a_shorter_radius_on_the_card_is_used_and_its_seam_is_told(architecture)
             open_source(pixels, axes="zyx"),
             model,
             MemorySink(),
-            settings=UpscaleSettings(device="cpu", tile=30),
+            settings=UpscaleSettings(device="cpu"),
         )
     )
     told = [event.message for event in events if isinstance(event, Warned)]

@@ -24,6 +24,7 @@ from napari_structsr import (
     upscale,
 )
 from napari_structsr.core.record import Record
+from napari_structsr.engine.device import Device
 from napari_structsr.engine.events import (
     Cancelled,
     Failed,
@@ -73,7 +74,7 @@ def test_tiles_equal_the_whole_image_and_chunks_are_written_once(
     agreement = draw(st.sampled_from(["off", "noise", "exact"]))
     height, width = draw(st.integers(2, 90)), draw(st.integers(2, 90))
     planes = draw(st.integers(1, 2))
-    tile = draw(st.integers(16, 60))
+    tile, block = draw(st.integers(16, 60)), draw(st.integers(16, 60))
     chunk = draw(st.integers(16, 80))
     shard = draw(st.sampled_from(["auto", chunk, 2 * chunk]))
     version = draw(st.sampled_from(["0.4", "0.5"]))
@@ -91,6 +92,7 @@ def test_tiles_equal_the_whole_image_and_chunks_are_written_once(
     path = tmp_path_factory.mktemp("tiles") / "result.ome.zarr"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(zarr.storage.LocalStore, "set", count)
+        patch.setattr(Device, "block", block)
         result_of(
             upscale(
                 open_source(pixels, axes="zyx"),
@@ -160,10 +162,12 @@ def test_one_bad_pixel_stays_one_bad_pixel(measured, hole):
     assert np.abs(result - clean)[~bad].mean() < 2e-4
 
 
-def test_region_without_data_stays_without_and_tiles_agree(measured):
+def test_region_without_data_stays_without_and_tiles_agree(measured, monkeypatch):
     broken = measured.copy()
     broken[:, 50:80] = np.nan
-    whole, tiled = run(broken), run(broken, tile=16)
+    whole = run(broken)
+    monkeypatch.setattr(Device, "block", 16)
+    tiled = run(broken)
     np.testing.assert_allclose(whole, tiled, atol=1e-5)
     assert np.isnan(whole[:, 100:160]).all()
     assert np.isfinite(whole[:, :100]).all()
@@ -216,9 +220,10 @@ def test_transparency_is_interpolated_only(measured):
     assert (run(rgba, agreement="off")[..., 3] == 255).all()
 
 
-def test_exact_agreement_holds_through_the_engine(measured):
+def test_exact_agreement_holds_through_the_engine(measured, monkeypatch):
     model = load_model("faithful")
-    result = run(measured, agreement="exact", tile=32)
+    monkeypatch.setattr(Device, "block", 32)
+    result = run(measured, agreement="exact")
     again = model.forward_model(torch.from_numpy(result)[None, None])[0, 0]
     np.testing.assert_allclose(again, measured, atol=1e-4 * np.ptp(measured))
 

@@ -18,7 +18,7 @@ from napari_structsr import (
     result_of,
     upscale,
 )
-from napari_structsr.engine.device import choose_device
+from napari_structsr.engine.device import Device, choose_device
 from napari_structsr.engine.events import Finished
 from napari_structsr.errors import ModelError
 from napari_structsr.models.baselines.spandrel_network import ForeignNetwork
@@ -90,7 +90,7 @@ def pixels():
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_pth_runs_on_a_grey_stack_and_keeps_its_tile_rule(
-    tmp_path, pixels, network, channels, factor
+    tmp_path, pixels, network, channels, factor, monkeypatch
 ):
     path = tmp_path / f"{network}.pth"
     module = written(path, network, channels, factor)
@@ -102,7 +102,8 @@ def test_a_pth_runs_on_a_grey_stack_and_keeps_its_tile_rule(
     assert model.seam == 0
     whole = run(pixels, model, dtype="float32")
     assert whole.shape == (2, factor * 77, factor * 70)
-    tiled = run(pixels, model, dtype="float32", tile=24)
+    monkeypatch.setattr(Device, "block", 24)
+    tiled = run(pixels, model, dtype="float32")
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-5 * np.ptp(whole))
     assert run(pixels, model).dtype == np.uint16
 
@@ -113,7 +114,7 @@ def test_a_pth_runs_on_a_grey_stack_and_keeps_its_tile_rule(
 
 
 def test_a_deep_network_takes_an_effective_radius_and_stays_under_its_seam(
-    tmp_path, pixels
+    tmp_path, pixels, monkeypatch
 ):
     path = tmp_path / "deep.pth"
     written(path, "ESRGAN", 3, 2, blocks=6)
@@ -122,7 +123,8 @@ def test_a_deep_network_takes_an_effective_radius_and_stays_under_its_seam(
     assert 0 < model.seam < 0.05
     assert load_model(str(path), factor=2).radius == model.radius
     whole = run(pixels, model, dtype="float32")
-    tiled = run(pixels, model, dtype="float32", tile=24)
+    monkeypatch.setattr(Device, "block", 24)
+    tiled = run(pixels, model, dtype="float32")
     assert np.abs(tiled - whole).max() <= model.seam * np.ptp(pixels)
 
 

@@ -78,7 +78,7 @@ def inspect(
         str, typer.Option(help="auto, float32, bfloat16 or float16.")
     ] = "float32",
     tile: Annotated[
-        int | None, typer.Option(help="Source pixels computed at once, along a side.")
+        int | None, typer.Option(help="Source pixels written at once, along a side.")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace maps in DIR.")] = False,
     _: Annotated[

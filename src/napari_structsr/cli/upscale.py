@@ -73,7 +73,7 @@ def upscale(
         str, typer.Option(help="auto, float32, bfloat16 or float16.")
     ] = "auto",
     tile: Annotated[
-        int | None, typer.Option(help="Input pixels computed at once, along a side.")
+        int | None, typer.Option(help="Input pixels written at once, along a side.")
     ] = None,
     axes: Annotated[
         str | None, typer.Option(help="Names of the dimensions, such as tczyx.")

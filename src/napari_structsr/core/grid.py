@@ -142,6 +142,21 @@ class TileGrid:
             keep.append(slice(first, first + part.stop - part.start))
         return Window((read[0], read[1]), (keep[0], keep[1]), write)
 
+    def find_blocks(self, window: Window, side: int) -> list[Window]:
+        """Return the squares of `side` pixels that a window writes a part of.
+
+        They lie on a grid of their own, which begins at the first pixel of the plane
+        and ends with it, wherever the tiles lie.
+        """
+        rows, columns = (
+            [
+                slice(first, min(first + side, size * self.factor))
+                for first in range(part.start // side * side, part.stop, side)
+            ]
+            for part, size in zip(window.write, self.shape, strict=True)
+        )
+        return [self.window(place) for place in itertools.product(rows, columns)]
+
     def split(self, window: Window, side: int) -> list[Window]:
         """Cut a window into windows that write at most `side` pixels along y and x."""
         rows, columns = (
@@ -152,6 +167,16 @@ class TileGrid:
             for part in window.write
         )
         return [self.window(place) for place in itertools.product(rows, columns)]
+
+
+def find_overlap(one: Slices, other: Slices) -> tuple[Slices, Slices]:
+    """Return what two rectangles have in common, as counted from either."""
+    common = tuple(
+        slice(max(a.start, b.start), min(a.stop, b.stop))
+        for a, b in zip(one, other, strict=True)
+    )
+    rows, columns = common
+    return _shift((rows, columns), one), _shift((rows, columns), other)
 
 
 def _shift(slices: Slices, outer: Slices) -> Slices:

@@ -79,6 +79,6 @@ def _explain_refusal(error: Exception) -> str | None:
 def explain_shortage(what: str) -> MemoryShortageError:
     """Return the error for a shortage of memory, with what to do."""
     return MemoryShortageError(
-        f"memory is short ({what}); close other programs, choose a smaller tile, or "
-        "write to OME-Zarr instead of keeping the result in memory"
+        f"memory is short ({what}); close other programs, or write to OME-Zarr "
+        "instead of keeping the result in memory"
     )

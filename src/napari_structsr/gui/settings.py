@@ -25,7 +25,7 @@ class Preferences:
     sharpness
         Share of the way to the model from the one it can be blended with, 0 to 1.
     tile
-        Input pixels along the side of what is computed at once; None chooses.
+        Input pixels along the side of what is written at once; None chooses.
     """
 
     model: str = "faithful"

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from napari_structsr.core.error_map import MAPS
-from napari_structsr.core.grid import Window
+from napari_structsr.core.grid import Slices
 from napari_structsr.core.intensity import Intensity
 from napari_structsr.core.types import Array
 from napari_structsr.imaging.expected_error import (
@@ -60,9 +60,8 @@ class Pixels:
     reference: Array | None
     source: Array | None
 
-    def crop(self, window: Window, factor: int) -> Pixels:
-        """Return the pixels of a window within the tile."""
-        coarse = window.read
+    def crop(self, coarse: Slices, factor: int) -> Pixels:
+        """Return a part, rows and columns counted from the first of the source."""
         rows, columns = (slice(s.start * factor, s.stop * factor) for s in coarse)
         reference, source = self.reference, self.source
         return Pixels(

@@ -6,9 +6,8 @@ import numpy as np
 import torch
 
 from napari_structsr.core.error_map import MAPS
-from napari_structsr.core.grid import Tile, TileGrid, Window
-from napari_structsr.core.types import Array
-from napari_structsr.engine.tiles import BlockSplitter
+from napari_structsr.core.grid import Slices, Tile, TileGrid, Window
+from napari_structsr.engine.blocks import BlockComputer, Images
 from napari_structsr.inspection.map_block import MapBlock, Pixels
 from napari_structsr.inspection.setup import Setup
 
@@ -18,54 +17,38 @@ def map_dtype(key: str) -> np.dtype:
     return np.dtype(np.uint8 if MAPS[key].classes else np.float32)
 
 
-class TileMapper:
+class TileMapper(BlockComputer[Pixels]):
     """Reads the tiles of one inspection and computes their maps."""
 
     def __init__(self, setup: Setup, grid: TileGrid) -> None:
-        self.grid = grid
+        super().__init__(grid, setup.block_side, setup.device)
         self._setup = setup
-        self._blocks = BlockSplitter(setup.block_side, setup.device)
 
-    def take_warning(self) -> str | None:
-        """Return, once, what the user should hear about the last tile."""
-        return self._blocks.take_warning()
-
-    def read(self, tile: Tile) -> Pixels:
-        """Read what a tile needs, with halo."""
-        matched, coarse = self._setup.matched, tile.read
+    def read_pixels(self, plane: tuple[int, ...], place: Slices) -> Pixels:
+        """Read rows and columns of the source, and the same place of the others."""
+        matched = self._setup.matched
         rows, columns = (
             slice(part.start * matched.factor, part.stop * matched.factor)
-            for part in coarse
+            for part in place
         )
         reference, source = matched.reference, matched.source
         return Pixels(
-            matched.result.read(tile.plane, rows, columns),
-            None if reference is None else reference.read(tile.plane, rows, columns),
-            None if source is None else source.read(tile.plane, *coarse),
+            matched.result.read(plane, rows, columns),
+            None if reference is None else reference.read(plane, rows, columns),
+            None if source is None else source.read(plane, *place),
         )
 
-    def compute(self, tile: Tile, pixels: Pixels) -> dict[str, Array]:
-        """Compute the maps of one tile from what was read for it.
+    def crop_pixels(self, pixels: Pixels, place: Slices) -> Pixels:
+        """Return a part of what was read."""
+        return pixels.crop(place, self._setup.matched.factor)
 
-        They come by key, of shape (1, rows, columns) of ``tile.write``; NaN where an
-        image that a map compares is no number, 0 for classes.
+    def compute_window(self, tile: Tile, window: Window, pixels: Pixels) -> Images:
+        """Compute the maps of one window, by key, of shape (1, rows, columns).
+
+        They are NaN where an image that a map compares is no number, 0 for classes.
         """
-        shape = (1, *(part.stop - part.start for part in tile.write))
-        maps = {key: np.empty(shape, map_dtype(key)) for key in self._setup.keys}
-
-        def compute(place: Window) -> None:
-            part = pixels.crop(place, self._setup.matched.factor)
-            for key, values in self._compute_block(part, tile.plane).items():
-                maps[key][:, *place.write] = values[:, *place.keep]
-
-        self._blocks.compute(tile, self.grid, compute)
-        return maps
-
-    def _compute_block(
-        self, pixels: Pixels, plane: tuple[int, ...]
-    ) -> dict[str, Array]:
         with torch.inference_mode():
-            block = MapBlock(self._setup, pixels, plane)
+            block = MapBlock(self._setup, pixels, tile.plane)
             found = {}
             for key in self._setup.keys:
                 values = block.compute(key)[:, 0].cpu().numpy()
@@ -73,5 +56,5 @@ class TileMapper:
                 holes = block.find_holes(key)
                 if holes is not None:
                     values[holes] = 0 if MAPS[key].classes else np.nan
-                found[key] = values.astype(map_dtype(key), copy=False)
+                found[key] = values[:, *window.keep].astype(map_dtype(key))
             return found

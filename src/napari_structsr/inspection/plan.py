@@ -73,7 +73,7 @@ def make_record(
             **settings.model_dump(mode="json", exclude={"worst", "place"}),
             "maps": list(setup.keys),
             "device": setup.device.kind,
-            "tile": setup.block_side,
+            "tile": setup.tile_side,
         },
         intensity=tuple(scaling.truth for scaling in setup.scalings),
         least_shares=(),
@@ -152,7 +152,7 @@ def lay_map_tiles(setup: Setup, stores: MapStores) -> TileGrid:
     return lay_tiles(
         stores.spec.axes,
         stores.unit,
-        side=setup.block_side,
+        side=setup.tile_side,
         factor=setup.matched.factor,
         halo=_find_halo(setup),
         align=math.lcm(1, *aligns),

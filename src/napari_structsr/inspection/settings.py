@@ -36,7 +36,7 @@ class InspectSettings(BaseModel):
     place
         Result pixels along the side of such a place.
     device, precision, tile
-        As in `UpscaleSettings`; in float32 tiles equal the whole image.
+        As in `UpscaleSettings`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -70,8 +70,9 @@ class Setup:
     # told nothing or is not run again
     told_models: tuple[SRModel, ...]
     device: Device
-    # source pixels along the side of what is computed at once, to begin with
+    # source pixels along the side of what is computed at once, and about of a tile
     block_side: int
+    tile_side: int
     scalings: tuple[Scaling, ...]  # of each channel
     # by plane, if that map is computed
     squirrel_fit: Callable[[tuple[int, ...]], SquirrelFit] | None
@@ -141,6 +142,8 @@ def prepare(
     )
     for model in (*models.loaded, *told_models):
         model.to(device.kind)
+    # counted in source pixels, while memory goes by the finer ones of the maps
+    block_side = max(64, device.block * 2 // matched.factor)
     warnings = [warning] if warning else []
     warnings += find_dissimilar_images(matched, scalings)
     if models.calibration and matched.source:
@@ -154,8 +157,8 @@ def prepare(
         tuple(ForwardModel(matched.factor, width) for width in widths),
         told_models,
         device,
-        # counted in source pixels, while memory goes by the finer ones of the maps
-        settings.tile or max(64, device.block * 2 // matched.factor),
+        block_side,
+        settings.tile or block_side,
         scalings,
         make_squirrel_fit(matched, scalings) if "squirrel" in keys else None,
         alignment,

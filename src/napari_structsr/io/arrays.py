@@ -74,7 +74,7 @@ class ArraySource:
                 block = block.compute(scheduler="synchronous")
             block = np.asarray(block)
         except MemoryError:
-            # no damage: a run may go on with smaller tiles
+            # no damage: a run may go on with smaller blocks
             raise
         except Exception as error:
             indices = (f"{axis}={n}" for axis, n in zip(loops, plane, strict=True))

@@ -16,6 +16,7 @@ from napari_structsr.core.axes import Channel, ImageSpec, check_plane
 from napari_structsr.core.grid import TileGrid
 from napari_structsr.core.intensity import Intensity, check_dtype
 from napari_structsr.core.record import Record, find_versions
+from napari_structsr.engine.blocks import choose_block_side
 from napari_structsr.engine.device import Device, choose_device, read_free_memory
 from napari_structsr.engine.events import Cancel, Plan
 from napari_structsr.engine.failures import explain_shortage
@@ -57,7 +58,7 @@ class Prepared:
     grid
         Its tiles.
     block_side
-        Input pixels along the side of what is computed at once, to begin with.
+        Input pixels along the side of a block, see `choose_block_side`.
     intensities
         Range and noise, by channel.
     least_shares
@@ -123,7 +124,7 @@ def prepare(
             color=settings.color,
             cancel=cancel,
         )
-    side = settings.tile or device.block
+    block_side = choose_block_side(device, model.values_per_pixel)
     record = Record(
         source=describe_source(source),
         model=_describe_model(model, optics),
@@ -131,7 +132,7 @@ def prepare(
             **settings.to_record(),
             "device": device.kind,
             "precision": device.precision,
-            "tile": side,
+            "tile": settings.tile or block_side,
         },
         intensity=intensities,
         least_shares=least_shares,
@@ -139,11 +140,11 @@ def prepare(
         versions=find_versions(*model.packages),
     )
     warnings = [warning] if warning else []
-    if model.seam > _SEAM and side < max(source.spec.axes.plane):
+    if model.seam > _SEAM and block_side < max(source.spec.axes.plane):
         warnings.append(
-            f"{model.card.name} sees farther than {model.radius} pixels: tiles "
-            f"may differ by up to {model.seam:.1%} of the range where they meet; "
-            "a larger tile has fewer seams"
+            f"{model.card.name} sees farther than {model.radius} pixels: blocks of "
+            f"{block_side} pixels may differ by up to {model.seam:.1%} of the range "
+            "where they meet"
         )
     return Prepared(
         source,
@@ -152,7 +153,7 @@ def prepare(
         settings,
         _add_windows(spec, intensities),
         grid,
-        side,
+        block_side,
         intensities,
         least_shares,
         plan,
@@ -193,11 +194,11 @@ def plan_tiles(
     )
     if source.spec.dtype.kind == "f":  # integers have no missing pixels to fill
         halo += FILL_RADIUS
-    side = settings.tile or device.block
+    block_side = choose_block_side(device, model.values_per_pixel)
     grid = lay_tiles(
         spec.axes,
         sink.unit(spec),
-        side=side,
+        side=settings.tile or block_side,
         factor=model.factor,
         halo=halo,
         align=model.align,
@@ -205,7 +206,7 @@ def plan_tiles(
     rows, columns = (min(u, s) for u, s in zip(grid.unit, spec.axes.plane, strict=True))
     # a queue of tiles waits to be computed, and one to be written
     in_flight = 2 * AHEAD * rows * columns * spec.axes.samples * spec.dtype.itemsize
-    block = min(side, *source.spec.axes.plane) + 2 * halo + 2 * (model.align - 1)
+    block = min(block_side, *source.spec.axes.plane) + 2 * halo + 2 * (model.align - 1)
     # features of the model, and about eight float32 images of the size of the result
     values = model.values_per_pixel * device.bytes_per_value + 8 * 4 * model.factor**2
     plan = Plan(

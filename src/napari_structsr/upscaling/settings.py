@@ -29,7 +29,8 @@ class UpscaleSettings(BaseModel):
     precision
         Number format of the model: "auto", "float32", "bfloat16" or "float16".
     tile
-        Input pixels along the side of what is computed at once; None chooses.
+        Input pixels along the side of what is written at once, about; None chooses.
+        The result does not depend on it.
     color
         RGB images: "channels" upscales each sample, "luminance" the luminance
         alone, with interpolated colours.

@@ -3,7 +3,7 @@
 From the pixels read, with halo, to the pixels written, without: fill where there is
 no data, normalise, run the model, agree with the measurement, restore intensities,
 round. Each step looks no farther than a known distance; their sum is the halo, so
-that a tile equals the whole image.
+that a block equals the whole image.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from napari_structsr.core.grid import Tile, TileGrid, Window
+from napari_structsr.core.grid import Slices, Tile, Window
 from napari_structsr.core.intensity import to_dtype
 from napari_structsr.core.types import Array
-from napari_structsr.engine.tiles import BlockSplitter
+from napari_structsr.engine.blocks import BlockComputer, Images
 from napari_structsr.imaging.filters import fill_missing
 from napari_structsr.upscaling.correction import upscale_block
 from napari_structsr.upscaling.prepare import Prepared
 
+IMAGE = "image"
+"""Name of what is computed."""
 
-class TileUpscaler:
+
+class TileUpscaler(BlockComputer[Array]):
     """Reads and upscales the tiles of one run.
 
     Parameters
@@ -30,55 +33,23 @@ class TileUpscaler:
     """
 
     def __init__(self, prepared: Prepared) -> None:
+        super().__init__(prepared.grid, prepared.block_side, prepared.device)
         self._prepared = prepared
-        self._blocks = BlockSplitter(prepared.block_side, prepared.device)
 
-    @property
-    def grid(self) -> TileGrid:
-        """All tiles."""
-        return self._prepared.grid
+    def read_pixels(self, plane: tuple[int, ...], place: Slices) -> Array:
+        """Read rows and columns of a plane, shape (samples, rows, columns)."""
+        return self._prepared.source.read(plane, *place)
 
-    def take_warning(self) -> str | None:
-        """Return, once, what the user should hear about the last tile."""
-        return self._blocks.take_warning()
+    def crop_pixels(self, pixels: Array, place: Slices) -> Array:
+        """Return a part of what was read."""
+        return pixels[:, *place]
 
-    def read(self, tile: Tile) -> Array:
-        """Read a tile with halo, shape (samples, rows, columns)."""
-        return self._prepared.source.read(tile.plane, *tile.read)
+    def compute_window(self, tile: Tile, window: Window, pixels: Array) -> Images:
+        """Upscale one window of a plane, in the type of the result."""
+        channel = self._prepared.spec.axes.channel_of(tile.plane)
+        return {IMAGE: self._upscale(pixels, window, channel)}
 
-    def compute(self, tile: Tile, pixels: Array) -> Array:
-        """Compute one tile.
-
-        Parameters
-        ----------
-        tile
-            Where it lies.
-        pixels
-            What was read.
-
-        Returns
-        -------
-        ndarray
-            Shape (samples, rows, columns) of ``tile.write``, type of the result.
-
-        Raises
-        ------
-        MemoryShortageError
-            If memory is short even for the smallest block.
-        """
-        spec = self._prepared.spec
-        rows, columns = (part.stop - part.start for part in tile.write)
-        result = np.empty((len(pixels), rows, columns), spec.dtype)
-        channel = spec.axes.channel_of(tile.plane)
-
-        def compute(place: Window) -> None:
-            block = self._compute_block(pixels[:, *place.read], place, channel)
-            result[:, *place.write] = block
-
-        self._blocks.compute(tile, self.grid, compute)
-        return result
-
-    def _compute_block(self, pixels: Array, window: Window, channel: int) -> Array:
+    def _upscale(self, pixels: Array, window: Window, channel: int) -> Array:
         prepared = self._prepared
         intensity = prepared.intensities[channel]
         if intensity.constant:  # no range to normalise by, and nothing to upscale

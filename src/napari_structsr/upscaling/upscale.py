@@ -26,7 +26,7 @@ from napari_structsr.io.source import Source
 from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.prepare import plan_tiles, prepare
 from napari_structsr.upscaling.settings import UpscaleSettings
-from napari_structsr.upscaling.tile_upscaler import TileUpscaler
+from napari_structsr.upscaling.tile_upscaler import IMAGE, TileUpscaler
 
 
 def plan(
@@ -103,7 +103,7 @@ def _run(
         done = yield from run_tiles(
             upscaler,
             left,
-            write=writer.write,
+            write=lambda tile, images: writer.write(tile, images[IMAGE]),
             writers=[writer],
             cancel=cancel,
             doing="upscaling",

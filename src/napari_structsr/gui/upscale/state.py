@@ -61,7 +61,7 @@ class Choice:
     device
         "auto", "cpu", "cuda" or "mps".
     tile
-        Input pixels along the side of what is computed at once; None chooses.
+        Input pixels along the side of what is written at once; None chooses.
     sharpness
         Share of the way to the model from the one it can be blended with.
     optics
