@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.faults.detection import UNIONS, Detections
-from napari_structsr.benchmark.tables import format_table
+from napari_structsr.benchmark.markdown import format_table
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.types import Array
 

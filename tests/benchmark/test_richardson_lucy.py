@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from skimage.restoration import richardson_lucy
 
-from napari_structsr.benchmark.richardson_lucy import (
+from napari_structsr.benchmark.classical.richardson_lucy import (
     deconvolve,
     interpolate_and_deconvolve,
 )

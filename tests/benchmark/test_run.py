@@ -206,7 +206,10 @@ def test_the_command_works_without_data_and_times_methods(tmp_path):
     ("changes", "error", "named"),
     [
         ({"tracks": ("x3-mild",)}, SettingsError, "x2-mild"),
+        ({"tracks": ("x2-gauss",)}, SettingsError, "x2-gaussian"),
+        ({"measures": ("sharpness",)}, SettingsError, "psnr"),
         ({"methods": ("waifu",)}, ModelError, "richardson-lucy"),
+        ({"methods": ("faithful@told",)}, ModelError, "leave out @told"),
         ({"data": "empty"}, SourceError, "holds no images"),
         ({"data": "nowhere"}, SourceError, "is no folder"),
     ],
@@ -280,9 +283,11 @@ def test_a_method_that_makes_no_numbers_is_named(settings, monkeypatch):
 
 def test_defaults_are_all_that_ship():
     names = list_default_methods(2)
-    assert names[:3] == ["bicubic", "bilinear", "richardson-lucy"]
+    assert names[:4] == ["bicubic", "bilinear", "richardson-lucy", "wiener"]
     assert {card.name for card in list_models()} <= set(names)
+    assert {"conditional", "conditional@told"} <= set(names)
     assert len(names) == len(set(names))
+    assert list_default_methods(1)[:3] == ["bicubic", "richardson-lucy", "wiener"]
 
 
 def test_the_page_of_the_documentation_is_made_of_a_run(run, tmp_path):
@@ -308,6 +313,8 @@ def test_the_page_of_the_documentation_is_made_of_a_run(run, tmp_path):
     assert (tmp_path / "images" / "benchmark-shipped-crops-x2-mild.png").exists()
 
 
-def test_limit_takes_the_first_of_each_source(data):
+def test_limit_spreads_over_the_images_of_each_source(data):
     assert [image.name for image in find_images(data, limit=1)] == ["a.png", "s.tif"]
+    names = [image.name for image in find_images(data, limit=2)]
+    assert names == ["a.png", "b.png", "s.tif", "t.tif"]
     assert len(list_built_in_images()) > len(list_built_in_images(limit=1)) == 6

@@ -26,7 +26,8 @@ def check_matplotlib() -> None:
 
 def draw_figures(outcome: Comparison, out: Path) -> None:
     """Write crops-TRACK.png and scatter-TRACK.png for each track."""
-    for track in outcome.facts:
+    # of tracks without examples, those of a group among them, tables say more
+    for track in outcome.examples:
         _draw_crops(outcome, track, out / f"crops-{track}.png")
         _draw_scatter(outcome, track, out / f"scatter-{track}.png")
 
@@ -62,7 +63,7 @@ def _draw_crops(outcome: Comparison, track: str, path: Path) -> None:
                     if (s.track, s.source, s.plane, s.method)
                     == (track, example.source, example.plane, name)
                 )
-                psnr = MEASURES["psnr"].write(entry.values["psnr"])
+                psnr = MEASURES["psnr"].write(entry.values.get("psnr"))
                 place.set_xlabel(f"{psnr} dB", fontsize=7, labelpad=2)
         # long names break at their first underscore
         row[0].set_ylabel(example.source.replace("_", "\n", 1), fontsize=7)
@@ -83,6 +84,8 @@ def _draw_scatter(outcome: Comparison, track: str, path: Path) -> None:
         for key in ("psnr", "gradient_error", "structure")
         if outcome.average(track, names[0], key) is not None
     ]
+    if "power_in" not in outcome.measures(track) or not keys:
+        return
     figure = make_figure(4.2 * len(keys), 3.9)
     places = figure.subplots(1, len(keys), squeeze=False)[0]
     markers = "os^Dv<>PX*phd"

@@ -7,8 +7,9 @@ that the truth calls for. It is made once, and every method's result is scored o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -149,51 +150,87 @@ class Reference:
     ) -> None:
         self.track = track
         self._measured = measured
+        self._plane = truth
         self._truth = _to_tensor(truth)
         self._base = interpolate(_to_tensor(measured), track.factor, mode="bicubic")
         self._noise = (
             _DEVIATIONS
             * (self._truth.clamp_min(0) / track.photons + track.read_noise**2).sqrt()
         )
-        # tasks cost seconds on a whole plane, and flat parts hold nothing to find
-        self._part = find_busiest_window(truth, 512)
-        self.objects = ObjectTask.of(truth[self._part])
-        self.lines = LineTask.of(truth[self._part])
 
-    def score(self, result: Float32Array) -> dict[str, float | None]:
-        """Return every measure by its key in `MEASURES`; None where none applies."""
+    @cached_property
+    def _part(self) -> tuple[slice, slice]:
+        # tasks cost seconds on a whole plane, and flat parts hold nothing to find
+        return find_busiest_window(self._plane, 512)
+
+    @cached_property
+    def objects(self) -> ObjectTask | None:
+        """The task of finding objects again, if the truth calls for it."""
+        return ObjectTask.of(self._plane[self._part])
+
+    @cached_property
+    def lines(self) -> LineTask | None:
+        """The task of tracing lines again, if the truth calls for it."""
+        return LineTask.of(self._plane[self._part])
+
+    def score(
+        self, result: Float32Array, keys: Collection[str] | None = None
+    ) -> dict[str, float | None]:
+        """Return measures by their keys in `MEASURES`; None where one does not apply.
+
+        Parameters
+        ----------
+        result
+            Shape of the truth.
+        keys
+            What is wanted; None means all.
+        """
         x, z = _to_tensor(result), self._truth
         s = self.track.factor
-        # 0.5 / s cycles per pixel is the finest wave that measured pixels can hold
-        within = compare_band(x, z, lowest=0.25 / s, highest=0.5 / s)
-        beyond = compare_band(x, z, lowest=0.5 / s, highest=0.5)
-        changes = change_shares(change_map(x, z, self._base, noise=self._noise))
-        objects = self.objects.score(result[self._part]) if self.objects else None
-        lines = self.lines.score(result[self._part]) if self.lines else None
-        tasks = [score for score in (objects, lines) if score is not None]
-        slope, offset = self._measure_agreement(x)
-        return {
-            # equal images would have an infinite ratio
-            "psnr": -10 * math.log10(max(float(((x - z).double() ** 2).mean()), 1e-12)),
-            "ssim": float(ssim(x, z)),
-            "ms_ssim": float(ms_ssim(x, z)),
-            "micro_ssim": float(micro_ssim(x, z)),
-            "gradient_error": float(gradient_error(x, z)),
-            "power_in": float(within.power),
-            "correlation_in": float(within.correlation),
-            "power_beyond": float(beyond.power),
-            "correlation_beyond": float(beyond.correlation),
-            "resolution": float(ring_correlation(x, z).resolution()),
-            "improvement": float(changes[Change.IMPROVEMENT]),
-            "omission": float(changes[Change.OMISSION]),
-            "hallucination": float(changes[Change.HALLUCINATION]),
-            "slope": float(intensity_slope(x, z)),
-            "objects": objects,
-            "lines": lines,
-            "structure": sum(tasks) / len(tasks) if tasks else None,
-            "agreement_slope": slope,
-            "agreement_offset": offset,
+        # what is computed together stands together
+        groups: dict[tuple[str, ...], Callable[[], Iterable[float | Tensor | None]]] = {
+            ("psnr",): lambda: [
+                # equal images would have an infinite ratio
+                -10 * math.log10(max(float(((x - z).double() ** 2).mean()), 1e-12))
+            ],
+            ("ssim",): lambda: [ssim(x, z)],
+            ("ms_ssim",): lambda: [ms_ssim(x, z)],
+            ("micro_ssim",): lambda: [micro_ssim(x, z)],
+            ("gradient_error",): lambda: [gradient_error(x, z)],
+            # 0.5 / s cycles per pixel is the finest wave that measured pixels can hold
+            ("power_in", "correlation_in"): lambda: _compare(x, z, 0.25 / s, 0.5 / s),
+            ("power_beyond", "correlation_beyond"): lambda: _compare(
+                x, z, 0.5 / s, 0.5
+            ),
+            ("resolution",): lambda: [ring_correlation(x, z).resolution()],
+            ("improvement", "omission", "hallucination"): lambda: self._classify(x),
+            ("slope",): lambda: [intensity_slope(x, z)],
+            ("objects", "lines", "structure"): lambda: self._find_again(result),
+            ("agreement_slope", "agreement_offset"): lambda: self._measure_agreement(x),
         }
+        wanted = set(MEASURES if keys is None else keys)
+        found = {
+            key: None if value is None else float(value)
+            for names, compute in groups.items()
+            if wanted & set(names)
+            for key, value in zip(names, compute(), strict=True)
+        }
+        return {key: value for key, value in found.items() if key in wanted}
+
+    def _classify(self, result: Tensor) -> list[Tensor]:
+        shares = change_shares(
+            change_map(result, self._truth, self._base, noise=self._noise)
+        )
+        classes = (Change.IMPROVEMENT, Change.OMISSION, Change.HALLUCINATION)
+        return [shares[one] for one in classes]
+
+    def _find_again(self, result: Float32Array) -> list[float | None]:
+        """Score objects, lines, and the mean of those that there are."""
+        part = result[self._part]
+        objects = self.objects.score(part) if self.objects else None
+        lines = self.lines.score(part) if self.lines else None
+        tasks = [score for score in (objects, lines) if score is not None]
+        return [objects, lines, sum(tasks) / len(tasks) if tasks else None]
 
     def _measure_agreement(self, result: Tensor) -> tuple[float, float]:
         """Measure the result again and compare it with the input.
@@ -207,6 +244,14 @@ class Reference:
         # hide an excess
         reverse, _ = np.polyfit(again.astype(float), measured.astype(float), 1)
         return float(max(abs(slope - 1), abs(reverse - 1))), float(abs(offset))
+
+
+def _compare(
+    result: Tensor, truth: Tensor, lowest: float, highest: float
+) -> tuple[Tensor, Tensor]:
+    """Return power over that of the truth, and correlation, in a band."""
+    band = compare_band(result, truth, lowest=lowest, highest=highest)
+    return band.power, band.correlation
 
 
 def find_busiest_window(image: Float32Array, side: int) -> tuple[slice, slice]:

@@ -1,4 +1,14 @@
-"""The methods that are compared, behind one call: a measured plane in, a result out."""
+"""The methods that are compared, behind one call: a measured plane in, a result out.
+
+A conditional model is told nothing by its name alone: it takes the width of its card,
+finer pixels with the same optics, and measures the noise. What it is told stands
+behind an @::
+
+    conditional@told     width and noise of the track
+    conditional@wide     a width 25% too wide; @narrow: 25% too narrow
+    conditional@loud     twice the noise; @quiet: half of it
+    conditional@0.8      a width of 0.8 measured pixels
+"""
 
 from __future__ import annotations
 
@@ -9,8 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_structsr.benchmark.classical.richardson_lucy import (
+    interpolate_and_deconvolve,
+)
+from napari_structsr.benchmark.classical.wiener import interpolate_and_filter
 from napari_structsr.benchmark.comparison import MethodFacts
-from napari_structsr.benchmark.richardson_lucy import interpolate_and_deconvolve
 from napari_structsr.benchmark.settings import BenchmarkSettings
 from napari_structsr.benchmark.tracks import Track
 from napari_structsr.core.types import Float32Array
@@ -20,13 +33,26 @@ from napari_structsr.imaging.agreement import Agreement
 from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
 from napari_structsr.models.build import count_operations, count_parameters
+from napari_structsr.models.conditional_generator import SIGMA_RANGE, noise_level
 from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.upscale import upscale
 from napari_structsr.zoo.catalogue import list_models, load_model
 
-_DECONVOLUTION = "richardson-lucy"
-_FIRST = ("bicubic", "bilinear", _DECONVOLUTION)
+TOLD = {
+    "told": (1.0, 1.0),
+    "wide": (1.25, 1.0),
+    "narrow": (0.75, 1.0),
+    "loud": (1.0, 2.0),
+    "quiet": (1.0, 0.5),
+}
+"""What a model can be told, as factors on the true width and noise."""
+
+_CLASSICAL = {
+    "richardson-lucy": interpolate_and_deconvolve,
+    "wiener": interpolate_and_filter,
+}
+_INTERPOLATIONS = ("bicubic", "bilinear")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +63,24 @@ class Method(MethodFacts):
     ----------
     run
         Maps a measured plane (h, w) to its result (factor h, factor w).
+    weights
+        What tells its weights from others of that name; empty without weights.
     """
 
     run: Callable[[Float32Array], Float32Array]
+    weights: str = ""
 
 
 def list_default_methods(factor: int) -> list[str]:
     """Name everything that ships for a factor, with what it is compared with."""
     cards = [*list_models(purpose="use"), *list_models(purpose="comparison")]
-    names = [card.name for card in cards if card.factor == factor]
-    return list(dict.fromkeys([*_FIRST, *names]))
+    names = [*(_INTERPOLATIONS if factor > 1 else ("bicubic",)), *_CLASSICAL]
+    for card in cards:
+        if card.factor == factor:
+            names.append(card.name)
+            if card.psf_range:
+                names.append(f"{card.name}@told")
+    return list(dict.fromkeys(names))
 
 
 def load_methods(
@@ -64,7 +98,8 @@ def load_methods(
     Parameters
     ----------
     names
-        Names of models, paths of weights, or "richardson-lucy".
+        Names of models or paths of weights, with what they are told; or
+        "richardson-lucy" and "wiener".
     track
         The conditions.
     settings
@@ -75,45 +110,82 @@ def load_methods(
     Raises
     ------
     ModelError
-        If a name is unknown or its model does not offer the factor.
+        If a name is unknown, its model does not offer the factor, or it cannot be
+        told the optics.
     """
     found: list[Method] = []
     # always there: what the others are compared with
     for name in dict.fromkeys(["bicubic", *names]):
-        if name == _DECONVOLUTION:
-            run = functools.partial(interpolate_and_deconvolve, track=track)
+        if name in _CLASSICAL:
+            run = functools.partial(_CLASSICAL[name], track=track)
             found.append(Method(name, run=run))
             continue
+        if name in _INTERPOLATIONS and track.factor == 1:
+            found.append(Method(name, run=lambda image: image))
+            continue
+        plain, told = _split_told(name)
         try:
-            model = load(name, factor=track.factor)
+            model = load(plain, factor=track.factor)
         except ModelError as error:
-            raise ModelError(f"{error}; {_DECONVOLUTION} is a method too") from error
-        label = _shorten_name(name, {method.name for method in found})
-        found += _wrap_model(label, model, settings)
+            raise ModelError(
+                f"{error}; {' and '.join(_CLASSICAL)} are methods too"
+            ) from error
+        if told and not model.conditional:
+            raise ModelError(
+                f"{plain} x{track.factor} cannot be told the optics; leave out @{told},"
+                " or choose a conditional model"
+            )
+        label = _shorten_name(plain, {method.name for method in found}, told)
+        found += _wrap_model(label, model, settings, _tell(told, track))
     return found
 
 
-def _shorten_name(name: str, taken: set[str]) -> str:
-    """Return a short name that is not taken yet."""
+def _split_told(name: str) -> tuple[str, str]:
+    """Return the name of a model, and what it is told."""
+    plain, at, told = name.rpartition("@")
+    # other @ belong to a path
+    if at and (told in TOLD or told.replace(".", "", 1).isdigit()):
+        return plain, told
+    return name, ""
+
+
+def _tell(told: str, track: Track) -> dict[str, float]:
+    """Return the settings of a run that tell a model the optics of a track."""
+    if not told:
+        return {}
+    if told not in TOLD:
+        return {"psf_sigma": float(told)}
+    width, strength = TOLD[told]
+    low, high = SIGMA_RANGE
+    noise = noise_level(1 / track.photons, track.read_noise**2)
+    return {
+        "psf_sigma": min(max(track.psf_sigma * width, low), high),
+        "noise": noise * strength,
+    }
+
+
+def _shorten_name(name: str, taken: set[str], told: str) -> str:
+    """Return a short name that is not taken yet, with what is told."""
     path = Path(name)
+    end = f"@{told}" if told else ""
     if not path.suffix and len(path.parts) == 1:
-        return name  # of a model that ships
+        return name + end  # of a model that ships
     parts = path.absolute().with_suffix("").parts
     for count in range(1, len(parts)):
-        label = "/".join(parts[-count:])
+        label = "/".join(parts[-count:]) + end
         if label not in taken:
             return label
-    return name
+    return name + end
 
 
 def _wrap_model(
-    label: str, model: SRModel, settings: BenchmarkSettings
+    label: str, model: SRModel, settings: BenchmarkSettings, told: dict[str, float]
 ) -> list[Method]:
     """Return the methods of a model, one for each choice of agreement."""
     # interpolation has nothing to learn, and no agreement to choose
     count = count_parameters(model.network)
     if not count:
-        return [Method(label, run=_make_runner(label, model, settings, "off"))]
+        return [Method(label, run=_make_runner(label, model, settings, "off", told))]
     card, operations = model.card, count_operations(model.network)
     return [
         Method(
@@ -124,18 +196,26 @@ def _wrap_model(
             seen_megapixels=card.seen_megapixels,
             training=card.training,
             data=tuple(source.name for source in card.data),
-            run=_make_runner(label, model, settings, agreement),
+            run=_make_runner(label, model, settings, agreement, told),
+            weights=card.sha256[:12] if card.sha256 else "",
         )
         for agreement in settings.agreement
     ]
 
 
 def _make_runner(
-    label: str, model: SRModel, settings: BenchmarkSettings, agreement: Agreement
+    label: str,
+    model: SRModel,
+    settings: BenchmarkSettings,
+    agreement: Agreement,
+    told: dict[str, float],
 ) -> Callable[[Float32Array], Float32Array]:
     # through the engine, as users run it: tiles, intensities and precision count
     chosen = UpscaleSettings(
-        agreement=agreement, device=settings.device, precision=settings.precision
+        agreement=agreement,
+        device=settings.device,
+        precision=settings.precision,
+        **told,  # type: ignore[arg-type]
     )
 
     def run(image: Float32Array) -> Float32Array:

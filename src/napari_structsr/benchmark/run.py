@@ -14,18 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_structsr.benchmark.comparison import (
-    Comparison,
-    Example,
-    ResultScores,
-    Timing,
-)
+from napari_structsr.benchmark.comparison import Comparison, Timing
 from napari_structsr.benchmark.images import list_built_in_images
-from napari_structsr.benchmark.measures import Reference, find_busiest_window
+from napari_structsr.benchmark.measures import MEASURES
 from napari_structsr.benchmark.methods import Method, list_default_methods, load_methods
+from napari_structsr.benchmark.paired import compare_pairs
+from napari_structsr.benchmark.score_files import read_scores, write_scores
+from napari_structsr.benchmark.score_planes import PlaneScorer
 from napari_structsr.benchmark.settings import BenchmarkSettings
-from napari_structsr.benchmark.tracks import TRACKS, Track, make_truth
-from napari_structsr.core.types import Array
+from napari_structsr.benchmark.tracks import Track, find_tracks
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
@@ -37,11 +34,9 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.engine.failures import yield_failures
 from napari_structsr.errors import SettingsError, SourceError
-from napari_structsr.io.image_folders import ImageFile, find_images
+from napari_structsr.io.image_folders import find_images
 from napari_structsr.zoo.catalogue import load_model
 
-_SMALLEST_SIDE = 64  # pixels of the truth
-_EXAMPLE_SIDE = 96  # pixels of the truth
 _TIMED_SIDE = 512  # measured pixels
 _ROUNDS = 3
 _PATIENCE = 20.0  # seconds after which a method is timed no more
@@ -83,7 +78,8 @@ def benchmark(
     ----------
     out
         Folder for quality.md, quality.csv, quality.json, speed.md, speed.csv and
-        figures; earlier ones are replaced, other files stay.
+        figures, or for paired.md and paired.csv; earlier ones are replaced, other
+        files stay.
     settings
         Choices of the user.
     cancel
@@ -94,10 +90,14 @@ def benchmark(
     Event
         `Started` first, then `Progressed` for each image and `Warned` for each that is
         left out, and one of `Finished`, whose output is `out` and whose record is the
-        `Comparison`, `Cancelled` or `Failed` last.
+        `Comparison`, or the scores of pairs, `Cancelled` or `Failed` last.
     """
     cancel = cancel if cancel is not None else Cancel()
-    events = _run(out, settings or BenchmarkSettings(), cancel)
+    settings = settings or BenchmarkSettings()
+    if settings.paired is not None:
+        events = compare_pairs(settings.paired, out, settings, cancel)
+    else:
+        events = _run(out, settings, cancel)
     yield from yield_failures(events, "the comparison")
 
 
@@ -107,12 +107,13 @@ def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Eve
 
     # before a long run, not after it
     check_matplotlib()
-    unknown = [name for name in settings.tracks or () if name not in TRACKS]
+    tracks = find_tracks(settings.tracks)
+    unknown = [key for key in settings.measures or () if key not in MEASURES]
     if unknown:
         raise SettingsError(
-            f"there is no track named {unknown[0]!r}; choose among {', '.join(TRACKS)}"
+            f"there is no measure named {unknown[0]!r}; choose among "
+            f"{', '.join(MEASURES)}"
         )
-    tracks = [TRACKS[name] for name in dict.fromkeys(settings.tracks or TRACKS)]
     if settings.data is None:
         images = list_built_in_images(limit=settings.limit)
     else:
@@ -131,13 +132,14 @@ def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Eve
     total = len(images) * len(tracks)
     names = {track: [m.name for m in found] for track, found in methods.items()}
     yield Started(total, BenchmarkPlan(len(images), names))
-    outcome = Comparison()
+    outcome = Comparison(apart=settings.apart)
+    known = read_scores(out) if settings.resume else {}
+    scorer = PlaneScorer(settings, outcome, known)
     done = 0
     for track in tracks:
         outcome.facts[track.name] = list(methods[track.name])
         for image in images:
-            found = methods[track.name]
-            for warning in _compare_image(image, track, found, settings, outcome):
+            for warning in scorer.score_image(image, track, methods[track.name]):
                 if warning:
                     yield Warned(warning)
                 if cancel:
@@ -151,7 +153,12 @@ def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Eve
             raise SourceError(
                 "no image could be scored: " + "; ".join(outcome.left_out)
             )
-        if settings.speed:
+        if settings.resume:
+            # what an interrupted run leaves for the next one
+            known |= {entry.key: entry for entry in outcome.scores}
+            write_scores(known.values(), out)
+        # tracks of a group differ in the image alone, and time is told once
+        if settings.speed and track.group is None:
             outcome.timings[track.name] = _time_methods(methods[track.name], track)
     if cancel:
         yield Cancelled(done)
@@ -159,67 +166,6 @@ def _run(out: Path, settings: BenchmarkSettings, cancel: Cancel) -> Iterator[Eve
     write_tables(outcome, out)
     draw_figures(outcome, out)
     yield Finished(out, outcome)
-
-
-def _compare_image(
-    image: ImageFile,
-    track: Track,
-    methods: list[Method],
-    settings: BenchmarkSettings,
-    outcome: Comparison,
-) -> Iterator[str | None]:
-    """Score every method on each plane of an image; yield why one is left out."""
-    try:
-        for name, plane in image.planes(settings.every):
-            reason = _find_reason(plane)
-            if reason:
-                reason = f"{image.source}/{name} is left out: {reason}"
-                outcome.left_out.append(f"{track.name}, {reason}")
-            else:
-                _score_plane(image.source, name, plane, track, methods, outcome)
-            yield reason
-    except SourceError as error:
-        outcome.left_out.append(f"{track.name}, {error}")
-        yield f"{error}; it is left out"
-
-
-def _score_plane(
-    source: str,
-    name: str,
-    plane: Array,
-    track: Track,
-    methods: list[Method],
-    outcome: Comparison,
-) -> None:
-    """Measure a plane once, and score what every method makes of it."""
-    truth = make_truth(plane, track.factor)
-    measured = track.measure(truth)
-    reference = Reference(truth, measured, track)
-    part = find_busiest_window(truth, _EXAMPLE_SIDE)
-    parts = {}
-    for method in methods:
-        result = method.run(measured)
-        # a view would keep the whole plane in memory
-        parts[method.name] = result[part].copy()
-        values = reference.score(result)
-        outcome.scores.append(
-            ResultScores(track.name, source, name, method.name, values)
-        )
-    # one example of each source is drawn
-    examples = outcome.examples.setdefault(track.name, [])
-    if source not in {example.source for example in examples}:
-        examples.append(Example(source, name, truth[part].copy(), parts))
-
-
-def _find_reason(plane: Array) -> str | None:
-    """Say why a plane cannot be scored, or return None."""
-    if min(plane.shape) < _SMALLEST_SIDE:
-        return f"it has {plane.shape} pixels, less than {_SMALLEST_SIDE} along a side"
-    if not np.isfinite(plane).all():
-        return "it holds values that are no numbers"
-    if plane.min() == plane.max():
-        return "all its pixels are equal"
-    return None
 
 
 def _time_methods(methods: list[Method], track: Track) -> list[Timing]:

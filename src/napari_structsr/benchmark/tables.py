@@ -6,7 +6,6 @@ again to the printed digits. What depends on the machine is in the speed files.
 
 from __future__ import annotations
 
-import csv
 import json
 import platform
 from collections.abc import Sequence
@@ -17,7 +16,10 @@ import torch
 
 from napari_structsr.benchmark.comparison import Comparison, MethodFacts
 from napari_structsr.benchmark.fairness import describe_fairness
+from napari_structsr.benchmark.group_tables import format_group, say_apart
+from napari_structsr.benchmark.markdown import format_table
 from napari_structsr.benchmark.measures import MEASURES
+from napari_structsr.benchmark.score_files import round_score, write_csv, write_scores
 from napari_structsr.benchmark.tracks import TRACKS
 
 _PIXELS = ("psnr", "ssim", "ms_ssim", "micro_ssim", "gradient_error", "slope")
@@ -49,21 +51,23 @@ _BY_SOURCE = (
 
 def write_tables(outcome: Comparison, out: Path) -> None:
     """Write quality.md, .csv and .json, and speed.md and .csv if methods were timed."""
-    legend = "\n".join(f"* *{m.title}*: {m.meaning}." for m in MEASURES.values())
+    there = {key for track in outcome.facts for key in outcome.measures(track)}
+    legend = "\n".join(
+        f"* *{m.title}*: {m.meaning}." for key, m in MEASURES.items() if key in there
+    )
     parts = ["# Quality", legend]
-    parts += [_format_track(outcome, track) for track in outcome.facts]
+    groups: dict[str, list[str]] = {}
+    for track in outcome.facts:
+        groups.setdefault(TRACKS[track].group or track, []).append(track)
+    for name, tracks in groups.items():
+        if name in TRACKS:
+            parts.append(_format_track(outcome, name))
+        else:
+            parts.append(format_group(outcome, name, tracks))
     if outcome.left_out:
         parts.append("Left out: " + "; ".join(outcome.left_out))
     (out / "quality.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    # one value a row, so that measures can be added without new columns
-    rows = [
-        (s.track, s.source, s.plane, s.method, key, _round(value))
-        for s in outcome.scores
-        for key, value in s.values.items()
-        if value is not None
-    ]
-    head = ("track", "source", "plane", "method", "measure", "value")
-    _write_csv(out / "quality.csv", head, rows)
+    write_scores(outcome.scores, out)
     text = json.dumps(_to_json(outcome), indent=1, ensure_ascii=False)
     (out / "quality.json").write_text(text + "\n", encoding="utf-8")
     if outcome.timings:
@@ -81,11 +85,14 @@ def _format_track(outcome: Comparison, track: str) -> str:
         f"Factor {conditions.factor}, point-spread sigma {conditions.psf_sigma} "
         f"measured pixels, {conditions.photons:g} photons at full range, camera noise "
         f"{conditions.read_noise:.1%}; {planes} planes of {len(sources)} sources. "
-        "Means over sources:",
+        + say_apart(outcome, track)
+        + "Means over sources:",
     ]
-    for keys in (_PIXELS, _DETAIL, _STRUCTURE):
+    parts = [_keep(keys, outcome, track) for keys in (_PIXELS, _DETAIL, _STRUCTURE)]
+    parts = [keys for keys in parts if keys]
+    for keys in parts:
         head = ["method", *(MEASURES[key].title for key in keys)]
-        last = keys is _STRUCTURE
+        last = keys is parts[-1]
         head += _COST if last else []
         rows = []
         for fact in facts:
@@ -97,8 +104,15 @@ def _format_track(outcome: Comparison, track: str) -> str:
             rows.append(row + (_format_cost(fact) if last else []))
         text.append(format_table(head, rows))
     text.append(describe_fairness(facts))
-    text += [_format_sources(outcome, track, keys) for keys in _BY_SOURCE]
+    pairs = [_keep(keys, outcome, track) for keys in _BY_SOURCE]
+    text += [_format_sources(outcome, track, keys) for keys in pairs if keys]
     return "\n\n".join(text)
+
+
+def _keep(keys: Sequence[str], outcome: Comparison, track: str) -> tuple[str, ...]:
+    """Return those measures that were computed."""
+    there = outcome.measures(track)
+    return tuple(key for key in keys if key in there)
 
 
 def _format_sources(outcome: Comparison, track: str, keys: Sequence[str]) -> str:
@@ -118,7 +132,8 @@ def _format_sources(outcome: Comparison, track: str, keys: Sequence[str]) -> str
         counts = [str(sum(value is not None for value in one)) for one in values]
         count = counts[0] if len(set(counts)) == 1 else " / ".join(counts)
         rows.append([source, count, *(cell(name, source) for name in names)])
-    rows.append(["**over sources**", str(len(rows)), *map(cell, names)])
+    count = str(len(outcome.averaged_sources(track)))
+    rows.append(["**over sources**", count, *map(cell, names)])
     title = " / ".join(MEASURES[key].title for key in keys)
     return f"{title}:\n\n" + format_table(["source", "planes", *names], rows)
 
@@ -135,7 +150,8 @@ def _to_json(outcome: Comparison) -> dict[str, Any]:
 
     def means(track: str, name: str, source: str | None = None) -> dict[str, Any]:
         return {
-            key: _round(outcome.average(track, name, key, source)) for key in MEASURES
+            key: round_score(outcome.average(track, name, key, source))
+            for key in MEASURES
         }
 
     tracks: dict[str, Any] = {}
@@ -152,7 +168,8 @@ def _to_json(outcome: Comparison) -> dict[str, Any]:
             for fact in facts
         }
         tracks[track] = {"methods": methods, "fairness": describe_fairness(facts)}
-    return {"tracks": tracks, "left_out": outcome.left_out}
+    apart = list(outcome.apart)
+    return {"tracks": tracks, "apart": apart, "left_out": outcome.left_out}
 
 
 def _write_speed(outcome: Comparison, out: Path) -> None:
@@ -182,23 +199,4 @@ def _write_speed(outcome: Comparison, out: Path) -> None:
             rows.append((track, timing.method, timing.pixels, timing.seconds))
         parts += [f"## {track}", format_table(head, table)]
     (out / "speed.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    _write_csv(out / "speed.csv", ("track", "method", "pixels", "seconds"), rows)
-
-
-def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _round(value: float | None) -> float | None:
-    # six digits are repeated by the same machine, the rest is rounding of torch
-    return None if value is None else float(f"{value:.6g}")
-
-
-def _write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        # csv ends lines with \r\n by default, which git would show as changes
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(head)
-        writer.writerows(rows)
+    write_csv(out / "speed.csv", ("track", "method", "pixels", "seconds"), rows)

@@ -74,7 +74,7 @@ def find_images(folder: Path, *, limit: int | None = None) -> list[ImageFile]:
     Parameters
     ----------
     limit
-        Images of each source, the first by name; None means all.
+        Images of each source, spread over its files by name; None means all.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def find_images(folder: Path, *, limit: int | None = None) -> list[ImageFile]:
         found += [
             # path is bound here: all would read the last file otherwise
             ImageFile(source.name, path.name, lambda path=path: _read(path))  # type: ignore[misc]
-            for path in sorted(files)[:limit]
+            for path in _spread(sorted(files), limit)
         ]
     if not found:
         raise SourceError(
@@ -97,6 +97,13 @@ def find_images(folder: Path, *, limit: int | None = None) -> list[ImageFile]:
             "TIFF files in it"
         )
     return found
+
+
+def _spread(files: list[Path], count: int | None) -> list[Path]:
+    """Return `count` files, the first and others as far apart as can be."""
+    if count is None or count >= len(files):
+        return files
+    return [files[number * len(files) // count] for number in range(count)]
 
 
 def _read(path: Path) -> Array:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from napari_structsr.benchmark.tracks import Track
 from napari_structsr.core.types import Float32Array
-from napari_structsr.imaging.filters import gaussian_kernel, separable_filter
+from napari_structsr.imaging.filters import separable_filter
 from napari_structsr.models.generator import interpolate
 
 _ITERATIONS = 50
@@ -31,9 +31,7 @@ def interpolate_and_deconvolve(measured: Float32Array, track: Track) -> Float32A
     image = interpolate(
         torch.from_numpy(measured)[None, None], track.factor, mode="bicubic"
     )
-    light = float(np.clip(measured, 0, None).mean())
-    variance = light / track.photons + track.read_noise**2
-    noise = math.sqrt(variance * measure_noise_gain(track.factor))
+    noise = math.sqrt(mean_variance(measured, track) * measure_noise_gain(track.factor))
     result = deconvolve(image, _make_blur(track), noise=noise)
     plane: Float32Array = result[0, 0].numpy()
     return plane
@@ -69,12 +67,17 @@ def deconvolve(
 
 def _make_blur(track: Track) -> list[float]:
     """Return the Gaussian and the area of a measured pixel, in result pixels."""
-    sigma = track.psf_sigma * track.factor
     area = np.ones(track.factor + 1 - track.factor % 2)
     if track.factor % 2 == 0:
         area[[0, -1]] = 0.5  # half of an even side lies on either side of the centre
-    kernel = np.convolve(gaussian_kernel(sigma), area / area.sum())
+    kernel = np.convolve(track.kernel, area / area.sum())
     return [float(weight) for weight in kernel]
+
+
+def mean_variance(measured: Float32Array, track: Track) -> float:
+    """Return the variance of the noise of a measured plane, in the mean."""
+    light = float(np.clip(measured, 0, None).mean())
+    return light / track.photons + track.read_noise**2
 
 
 def measure_noise_gain(factor: int) -> float:

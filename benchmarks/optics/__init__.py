@@ -1,1 +1,0 @@
-"""Conditional models against classical methods, over blur and noise."""

@@ -1,0 +1,1 @@
+"""Methods without a network, which are told the truth of blur and noise."""
