@@ -1,19 +1,16 @@
 """A pyramid of chunked zarr arrays that is filled tile by tile and can be resumed.
 
-It owns the layout on disk (chunks, shards, levels that halve y and x) and the journal
-of finished tiles. What the group says about itself as an image is written by `writer`.
+It owns the layout on disk (chunks, shards, levels that halve y and x). Which tiles are
+there stands in the `journal`; what the group says about itself as an image is written
+by `writer`.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import os
-import shutil
-import threading
-import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,12 +18,16 @@ from typing import Any, Literal
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.storage import MemoryStore
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.core.intensity import to_dtype
 from napari_structsr.core.types import Array
+from napari_structsr.errors import SinkError
+from napari_structsr.io.atomic import remove, replace_whole
+from napari_structsr.io.ome_zarr.journal import Journal
 
 # chunks from which shards are worth while
 _MANY = 256
@@ -114,6 +115,11 @@ class Layout:
             side = self.chunk * (_CHUNKS_PER_SHARD if chunks >= _MANY else 1)
         return min(side, rows * self.chunk), min(side, columns * self.chunk)
 
+    def share_of(self, files: int) -> float:
+        """Return about which share of an image, with its levels, so many files hold."""
+        grids = (make_write_grid(axes, self.unit_of(axes)) for axes in self.levels)
+        return min(files / sum(map(len, grids)), 1.0)
+
 
 def create_arrays(root: Path, layout: Layout, attributes: dict[str, Any]) -> None:
     """Create a group with one array a level, named 0, 1, 2 and so on."""
@@ -124,7 +130,11 @@ def create_arrays(root: Path, layout: Layout, attributes: dict[str, Any]) -> Non
         flat = (1,) * (len(axes.items) - 2)
         chunk, unit = layout.chunk_of(axes), layout.unit_of(axes)
         options: dict[str, Any] = {
-            "compressors": BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
+            # the sum is that of the compressed bytes: damage is told before unpacking
+            "compressors": [
+                BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
+                Crc32cCodec(),
+            ],
             "dimension_names": list(axes.names),
             "shards": (*flat, *unit) if unit != chunk else None,
         }
@@ -141,10 +151,41 @@ def create_arrays(root: Path, layout: Layout, attributes: dict[str, Any]) -> Non
             shape=axes.shape,
             chunks=(*flat, *chunk),
             dtype=layout.dtype,
-            # every chunk gets a file, zeros too: `_flush` opens each
+            # every chunk gets a file, zeros too: the journal has a sum of each
             config={"write_empty_chunks": True},
             **options,
         )
+
+
+def write_attributes(
+    root: Path, zarr_format: Literal[2, 3], attributes: dict[str, Any]
+) -> None:
+    """Replace the attributes of a group; no reader, and no power cut, meets half."""
+    files: dict[str, Any] = {}
+    zarr.create_group(
+        MemoryStore(files), zarr_format=zarr_format, attributes=attributes
+    )
+    for name, content in files.items():
+        with replace_whole(root / name) as part:
+            part.write_bytes(content.to_bytes())
+
+
+def has_layout(root: Path, layout: Layout) -> bool:
+    """Tell whether a group has the arrays that `create_arrays` would make."""
+    for number, axes in enumerate(layout.levels):
+        try:
+            array: Any = zarr.open_array(root / str(number), mode="r")
+        except (OSError, ValueError, KeyError):
+            return False
+        flat = (1,) * (len(axes.items) - 2)
+        unit = (*flat, *layout.unit_of(axes))
+        found = (array.shape, array.dtype, array.shards or array.chunks)
+        chunks = (*flat, *layout.chunk_of(axes))
+        if found != (axes.shape, layout.dtype, unit) or array.chunks != chunks:
+            return False
+        if array.metadata.zarr_format != layout.zarr_format:
+            return False
+    return True
 
 
 def make_write_grid(axes: Axes, unit: tuple[int, int]) -> TileGrid:
@@ -153,84 +194,26 @@ def make_write_grid(axes: Axes, unit: tuple[int, int]) -> TileGrid:
     return TileGrid(loops, axes.plane, factor=1, unit=unit, halo=0)
 
 
-class Journal:
-    """Which tiles of a result are safely on disk: an append-only text file.
-
-    A line holds the pyramid level and the index of a tile. The file is created when it
-    is missing.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        text = path.read_text("ascii") if path.exists() else ""
-        # a power cut may have torn the last line: that tile is computed again
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:
-            path.write_text(whole, "ascii")
-        self._done: set[tuple[int, int]] = set()
-        for line in whole.splitlines():
-            level, index = line.split()
-            self._done.add((int(level), int(index)))
-        self._lock = threading.Lock()
-        self._file = path.open("a", encoding="ascii")
-
-    def __len__(self) -> int:
-        return len(self._done)
-
-    def finished(self, level: int) -> frozenset[int]:
-        """Return the finished tiles of a level."""
-        return frozenset(index for found, index in self._done if found == level)
-
-    def add(self, level: int, index: int) -> None:
-        """Note a tile whose pixels are on disk; from any thread."""
-        with self._lock:
-            self._file.write(f"{level} {index}\n")
-            # flush hands the line to the system, fsync to the disk
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._done.add((level, index))
-
-    def remove(self) -> None:
-        """Close and delete the file: everything is finished."""
-        self.close()
-        self._path.unlink()
-
-    def close(self) -> None:
-        """Close the file; may be called twice."""
-        self._file.close()
-
-
-@contextmanager
-def create_beside(path: Path) -> Iterator[Path]:
-    """Yield a name beside a folder; what is made there takes its place at the end."""
-    new = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.new")
-    try:
-        yield new
-        # a folder that holds anything cannot be replaced by renaming
-        if path.exists():
-            shutil.rmtree(path)
-        new.rename(path)
-    except BaseException:
-        # on Ctrl-C too: nothing half written stays behind
-        shutil.rmtree(new, ignore_errors=True)
-        raise
-
-
 class ChunkStore:
-    """The open arrays of one result, in the folder of its group."""
+    """The open arrays of one result, in the folder of its group.
+
+    Tiles that an earlier run has noted are looked at: what is damaged or gone is not
+    in the journal any more.
+    """
 
     def __init__(self, root: Path, layout: Layout) -> None:
         self.root = root
         self.layout = layout
-        # zarr writes a chunk beside its place and renames it: a kill leaves the former
-        for torn in root.rglob("*.partial"):
-            torn.unlink()
+        # zarr and we write a file beside its place and rename it: a kill leaves these
+        for torn in [*root.rglob("*.partial"), *root.rglob(".*.part")]:
+            remove(torn)
         with zarr.config.set({"array.write_empty_chunks": True}):
             self.arrays: list[Any] = [
                 zarr.open_array(root / str(number), mode="r+")
                 for number in range(len(layout.levels))
             ]
-        self.journal = Journal(root / "structsr-journal.txt")
+        self.journal = Journal(root)
+        self._drop_damaged()
 
     def write(self, tile: Tile, pixels: Array) -> None:
         """Write one tile of the finest level; shape (samples, rows, columns)."""
@@ -241,7 +224,7 @@ class ChunkStore:
         self._write_pixels(0, tile.index, (*place, *tile.write), pixels)
 
     def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
-        """Yield the work of each coarser level."""
+        """Yield the work of each coarser level, then a look at all that was written."""
         for number in range(1, len(self.arrays)):
             axes = self.layout.levels[number]
             grid = make_write_grid(axes, self.layout.unit_of(axes))
@@ -252,6 +235,50 @@ class ChunkStore:
                 for tile in grid
                 if tile.index not in done
             ]
+        self.journal.sync()
+        yield [
+            partial(self._check, (level, index))
+            for level in range(len(self.arrays))
+            for index in sorted(self.journal.finished(level))
+        ]
+
+    def check_there(self) -> None:
+        """Raise SinkError if the folder is not there any more."""
+        if not self.journal.is_there:
+            raise SinkError(
+                f"{self.root} has been deleted or moved while it was being written; "
+                "start the same command again"
+            )
+
+    def check_files(self) -> None:
+        """Raise SinkError if something that was written is gone, or cut short."""
+        self.check_there()
+        if key := self.journal.find_missing():
+            raise SinkError(self._describe_damage(key[0]))
+
+    def _drop_damaged(self) -> None:
+        for level in range(len(self.arrays)):
+            damaged = list(self.journal.check([level]))
+            if damaged:
+                # coarser levels were made from it, maybe since it was damaged
+                coarser = range(level + 1, len(self.arrays))
+                above = [
+                    (number, index)
+                    for number in coarser
+                    for index in self.journal.finished(number)
+                ]
+                self.journal.drop([*damaged, *above])
+
+    def _check(self, key: tuple[int, int]) -> None:
+        if not self.journal.holds(key):
+            self.check_there()
+            raise SinkError(self._describe_damage(key[0]))
+
+    def _describe_damage(self, level: int) -> str:
+        return (
+            f"a part of {self.root / str(level)} has been damaged or deleted since it "
+            "was written; start the same command again, which computes it again"
+        )
 
     def _coarsen(self, level: int, grid: TileGrid, tile: Tile) -> None:
         plane = [slice(index, index + 1) for index in tile.plane]
@@ -261,35 +288,53 @@ class ChunkStore:
         for part in grid.split(tile, self.layout.chunk):
             finer = [slice(2 * span.start, 2 * span.stop) for span in part.write]
             place = (..., *part.relative_to(tile).write)
-            pixels[place] = halve(self.arrays[level - 1][(*plane, *finer)])
+            pixels[place] = halve(self.read(level - 1, (*plane, *finer)))
         self._write_pixels(level, tile.index, (*plane, *tile.write), pixels)
+
+    def read(self, level: int, place: tuple[Any, ...]) -> Array:
+        """Read back pixels of a level.
+
+        Raises
+        ------
+        SinkError
+            If they are damaged; what is missing reads as zeros.
+        """
+        try:
+            return np.asarray(self.arrays[level][place])
+        # of the codecs: a sum that differs, bytes that do not unpack
+        except (ValueError, RuntimeError) as error:
+            raise SinkError(self._describe_damage(level)) from error
 
     def _write_pixels(
         self, level: int, index: int, place: tuple[slice, ...], pixels: Array
     ) -> None:
         array = self.arrays[level]
+        # zarr makes folders that are missing, and would leave a part of a result
+        self.check_there()
         array[place] = pixels.reshape([part.stop - part.start for part in place])
         spans = (
             range(part.start // size, -(-part.stop // size))
             for part, size in zip(place, array.shards or array.chunks, strict=True)
         )
         key = array.metadata.encode_chunk_key
-        folder = self.root / str(level)
-        files = [folder / key(position) for position in itertools.product(*spans)]
-        # a new file is on disk once its folder is, too
-        for path in [*files, *{file.parent for file in files}]:
-            _flush(path)
-        # only now: after a power cut everything in the journal must be on disk
-        self.journal.add(level, index)
+        names = [key(position) for position in itertools.product(*spans)]
+        try:
+            self.check_there()
+            self.journal.add(level, index, names)
+        except (SinkError, FileNotFoundError):
+            # what was deleted while this was written does not come back in parts
+            self._remove(self.root / str(level) / name for name in names)
+            self.check_there()
+            raise
 
-
-def _flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
-    if os.name != "posix" and path.is_dir():
-        # only POSIX opens folders
-        return
-    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    def _remove(self, files: Iterator[Path]) -> None:
+        for file in files:
+            if self.journal.is_there:
+                return
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+                for folder in file.parents:
+                    # as far as the root, and no folder that holds anything
+                    folder.rmdir()
+                    if folder == self.root:
+                        break

@@ -9,14 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import zarr
-
 from napari_structsr.errors import SinkError
+from napari_structsr.io.atomic import create_beside
+from napari_structsr.io.locks import lock_output
 from napari_structsr.io.ome_zarr.chunk_store import (
     ChunkStore,
     create_arrays,
-    create_beside,
     make_write_grid,
+    write_attributes,
 )
 from napari_structsr.io.ome_zarr.metadata import make_attributes
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink, translate_os_errors
@@ -53,7 +53,11 @@ def write_image(
             f"{sink.path} is the unfinished result of a run; choose another name"
         )
     layout = sink.layout(spec)
-    with translate_os_errors(sink.path), create_beside(sink.path) as new:
+    with (
+        translate_os_errors(sink.path),
+        lock_output(sink.path),
+        create_beside(sink.path) as new,
+    ):
         create_arrays(new, layout, {})
         store = ChunkStore(new, layout)
         for tile in make_write_grid(spec.axes, sink.unit(spec)):
@@ -63,5 +67,5 @@ def write_image(
                 call()
         store.journal.remove()
         attributes = make_attributes(spec, layout.levels, version=version)
-        zarr.open_group(new, mode="r+").attrs.put(attributes)
+        write_attributes(new, layout.zarr_format, attributes)
     return sink.path

@@ -10,24 +10,27 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
-
-import zarr
 
 from napari_structsr.core.axes import Axes, Axis, ImageSpec
 from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError, SourceError
+from napari_structsr.io.atomic import create_beside, remove_folder
+from napari_structsr.io.locks import check_unlocked, lock_output
 from napari_structsr.io.ome_zarr.chunk_store import (
     ChunkStore,
     Layout,
     create_arrays,
-    create_beside,
+    has_layout,
+    write_attributes,
 )
+from napari_structsr.io.ome_zarr.journal import count_files
 from napari_structsr.io.ome_zarr.metadata import is_zarr_group, make_attributes
 from napari_structsr.io.records import KEY, read_zarr_record
 
@@ -40,7 +43,8 @@ class OmeZarrSink:
     path
         The folder, by custom ``name.ome.zarr``.
     overwrite
-        Whether a zarr group that is in the way is deleted when the run starts.
+        Whether a zarr group that is in the way is deleted when the run starts; an
+        unfinished result of the same run is continued all the same.
     version
         Of OME-Zarr: "0.5" (zarr 3) or "0.4" (zarr 2, without shards).
     chunk
@@ -48,6 +52,9 @@ class OmeZarrSink:
     shard
         Pixels along y and x of a shard, a multiple of `chunk`; "auto" takes 4 x 4
         chunks where that saves many files.
+    result
+        The file that a temporary store is for: messages name it, and what an earlier
+        run has left of the store is replaced.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class OmeZarrSink:
         version: Literal["0.4", "0.5"] = "0.5",
         chunk: int = 512,
         shard: int | Literal["auto"] = "auto",
+        result: Path | None = None,
     ) -> None:
         if chunk < 16 or (shard != "auto" and shard % chunk):
             raise SinkError(
@@ -68,6 +76,7 @@ class OmeZarrSink:
         self.chunk = chunk
         self.shard: int | Literal["auto"] = shard
         self.overwrite = overwrite
+        self._result = result
         self.version: Literal["0.4", "0.5"] = version
 
     def unit(self, spec: ImageSpec) -> tuple[int, int]:
@@ -75,43 +84,36 @@ class OmeZarrSink:
         layout = self.layout(spec)
         return layout.unit_of(layout.axes)
 
-    def check(self, spec: ImageSpec) -> None:
-        """Refuse what is in the way, or what does not fit; see `Sink.check`."""
-        self.layout(spec)
-        if self.path.exists() and not self.overwrite:
-            self._partial_record()
-        elif self.path.exists() and not is_zarr_group(self.path):
-            raise SinkError(
-                f"{self.path} exists and is no zarr group, so that it is not "
-                "overwritten; choose another name"
-            )
-        # what the store already takes is continued or replaced
-        files = (file for file in self.path.rglob("*") if file.is_file())
-        there = sum(file.stat().st_size for file in files)
-        # the levels take 1 + 1/4 + 1/16 + ... of the image
-        check_folder(self.path.parent, spec.nbytes * 4 // 3 - there)
+    def check(self, spec: ImageSpec, *, besides: int = 0) -> None:
+        """Refuse what is in the way, or what does not fit; see `Sink.check`.
 
-    def open(self, spec: ImageSpec, record: Record) -> _OmeZarrWriter:
+        `besides` are bytes that are needed in the same folder.
+        """
+        layout = self.layout(spec)
+        check_unlocked(self.path)
+        unfinished = os.path.lexists(self.path) and self._find_unfinished() is not None
+        # the levels take 1 + 1/4 + 1/16 + ... of the image
+        needed = spec.nbytes * 4 // 3
+        if unfinished:
+            needed = round(needed * (1 - layout.share_of(count_files(self.path))))
+        elif self.path.exists():
+            # what is replaced makes room
+            files = (file for file in self.path.rglob("*") if file.is_file())
+            needed -= sum(file.stat().st_size for file in files)
+        check_folder(self.path.parent, needed + besides)
+
+    def open(self, spec: ImageSpec, record: Record) -> OmeZarrWriter:
         """Create the store, or continue the one of the same run; see `Sink.open`."""
         layout = self.layout(spec)
-        with translate_os_errors(self.path):
-            # only when the run starts: a check leaves no trace
-            if self.path.exists() and self.overwrite:
-                shutil.rmtree(self.path)
-            if self.path.exists():
-                if found := record.find_differences(self._partial_record()):
-                    raise SinkError(
-                        f"{self.path} is the unfinished result of another run (it "
-                        f"differs in {', '.join(found)}); choose another name, repeat "
-                        "that run to finish it, or start anew with --overwrite"
-                    )
-            else:
+        with ExitStack() as held, translate_os_errors(self.path):
+            held.enter_context(lock_output(self.path))
+            if not self._continues(layout, record):
                 status = {KEY: {"status": "partial", "record": record.to_json()}}
                 # whole or not at all: a store of this name can always be resumed
                 with create_beside(self.path) as new:
                     create_arrays(new, layout, status)
             store = ChunkStore(self.path, layout)
-        return _OmeZarrWriter(store, spec, record, self.version)
+            return OmeZarrWriter(store, spec, record, self.version, held.pop_all())
 
     def layout(self, spec: ImageSpec) -> Layout:
         """Return how the image will lie on disk; colour samples become channels.
@@ -135,28 +137,67 @@ class OmeZarrSink:
         zarr_format: Literal[2, 3] = 2 if self.version == "0.4" else 3
         return Layout(axes, spec.dtype, zarr_format, self.chunk, self.shard)
 
-    def _partial_record(self) -> Record:
-        """Return the record of an unfinished result; refuse everything else."""
+    def _continues(self, layout: Layout, record: Record) -> bool:
+        """Tell whether the same run has begun the store; refuse what is in the way."""
+        if not os.path.lexists(self.path):
+            return False
+        found = self._find_unfinished()
+        if found is None:
+            return False
+        # the same result, so that it makes no difference to begin anew
+        differences = record.find_differences(found)
+        if not differences and has_layout(self.path, layout):
+            return True
+        if self.overwrite:
+            return False
+        if differences:
+            raise SinkError(
+                f"{self._named} is the unfinished result of another run (it "
+                f"differs in {', '.join(differences)}); choose another name, repeat "
+                "that run to finish it, or start anew with --overwrite"
+            )
+        raise SinkError(
+            f"{self._named} was begun in another version of OME-Zarr, or in other "
+            "chunks; choose another name, repeat that run to finish it, or start anew "
+            "with --overwrite"
+        )
+
+    def _find_unfinished(self) -> Record | None:
+        """Return the record of an unfinished result, None of what is replaced."""
         try:
             status, record = read_zarr_record(self.path)
         except SourceError as error:
-            raise SinkError(
-                f"{self.path} exists and is no OME-Zarr store; choose another name"
-            ) from error
-        if status != "partial" or record is None:
-            raise SinkError(
-                f"{self.path} exists already; choose another name, or replace it "
-                "with --overwrite"
-            )
-        return record
+            if self._result:
+                return None
+            if not is_zarr_group(self.path):
+                raise SinkError(
+                    f"{self.path} exists and is no zarr group, so that it is not "
+                    "overwritten; choose another name"
+                ) from error
+            status, record = None, None
+        if status == "partial" and record is not None:
+            return record
+        if self._result or (self.overwrite and is_zarr_group(self.path)):
+            return None
+        raise SinkError(
+            f"{self.path} exists already; choose another name, or replace it "
+            "with --overwrite"
+        )
+
+    @property
+    def _named(self) -> Path:
+        return self._result or self.path
 
 
 @dataclass
-class _OmeZarrWriter:
+class OmeZarrWriter:
+    """An opened store; see `Writer`."""
+
     _store: ChunkStore
     _spec: ImageSpec
     _record: Record
     _version: Literal["0.4", "0.5"]
+    _held: ExitStack
     _finished: bool = False
 
     def __post_init__(self) -> None:
@@ -164,6 +205,7 @@ class _OmeZarrWriter:
 
     @property
     def levels(self) -> list[Any]:
+        """Arrays, the finest first."""
         return self._store.arrays
 
     @property
@@ -172,36 +214,65 @@ class _OmeZarrWriter:
         return self._store.layout.axes.names.index("c")
 
     def write(self, tile: Tile, pixels: Array) -> None:
+        """Write one tile; see `Writer.write`."""
         with translate_os_errors(self._store.root):
             self._store.write(tile, pixels)
 
     def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
-        return self._store.passes()
+        """Yield the levels of the pyramid, then a look at all that was written."""
+        with translate_os_errors(self._store.root):
+            for calls in self._store.passes():
+                yield [partial(self._call, call) for call in calls]
+
+    def _call(self, call: Callable[[], None]) -> None:
+        with translate_os_errors(self._store.root):
+            call()
 
     def finish(self) -> Path:
         """Write the image metadata; from now on the store is an image."""
-        with translate_os_errors(self._store.root):
-            status: Any = {"status": "finished", "record": self._record.to_json()}
+        store, layout = self._store, self._store.layout
+        with translate_os_errors(store.root):
+            store.check_files()
             attributes = make_attributes(
-                self._spec, self._store.layout.levels, version=self._version
+                self._spec, layout.levels, version=self._version
             )
-            # put replaces all attributes at once: no reader meets half of them
-            group = zarr.open_group(self._store.root, mode="r+")
-            group.attrs.put({**attributes, KEY: status})
+            status: Any = {"status": "finished", "record": self._record.to_json()}
+            entries = {**attributes, KEY: status}
+            write_attributes(store.root, layout.zarr_format, entries)
             # last: a partial result without its journal would be computed anew
-            self._store.journal.remove()
+            store.journal.remove()
         self._finished = True
-        return self._store.root
+        return store.root
+
+    def read(self, level: int, place: tuple[Any, ...]) -> Array:
+        """Read back pixels of a level; see `ChunkStore.read`."""
+        return self._store.read(level, place)
+
+    def check_files(self) -> None:
+        """Raise SinkError if something that was written is gone."""
+        self._store.check_files()
+
+    def discard(self) -> None:
+        """Delete the store: its pixels stand elsewhere."""
+        self._store.journal.close()
+        remove_folder(self._store.root)
+        self._finished = True
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         """Close; an unfinished store stays, unless it holds nothing."""
-        self._store.journal.close()
-        # without a single tile there is nothing to resume
-        if not self._finished and not len(self._store.journal):
-            shutil.rmtree(self._store.root, ignore_errors=True)
+        journal = self._store.journal
+        with self._held, translate_os_errors(self._store.root):
+            if not self._finished and journal.is_there:
+                # without a single tile there is nothing to resume
+                if not len(journal):
+                    remove_folder(self._store.root)
+                # after an error its message counts, not that of the disk
+                elif error is None:
+                    journal.sync()
+            journal.close()
 
 
 def check_folder(folder: Path, needed: int) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import uuid
 from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,9 +22,11 @@ from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError
+from napari_structsr.io.atomic import hide, put_in_place
+from napari_structsr.io.locks import check_unlocked, lock_output
 from napari_structsr.io.ome_zarr.writer import (
     OmeZarrSink,
-    check_folder,
+    OmeZarrWriter,
     translate_os_errors,
 )
 from napari_structsr.io.units import find_unit_symbol
@@ -49,7 +51,11 @@ class TiffSink:
     ) -> None:
         self.path = Path(path).absolute()
         self.overwrite = overwrite
-        self._store = OmeZarrSink(self.path.with_name(f".{self.path.name}.ome.zarr"))
+        self._store = OmeZarrSink(
+            self.path.with_name(f".{self.path.name}.ome.zarr"),
+            overwrite=overwrite,
+            result=self.path,
+        )
 
     def unit(self, spec: ImageSpec) -> tuple[int, int]:
         """Return the write unit of the temporary store."""
@@ -57,6 +63,26 @@ class TiffSink:
 
     def check(self, spec: ImageSpec) -> None:
         """Refuse what is in the way, or what TIFF cannot hold; see `Sink.check`."""
+        check_unlocked(self.path)
+        self._check_free()
+        if spec.dtype.name not in _TYPES:
+            raise SinkError(
+                f"OME-TIFF holds no pixels of type {spec.dtype}; write OME-Zarr "
+                "instead, or use --dtype float32"
+            )
+        # with the levels, and both are compressed
+        self._store.check(spec, besides=spec.nbytes * 2 // 3)
+
+    def open(self, spec: ImageSpec, record: Record) -> _TiffWriter:
+        """Create or continue the temporary store; see `Sink.open`."""
+        with ExitStack() as held, translate_os_errors(self.path):
+            held.enter_context(lock_output(self.path))
+            # another run may have finished since the check
+            self._check_free()
+            store = self._store.open(spec, record)
+            return _TiffWriter(store, self.path, spec, record, held.pop_all())
+
+    def _check_free(self) -> None:
         if self.path.is_dir():
             raise SinkError(f"{self.path} is a folder; choose the name of a file")
         if self.path.exists() and not self.overwrite:
@@ -64,25 +90,21 @@ class TiffSink:
                 f"{self.path} exists already; choose another name, or replace it "
                 "with --overwrite"
             )
-        if spec.dtype.name not in _TYPES:
-            raise SinkError(
-                f"OME-TIFF holds no pixels of type {spec.dtype}; write OME-Zarr "
-                "instead, or use --dtype float32"
-            )
-        check_folder(self.path.parent, 2 * spec.nbytes)
-        self._store.check(spec)
-
-    def open(self, spec: ImageSpec, record: Record) -> _TiffWriter:
-        """Create or continue the temporary store; see `Sink.open`."""
-        return _TiffWriter(self._store.open(spec, record), self.path, spec, record)
 
 
 class _TiffWriter:
-    def __init__(self, store: Any, path: Path, spec: ImageSpec, record: Record) -> None:
+    def __init__(
+        self,
+        store: OmeZarrWriter,
+        path: Path,
+        spec: ImageSpec,
+        record: Record,
+        held: ExitStack,
+    ) -> None:
         self._store, self._spec, self._record = store, spec, record
-        self._path = path
+        self._path, self._held = path, held
         # the file is written here, and takes its name when it is whole
-        self._part = path.with_name(f".{path.name}.part")
+        self._part = hide(path, "part")
         self.done: Container[int] = store.done
 
     def write(self, tile: Tile, pixels: Array) -> None:
@@ -96,19 +118,21 @@ class _TiffWriter:
     def finish(self) -> Path:
         """Put the file in its place and delete the store."""
         with translate_os_errors(self._path):
+            # what was gone before it was copied was read as zeros
+            self._store.check_files()
             # the file appears whole, and the store goes after it
-            self._part.replace(self._path)
-            shutil.rmtree(self._store.finish())
+            put_in_place(self._part, self._path)
+            self._store.discard()
         return self._path
 
     def __enter__(self) -> Self:
-        self._store.__enter__()
+        self._held.callback(self._part.unlink, missing_ok=True)
+        self._held.enter_context(self._store)
         return self
 
     def __exit__(self, *error: Any) -> None:
         """Close the store; it stays when the run is to be continued."""
-        self._store.__exit__(*error)
-        self._part.unlink(missing_ok=True)
+        self._held.__exit__(*error)
 
     def _assemble(self) -> None:
         import tifffile
@@ -138,18 +162,20 @@ class _TiffWriter:
                     entries = make_ome_entries(self._spec, self._record)
                     place = {"subifds": len(levels) - 1, "metadata": entries}
                 file.write(
-                    self._yield_tiles(array, coloured),
+                    self._yield_tiles(number, array.shape, coloured),
                     shape=tuple(shape),
                     dtype=self._spec.dtype,
                     **place,
                     **options,
                 )
 
-    def _yield_tiles(self, array: Any, coloured: bool) -> Iterator[Array]:
+    def _yield_tiles(
+        self, level: int, shape: tuple[int, ...], coloured: bool
+    ) -> Iterator[Array]:
         """Yield the tiles of a level, plane by plane, row by row."""
-        height, width = array.shape[-2:]
+        height, width = shape[-2:]
         where = self._store.colour_axis if coloured else None
-        loops = [n for axis, n in enumerate(array.shape[:-2]) if axis != where]
+        loops = [n for axis, n in enumerate(shape[:-2]) if axis != where]
         for plane in np.ndindex(*loops):
             index: list[Any] = list(plane)
             if where is not None:
@@ -157,7 +183,7 @@ class _TiffWriter:
             for top in range(0, height, _TILE):
                 for left in range(0, width, _TILE):
                     span = slice(top, top + _TILE), slice(left, left + _TILE)
-                    pixels = np.asarray(array[(*index, *span)])
+                    pixels = self._store.read(level, (*index, *span))
                     yield np.moveaxis(pixels, 0, -1) if coloured else pixels
 
 

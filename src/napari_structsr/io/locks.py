@@ -1,0 +1,189 @@
+"""One run at a time writes to a place: locks that die with their process.
+
+The lock of a file or store NAME is the hidden file ``.NAME.lock`` beside it, that of a
+folder which a job fills lies in it. The operating system holds the lock, so that a
+process which was killed holds none. The file says, for others to read, who has it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+
+from napari_structsr.errors import SinkError
+from napari_structsr.io.atomic import find_target, list_hidden, sweep_beside
+
+# seconds: a lock that is just being released is waited for
+_PATIENCE = 0.2
+_IN_FOLDER = ".structsr.lock"
+# what file systems say that lock nothing
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+_LONGEST = 200  # letters of a command that are told
+
+
+@contextmanager
+def lock_output(path: Path) -> Iterator[None]:
+    """Keep other runs from writing to a file or store, and sweep what they left.
+
+    Raises
+    ------
+    SinkError
+        If another run writes there, saying which.
+    """
+    with _hold(find_lock(path), path):
+        sweep_beside(path)
+        yield
+
+
+@contextmanager
+def lock_folder(folder: Path, *, parents: bool = True) -> Iterator[None]:
+    """Keep other runs from writing into a folder, and sweep what they left in it.
+
+    It is made if it is missing, and removed again if it stays empty.
+
+    Parameters
+    ----------
+    folder
+        What a job fills.
+    parents
+        Whether missing folders above it are made too.
+
+    Raises
+    ------
+    SinkError
+        If another run writes there, saying which.
+    """
+    above = [folder, *(folder.parents if parents else ())]
+    made = [one for one in above if not one.exists()]
+    folder.mkdir(parents=parents, exist_ok=True)
+    try:
+        with _hold(folder / _IN_FOLDER, folder):
+            for entry in list_hidden(folder):
+                target = find_target(entry)
+                if target is not None and not is_locked(target):
+                    sweep_beside(target)
+            yield
+    finally:
+        for one in made:
+            # one that holds anything by now stays
+            with suppress(OSError):
+                one.rmdir()
+
+
+def check_unlocked(path: Path) -> None:
+    """Refuse a file or store that another run is writing; see `lock_output`."""
+    lock = find_lock(path)
+    if lock.exists():
+        with _hold(lock, path):
+            pass
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether a run is writing to a file, a store, or into a folder."""
+    for lock in (find_lock(path), path / _IN_FOLDER):
+        if lock.exists():
+            try:
+                with _hold(lock, path):
+                    pass
+            except SinkError:
+                return True
+    return False
+
+
+def find_lock(path: Path) -> Path:
+    """Return the file that locks a file or store."""
+    return path.with_name(f".{path.name}.lock")
+
+
+def is_lock(path: Path) -> bool:
+    """Tell whether a file is a lock that was written here."""
+    named = path.name.startswith(".") and path.name.endswith(".lock")
+    return named and path.is_file() and _read_holder(path) is not None
+
+
+@contextmanager
+def _hold(file: Path, target: Path) -> Iterator[None]:
+    lock = _acquire(file, target)
+    try:
+        _write_holder(file)
+        yield
+    finally:
+        # While it is held: whoever has opened the file meanwhile finds it deleted, and
+        # makes a new one. Windows deletes no open file; there filelock does it after.
+        if os.name == "posix":
+            file.unlink(missing_ok=True)
+        lock.release()
+
+
+def _acquire(file: Path, target: Path) -> BaseFileLock:
+    # any thread may end a run, such as the one that collects garbage
+    lock: BaseFileLock = FileLock(file, thread_local=False, fallback_to_soft=False)
+    marker: Path | None = None
+    try:
+        try:
+            lock.acquire(timeout=_PATIENCE, poll_interval=0.05)
+        except OSError as error:
+            if isinstance(error, Timeout) or error.errno not in _NO_LOCKS:
+                raise
+            # then a second file is the lock, by being there
+            marker = file.with_name(f"{file.name}ed")
+            lock = SoftFileLock(marker, thread_local=False)
+            lock.acquire(timeout=_PATIENCE, poll_interval=0.05)
+    except Timeout:
+        raise SinkError(_describe(file, target, marker=marker)) from None
+    return lock
+
+
+def _describe(file: Path, target: Path, *, marker: Path | None) -> str:
+    holder = _read_holder(file)
+    who = ""
+    if holder is not None:
+        who = (
+            f" ({holder['command']}; process {holder['pid']} on {holder['host']}, "
+            f"since {holder['since']})"
+        )
+    remedy = "wait until it has ended, stop it, or choose another name"
+    if marker is not None:
+        remedy += f"; if there is no such run any more, delete {marker}"
+    return f"{target} is being written by another run{who}; {remedy}"
+
+
+def _write_holder(file: Path) -> None:
+    program = Path(sys.argv[0]).name
+    # `python -m napari_structsr.cli` is the same command
+    program = "structsr" if program == "__main__.py" else program
+    command = shlex.join([program, *sys.argv[1:]])
+    holder = {
+        "command": command if len(command) <= _LONGEST else f"{command[:_LONGEST]} ...",
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+    }
+    with file.open("r+b", buffering=0) as opened:
+        # behind the first byte, which is what Windows locks
+        opened.write(b" " + json.dumps(holder).encode())
+        opened.truncate()
+
+
+def _read_holder(file: Path) -> dict[str, object] | None:
+    """Return who has, or had, a lock; None where that cannot be read."""
+    try:
+        with file.open("rb", buffering=0) as opened:
+            opened.seek(1)
+            holder = json.loads(opened.read(8 * _LONGEST))
+    except (OSError, ValueError):
+        return None
+    known = isinstance(holder, dict) and {"command", "pid", "host", "since"} <= {
+        *holder
+    }
+    return holder if known else None
