@@ -38,6 +38,11 @@ class Record:
         Kind and name of the device.
     versions
         Versions of the packages that computed.
+    fingerprint
+        What each image was when the run began, by its part in it: "source", and in an
+        inspection "result" and "reference". It goes by the sizes and times of files,
+        or by pixels where there are no files. Empty where nothing is written, and in
+        records of earlier versions.
     task
         What was done: "upscale", or "inspect" for a map of structure error, whose
         `source` is the result that was inspected.
@@ -50,6 +55,7 @@ class Record:
     least_shares: tuple[float, ...]
     device: str
     versions: dict[str, str] = field(default_factory=dict)
+    fingerprint: dict[str, Any] = field(default_factory=dict)
     task: Literal["upscale", "inspect"] = "upscale"
 
     def to_json(self) -> dict[str, Any]:
@@ -78,9 +84,17 @@ class Record:
             ) from error
 
     def find_differences(self, other: Record) -> list[str]:
-        """Name what keeps two runs from giving the same bytes."""
+        """Name what keeps two runs from giving the same bytes.
+
+        Where one of them has no fingerprint, nothing is known of a changed image.
+        """
         mine, theirs = self.to_json(), other.to_json()
         found = []
+        then, now = theirs.pop("fingerprint"), mine.pop("fingerprint")
+        if then and now:
+            roles = sorted(then.keys() | now.keys())
+            changed = [role for role in roles if then.get(role) != now.get(role)]
+            found += [f"the {role}, which has changed since" for role in changed]
         for part, value in mine.items():
             if isinstance(value, dict):
                 # by setting, so that the message can name what differs

@@ -30,6 +30,17 @@ def describe_source(source: Source) -> dict[str, Any]:
     }
 
 
+def take_fingerprint(source: Source) -> dict[str, Any]:
+    """Return what tells an image from what may take its place.
+
+    It goes by its files, from the first call on; by all pixels where they are in
+    memory; and else by the samples of `hash_samples`, for a dask array or an image in
+    a store that is no folder.
+    """
+    ask = getattr(source, "fingerprint", None)
+    return (ask() if ask else None) or {"samples": hash_samples(source)}
+
+
 def hash_samples(source: Source) -> str:
     """Return a hash of the samples that `measure_intensity` takes of every channel.
 

@@ -130,7 +130,14 @@ def _run(
         None if image is None else open_source(image) for image in (reference, source)
     )
     record = record or find_record(result)
-    setup = prepare(result, reference, source, record=record, settings=settings)
+    setup = prepare(
+        result,
+        reference,
+        source,
+        record=record,
+        settings=settings,
+        watch=out is not None,
+    )
     regions = crop_regions(regions, result.spec.axes, setup)
     record = make_record(setup, settings, digests=out is not None)
     stores = MapStores(out, describe_maps(setup), record, overwrite=overwrite)

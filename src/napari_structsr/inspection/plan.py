@@ -81,6 +81,7 @@ def make_record(
         versions=find_versions(
             *(name for model in models.loaded for name in model.packages)
         ),
+        fingerprint=setup.fingerprint,
         task="inspect",
     )
 

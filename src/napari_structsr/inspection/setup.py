@@ -15,7 +15,7 @@ from napari_structsr.core.error_map import MAPS, Need, list_default_maps
 from napari_structsr.core.intensity import check_dtype
 from napari_structsr.core.record import Record
 from napari_structsr.engine.device import Device, choose_device
-from napari_structsr.engine.provenance import find_source
+from napari_structsr.engine.provenance import find_source, take_fingerprint
 from napari_structsr.errors import ModelError, SettingsError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.squirrel import SquirrelFit
@@ -80,6 +80,7 @@ class Setup:
     made_by: str | None  # name or path of the model, where it is known
     notes: tuple[str, ...]
     warnings: tuple[str, ...]  # not to be overlooked
+    fingerprint: dict[str, Any]  # of `Record`
 
     def find_channel(self, plane: tuple[int, ...]) -> int:
         """Return the index along c of a plane."""
@@ -93,8 +94,11 @@ def prepare(
     *,
     record: Record | None,
     settings: InspectSettings,
+    watch: bool = False,
 ) -> Setup:
     """Check everything and measure what the maps need.
+
+    With `watch` the images are refused from now on once they change on disk.
 
     Raises
     ------
@@ -112,6 +116,13 @@ def prepare(
             notes.append(f"the source is the one of the record: {source.origin}")
         elif reason and reference is not None:
             notes.append(f"maps that need the source are left out: {reason}")
+    fingerprint = {}
+    if watch:
+        # before a pixel is read
+        roles = {"result": result, "reference": reference, "source": source}
+        fingerprint = {
+            role: take_fingerprint(image) for role, image in roles.items() if image
+        }
     matched = match_images(result, reference, source, match=settings.match)
     alignment: dict[str, Any] = {}
     if settings.registration:
@@ -165,6 +176,7 @@ def prepare(
         made_by,
         tuple(notes),
         tuple(warnings),
+        fingerprint,
     )
 
 

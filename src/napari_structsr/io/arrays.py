@@ -15,6 +15,12 @@ from napari_structsr.core.axes import Axes, Channel, ImageSpec, check_plane
 from napari_structsr.core.intensity import check_dtype
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SettingsError, SourceError
+from napari_structsr.io.fingerprint import (
+    Fingerprint,
+    Watch,
+    hash_pixels,
+    watch_array,
+)
 from napari_structsr.io.units import make_axes, name_axes
 
 # pixels along y and x to read at once where nothing is chunked
@@ -38,6 +44,8 @@ class ArraySource:
     chunks
         Rows and columns stored together; taken from the array when left out, at most
         1024 where it has none.
+    watch
+        What notices that its files change; found from the array when left out.
     """
 
     def __init__(
@@ -48,13 +56,21 @@ class ArraySource:
         names: Sequence[str | None],
         origin: str,
         chunks: tuple[int, int] | None = None,
+        watch: Watch | None = None,
     ) -> None:
+        self._watch = watch or watch_array(array)
         self.options: Mapping[str, Any] = {}
         self._array = array
         self._names = tuple(names)
         self.spec = spec
         self.origin = origin
         self.chunks = chunks or _find_chunks(array, self._names)
+
+    def fingerprint(self) -> Fingerprint | None:
+        """Return what tells these pixels from others; see `Source`."""
+        if self._watch is not None:
+            return self._watch.fingerprint()
+        return hash_pixels(self._array) if isinstance(self._array, np.ndarray) else None
 
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of one plane; see `Source.read`."""
@@ -67,8 +83,9 @@ class ArraySource:
         }
         loops = [axis.name for axis in self.spec.axes.loops]
         where.update(zip(loops, plane, strict=True))
+        index = tuple(where[name] for name in self._names)
         try:
-            block = self._array[tuple(where[name] for name in self._names)]
+            block = self._array[index]
             if hasattr(block, "compute"):
                 # in this thread: tiles are read in several threads already
                 block = block.compute(scheduler="synchronous")
@@ -77,6 +94,9 @@ class ArraySource:
             # no damage: a run may go on with smaller blocks
             raise
         except Exception as error:
+            # what was written anew meanwhile is no damage of the image
+            if not isinstance(error, FileNotFoundError):
+                self._check_unchanged(index)
             indices = (f"{axis}={n}" for axis, n in zip(loops, plane, strict=True))
             place = f"plane {', '.join(indices)}".strip()
             raise SourceError(
@@ -84,11 +104,23 @@ class ArraySource:
                 f"{error or type(error).__name__}; check the image in another program, "
                 "or copy it again from where it came from"
             ) from error
+        # after reading: what changes from here on is not in the block
+        self._check_unchanged(index)
         order = [name for name in self._names if name in ("s", "y", "x")]
         if "s" not in order:
             block, order = block[np.newaxis], ["s", *order]
         block = block.transpose([order.index(name) for name in "syx"])
         return np.array(block, dtype=self.spec.dtype, order="C")
+
+    def _check_unchanged(self, index: tuple[int | slice, ...]) -> None:
+        if self._watch is None:
+            return
+        # the colours of a pixel are read whole
+        index = tuple(
+            slice(0, size) if part == slice(None) else part
+            for part, size in zip(index, self._array.shape, strict=True)
+        )
+        self._watch.check(index)
 
 
 def open_array(

@@ -15,7 +15,13 @@ from napari_structsr.core.types import Array
 
 @runtime_checkable
 class Source(Protocol):
-    """A stack of planes that can be read by rectangles, from several threads."""
+    """A stack of planes that can be read by rectangles, from several threads.
+
+    A source may also have ``close()``, where it holds files open, and
+    ``fingerprint()``, which returns plain values that are others once the image has
+    changed on disk; from then on `read` refuses what has changed. Without one, samples
+    of the pixels count.
+    """
 
     options: Mapping[str, Any]
     """Arguments of `open_source` that, beside `origin`, open it again."""
@@ -47,6 +53,6 @@ class Source(Protocol):
         Raises
         ------
         SourceError
-            If the pixels are gone, or cannot be read or decoded.
+            If the pixels are gone or have changed, or cannot be read or decoded.
         """
         ...

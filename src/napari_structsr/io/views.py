@@ -17,6 +17,7 @@ from scipy import ndimage
 from napari_structsr.core.axes import Axes, ImageSpec
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SettingsError
+from napari_structsr.io.fingerprint import Fingerprint
 from napari_structsr.io.source import Source
 
 LUMINANCE = (0.2125, 0.7154, 0.0721)
@@ -63,6 +64,13 @@ class _View:
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of one plane; see `Source.read`."""
         return self._source.read(plane, rows, columns)
+
+    def fingerprint(self) -> Fingerprint | None:
+        """Return what tells the pixels of the source from others; see `Source`."""
+        found: Fingerprint | None = None
+        if ask := getattr(self._source, "fingerprint", None):
+            found = ask()
+        return found
 
     def close(self) -> None:
         """Close the source, where it can be closed."""

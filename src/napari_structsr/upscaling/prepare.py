@@ -20,7 +20,7 @@ from napari_structsr.engine.blocks import choose_block_side
 from napari_structsr.engine.device import Device, choose_device, read_free_memory
 from napari_structsr.engine.events import Cancel, Plan
 from napari_structsr.engine.failures import explain_shortage
-from napari_structsr.engine.provenance import describe_source
+from napari_structsr.engine.provenance import describe_source, take_fingerprint
 from napari_structsr.engine.run_tiles import AHEAD
 from napari_structsr.engine.statistics import measure_intensity, read_finite_samples
 from napari_structsr.engine.tiles import lay_tiles
@@ -106,6 +106,8 @@ def prepare(
     # `choose_device` leaves the model on the device
     device, warning = choose_device(settings.device, settings.precision, model)
     spec, grid, plan = plan_tiles(source, model, sink, settings, device=device)
+    # before a pixel is read; what stays in memory is not continued by another run
+    fingerprint = {} if sink.path is None else {"source": take_fingerprint(source)}
     intensities = measure_intensity(source)
     optics = find_optics(source.spec, model, settings, intensities)
     models = (model,) * len(intensities)
@@ -138,6 +140,7 @@ def prepare(
         least_shares=least_shares,
         device=device.label,
         versions=find_versions(*model.packages),
+        fingerprint=fingerprint,
     )
     warnings = [warning] if warning else []
     if model.seam > _SEAM and block_side < max(source.spec.axes.plane):

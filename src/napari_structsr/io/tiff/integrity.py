@@ -6,15 +6,30 @@ the rest, or fills it with zeros. Here it is refused before a long run begins.
 
 from __future__ import annotations
 
+import hashlib
 import struct
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
+from xml.etree import ElementTree
 
+import numpy as np
 import tifffile
 
 from napari_structsr.errors import SourceError
 
 # bytes of one value of each TIFF data type, in its order; unknown types count as 0
 _WIDTHS = dict(enumerate((0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)))
+
+
+@dataclass(frozen=True)
+class PageFacts:
+    """What the pages of a series have in common, and where their pixels lie."""
+
+    files: set[Path]
+    keyframes: set[tifffile.TiffPage]
+    # digest of the first directory, and of the places of all strips or tiles
+    layout: bytes
 
 
 def raise_damaged(
@@ -58,10 +73,40 @@ def check_directories(file: tifffile.TiffFile, *, origin: str) -> None:
                 raise_damaged(origin, "it is truncated: its metadata end early")
 
 
+def check_companions(file: tifffile.TiffFile, path: Path) -> None:
+    """Refuse OME-XML that names anything but files as parts of the image.
+
+    tifffile opens what is named there, and a pipe would keep it waiting for ever.
+
+    Raises
+    ------
+    SourceError
+        If one of them is a pipe, a socket or a device.
+    """
+    text = file.ome_metadata
+    if not text or not ("FileName" in text or "MetadataFile" in text):
+        return
+    try:
+        entries = list(ElementTree.fromstring(text).iter())
+    except ElementTree.ParseError:
+        # who reads the metadata says so
+        return
+    named = {
+        entry.get(key) for entry in entries for key in ("FileName", "MetadataFile")
+    }
+    for name in filter(None, named):
+        other = path.parent / name
+        if other.exists() and not other.is_file():
+            raise SourceError(
+                f"{path} names {other} as a part of it, which is no file; copy all "
+                "files of the image again from where they came"
+            )
+
+
 def check_pixels(
     file: tifffile.TiffFile, series: tifffile.TiffPageSeries, *, origin: str
-) -> None:
-    """Check that all pixels of a series lie inside the file.
+) -> PageFacts:
+    """Check that all pixels of a series lie inside the file, and say where.
 
     Raises
     ------
@@ -75,6 +120,8 @@ def check_pixels(
             f"it is truncated or its ImageJ description is wrong: {len(file.pages)} "
             f"pages of shape {series.keyframe.shape} are less than it announces",
         )
+    first = series.keyframe
+    digest = hashlib.sha256(_read_directory(first.parent, first.offset))
     # contiguous pixels: one length tells all
     if series.dataoffset is not None:
         there = max(series.keyframe.parent.filehandle.size - series.dataoffset, 0)
@@ -84,7 +131,7 @@ def check_pixels(
                 f"it is truncated: {series.nbytes} bytes of pixels are announced, "
                 f"{there} are there",
             )
-        return
+        return PageFacts({Path(first.parent.filehandle.path)}, {first}, digest.digest())
     expected = series.size // max(series.keyframe.size, 1)
     try:
         # pages are parsed here: one beyond the end is an IndexError
@@ -98,13 +145,31 @@ def check_pixels(
             f"it is truncated or parts of it are missing: {expected} planes are "
             f"announced, {len(found)} are there",
         )
+    files, keyframes = set(), {first}
     for number, page in enumerate(found, 1):
+        files.add(Path(page.parent.filehandle.path))
+        if page.keyframe is not None:
+            keyframes.add(page.keyframe)
+        for places in (page.dataoffsets, page.databytecounts):
+            digest.update(np.array(places, np.uint64).tobytes())
         parts = zip(page.dataoffsets, page.databytecounts, strict=False)
         # an OME-TIFF may lie in several files: each page knows its own
         size = page.parent.filehandle.size
         if not page.dataoffsets or max(map(sum, parts)) > size:
             reason = f"it is truncated: the pixels of plane {number} end early"
             raise_damaged(origin, reason)
+    return PageFacts(files, keyframes, digest.digest())
+
+
+def _read_directory(file: tifffile.TiffFile, offset: int) -> bytes:
+    """Return the bytes of the page directory at `offset`, as far as they are there."""
+    tiff = file.tiff
+    file.filehandle.seek(offset)
+    head = file.filehandle.read(tiff.tagnosize)
+    if len(head) < tiff.tagnosize:
+        return bytes(head)
+    (count,) = struct.unpack(tiff.tagnoformat, head)
+    return bytes(head + file.filehandle.read(count * tiff.tagsize))
 
 
 def _find_end_of_values(file: tifffile.TiffFile, offset: int) -> int:

@@ -1,8 +1,8 @@
 """TIFF files as sources: plain, ImageJ, OME, tiled, compressed, pyramidal, big.
 
 Uncompressed contiguous pixels are mapped for each read and let go again; everything
-else goes through tifffile's zarr store, strip by strip or tile by tile. Nothing is
-cached, so memory stays flat.
+else goes through tifffile's zarr store, strip by strip or tile by tile, of which a few
+are kept, so that memory stays flat.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ import logging
 import re
 import struct
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import tifffile
-import zarr
 
 from napari_structsr.core.types import Array
 from napari_structsr.io.arrays import ArraySource, check_level, make_spec
+from napari_structsr.io.fingerprint import WatchedFiles
+from napari_structsr.io.tiff.decoding import open_compressed
 from napari_structsr.io.tiff.integrity import (
+    PageFacts,
+    check_companions,
     check_directories,
     check_pixels,
     raise_damaged,
@@ -63,9 +67,12 @@ class TiffSource(ArraySource):
     ) -> None:
         path = Path(path).absolute()
         origin = str(path)
+        # before it is opened: what is written from now on is a change
+        watch = WatchedFiles([path])
         with contextlib.ExitStack() as stack:
             try:
                 file = stack.enter_context(tifffile.TiffFile(path))
+                check_companions(file, path)
                 found = file.series
                 if not found:
                     raise_damaged(origin, "it holds no image")
@@ -73,9 +80,11 @@ class TiffSource(ArraySource):
                 check_directories(file, origin=origin)
                 check_level(level, len(series.levels), origin=origin)
                 chosen = series.levels[level]
-                for each in series.levels:
-                    check_pixels(file, each, origin=origin)
-                array = _open_pixels(chosen)
+                # the chosen one last, since pages are looked at in this order
+                for each in sorted(series.levels, key=lambda one: one is chosen):
+                    pages = check_pixels(file, each, origin=origin)
+                watch.add(pages.files, layout=pages.layout)
+                array, close = _open_pixels(chosen, pages)
                 steps, channels = read_tiff_metadata(file, origin=origin)
             except _DAMAGE as error:
                 raise_damaged(origin, f"it cannot be read as TIFF ({error})", error)
@@ -87,12 +96,12 @@ class TiffSource(ArraySource):
             ending = _OME_ENDING.search(path.name)
             title = name or (path.name[: ending.start()] if ending else path.stem)
             spec = make_spec(title, scale_axes(full, shape), chosen.dtype, channels)
-            super().__init__(array, spec, names=names, origin=origin)
+            super().__init__(array, spec, names=names, origin=origin, watch=watch)
             self.steps = steps
-            if isinstance(array, _MappedArray):
+            if close is None:
                 return
             # zarr reads on from the open file, until close() or the last reference
-            stack.callback(array.store.close)
+            stack.callback(close)
             self._close = weakref.finalize(self, stack.pop_all().close)
 
     def close(self) -> None:
@@ -126,12 +135,15 @@ class _MappedArray:
         return np.array(whole[index])
 
 
-def _open_pixels(series: tifffile.TiffPageSeries) -> Any:
+def _open_pixels(
+    series: tifffile.TiffPageSeries, pages: PageFacts
+) -> tuple[Any, Callable[[], None] | None]:
+    """Return the pixels, and what to call when reading is over."""
     offset, final = series.dataoffset, series.transform is None
     # uncompressed and in one piece: mapped, and never decoded
     if offset is not None and final and not series.is_multifile:
-        return _MappedArray(series, offset)
-    return zarr.open_array(series.aszarr(multiscales=False), mode="r")
+        return _MappedArray(series, offset), None
+    return open_compressed(series, pages.keyframes)
 
 
 def _name_dimensions(

@@ -17,6 +17,7 @@ from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.core.types import Array
 from napari_structsr.errors import AxesError, SourceError
 from napari_structsr.io.arrays import make_spec
+from napari_structsr.io.fingerprint import Fingerprint, WatchedFiles
 from napari_structsr.io.tiff.reader import TiffSource
 from napari_structsr.io.units import Step
 
@@ -50,6 +51,7 @@ class TiffFiles:
         self.options: Mapping[str, Any] = {}
         # natural order: plane10 comes after plane9
         self._files = tifffile.natural_sorted(str(file.absolute()) for file in files)
+        self._watch = WatchedFiles([Path(file) for file in self._files])
         self._level = level
         self._axes = axes[1:] if axes else None
         self.origin = str(pattern)
@@ -96,8 +98,15 @@ class TiffFiles:
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of one plane of one file; see `Source.read`."""
         inner = list(plane)
-        with self._open_file(inner.pop(self._position)) as file:
+        index = inner.pop(self._position)
+        with self._open_file(index) as file:
+            # it may be another one than when the pattern was opened
+            self._watch.check_file(Path(self._files[index]))
             return file.read(tuple(inner), rows, columns)
+
+    def fingerprint(self) -> Fingerprint:
+        """Return what tells the files from others; see `Source`."""
+        return self._watch.fingerprint()
 
     def _open_file(self, index: int) -> TiffSource:
         path = Path(self._files[index])
