@@ -6,10 +6,13 @@ stands by the command line and by docks.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE)
 
 
 # never a RuntimeError: napari's generator workers drop one without a word
@@ -65,8 +68,8 @@ def blame_file(
 
     A file of a stranger may hold anything, and libraries raise anything in turn: a
     division by zero, a recursion without end. So this encloses nothing but the reading
-    and checking of one file. Errors of the family pass, and so does a shortage of
-    memory, which is no fault of the file.
+    and checking of one file. Errors of the family pass, and so do shortages of memory,
+    disk and handles, which are no fault of the file.
 
     Parameters
     ----------
@@ -82,6 +85,8 @@ def blame_file(
     except (StructsrError, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise
         raise kind(
             f"{path} cannot be read as {what} ({describe_error(error)}); {remedy}"
         ) from error

@@ -6,13 +6,17 @@ A record holds no time and no duration, so that the same run leaves the same byt
 from __future__ import annotations
 
 import json
+import math
 import shlex
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from napari_structsr.core.intensity import Intensity
-from napari_structsr.errors import SourceError
+from napari_structsr.errors import SourceError, describe_error
+
+_OPTIONS = {"axes", "level", "channels"}  # of opening an image
+_TASKS = ("upscale", "inspect")
 
 
 @dataclass(frozen=True)
@@ -76,12 +80,32 @@ class Record:
         try:
             intensity = tuple(Intensity(**entry) for entry in data["intensity"])
             shares = tuple(data["least_shares"])
-            return cls(**{**data, "intensity": intensity, "least_shares": shares})
-        except (KeyError, TypeError) as error:
+            record = cls(**{**data, "intensity": intensity, "least_shares": shares})
+            record._check_kinds()
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise SourceError(
-                f"the record of the run is incomplete ({error}); "
+                f"the record of the run is incomplete ({describe_error(error)}); "
                 "it was edited or written by another version"
             ) from error
+        return record
+
+    def _check_kinds(self) -> None:
+        """Raise where an entry is not of the kind that others rely on."""
+        for part in (self.source, self.model, self.settings, self.versions):
+            if not isinstance(part, dict):
+                raise TypeError(f"{str(part)[:80]!r} holds no entries")
+        origin, options = self.source["origin"], self.source["options"]
+        if not isinstance(origin, str) or not set(options) <= _OPTIONS:
+            raise TypeError("its source is no image that was opened here")
+        if not isinstance(self.model["name"], str):
+            raise TypeError("its model has no name")
+        if type(self.model["factor"]) is not int or self.task not in _TASKS:
+            raise TypeError("its factor or its task is none")
+        ranges = [value for entry in self.intensity for value in astuple(entry)]
+        for value in (*ranges, *self.least_shares):
+            if type(value) not in (int, float) or not math.isfinite(value):
+                raise TypeError(f"{str(value)[:80]!r} is no intensity")
+        self.command()
 
     def find_differences(self, other: Record) -> list[str]:
         """Name what keeps two runs from giving the same bytes.

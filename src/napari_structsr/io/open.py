@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_structsr.errors import SourceError
+from napari_structsr.errors import SourceError, blame_file
 from napari_structsr.io.limits import open_regular
 from napari_structsr.io.source import Source
 
@@ -116,6 +116,13 @@ def _open_path(path: str, *, axes: str | None, level: int, name: str | None) -> 
         )
     if not path:
         raise SourceError("the path is empty; give the path of an image")
+    remedy = "check the path, or copy the image again from where it came from"
+    # one place for whatever a folder or a file of a stranger lets its reader raise
+    with blame_file(path, SourceError, what="an image", remedy=remedy):
+        return _open_local(path, axes=axes, level=level, name=name)
+
+
+def _open_local(path: str, *, axes: str | None, level: int, name: str | None) -> Source:
     given = Path(path).expanduser()
     absolute = given.absolute()
     try:

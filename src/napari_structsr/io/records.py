@@ -11,12 +11,13 @@ from xml.etree import ElementTree
 import zarr
 
 from napari_structsr.core.record import Record
-from napari_structsr.errors import SourceError
+from napari_structsr.errors import SourceError, blame_file
 from napari_structsr.io.ome_zarr.metadata import is_zarr_group
 
 KEY = "structsr"
 """Of the attribute in zarr groups, and of the annotation in OME-XML."""
 
+_REMEDY = "copy it again from where it came from"
 _Found = tuple[str | None, Record | None]
 
 
@@ -41,16 +42,21 @@ def read_record(path: str | os.PathLike[str]) -> _Found:
         If the record is damaged.
     """
     path = Path(path)
-    if is_zarr_group(path):
-        return read_zarr_record(path)
-    if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
-        return None, None
+    with blame_file(path, SourceError, what="a result", remedy=_REMEDY):
+        if is_zarr_group(path):
+            return read_zarr_record(path)
+        if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
+            return None, None
+        return _read_tiff_record(path)
+
+
+def _read_tiff_record(path: Path) -> _Found:
     import tifffile
 
     try:
         with tifffile.TiffFile(path) as file:
             text = file.ome_metadata
-    except (OSError, tifffile.TiffFileError):
+    except Exception:
         # whoever opens the image says what is wrong with it
         return None, None
     for entry in ElementTree.fromstring(text).iter() if text else ():
@@ -68,13 +74,9 @@ def read_zarr_record(path: Path) -> _Found:
     SourceError
         If there is no zarr group, or its record is damaged.
     """
-    try:
+    with blame_file(path, SourceError, what="a zarr group", remedy=_REMEDY):
         node = zarr.open(path, mode="r")
-    except (FileNotFoundError, ValueError, KeyError) as error:
-        raise SourceError(
-            f"{path} is no zarr group ({error}); give an OME-Zarr store"
-        ) from error
-    entry: Any = node.attrs.get(KEY)
-    if not isinstance(entry, dict) or "record" not in entry:
-        return None, None
-    return str(entry.get("status")), Record.from_json(entry["record"])
+        entry: Any = node.attrs.get(KEY)
+        if not isinstance(entry, dict) or "record" not in entry:
+            return None, None
+        return str(entry.get("status")), Record.from_json(entry["record"])

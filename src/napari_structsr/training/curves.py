@@ -6,6 +6,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
+from napari_structsr.errors import TrainingError, blame_file
 from napari_structsr.io.atomic import replace_whole
 
 
@@ -28,15 +29,23 @@ class Curves:
         self.rows: list[dict[str, float]] = []
 
     def read(self, *, until: int) -> None:
-        """Read the rows of an earlier run, up to a step."""
+        """Read the rows of an earlier run, up to a step.
+
+        Raises
+        ------
+        TrainingError
+            If the file is damaged; without it curves begin anew.
+        """
         if not self.path.exists():
             return
-        with self.path.open(newline="", encoding="utf-8") as file:
-            rows = [
-                {name: float(text) for name, text in row.items() if text}
-                for row in csv.DictReader(file)
-            ]
-        self.rows = [row for row in rows if row["step"] <= until]
+        remedy = "move it away: curves begin anew, and the training goes on"
+        with blame_file(self.path, TrainingError, what="curves", remedy=remedy):
+            with self.path.open(newline="", encoding="utf-8") as file:
+                rows = [
+                    {name: float(text) for name, text in row.items() if text}
+                    for row in csv.DictReader(file)
+                ]
+            self.rows = [row for row in rows if row["step"] <= until]
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Add values to the row of a step."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from napari_structsr.core.names import check_model_name
-from napari_structsr.errors import ModelError
+from napari_structsr.errors import ModelError, blame_file, describe_error
 from napari_structsr.io.atomic import replace_whole
 from napari_structsr.io.weights import read_weights
 from napari_structsr.models.card import ModelCard
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 _ENDINGS = (".safetensors", ".json")
 _LARGEST = 4 * 2**30  # bytes; nothing larger is unpacked
 _LARGEST_CARD = 64 * 2**20
+_LARGEST_RATIO = 100  # of unpacked to packed bytes
 
 
 def find_user_folder() -> Path:
@@ -164,9 +165,26 @@ def import_model(path: Path, *, replace: bool = False) -> ModelCard:
     ModelError
         If it is damaged, or its name is taken.
     """
-    if path.suffix.lower() == ".zip":
+    try:
+        if path.suffix.lower() != ".zip":
+            return _take_up(path, replace=replace)
         with tempfile.TemporaryDirectory() as folder:
-            return import_model(_unpack(path, Path(folder)), replace=replace)
+            card = _unpack(path, Path(folder))
+            try:
+                return _take_up(card, replace=replace)
+            except ModelError as error:
+                # the folder is gone when the message is read
+                text = str(error).replace(f"{folder}{os.sep}", "")
+                raise ModelError(f"{path}: {text}") from error
+    except OSError as error:
+        raise ModelError(
+            f"the model {path} cannot be copied to {find_user_folder()} "
+            f"({describe_error(error)}); make room there, or let the variable "
+            "STRUCTSR_MODELS name another folder"
+        ) from error
+
+
+def _take_up(path: Path, *, replace: bool) -> ModelCard:
     from napari_structsr.models.model import SRModel
 
     card = read_model_card(path)
@@ -187,7 +205,8 @@ def _find_file(name: str, factor: int, ending: str) -> Path:
 
 def _unpack(archive: Path, folder: Path) -> Path:
     """Unpack the two files of a zip; return the card."""
-    try:
+    remedy = "export the model again"
+    with blame_file(archive, ModelError, what="a zip of a model", remedy=remedy):
         with zipfile.ZipFile(archive) as file:
             members = [entry for entry in file.infolist() if not entry.is_dir()]
             names = [Path(entry.filename) for entry in members]
@@ -201,16 +220,15 @@ def _unpack(archive: Path, folder: Path) -> Path:
                 )
             for entry, name in zip(members, names, strict=True):
                 limit = _LARGEST_CARD if name.suffix == ".json" else _LARGEST
+                # weights hardly shrink, so that what does is no model
+                limit = min(limit, 2**20 + _LARGEST_RATIO * entry.compress_size)
                 if entry.file_size > limit:
                     raise ModelError(
                         f"{archive} holds {name} of {entry.file_size} bytes, which is "
                         "too large for a model; ask for it to be exported again"
                     )
-                # the last part of the name alone: nothing is written elsewhere
-                with file.open(entry) as source, (folder / name.name).open("wb") as to:
+                # names of our own: those of a stranger may lead anywhere
+                copy = folder / f"model{name.suffix}"
+                with file.open(entry) as source, copy.open("wb") as to:
                     shutil.copyfileobj(source, to)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"{archive} cannot be read as a zip ({error}); export the model again"
-        ) from error
-    return folder / names[0].with_suffix(".json").name
+        return folder / "model.json"

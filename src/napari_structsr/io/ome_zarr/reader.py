@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -249,7 +250,9 @@ def _read_color(value: Any) -> str | None:
 def _read_window(value: Any) -> tuple[float, float] | None:
     match value:
         case {"start": int() | float() as low, "end": int() | float() as high}:
-            return float(low), float(high)
+            # whole numbers of JSON have no end
+            if max(abs(low), abs(high)) <= sys.float_info.max:
+                return float(low), float(high)
     return None
 
 

@@ -7,6 +7,7 @@ the rest, or fills it with zeros. Here it is refused before a long run begins.
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +154,14 @@ def check_pixels(
         for places in (page.dataoffsets, page.databytecounts):
             digest.update(np.array(places, np.uint64).tobytes())
         parts = zip(page.dataoffsets, page.databytecounts, strict=False)
+        # a width or a number of samples that is not true asks for strips without end
+        strips = math.prod(page.keyframe.chunked)
+        if len(page.dataoffsets) < strips:
+            reason = (
+                f"plane {number} has {len(page.dataoffsets)} strips or tiles of "
+                f"{strips} that its size asks for"
+            )
+            raise_damaged(origin, reason)
         # an OME-TIFF may lie in several files: each page knows its own
         size = page.parent.filehandle.size
         if not page.dataoffsets or max(map(sum, parts)) > size:

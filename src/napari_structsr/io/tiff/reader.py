@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-import struct
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 import tifffile
 
 from napari_structsr.core.types import Array
+from napari_structsr.errors import StructsrError, describe_error
 from napari_structsr.io.arrays import ArraySource, check_level, make_spec
 from napari_structsr.io.fingerprint import WatchedFiles
 from napari_structsr.io.tiff.decoding import open_compressed
@@ -37,9 +37,6 @@ _LOGGER = logging.getLogger(__name__)
 _OME_ENDING = re.compile(r"\.ome\.(tiff?|tf8|btf|zarr)\Z", re.IGNORECASE)
 # photometric: white is zero, black is zero, palette
 _GREY = (0, 1, 3)
-# what tifffile raises where bytes make no sense; its TiffFileError is a ValueError
-_DAMAGE: tuple[type[Exception], ...] = (struct.error, ValueError, LookupError)
-_DAMAGE += (TypeError, RuntimeError, AssertionError)
 
 
 class TiffSource(ArraySource):
@@ -86,8 +83,12 @@ class TiffSource(ArraySource):
                 watch.add(pages.files, layout=pages.layout)
                 array, close = _open_pixels(chosen, pages)
                 steps, channels = read_tiff_metadata(file, origin=origin)
-            except _DAMAGE as error:
-                raise_damaged(origin, f"it cannot be read as TIFF ({error})", error)
+            except (StructsrError, OSError, MemoryError):
+                raise
+            except Exception as error:
+                # bytes that make no sense let tifffile raise nearly anything
+                reason = f"it cannot be read as TIFF ({describe_error(error)})"
+                raise_damaged(origin, reason, error)
             if len(found) > 1:
                 _LOGGER.info("%s holds %d images, the first is read", path, len(found))
             names = _name_dimensions(series, axes)

@@ -15,7 +15,7 @@ import tifffile
 
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.core.types import Array
-from napari_structsr.errors import AxesError, SourceError
+from napari_structsr.errors import AxesError, SourceError, blame_file
 from napari_structsr.io.arrays import make_spec
 from napari_structsr.io.fingerprint import Fingerprint, WatchedFiles
 from napari_structsr.io.tiff.reader import TiffSource
@@ -110,13 +110,9 @@ class TiffFiles:
 
     def _open_file(self, index: int) -> TiffSource:
         path = Path(self._files[index])
-        try:
+        remedy = "check that it is there and whole, and that you may read it"
+        with blame_file(path, SourceError, what="an image", remedy=remedy):
             return TiffSource(path, axes=self._axes, level=self._level)
-        except OSError as error:
-            raise SourceError(
-                f"{path} cannot be opened ({error.strerror or error}); check that it "
-                "exists and that you may read it"
-            ) from error
 
 
 def _describe(spec: ImageSpec) -> str:
