@@ -16,6 +16,7 @@ from pydantic import AliasChoices, Field, model_validator
 from napari_structsr.engine.device import Precision
 from napari_structsr.errors import TrainingError, blame_file
 from napari_structsr.io.atomic import replace_whole
+from napari_structsr.io.limits import read_text
 from napari_structsr.models.card import ModelName
 from napari_structsr.training.recipe import Table
 
@@ -201,7 +202,7 @@ def read_fine_tuning(path: Path) -> FineTuneConfig:
     """
     remedy = "give a .json or .toml file, as the dock saves it"
     with blame_file(path, TrainingError, what="a fine-tuning", remedy=remedy):
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         # By the ending: both are text, and errors shall speak of the right one.
         toml = path.suffix.lower() == ".toml"
         entries = tomllib.loads(text) if toml else json.loads(text)

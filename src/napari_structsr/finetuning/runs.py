@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from napari_structsr.core.names import check_model_name
 from napari_structsr.errors import TrainingError, blame_file
 from napari_structsr.io.atomic import replace_whole
+from napari_structsr.io.limits import read_text
 from napari_structsr.models.card import ModelCard
 from napari_structsr.zoo.user_models import find_user_folder, import_model
 
@@ -95,7 +96,7 @@ def read_run(folder: Path) -> RunSummary:
     """
     remedy = "choose its folder, or start one"
     with blame_file(folder, TrainingError, what="a fine-tuning", remedy=remedy):
-        entries = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        entries = json.loads(read_text(folder / _FILE))
         # by pydantic, which looks at the kind of every entry
         run = _SUMMARY.validate_python(entries | {"folder": folder})
         check_model_name(run.name)

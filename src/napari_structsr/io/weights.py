@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_structsr.errors import ModelError, blame_file
 from napari_structsr.io.atomic import replace_whole
+from napari_structsr.io.limits import WEIGHTS_BYTES, read_limited, read_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +32,7 @@ def read_card(path: Path) -> dict[str, Any]:
     remedy = "restore the file from where it came"
     with blame_file(path, ModelError, what="a model card", remedy=remedy):
         try:
-            card = json.loads(path.read_text(encoding="utf-8"))
+            card = json.loads(read_text(path))
         except FileNotFoundError as error:
             raise ModelError(
                 f"{path} is missing; a model is a .safetensors file with its card, "
@@ -54,7 +55,7 @@ def read_weights(path: Path, *, sha256: str | None) -> dict[str, Tensor]:
 
     path = path.with_suffix(".safetensors")
     try:
-        data = path.read_bytes()
+        data = read_limited(path, WEIGHTS_BYTES)
     except OSError as error:
         raise ModelError(
             f"the weights {path} cannot be read ({error.strerror}); "

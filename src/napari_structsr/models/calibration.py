@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_structsr.errors import ModelError, SettingsError, blame_file
+from napari_structsr.io.limits import read_text
 
 if TYPE_CHECKING:
     from napari_structsr.imaging.expected_error import ErrorPredictor
@@ -196,4 +197,4 @@ def read_calibration(path: Path) -> TrustCalibration:
     """
     remedy = "give a file that structsr calibrate has written"
     with blame_file(path, ModelError, what="a calibration", remedy=remedy):
-        return TrustCalibration.model_validate_json(path.read_text(encoding="utf-8"))
+        return TrustCalibration.model_validate_json(read_text(path))

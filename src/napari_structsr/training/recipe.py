@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_structsr.errors import TrainingError, blame_file
+from napari_structsr.io.limits import read_text
 from napari_structsr.models.card import ModelName
 
 _RECIPES = Path(str(resources.files("napari_structsr"))) / "training" / "recipes"
@@ -308,7 +309,7 @@ def read_recipe(name: str, **changes: Any) -> Recipe:
     remedy = "mend it, or take a recipe that ships"
     with blame_file(name, TrainingError, what="a recipe", remedy=remedy):
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_text(path)
         except FileNotFoundError as error:
             known = ", ".join(list_recipes())
             raise TrainingError(

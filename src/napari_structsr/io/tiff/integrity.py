@@ -155,7 +155,7 @@ def check_pixels(
             digest.update(np.array(places, np.uint64).tobytes())
         parts = zip(page.dataoffsets, page.databytecounts, strict=False)
         # a width or a number of samples that is not true asks for strips without end
-        strips = math.prod(page.keyframe.chunked)
+        strips = math.prod(series.keyframe.chunked)
         if len(page.dataoffsets) < strips:
             reason = (
                 f"plane {number} has {len(page.dataoffsets)} strips or tiles of "
