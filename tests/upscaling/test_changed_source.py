@@ -17,8 +17,16 @@ from napari_structsr import (
     result_of,
     upscale,
 )
-from napari_structsr.engine.events import Cancelled, Failed, Finished, Progressed
+from napari_structsr.engine.events import (
+    Cancelled,
+    Failed,
+    Finished,
+    Progressed,
+    Warned,
+)
 from napari_structsr.errors import SinkError, SourceError
+from napari_structsr.inspection.error_maps import error_maps
+from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.tiff.writer import TiffSink
 
 SETTINGS = UpscaleSettings(precision="float32", device="cpu", tile=128)
@@ -147,6 +155,63 @@ def test_a_change_while_the_image_is_read_ends_the_run(tmp_path, stack, kind):
     # what was written is of the former image, and not mixed with the new one
     *_, last = start(path, OmeZarrSink(out))
     assert "the source, which has changed since" in str(last.error)
+
+
+def test_a_result_of_an_earlier_version_is_continued_with_a_warning(tmp_path, stack):
+    path, out = write_tiff(tmp_path / "a.tif", stack), tmp_path / "out.ome.zarr"
+
+    def leave_old():
+        stop_early(path, OmeZarrSink(out, overwrite=True))
+        group = zarr.open_group(out)
+        entry = group.attrs["structsr"]
+        del entry["record"]["fingerprint"]
+        group.attrs["structsr"] = entry
+
+    leave_old()
+    first, *events = start(path, OmeZarrSink(out))
+    assert first.plan.done
+    (warning,) = [event.message for event in events if isinstance(event, Warned)]
+    assert "did not note what the image was" in warning
+    assert isinstance(events[-1], Finished)
+    # the way out that the warning names
+    leave_old()
+    first, *events = start(path, OmeZarrSink(out, overwrite=True))
+    assert first.plan.done == 0
+    assert not [event for event in events if isinstance(event, Warned)]
+
+
+@pytest.mark.parametrize("role", ["result", "reference", "source"])
+def test_changed_images_are_refused_when_an_inspection_is_continued(tmp_path, role):
+    fine = np.random.default_rng(5).integers(0, 4000, (2, 128, 600), np.uint16)
+    images = {"result": fine, "reference": fine + 1, "source": fine[:, ::2, ::2]}
+    paths = {
+        name: write_tiff(tmp_path / f"{name}.tif", pixels)
+        for name, pixels in images.items()
+    }
+
+    def inspect(cancel=None, **options):
+        return error_maps(
+            paths["result"],
+            paths["reference"],
+            source=paths["source"],
+            out=tmp_path / "maps",
+            settings=InspectSettings(maps=("error", "residual"), tile=64),
+            cancel=cancel,
+            **options,
+        )
+
+    cancel = Cancel()
+    for event in inspect(cancel):
+        if isinstance(event, Progressed):
+            cancel()
+    assert isinstance(event, Cancelled)
+    # the same pixels, written again: nobody looks at all of them to tell
+    os.utime(paths[role])
+    *_, last = inspect()
+    assert isinstance(last, Failed)
+    assert f"the {role}, which has changed since" in str(last.error)
+    *_, last = inspect(overwrite=True)
+    assert isinstance(last, Finished)
 
 
 def test_files_that_are_only_copied_elsewhere_and_back_are_the_same(tmp_path, stack):

@@ -148,7 +148,7 @@ def _run(
         left = [index for index in range(len(grid)) if not stores.holds(index)]
         yield Started(len(grid), plan_maps(setup, stores, grid, len(left)))
         yield from (Noted(note) for note in setup.notes)
-        yield from (Warned(warning) for warning in setup.warnings)
+        yield from (Warned(warning) for warning in setup.warnings + stores.warnings)
         done = yield from run_tiles(
             TileMapper(setup, grid),
             left,

@@ -28,6 +28,9 @@ class Writer(Protocol):
     done: Container[int]
     """Indices of the tiles that an earlier run has finished."""
 
+    warnings: tuple[str, ...]
+    """Sentences for the user about what an earlier run has left."""
+
     def write(self, tile: Tile, pixels: Array) -> None:
         """Write one tile, shape (samples, rows, columns); from any thread."""
         ...
@@ -105,6 +108,7 @@ class _MemoryWriter:
         self._coloured = "s" in spec.axes
         self._pixels = np.zeros(spec.axes.shape, spec.dtype)
         self.done: Container[int] = frozenset()
+        self.warnings: tuple[str, ...] = ()
 
     def write(self, tile: Tile, pixels: Array) -> None:
         # samples of colour come first in a tile and last in an image

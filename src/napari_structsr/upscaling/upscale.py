@@ -99,7 +99,7 @@ def _run(
         # an unfinished result of the same run is continued
         left = [index for index in range(total) if index not in writer.done]
         yield Started(total, replace(prepared.plan, done=total - len(left)))
-        yield from (Warned(warning) for warning in prepared.warnings)
+        yield from (Warned(warning) for warning in prepared.warnings + writer.warnings)
         done = yield from run_tiles(
             upscaler,
             left,

@@ -110,6 +110,11 @@ class MapStores:
         """Opened stores that are not finished."""
         return list(self._writers.values())
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for the user about what an earlier run has left."""
+        return tuple(text for one in self.writers for text in one.warnings)
+
     def open(self, stack: ExitStack) -> None:
         """Create or continue all stores, until the stack is left."""
         for key, sink in self._sinks.items():

@@ -113,7 +113,15 @@ class OmeZarrSink:
                 with create_beside(self.path) as new:
                     create_arrays(new, layout, status)
             store = ChunkStore(self.path, layout)
-            return OmeZarrWriter(store, spec, record, self.version, held.pop_all())
+            writer = OmeZarrWriter(store, spec, record, self.version, held.pop_all())
+            found = read_zarr_record(self.path)[1]
+            if record.fingerprint and found and not found.fingerprint:
+                writer.warnings = (
+                    f"{self._named} was begun by a version that did not note what the "
+                    "image was; if it may have changed since, start anew with "
+                    "--overwrite",
+                )
+            return writer
 
     def layout(self, spec: ImageSpec) -> Layout:
         """Return how the image will lie on disk; colour samples become channels.
@@ -143,6 +151,9 @@ class OmeZarrSink:
             return False
         found = self._find_unfinished()
         if found is None:
+            return False
+        if self.overwrite and record.fingerprint and not found.fingerprint:
+            # nobody knows whether the image is still the same
             return False
         # the same result, so that it makes no difference to begin anew
         differences = record.find_differences(found)
@@ -199,6 +210,7 @@ class OmeZarrWriter:
     _version: Literal["0.4", "0.5"]
     _held: ExitStack
     _finished: bool = False
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.done: Container[int] = self._store.journal.finished(0)

@@ -106,6 +106,7 @@ class _TiffWriter:
         # the file is written here, and takes its name when it is whole
         self._part = hide(path, "part")
         self.done: Container[int] = store.done
+        self.warnings = store.warnings
 
     def write(self, tile: Tile, pixels: Array) -> None:
         self._store.write(tile, pixels)
