@@ -255,7 +255,16 @@ def score_models(
         for number, plane in enumerate(planes):
             truth = make_truth(plane[find_busiest_window(plane, VIEW)], track.factor)
             measured = sr.open_source(track.measure(truth, seed=number))
-            result = sr.result_of(sr.upscale(measured, model, sr.MemorySink()))
+            # a model that is told the optics is told the truth of them
+            told = track.psf_sigma if model.conditional else None
+            result = sr.result_of(
+                sr.upscale(
+                    measured,
+                    model,
+                    sr.MemorySink(),
+                    settings=sr.UpscaleSettings(psf_sigma=told),
+                )
+            )
             seen = score(truth, result)
             one, other = (
                 torch.from_numpy(image)[None, None] for image in (result, truth)

@@ -189,9 +189,7 @@ def test_empty_tiles_are_left_out(pairs, parent):
     truth[:, 512:] = 0.02
     pair = pair_of(truth.astype(np.float32), name="coins, pale coins and the dark")
     split = Split((), (Block(0, (0, 96), (0, 384)),), GUARD)
-    validation = PairValidation(
-        [pair], split, parent=parent.network, radius=GUARD, device="cpu"
-    )
+    validation = PairValidation([pair], split, parent=parent, device="cpu")
     assert len(validation.pair_correlation) == 12  # of 16, of which 4 are dark
     image, whole = (
         torch.from_numpy(side[:, : side.shape[1] * 2 // 3])[None, None]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_structsr.core.types import Float32Array
-from napari_structsr.imaging.expected_error import FEATURES, ErrorPredictor
+from napari_structsr.imaging.expected_error import ErrorPredictor
 
 _WIDTHS = (16, 16)
 _STEPS = 3000  # of Adam
@@ -55,7 +55,7 @@ def fit_predictor(
     w = torch.from_numpy(weights).float()
     # a feature may be constant, such as the noise of one camera
     means, deviations = x.mean(0), x.std(0) + 1e-6
-    sizes = (len(FEATURES), *_WIDTHS, 2)
+    sizes = (features.shape[1], *_WIDTHS, 2)
     layers = [
         (_draw_weights(inputs, outputs, generator), torch.zeros(outputs))
         for inputs, outputs in itertools.pairwise(sizes)

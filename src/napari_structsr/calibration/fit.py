@@ -8,7 +8,8 @@ in both.
 
 Patches of one image are alike, so that many patches of few images promise little for a
 new image. Where there are enough images, each counts as one, and the promise is for
-images; else it is for patches of the same images.
+images; else it is for patches of the same images. Where there are enough sources, these
+count, and the promise is for images of a new source, see `left_out_sources`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,19 @@ from napari_structsr.calibration.conformal import (
     find_controlled_factor,
 )
 from napari_structsr.calibration.error_network import fit_predictor
+from napari_structsr.calibration.left_out_sources import (
+    find_source_factor,
+    measure_coverage,
+    predict_left_out,
+)
 from napari_structsr.calibration.samples import GAP, SIDE, Samples
 from napari_structsr.core.types import Float64Array
 from napari_structsr.errors import TrainingError
-from napari_structsr.imaging.expected_error import FEATURES, ErrorPredictor
+from napari_structsr.imaging.expected_error import (
+    FEATURES,
+    TOLD_FEATURES,
+    ErrorPredictor,
+)
 from napari_structsr.imaging.out_of_distribution import find_input_ranges
 from napari_structsr.models.calibration import Interval, NetworkLayer, TrustCalibration
 from napari_structsr.models.model import SRModel
@@ -39,6 +49,7 @@ ENOUGH_TO_FIT = 200
 """Patches from which on the network is fitted anew."""
 
 LEVELS = (0.8, 0.9, 0.95)
+_USUAL_LEVEL = 0.9
 _ENOUGH_IMAGES = 20  # that say what is usual
 _ENOUGH_TO_DECIDE = 50  # images; with fewer, patches decide
 _DIGITS = 5
@@ -50,6 +61,7 @@ def calibrate(
     *,
     start: TrustCalibration | None = None,
     refit: bool | None = None,
+    new_sources: bool = False,
     conditions: str = "",
     seed: int = 0,
 ) -> TrustCalibration:
@@ -66,6 +78,9 @@ def calibrate(
     refit
         Whether to fit the network; None does so with 200 patches or more, or where
         there is nothing to start from.
+    new_sources
+        Whether the intervals shall hold for images of a new source. The network is
+        fitted to all patches then, and sources that are left out in turn decide.
     conditions
         How the images were measured, in words.
     seed
@@ -74,8 +89,11 @@ def calibrate(
     Raises
     ------
     TrainingError
-        If there are too few patches.
+        If there are too few patches or sources.
     """
+    features = _name_features(samples)
+    if start is not None and start.features != features:
+        start = None  # made before the model was told the optics
     count = len(samples)
     needed = LEAST_PATCHES if start and not refit else ENOUGH_TO_FIT
     if count < needed:
@@ -86,53 +104,51 @@ def calibrate(
         )
     if refit is None:
         refit = start is None or count >= ENOUGH_TO_FIT
-    if start is not None and not refit:
-        deciding, predictor, layers = samples, start.predictor, start.layers
-        means, deviations = start.means, start.deviations
+    deciding = samples
+    if new_sources:
+        predictor = _fit_network(samples, seed)
+        mean, bound = predict_left_out(samples, seed=seed)
     else:
-        first = _mark_fitting_half(samples)
-        fitting, deciding = samples.select(first), samples.select(~first)
-        fitted = fit_predictor(
-            fitting.features.reshape(-1, len(FEATURES)),
-            fitting.errors.ravel(),
-            np.repeat(fitting.weights(fitting.image), fitting.errors.shape[1]),
-            seed=seed,
+        if start is not None and not refit:
+            predictor = start.predictor
+        else:
+            first = _mark_fitting_half(samples)
+            predictor = _fit_network(samples.select(first), seed)
+            # pixels that fitted the network never decide: they would flatter intervals
+            deciding = samples.select(~first)
+        found = predictor(torch.from_numpy(deciding.features)).exp().numpy()
+        mean, bound = found[..., 0], found[..., 1]
+    ratios = deciding.errors / bound
+    weights, number = _weigh_units(deciding)
+
+    def find_factor(level: float) -> float:
+        if new_sources:
+            return find_source_factor(ratios, deciding, level=level)
+        return find_controlled_factor(
+            ratios, alpha=1 - level, weights=weights, number=number
         )
-        predictor = _round_predictor(fitted)
-        means = _list_numbers(predictor.means)
-        deviations = _list_numbers(predictor.deviations)
-        layers = tuple(
+
+    factors = {level: round(find_factor(level), _DIGITS) for level in LEVELS}
+    held = measure_coverage(ratios / factors[_USUAL_LEVEL], deciding)
+    expected = weights @ mean.mean(axis=1)
+    return TrustCalibration(
+        model=model.card.name,
+        factor=model.factor,
+        features=features,
+        means=_list_numbers(predictor.means),
+        deviations=_list_numbers(predictor.deviations),
+        layers=tuple(
             NetworkLayer(
                 weight=tuple(map(_list_numbers, weight)), bias=_list_numbers(bias)
             )
             for weight, bias in zip(predictor.weights, predictor.biases, strict=True)
-        )
-    mean, bound = predictor(torch.from_numpy(deciding.features)).exp().unbind(-1)
-    # pixels that fitted the network never decide: they would flatter the intervals
-    ratios = deciding.errors / bound.numpy()
-    weights, number = _weigh_units(deciding)
-    expected = weights @ mean.numpy().mean(axis=1)
-    return TrustCalibration(
-        model=model.card.name,
-        factor=model.factor,
-        features=FEATURES,
-        means=means,
-        deviations=deviations,
-        layers=layers,
+        ),
         # the expected error is only scaled to the mean; intervals are controlled
         scale=round(float(weights @ deciding.errors.mean(axis=1) / expected), _DIGITS),
         intervals=tuple(
-            Interval(
-                level=level,
-                factor=round(
-                    find_controlled_factor(
-                        ratios, alpha=1 - level, weights=weights, number=number
-                    ),
-                    _DIGITS,
-                ),
-            )
-            for level in LEVELS
+            Interval(level=level, factor=factor) for level, factor in factors.items()
         ),
+        left_out={k: round(v, 3) for k, v in held.items()} if new_sources else {},
         patches=len(deciding),
         images=len(np.unique(deciding.image)),
         side=SIDE,
@@ -141,6 +157,11 @@ def calibrate(
         conditions=conditions,
         input_ranges=_widen_ranges(samples, start),
     )
+
+
+def _name_features(samples: Samples) -> tuple[str, ...]:
+    told = samples.features.shape[-1] == len(TOLD_FEATURES)
+    return TOLD_FEATURES if told else FEATURES
 
 
 def _widen_ranges(
@@ -187,6 +208,10 @@ def _weigh_units(samples: Samples) -> tuple[Float64Array, float]:
         weights = samples.weights(patches)
         number = count_effective_units(patches, weights)
     return weights, number
+
+
+def _fit_network(samples: Samples, seed: int) -> ErrorPredictor:
+    return _round_predictor(fit_predictor(*samples.flatten(), seed=seed))
 
 
 def _round_predictor(predictor: ErrorPredictor) -> ErrorPredictor:

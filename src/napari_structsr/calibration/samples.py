@@ -22,6 +22,7 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.expected_error import TrustInputs, pixel_features
 from napari_structsr.imaging.forward import noise_variance
 from napari_structsr.imaging.out_of_distribution import compute_input_statistics
+from napari_structsr.models.conditional_generator import noise_level
 from napari_structsr.models.model import SRModel
 
 SIDE = 16
@@ -50,6 +51,9 @@ class CalibrationPair:
         lie in both halves. None is an image of its own.
     intensity
         Of the whole image that `measured` was cut from; None measures it there.
+    psf_sigma
+        Width of the point-spread function that a conditional model is told, in measured
+        pixels; None takes the one that it is told by default.
     """
 
     measured: npt.NDArray[np.generic]
@@ -57,6 +61,7 @@ class CalibrationPair:
     source: str = ""
     image: str | None = None
     intensity: Intensity | None = None
+    psf_sigma: float | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,12 @@ class Samples:
             self.source[chosen],
             self.statistics,
         )
+
+    def flatten(self) -> tuple[Float32Array, Float32Array, Float64Array]:
+        """Return features, errors and weights of all pixels, images being the units."""
+        weights = np.repeat(self.weights(self.image), self.errors.shape[1])
+        features = self.features.reshape(-1, self.features.shape[-1])
+        return features, self.errors.ravel(), weights
 
     def weights(self, units: npt.NDArray[np.integer]) -> Float64Array:
         """Weigh patches so that the units of a source count alike.
@@ -140,7 +151,8 @@ def sample_pairs(
     pairs
         At least one; each is asked for once.
     model
-        What upscales.
+        What upscales. A conditional model is told the width of each pair, and the
+        noise that is measured in it.
     patches
         Of each image at most, chosen at random.
     run
@@ -161,9 +173,12 @@ def sample_pairs(
     numbers: dict[tuple[str, str | int], int] = {}
     statistics = []
     for number, pair in enumerate(pairs):
-        measured, variance, truth = _normalise_pair(pair, model.factor, number)
-        result = (run(model, measured) if run else model(measured)).cpu()
-        features = pixel_features(TrustInputs(result, variance))[0].movedim(0, -1)
+        measured, truth, intensity = _normalise_pair(pair, model.factor, number)
+        variance = noise_variance(measured, intensity)
+        told, optics = _tell(model, pair, intensity)
+        result = (run(told, measured) if run else told(measured)).cpu()
+        inputs = TrustInputs(result, variance, optics)
+        features = pixel_features(inputs)[0].movedim(0, -1)
         errors = (result[0, 0] - truth).abs()
         values = compute_input_statistics(measured, variance)
         statistics.append({name: float(value) for name, value in values.items()})
@@ -186,10 +201,21 @@ def sample_pairs(
     )
 
 
+def _tell(
+    model: SRModel, pair: CalibrationPair, intensity: Intensity
+) -> tuple[SRModel, tuple[float, float] | None]:
+    """Return the model as it is told the optics of a pair, and what it is told."""
+    if not model.conditional:
+        return model, None
+    width = model.card.psf_sigma if pair.psf_sigma is None else pair.psf_sigma
+    optics = model.nearest_width(width), noise_level(*intensity.relative_noise)
+    return model.with_optics(psf_sigma=optics[0], noise=optics[1]), optics
+
+
 def _normalise_pair(
     pair: CalibrationPair, factor: int, number: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return measured image, variance of its noise and truth, in units of the range."""
+) -> tuple[Tensor, Tensor, Intensity]:
+    """Return measured image and truth in units of the range, and that range."""
     name = f"pair {number + 1}"
     wanted = tuple(factor * size for size in pair.measured.shape)
     if pair.measured.ndim != 2 or pair.truth.shape != wanted:
@@ -205,7 +231,7 @@ def _normalise_pair(
         raise TrainingError(f"{name} is constant; give an image with structure")
     measured = torch.from_numpy(intensity.normalise(pair.measured))[None, None]
     truth = torch.from_numpy(intensity.normalise(pair.truth))
-    return measured, noise_variance(measured, intensity), truth
+    return measured, truth, intensity
 
 
 def _cut_patches(

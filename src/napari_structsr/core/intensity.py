@@ -54,6 +54,12 @@ class Intensity:
         """``high - low``, or 1 for a constant image."""
         return 1.0 if self.constant else self.high - self.low
 
+    @property
+    def relative_noise(self) -> tuple[float, float]:
+        """Slope and floor of the noise variance of normalised pixels."""
+        # of a variance: the slope scales with the span, the floor with its square
+        return self.noise_gain / self.span, self.noise_floor / self.span**2
+
     def normalise(self, pixels: Array) -> Float32Array:
         """Map `low` to 0 and `high` to 1, exceeding values beyond."""
         # in float64: of large integers float32 would lose the last digits

@@ -10,6 +10,7 @@ from napari_structsr.calibration.fit import calibrate
 from napari_structsr.calibration.samples import CalibrationPair, sample_pairs
 from napari_structsr.core.intensity import Intensity
 from napari_structsr.errors import TrainingError
+from napari_structsr.finetuning.pair_optics import describe_pair_optics
 from napari_structsr.finetuning.region_geometry import Block
 from napari_structsr.finetuning.session import TuningSession
 from napari_structsr.finetuning.split import Split
@@ -30,6 +31,9 @@ def make_tuned_card(session: TuningSession, verdict: Verdict) -> ModelCard:
     """Return the card of the model that was made."""
     config, parent = session.config, session.parent.card
     psf_sigma = session.sampler.forward_model.psf_sigma
+    if session.parent.conditional:
+        # What it is told unless the user says otherwise: the width of the pairs.
+        psf_sigma = session.parent.nearest_width(psf_sigma)
     megapixels = session.step * session.batch * session.sampler.patch**2 / 1e6
     count, patch = len(session.pairs), session.sampler.patch
     how = (
@@ -39,6 +43,8 @@ def make_tuned_card(session: TuningSession, verdict: Verdict) -> ModelCard:
         f"{session.seconds / 60:.1f} minutes on {session.device.label} in "
         f"{session.device.precision}; point-spread sigma {psf_sigma:g} measured pixels"
     )
+    if told := describe_pair_optics(session.pairs, session.parent):
+        how += f"; {told}"
     own = DataSource(
         name=f"{count} {'pair' if count == 1 else 'pairs'} of the user",
         licence="not stated",
@@ -146,6 +152,7 @@ def calibrate_tuned(
                 source="pairs of the user",
                 image=str(block.pair),
                 intensity=Intensity(0.0, 1.0, gain, floor),
+                psf_sigma=pair.psf_sigma,
             )
         )
     # Few or flat regions are no fault of the user: the model is written without.

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from napari_structsr.errors import TrainingError
+from napari_structsr.finetuning.pair_optics import find_pair_optics
 from napari_structsr.finetuning.region_geometry import Block
 from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.patch_places import (
     PatchPlaces,
@@ -28,6 +31,7 @@ _STEP = 8  # measured pixels between the places that are weighed
 _PATCHES = (48, 32, 24, 16)  # measured pixels
 _ENOUGH = 0.8  # of the area must lie in blocks that hold a patch
 _LEAST_VARIANCE = 1e-6
+_JITTER = (0.03, 0.05)  # of width and noise that are told, as in a training
 
 
 def choose_patch_side(blocks: Sequence[Block], wish: int) -> int:
@@ -65,6 +69,8 @@ class PairSampler:
         Measured pixels along the side of a patch.
     device
         Name for torch.
+    parent
+        Told the optics of each pair if it is conditional.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class PairSampler:
         *,
         patch: int,
         device: str,
+        parent: SRModel | None = None,
     ) -> None:
         self.patch, self.factor = patch, pairs[0].factor
         widths = [pairs[block.pair].psf_sigma for block in blocks]
@@ -84,6 +91,8 @@ class PairSampler:
         self._truth, _ = flatten_images([pair.truth for pair in pairs], device)
         noise = np.array([pair.noise for pair in pairs], np.float32)
         self._noise = torch.from_numpy(noise).to(device)
+        told = np.array([find_pair_optics(pair, parent) for pair in pairs])
+        self._told = torch.from_numpy(told.astype(np.float32)).to(device)
         rows, weights = [], []
         for block in blocks:
             if min(block.shape) < patch:
@@ -126,7 +135,17 @@ class PairSampler:
             # Noise is divided by: pairs without any would make the data term infinite.
             variance=variance.clamp_min(_LEAST_VARIANCE),
             forward_model=self.forward_model,
+            optics=self._tell(pair, generator),
         )
+
+    def _tell(self, pair: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Return what a conditional network is told of the pairs of a batch."""
+        if not self._told.shape[1]:
+            return ()
+        told = self._told[pair]
+        # The width was fitted and the noise estimated: neither is known exactly.
+        random = torch.randn(told.shape, generator=generator, device=told.device)
+        return (told * (self._told.new_tensor(_JITTER) * random).exp()).unbind(1)
 
 
 def _find_places(

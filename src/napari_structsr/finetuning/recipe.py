@@ -10,16 +10,19 @@ from pydantic import ValidationError
 
 from napari_structsr.finetuning.config import FineTuneConfig
 from napari_structsr.models.card import ModelCard
+from napari_structsr.models.conditional_generator import SIGMA_RANGE
 from napari_structsr.training.recipe import (
     AdversaryConfig,
     DataConfig,
     LossConfig,
     NetworkConfig,
+    OpticsConfig,
     Recipe,
 )
 
 _STRUCTURE_LOSS = LossConfig(ssim=0.01, gradient=0.3, data=0.0002)
 _DECAY = 0.99  # of the running average: a fine-tuning has few hundred steps
+_GENERATORS = ("residual-generator", "conditional-generator")
 _RATE = 8e-4
 _GENTLE_RATE = 2e-4  # for the other architectures
 _ENOUGH_MINUTES, _ENOUGH_STEPS = 10.0, 3000  # for an adversary that starts anew
@@ -33,6 +36,17 @@ def read_data_config(card: ModelCard) -> DataConfig:
     # Of a model without a recipe the card tells the width alone.
     width = (max(0.0, card.psf_sigma - 0.1), card.psf_sigma + 0.1)
     return DataConfig(psf_sigma=width)
+
+
+def read_optics_config(card: ModelCard) -> OpticsConfig | None:
+    """Return how the images of a conditional model were measured; None for others."""
+    if card.architecture != "conditional-generator":
+        return None
+    recipe = _read_recipe(card)
+    if recipe and recipe.optics:
+        return recipe.optics
+    # Of one without a recipe, itself fine-tuned for example, the card tells the range.
+    return OpticsConfig(psf_sigma=card.psf_range or SIGMA_RANGE)
 
 
 def make_tuning_recipe(
@@ -52,9 +66,11 @@ def make_tuning_recipe(
         Point-spread width of the pairs, in measured pixels.
     """
     before = _read_recipe(card)
-    rate = config.rate or (
-        _RATE if card.architecture == "residual-generator" else _GENTLE_RATE
-    )
+    optics = read_optics_config(card)
+    rate = config.rate or (_RATE if card.architecture in _GENERATORS else _GENTLE_RATE)
+    loss = before.loss if before else _STRUCTURE_LOSS
+    if optics:  # the data term asks for one forward model
+        loss = loss.model_copy(update={"data": 0.0})
     return Recipe(
         name=config.name,
         factor=config.factor,
@@ -63,7 +79,8 @@ def make_tuning_recipe(
             options=card.options,
         ),
         data=DataConfig(psf_sigma=(psf_sigma, psf_sigma)),
-        loss=before.loss if before else _STRUCTURE_LOSS,
+        optics=optics,
+        loss=loss,
         # Its weights are in no file: it starts anew.
         adversary=_choose_adversary(config, before.adversary if before else None),
         patch=patch,

@@ -33,6 +33,7 @@ from napari_structsr.training.patch_sampler import (
 )
 from napari_structsr.training.recipe import Recipe
 from napari_structsr.training.trainer import ReplayBatch, autocast
+from napari_structsr.training.varied_optics import WIDE_MARGIN, draw_varied_batch
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,8 @@ class Replay:
         self._parent = copy.deepcopy(parent).eval().requires_grad_(False)
         self._parent.to(device.kind).to(memory_format=torch.channels_last)
         self._recipe, self._device = recipe, device
-        smallest = (recipe.patch + 2 * MARGIN) * recipe.factor
+        margin = WIDE_MARGIN if recipe.optics else MARGIN
+        smallest = (recipe.patch + 2 * margin) * recipe.factor
         planes = [*replay_images("training")]
         planes += [_make_plane("own", truth.clip(0, 1)) for truth in truths]
         planes = [plane for plane in planes if min(plane.pixels.shape) >= smallest]
@@ -95,19 +97,27 @@ class Replay:
         """
         if not count or self._sampler is None:
             return None
-        batch = draw_batch(
-            self._sampler,
-            self._recipe,
-            count=count,
-            number=number,
-            generator=generator,
-        )
+        recipe = self._recipe
+        if recipe.optics:
+            # Over all that the parent can be told, or it would be forgotten.
+            batch = draw_varied_batch(
+                self._sampler,
+                recipe.optics,
+                factor=recipe.factor,
+                patch=recipe.patch,
+                count=count,
+                generator=generator,
+            )
+        else:
+            batch = draw_batch(
+                self._sampler, recipe, count=count, number=number, generator=generator
+            )
         # Targets are made anew for each patch: stored ones would fix the noise.
         with torch.no_grad(), autocast(self._device):
-            target = self._parent(batch.measured)
+            target = self._parent(batch.measured, *batch.optics)
         target = target.float()
         error = ((target - batch.truth) ** 2).flatten(1).mean(dim=1)
-        return ReplayBatch(batch.measured, target, error, weight)
+        return ReplayBatch(batch.measured, target, error, weight, batch.optics)
 
 
 @cache

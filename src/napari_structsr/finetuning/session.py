@@ -25,6 +25,7 @@ from napari_structsr.finetuning.low_rank import (
     make_trainable,
     merge_weights,
 )
+from napari_structsr.finetuning.pair_optics import describe_pair_optics
 from napari_structsr.finetuning.pair_sampler import PairSampler, choose_patch_side
 from napari_structsr.finetuning.recipe import make_tuning_recipe
 from napari_structsr.finetuning.runs import RunSummary, write_run
@@ -89,7 +90,9 @@ class TuningSession(Session):
         )
         kind = self.device.kind
         patch = choose_patch_side(split.training, config.patch)
-        self.sampler = PairSampler(pairs, split.training, patch=patch, device=kind)
+        self.sampler = PairSampler(
+            pairs, split.training, patch=patch, device=kind, parent=self.parent
+        )
         forward_model = self.sampler.forward_model
         recipe = make_tuning_recipe(
             config, model.card, patch=patch, psf_sigma=forward_model.psf_sigma
@@ -112,10 +115,7 @@ class TuningSession(Session):
         )
         count = sum(value.numel() for value in network.parameters())
         self.trained = sum(value.numel() for value in trained) / count
-        own, radius = self.parent.network, self.parent.radius
-        self.validation = PairValidation(
-            pairs, split, parent=own, radius=radius, device=kind
-        )
+        self.validation = PairValidation(pairs, split, parent=self.parent, device=kind)
         self.limiter = DriftLimiter(
             self.parent,
             recipe,
@@ -179,6 +179,8 @@ class TuningSession(Session):
             f"{tiles} {'tile' if tiles == 1 else 'tiles'} for validation; "
             f"{self.trained:.0%} of the weights of {self.parent.card.name} are trained"
         )
+        if told := describe_pair_optics(self.pairs, self.parent):
+            work += f"; {told}"
         if self.recipe.adversary:
             work += ", at the end against a discriminator"
         return TrainingPlan(

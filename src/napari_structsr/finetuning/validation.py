@@ -16,12 +16,14 @@ from torch import Tensor
 
 from napari_structsr.core.types import Float32Array, Float64Array
 from napari_structsr.errors import TrainingError
+from napari_structsr.finetuning.pair_optics import find_pair_optics
 from napari_structsr.finetuning.region_geometry import Block
 from napari_structsr.finetuning.split import Split
 from napari_structsr.imaging.filters import smooth
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.ssim import ssim
 from napari_structsr.imaging.structure import gradient_difference_map
+from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.validation import Network, Part, bicubic
 
@@ -53,10 +55,12 @@ class PairValidation:
 
     Parameters
     ----------
-    pairs, split, parent
-        As in `fine_tune`; of the parent its network.
-    radius
-        Measured pixels that a result depends on, to each side.
+    pairs, split
+        As in `fine_tune`.
+    parent
+        On the device; told the optics of each pair if it is conditional.
+    device
+        Name for torch.
 
     Attributes
     ----------
@@ -71,13 +75,14 @@ class PairValidation:
         pairs: Sequence[ImagePair],
         split: Split,
         *,
-        parent: Network,
-        radius: int,
+        parent: SRModel,
         device: str,
     ) -> None:
         # Upscaled with the pixels around, as in a whole image, but never beyond the
         # gap: those next to it were trained on.
-        tiles = list(_cut_tiles(pairs, split, min(radius, split.gap), device))
+        told = [find_pair_optics(pair, parent) for pair in pairs]
+        around = min(parent.radius, split.gap)
+        tiles = list(_cut_tiles(pairs, split, around, device, told=told))
         if not tiles:
             raise TrainingError(
                 f"no region for validation is {_LEAST} measured pixels wide; draw "
@@ -92,11 +97,11 @@ class PairValidation:
         self._slope = max(float(np.mean(slopes)), _LEAST_SLOPE)
         self._interpolate = bicubic(pairs[0].factor)
         self.bicubic = self.score(self._interpolate)
-        self.parent = self.score(parent)
+        self.parent = self.score(parent.network)
         # The tile that is shown stays the same, so that one can see it improve.
         details = [float(tile.truth.diff(dim=-1).abs().mean()) for tile in self._tiles]
         self._shown = self._tiles[int(np.argmax(details))]
-        self._shown_parent = self._shown.upscale(parent)
+        self._shown_parent = self._shown.upscale(parent.network)
 
     def score(self, network: Network) -> Float64Array:
         """Return the scores of each tile, shape (tiles, 3), by `verdict.MEASURES`.
@@ -139,7 +144,12 @@ class PairValidation:
 
 
 def _cut_tiles(
-    pairs: Sequence[ImagePair], split: Split, around: int, device: str
+    pairs: Sequence[ImagePair],
+    split: Split,
+    around: int,
+    device: str,
+    *,
+    told: Sequence[tuple[float, ...]],
 ) -> Iterator[_Tile]:
     """Cut the regions for validation into tiles of about one size."""
     for block in split.validation:
@@ -159,6 +169,10 @@ def _cut_tiles(
                     slice(left - first_column, right - first_column),
                     torch.from_numpy(truth.copy())[None, None].to(device),
                     pair.psf_sigma,
+                    optics=tuple(
+                        torch.tensor([value], device=device)
+                        for value in told[block.pair]
+                    ),
                 )
 
 

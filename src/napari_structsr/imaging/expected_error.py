@@ -35,6 +35,13 @@ FEATURES = (
 )
 """Names of the features of each pixel, version 1."""
 
+TOLD_FEATURES = (*FEATURES, "told width", "told noise")
+"""The same with what a conditional model was told of the optics.
+
+Both are natural logarithms of ratios, width over pixel and noise over range, and the
+same for all pixels of an image.
+"""
+
 _NEAR, _AROUND = 0.5, 2  # measured pixels to each side of a window
 _SOFT = 5e-4  # of the range; keeps logarithms of next to nothing from mattering
 _MAX_DEVIATIONS = 4.0  # beyond these a feature is clamped
@@ -51,10 +58,14 @@ class TrustInputs:
         Shape (N, 1, factor h, factor w), usual values near 0..1.
     variance
         Variance of the noise of the measured image, shape (N, 1, h, w).
+    optics
+        What a conditional model was told: width of the point-spread function in
+        measured pixels, and noise relative to the range; None for other models.
     """
 
     result: Tensor
     variance: Tensor
+    optics: tuple[float, float] | None = None
 
     @property
     def factor(self) -> int:
@@ -69,7 +80,7 @@ class ErrorPredictor:
     Parameters
     ----------
     means, deviations
-        Of each of `FEATURES`, to standardise them.
+        Of each of `FEATURES` or `TOLD_FEATURES`, to standardise them.
     weights
         Of each layer, shape (outputs, inputs); the last has two outputs, logarithms of
         the mean and of the bound.
@@ -83,7 +94,7 @@ class ErrorPredictor:
     biases: tuple[Tensor, ...]
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Predict from features of shape (..., len(FEATURES)); shape (..., 2).
+        """Predict from features of shape (..., features); shape (..., 2).
 
         The numbers are logarithms of the mean absolute error and of the bound.
         """
@@ -93,6 +104,11 @@ class ErrorPredictor:
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             values = F.silu(F.linear(values, weight, bias))
         return F.linear(values, self.weights[-1], self.biases[-1]).clamp(*_LOG_RANGE)
+
+    @property
+    def told(self) -> bool:
+        """Whether it looks at the optics that a model was told."""
+        return len(self.means) == len(TOLD_FEATURES)
 
     def to(self, device: torch.device) -> ErrorPredictor:
         """Copy the numbers to a device."""
@@ -156,10 +172,14 @@ def predict_error(
     """
     predictor = predictor.to(inputs.result.device)
     factor = inputs.factor
+    if predictor.told and inputs.optics is None:
+        raise ValueError("the predictor looks at the optics, and none are given")
+    optics = inputs.optics if predictor.told else None
 
     def predict(result: Tensor, variance: Tensor) -> Tensor:
-        found = predictor(_compute_features(result, variance, factor).movedim(1, -1))
-        return found.movedim(-1, 0)[:, :, None]
+        features = _compute_features(result, variance, factor)
+        features = _add_optics(features, optics).movedim(1, -1)
+        return predictor(features).movedim(-1, 0)[:, :, None]
 
     variance = _repeat(inputs.variance, factor)
     radius = EXPECTED_ERROR_RADIUS * factor
@@ -170,12 +190,14 @@ def predict_error(
 
 
 def pixel_features(inputs: TrustInputs) -> Tensor:
-    """Return `FEATURES` of each pixel, shape (N, len(FEATURES), H, W).
+    """Return `FEATURES` of each pixel, or `TOLD_FEATURES` where optics are given.
 
-    All but brightness are natural logarithms of amounts in units of the range.
+    Shape (N, features, H, W). All but brightness are natural logarithms of amounts in
+    units of the range, or of the measured pixel.
     """
     variance = _repeat(inputs.variance, inputs.factor)
-    return _compute_features(inputs.result, variance, inputs.factor)
+    features = _compute_features(inputs.result, variance, inputs.factor)
+    return _add_optics(features, inputs.optics)
 
 
 def _compute_features(result: Tensor, variance: Tensor, factor: int) -> Tensor:
@@ -194,6 +216,14 @@ def _compute_features(result: Tensor, variance: Tensor, factor: int) -> Tensor:
     ]
     logarithms = [(amount + _SOFT).log() for amount in amounts]
     return torch.cat([result.clamp(-0.5, 1.5), *logarithms], dim=1)
+
+
+def _add_optics(features: Tensor, optics: tuple[float, float] | None) -> Tensor:
+    if optics is None:
+        return features
+    count, _, height, width = features.shape
+    told = features.new_tensor(optics).log()[None, :, None, None]
+    return torch.cat([features, told.expand(count, 2, height, width)], dim=1)
 
 
 def _repeat(variance: Tensor, factor: int) -> Tensor:

@@ -31,6 +31,7 @@ from napari_structsr.inspection.scaling import (
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.source import Source
 from napari_structsr.models.calibration import TrustCalibration, read_calibration
+from napari_structsr.models.conditional_generator import noise_level
 from napari_structsr.models.model import SRModel
 from napari_structsr.zoo.catalogue import list_models, load_model
 
@@ -66,6 +67,9 @@ class Setup:
     models: ReferenceModels
     # how the result is measured, by channel; the factor is 1 without a source
     forward_models: tuple[ForwardModel, ...]
+    # what a conditional model was told of each channel, or would be by default: width
+    # in source pixels, and noise relative to the range
+    optics: tuple[tuple[float, float], ...]
     # the model that made the result, told the optics of each channel; none where it was
     # told nothing or is not run again
     told_models: tuple[SRModel, ...]
@@ -166,6 +170,7 @@ def prepare(
         keys,
         models,
         tuple(ForwardModel(matched.factor, width) for width in widths),
+        _find_optics(record, widths, scalings),
         told_models,
         device,
         block_side,
@@ -305,6 +310,18 @@ def _find_widths(
         return [float(made["psf_sigma"])] * count
     known = [*models.loaded, load_model("bicubic")]
     return [known[0].card.psf_sigma] * count
+
+
+def _find_optics(
+    record: Record | None, widths: list[float], scalings: tuple[Scaling, ...]
+) -> tuple[tuple[float, float], ...]:
+    """Return width and noise of each channel as a model was told them."""
+    told = record.model.get("optics", ()) if record is not None else ()
+    if len(told) == len(widths):
+        noises = [float(one["noise"]) for one in told]
+    else:  # without a record, what an upscaling would measure
+        noises = [noise_level(*one.measured.relative_noise) for one in scalings]
+    return tuple(zip(widths, noises, strict=True))
 
 
 def _tell_optics(model: SRModel | None, record: Record | None) -> tuple[SRModel, ...]:

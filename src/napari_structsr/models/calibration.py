@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_structsr.imaging.expected_error import ErrorPredictor
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Numbers = Annotated[tuple[Number, ...], Field(strict=False)]
 Rows = Annotated[tuple[Numbers, ...], Field(strict=False)]
@@ -69,7 +70,7 @@ class TrustCalibration(_Entry):
     model, factor
         Whose results it belongs to.
     features
-        Names of the inputs, `imaging.expected_error.FEATURES`.
+        Names of the inputs, `FEATURES` or `TOLD_FEATURES` of `imaging.expected_error`.
     means, deviations
         Of the features, by which they are standardised.
     layers
@@ -88,11 +89,14 @@ class TrustCalibration(_Entry):
         How these were measured, in words.
     input_ranges
         Range of each statistic of their measured images, `imaging.out_of_distribution`.
+    left_out
+        Share of pixels within the interval of 90% by source, predicted by a network
+        that had not seen the source; where sources decided the intervals.
     """
 
     version: Literal[1] = 1
     model: str = Field(min_length=1)
-    factor: int = Field(ge=2, le=8)
+    factor: int = Field(ge=1, le=8)
     features: Names
     means: Numbers
     deviations: Annotated[tuple[Positive, ...], Field(strict=False)]
@@ -106,6 +110,7 @@ class TrustCalibration(_Entry):
     sources: Names = ()
     conditions: str = ""
     input_ranges: Mapping[str, Range] = {}
+    left_out: Mapping[str, Share] = {}
 
     @model_validator(mode="after")
     def _check_sizes(self) -> TrustCalibration:
@@ -133,13 +138,17 @@ class TrustCalibration(_Entry):
         """
         import torch
 
-        from napari_structsr.imaging.expected_error import FEATURES, ErrorPredictor
+        from napari_structsr.imaging.expected_error import (
+            FEATURES,
+            TOLD_FEATURES,
+            ErrorPredictor,
+        )
 
-        if self.features != FEATURES:
+        if self.features not in (FEATURES, TOLD_FEATURES):
             raise ModelError(
                 f"the calibration of {self.model} x{self.factor} looks at "
                 f"{', '.join(self.features)}; this version offers "
-                f"{', '.join(FEATURES)}: make it again with structsr calibrate"
+                f"{', '.join(TOLD_FEATURES)}: make it again with structsr calibrate"
             )
         return ErrorPredictor(
             torch.tensor(self.means),

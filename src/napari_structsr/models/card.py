@@ -25,7 +25,13 @@ Architecture = Literal[
     "bilinear",
 ]
 
-TRAINABLE = ("residual-generator", "srresnet", "rrdb", "swinir")
+TRAINABLE = (
+    "residual-generator",
+    "conditional-generator",
+    "srresnet",
+    "rrdb",
+    "swinir",
+)
 """Architectures that can be fine-tuned; others are interpolations or foreign."""
 
 _RESTORE = "restore the file from where it came"

@@ -145,6 +145,19 @@ class SRModel:
         """Whether it can be told the optics, see `with_optics`."""
         return isinstance(self.network, ConditionalGenerator)
 
+    @property
+    def psf_range(self) -> tuple[float, float]:
+        """Widths of the point-spread function that a conditional model was trained for.
+
+        In measured pixels.
+        """
+        return self.card.psf_range or SIGMA_RANGE
+
+    def nearest_width(self, psf_sigma: float) -> float:
+        """Return the nearest width that it can be told, in measured pixels."""
+        low, high = self.psf_range
+        return min(max(psf_sigma, low), high)
+
     def with_optics(self, *, psf_sigma: float, noise: float) -> SRModel:
         """Return the model for one kind of image.
 
@@ -171,7 +184,7 @@ class SRModel:
                 f"{self.card.name} x{self.factor} cannot be told the optics; choose a "
                 "conditional model, or leave the width of the point-spread function out"
             )
-        low, high = self.card.psf_range or SIGMA_RANGE
+        low, high = self.psf_range
         if not low <= psf_sigma <= high:
             remedy = f"give {low:g}"
             if psf_sigma > high:

@@ -122,12 +122,3 @@ def measure_channel(source: Source, plane: tuple[int, ...] | None) -> Intensity:
     """Measure the channel of a plane, or the first one, over the whole image."""
     found = measure_intensity(source)
     return found[0 if plane is None else source.spec.axes.channel_of(plane)]
-
-
-def scale_noise(intensity: Intensity) -> tuple[float, float]:
-    """Return slope and floor of the noise variance of normalised pixels."""
-    # of a variance: the slope scales with the span, the floor with its square
-    return (
-        intensity.noise_gain / intensity.span,
-        intensity.noise_floor / intensity.span**2,
-    )

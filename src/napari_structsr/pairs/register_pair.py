@@ -45,7 +45,6 @@ from napari_structsr.pairs.image_pair import (
     ImagePair,
     Place,
     measure_channel,
-    scale_noise,
 )
 
 _NOTABLE_PERCENT = 0.03  # of scale
@@ -166,7 +165,7 @@ def field_pair(
         factor=grid.factor,
         where=Place.of(keys, low.spec.axes, plane, area),
         psf_sigma=fit.psf_sigma,
-        noise=scale_noise(unit),
+        noise=unit.relative_noise,
         registration=registration,
         gain=fit.gain,
         offset=fit.offset,

@@ -23,7 +23,6 @@ from napari_structsr.pairs.image_pair import (
     ImagePair,
     Place,
     measure_channel,
-    scale_noise,
 )
 
 _PHOTONS, _READ_NOISE = 4000.0, 0.003  # where nothing is known of the noise
@@ -93,7 +92,7 @@ def high_only_pair(
     model = ForwardModel(factor, _PSF_SIGMA if psf_sigma is None else psf_sigma)
     gain, offset = _scale_to_measured(high, plane, intensity, model)
     truth = (gain * intensity.normalise(pixels) + offset).astype(np.float32)
-    known = None if sample is None else scale_noise(measure_channel(sample, None))
+    known = None if sample is None else measure_channel(sample, None).relative_noise
     light, dark = _PHOTONS, _READ_NOISE
     if known:
         # the slope of the variance is one over the photons at full light

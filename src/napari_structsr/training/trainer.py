@@ -56,12 +56,15 @@ class ReplayBatch:
         Mean squared error of `target` itself against the truth, shape (N,).
     weight
         What a difference weighs.
+    optics
+        What a conditional network is told of them, see `PatchBatch`.
     """
 
     measured: Tensor
     target: Tensor
     error: Tensor
     weight: float
+    optics: tuple[Tensor, ...] = ()
 
     def loss(self, result: Tensor) -> Tensor:
         """Return the loss of what is made of `measured`."""
@@ -192,12 +195,14 @@ class Trainer:
             group["lr"] = rate
 
         # One pass over patches and replayed images: the network runs once a step.
-        measured = batch.measured
+        measured, optics = batch.measured, batch.optics
         if replay is not None:
             measured = torch.cat([measured, replay.measured])
+            pairs = zip(optics, replay.optics, strict=True)
+            optics = tuple(torch.cat(pair) for pair in pairs)
         measured = measured.contiguous(memory_format=torch.channels_last)
         with autocast(self.device):
-            results = self._forward(measured, *batch.optics).float()
+            results = self._forward(measured, *optics).float()
         candidate = results[: len(batch.measured)]
 
         # The generator: terms against the truth, replay, and the adversarial term.

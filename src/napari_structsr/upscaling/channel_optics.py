@@ -104,9 +104,8 @@ def find_optics(
         if settings.noise is not None:
             noise, noise_from = settings.noise, "given"
         else:
-            shot = intensity.noise_gain / intensity.span
-            floor = intensity.noise_floor / intensity.span**2
-            noise, noise_from = noise_level(shot, floor), "measured in the image"
+            noise = noise_level(*intensity.relative_noise)
+            noise_from = "measured in the image"
         found.append(ChannelOptics(sigma, noise, width_from, noise_from))
     return tuple(found)
 
@@ -117,6 +116,8 @@ def _find_width(
     if settings.psf_sigma is not None:
         return settings.psf_sigma, "given"
     if not settings.undo_optics:
+        if model.card.fine_tuning:
+            return model.card.psf_sigma, "the blur of the pairs it was fine-tuned on"
         return model.card.psf_sigma, "finer pixels, same optics"
     known = channel.optics
     aperture = settings.aperture or (known.aperture if known else None)

@@ -113,7 +113,8 @@ def list_trainable_models() -> list[Parent]:
     return [
         Parent(card.name, card.factor, card.description)
         for card in list_models()
-        if card.architecture in TRAINABLE
+        # pairs have finer pixels on one side, so that none is there for the factor 1
+        if card.architecture in TRAINABLE and card.factor > 1
     ]
 
 
