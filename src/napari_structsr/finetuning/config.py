@@ -16,7 +16,7 @@ from pydantic import AliasChoices, Field, model_validator
 from napari_structsr.engine.device import Precision
 from napari_structsr.errors import TrainingError, blame_file
 from napari_structsr.io.atomic import replace_whole
-from napari_structsr.io.limits import read_text
+from napari_structsr.io.limits import BATCH, PATCH, read_text
 from napari_structsr.models.card import ModelName
 from napari_structsr.training.recipe import Table
 
@@ -167,8 +167,8 @@ class FineTuneConfig(Table):
         default=None, ge=0, validation_alias=AliasChoices("gap", "guard")
     )
     patience: int = Field(default=8, ge=0)
-    batch: int = Field(default=16, ge=1)
-    patch: int = Field(default=48, ge=16)
+    batch: int = Field(default=16, ge=1, le=BATCH)
+    patch: int = Field(default=48, ge=16, le=PATCH)
     rate: float | None = Field(default=None, gt=0)
     seed: int = 0
     device: str = "auto"

@@ -7,6 +7,7 @@ pixels can be upscaled at all. It opens no files; TIFF, zarr and layers build on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from napari_structsr.io.fingerprint import (
     hash_pixels,
     watch_array,
 )
+from napari_structsr.io.limits import NAME_LENGTH
 from napari_structsr.io.units import make_axes, name_axes
 
 # pixels along y and x to read at once where nothing is chunked
@@ -163,11 +165,12 @@ def make_spec(
     check_plane(axes)
     count = axes["c"].size if "c" in axes else 1
     kept = tuple(channels) if len(channels) == count else ()
+    kept = tuple(replace(one, name=one.name[:NAME_LENGTH]) for one in kept)
     # channels that say nothing are as good as none
     if all(channel == Channel() for channel in kept):
         kept = ()
     # a file may have the other byte order; results have the machine's
-    return ImageSpec(name, axes, dtype.newbyteorder("="), kept)
+    return ImageSpec(name[:NAME_LENGTH], axes, dtype.newbyteorder("="), kept)
 
 
 def check_level(level: int, count: int, *, origin: str) -> None:

@@ -39,6 +39,21 @@ DECODE_SECONDS = 60.0
 NAME_LENGTH = 200
 """Letters of the name of an image or a channel; what follows is left out."""
 
+OPTION = 4096
+"""Largest option of a network on a card, such as its width or its blocks."""
+
+PARAMETERS = 1 << 28
+"""Weights of a network that a card describes: 268 million, 1 GiB in float32."""
+
+BATCH = 4096
+"""Patches of a step of a training."""
+
+PATCH = 512
+"""Measured pixels along the side of a training patch."""
+
+MINUTES = 60.0 * 24 * 28
+"""Minutes of a training: four weeks."""
+
 
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading, as it is on disk, and nothing else.
@@ -86,14 +101,16 @@ def check_regular(path: Path, found: os.stat_result | None = None) -> os.stat_re
     return found
 
 
-def read_limited(path: Path, limit: int = TEXT_BYTES) -> bytes:
+def read_limited(path: Path, limit: int | None = None) -> bytes:
     """Return the bytes of a file that is read whole.
 
     Raises
     ------
     OSError
-        As in `open_regular`, or if it holds more than `limit` bytes.
+        As in `open_regular`, or if it holds more than `limit` bytes, by default
+        `TEXT_BYTES`.
     """
+    limit = TEXT_BYTES if limit is None else limit
     with open_regular(path) as file:
         # a file may grow while it is read: its size is no promise
         data = file.read(limit + 1)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from napari_structsr.errors import ModelError
 from napari_structsr.io.foreign_weights import ForeignModel
+from napari_structsr.io.limits import PARAMETERS
 from napari_structsr.models.baselines.over_bicubic import OverBicubic
 from napari_structsr.models.baselines.rrdb import RRDBNet
 from napari_structsr.models.baselines.spandrel_network import ForeignNetwork
@@ -67,7 +71,8 @@ def build_network(
     # what is around a network is no argument of it
     own = {name: value for name, value in options.items() if name != "over_bicubic"}
     try:
-        network = _NETWORKS[architecture](factor, **own)
+        with _limit_parameters(architecture):
+            network = _NETWORKS[architecture](factor, **own)
         around = options.get("over_bicubic", 0)
         return OverBicubic(network, detail=around == 2) if around else network
     except TypeError as error:
@@ -75,6 +80,29 @@ def build_network(
             f"the options {dict(options)} do not belong to the architecture "
             f"{architecture} ({error}); restore the model card from where it came"
         ) from error
+
+
+@contextmanager
+def _limit_parameters(architecture: str) -> Iterator[None]:
+    """Stop the making of a network once it is larger than any there is."""
+    count, thread = 0, threading.get_ident()
+
+    def add(_: nn.Module, __: str, parameter: nn.Parameter | None) -> None:
+        nonlocal count
+        # other threads make networks of their own
+        if parameter is not None and threading.get_ident() == thread:
+            count += parameter.numel()
+            if count > PARAMETERS:
+                raise ModelError(
+                    f"the options ask for a {architecture} of more than {PARAMETERS} "
+                    "weights; restore the model card or recipe from where it came"
+                )
+
+    hook = register_module_parameter_registration_hook(add)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def adapt_network(found: ForeignModel) -> ForeignNetwork:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
 from napari_structsr.core.names import check_model_name
 from napari_structsr.errors import ModelError, blame_file
+from napari_structsr.io.limits import OPTION
 from napari_structsr.models.calibration import TrustCalibration
 
 Architecture = Literal[
@@ -38,6 +39,9 @@ _RESTORE = "restore the file from where it came"
 
 ModelName = Annotated[str, AfterValidator(check_model_name)]
 """A name in a file: a file of a model is called by it, and lies where it should."""
+
+Options = dict[str, Annotated[int, Field(ge=0, le=OPTION)]]
+"""Arguments of an architecture, as a card or a recipe gives them."""
 
 _Span = Annotated[tuple[int, int], Field(strict=False)]
 
@@ -193,7 +197,7 @@ class ModelCard(_Entry):
     name: str
     description: str
     architecture: Architecture
-    options: dict[str, int] = {}
+    options: Options = {}
     factor: int = Field(ge=1, le=8)
     channels: Literal[1] = 1
     psf_sigma: float = Field(ge=0, le=2)

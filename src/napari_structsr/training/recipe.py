@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_structsr.errors import TrainingError, blame_file
-from napari_structsr.io.limits import read_text
-from napari_structsr.models.card import ModelName
+from napari_structsr.io.limits import BATCH, PATCH, read_text
+from napari_structsr.models.card import ModelName, Options
 
 _RECIPES = Path(str(resources.files("napari_structsr"))) / "training" / "recipes"
 
@@ -28,7 +28,9 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class Table(BaseModel):
     """Entries of a file or a user: unknown ones are faults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
+    )
 
 
 class NetworkConfig(Table):
@@ -45,7 +47,7 @@ class NetworkConfig(Table):
     architecture: Literal[
         "residual-generator", "conditional-generator", "srresnet", "rrdb", "swinir"
     ] = "residual-generator"
-    options: dict[str, int] = {}
+    options: Options = {}
 
 
 class DataConfig(Table):
@@ -254,8 +256,8 @@ class Recipe(Table):
     loss: LossConfig = LossConfig()
     adversary: AdversaryConfig | None = None
     megapixels: float = Field(default=300.0, gt=0)
-    patch: int = Field(default=48, ge=16)
-    batch: int = Field(default=16, ge=1)
+    patch: int = Field(default=48, ge=16, le=PATCH)
+    batch: int = Field(default=16, ge=1, le=BATCH)
     rate: float = Field(default=8e-4, gt=0)
     decay: float = Field(default=0.999, ge=0, lt=1)
     seed: int = 0

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from napari_structsr.engine.device import Device, Precision, choose_device
 from napari_structsr.errors import TrainingError
+from napari_structsr.io.limits import MINUTES
 from napari_structsr.models.model import SRModel
 from napari_structsr.training.recipe import Table
 
@@ -31,9 +32,9 @@ class TrainingSettings(Table):
 
     device: str = "auto"
     precision: Precision = "auto"
-    minutes: float | None = Field(default=None, gt=0)
+    minutes: float | None = Field(default=None, gt=0, le=MINUTES)
     resume: bool = False
-    save_every: float = Field(default=60.0, ge=0)
+    save_every: float = Field(default=60.0, ge=0, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
