@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import skimage.io
 import torch
 from torchmetrics.functional.image import (
@@ -8,6 +9,7 @@ from torchmetrics.functional.image import (
 
 from napari_structsr import open_source
 from napari_structsr.benchmark.demo import run_demo
+from napari_structsr.benchmark.optics_demo import run_optics_demo
 from napari_structsr.benchmark.tracks import TRACKS, make_truth, score
 
 
@@ -29,6 +31,34 @@ def test_demo_writes_stacks_and_a_figure_and_the_network_wins(tmp_path):
     maps = tmp_path / "demo" / "structure-error"
     assert "Structure error of sharp" in (maps / "report.html").read_text("utf-8")
     assert open_source(maps / "trust.ome.zarr").spec.axes.shape == (2, 512, 512)
+
+
+def test_the_drawn_cell_shows_both_wishes(tmp_path):
+    *lines, table = run_optics_demo(tmp_path, device="cpu")
+    kept, cell = (
+        dict(zip(table.columns[0].cells, map(float, column.cells), strict=True))
+        for column in table.columns[1:]
+    )
+    careful, undone = "conditional", "conditional, optics undone"
+    # each wish comes nearest to its own truth
+    assert kept[careful] > kept["bicubic"] + 1
+    assert kept[careful] > kept[undone] + 3
+    assert cell[undone] > cell["Richardson-Lucy, optics undone"] + 0.5
+    assert cell[undone] > cell[careful] + 1
+    assert {"faithful", "sharp"} < set(kept)
+    spec = open_source(tmp_path / "widefield.ome.tif").spec
+    assert spec.axes.shape == (2, 256, 256)
+    assert spec.axes["x"].scale == 0.1
+    optics = [channel.optics for channel in spec.channels]
+    assert [one.aperture for one in optics] == [1.2, 1.2]
+    assert [one.wavelength for one in optics] == pytest.approx([0.461, 0.525])
+    # about what Nyquist asks for
+    assert all(0.8 < one.psf_sigma(0.1) < 1.05 for one in optics)
+    assert skimage.io.imread(tmp_path / "optics.png")[..., :3].std() > 20
+    # told models that do not ship are named, those that do are shown
+    for name in ("conditional", "sharp-conditional"):
+        told = any(name == label for label in kept)
+        assert told != any(line.endswith(f"not shown: {name}") for line in lines)
 
 
 def test_scores_equal_those_of_torchmetrics(truth):

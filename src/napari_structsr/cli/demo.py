@@ -1,4 +1,4 @@
-"""`structsr demo`: a real stack upscaled, beside the truth."""
+"""`structsr demo`: a real stack and a drawn cell upscaled, beside the truth."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ def demo(
     ),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
 ) -> None:
-    """Upscale a stack made from images of scikit-image, and compare with the truth."""
+    """Upscale a tissue stack and a drawn cell, and compare both with the truth."""
     # in the body: torch takes two seconds, and --help must not wait for it
     from napari_structsr.benchmark.demo import run_demo
+    from napari_structsr.benchmark.optics_demo import run_optics_demo
 
     with exit_on_error():
         for line in run_demo(folder, device=device):
+            out.print(line)
+        for line in run_optics_demo(folder, device=device):
             out.print(line)
