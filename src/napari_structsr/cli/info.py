@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from napari_structsr.cli.terminal import err, exit_on_error, out
+from napari_structsr.cli.terminal import (
+    err,
+    exit_on_error,
+    make_settings,
+    out,
+    read_marks,
+)
 
 if TYPE_CHECKING:
     from napari_structsr.core.axes import ImageSpec
+    from napari_structsr.io.source import Source
 
 
 def info(
@@ -22,6 +29,28 @@ def info(
     as_json: Annotated[
         bool, typer.Option("--json", help="The record as JSON.")
     ] = False,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Noise, and how wide the blur may be."),
+    ] = False,
+    bead: Annotated[
+        str | None, typer.Option(help="Blur of a bead at Y,X; more of them by comma.")
+    ] = None,
+    edge: Annotated[
+        str | None, typer.Option(help="Blur of an edge; Y,X,Y,X is a line across it.")
+    ] = None,
+    filament: Annotated[
+        str | None,
+        typer.Option(help="Blur of a filament; Y,X,Y,X is a line across it."),
+    ] = None,
+    plane: Annotated[
+        str | None,
+        typer.Option(help="Where these are: index along t,c,z as far as present."),
+    ] = None,
+    diameter: Annotated[
+        float | None,
+        typer.Option(help="Of the bead or filament, in micrometres."),
+    ] = None,
 ) -> None:
     """Show what an image is, and how it was made if it was made here."""
     from napari_structsr.io.open import open_source
@@ -37,7 +66,12 @@ def info(
         if status == "partial":
             err.print(f"{path} is unfinished; repeat its command to finish it")
         else:
-            _show_image(open_source(path).spec)
+            source = open_source(path)
+            _show_image(source.spec)
+            words = read_marks(bead, edge, filament, plane)
+            _show_marked(source, words | {"diameter": diameter})
+            if measure:
+                _show_measured(source)
         if record:
             command = record.command(str(Path(path).absolute()))
             out.print_json(json.dumps(record.to_json()))
@@ -83,6 +117,43 @@ def _show_optics(spec: ImageSpec) -> None:
         out.print(
             f"{channel.name or f'channel {number}'}: NA {optics.aperture:g}, "
             f"{1000 * optics.wavelength:.0f} nm, {kind}{width}",
+            highlight=False,
+            markup=False,
+        )
+
+
+def _show_marked(source: Source, words: dict[str, Any]) -> None:
+    """Show the width of the blur on what is pointed at."""
+    if not any(words.values()):
+        return
+    from napari_structsr.io.units import compute_pixel_size
+    from napari_structsr.upscaling.measured_width import find_marks, measure_marks
+    from napari_structsr.upscaling.settings import UpscaleSettings
+
+    wish = make_settings(UpscaleSettings, "structsr info", **words)
+    marks = find_marks(wish, source.spec)
+    if marks is not None:
+        found = measure_marks(source, marks)
+        size = compute_pixel_size(source.spec.axes)
+        out.print(f"blur {found.describe(size)}", highlight=False, markup=False)
+
+
+def _show_measured(source: Source) -> None:
+    """Show noise, and how wide the blur may be, of each channel."""
+    from napari_structsr.engine.statistics import measure_intensity
+    from napari_structsr.io.units import compute_pixel_size
+    from napari_structsr.upscaling.measured_noise import measure_noise
+    from napari_structsr.upscaling.measured_width import measure_image
+
+    size = compute_pixel_size(source.spec.axes)
+    for number, intensity in enumerate(measure_intensity(source)):
+        channels = source.spec.channels
+        label = channels[number].name if number < len(channels) else ""
+        noise = measure_noise(intensity)
+        found = measure_image(source, number)
+        out.print(
+            f"{label or f'channel {number}'}: noise {noise.describe()}; "
+            f"blur {found.describe(size)}",
             highlight=False,
             markup=False,
         )

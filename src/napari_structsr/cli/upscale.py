@@ -13,6 +13,7 @@ from napari_structsr.cli.terminal import (
     follow,
     make_settings,
     out,
+    read_marks,
     split_channels,
 )
 from napari_structsr.errors import SettingsError, SinkError
@@ -61,6 +62,33 @@ def upscale(
         float | None,
         typer.Option(help="Blur to undo: standard deviation in measured pixels."),
     ] = None,
+    bead: Annotated[
+        str | None,
+        typer.Option(help="Measure the blur on a bead at Y,X; more of them by comma."),
+    ] = None,
+    edge: Annotated[
+        str | None,
+        typer.Option(help="Measure it on an edge; Y,X,Y,X is a line across it."),
+    ] = None,
+    filament: Annotated[
+        str | None,
+        typer.Option(help="Measure it on a filament; Y,X,Y,X is a line across it."),
+    ] = None,
+    plane: Annotated[
+        str | None,
+        typer.Option(help="Where these are: index along t,c,z as far as present."),
+    ] = None,
+    diameter: Annotated[
+        float | None,
+        typer.Option(help="Of the bead or filament, in micrometres."),
+    ] = None,
+    width_from_image: Annotated[
+        bool,
+        typer.Option(
+            "--width-from-image",
+            help="Estimate the blur from the whole image; undoes the least it may be.",
+        ),
+    ] = False,
     noise: Annotated[
         float | None,
         typer.Option(help="Standard deviation at half the range, relative to it."),
@@ -109,6 +137,9 @@ def upscale(
             wavelength=wavelength,
             confocal=confocal,
             psf_sigma=psf_sigma,
+            **read_marks(bead, edge, filament, plane),
+            diameter=diameter,
+            width_from_image=width_from_image,
             noise=noise,
         )
         sink = _choose_sink(output, overwrite=overwrite, ome_version=ome_version)

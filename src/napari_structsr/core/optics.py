@@ -1,4 +1,4 @@
-"""What follows from the optics of a microscope, as formulas."""
+"""How wide the blur of a microscope is: by formula, or as it was found."""
 
 from __future__ import annotations
 
@@ -50,6 +50,58 @@ class Optics:
     def cautious_sigma(self, pixel_size: float) -> float:
         """Return the width that is undone: a tenth less than that of `psf_sigma`."""
         return _CAUTION * self.psf_sigma(pixel_size)
+
+
+def read_optics(
+    aperture: float | None, wavelength: float | None, *, confocal: bool = False
+) -> Optics | None:
+    """Return the optics that a file names; None where it does not, or absurdly.
+
+    Every reader hands its numbers to this function, and the result to a `Channel`.
+
+    Parameters
+    ----------
+    aperture
+        Numerical aperture; 0 and None stand for unknown.
+    wavelength
+        Of the detected light in micrometres; 0 and None stand for unknown.
+    confocal
+        Whether the file says so.
+    """
+    aperture, wavelength = aperture or 0.0, wavelength or 0.0
+    # nothing in use has an aperture of 2 or more
+    if not 0 < aperture < 2 or not 0 < wavelength < math.inf:
+        return None
+    return Optics(aperture, wavelength, confocal)
+
+
+@dataclass(frozen=True)
+class FoundWidth:
+    """A width of the point-spread function that was measured, in measured pixels.
+
+    Parameters
+    ----------
+    sigma
+        The likeliest standard deviation of the Gaussian.
+    low, high
+        Range that holds the truth nine times in ten.
+    origin
+        Where it was measured, for people.
+    """
+
+    sigma: float
+    low: float
+    high: float
+    origin: str
+
+    def describe(self, pixel_size: float | None = None) -> str:
+        """Return width and range in words, also in micrometres where they are known."""
+        words = (
+            f"{self.sigma:.2f} pixels, 9 times in 10 {self.low:.2f} to {self.high:.2f}"
+        )
+        if pixel_size is not None:
+            words += f" ({self.sigma * pixel_size:.3g} µm)"
+        return f"{self.origin}: {words}"
 
 
 def compute_widefield_sigma(

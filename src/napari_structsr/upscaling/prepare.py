@@ -6,7 +6,8 @@ spread over the stack. Nothing is written.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from napari_structsr.core.axes import Channel, ImageSpec, check_plane
 from napari_structsr.core.grid import TileGrid
 from napari_structsr.core.intensity import Intensity, check_dtype
+from napari_structsr.core.optics import FoundWidth
 from napari_structsr.core.record import Record, find_versions
 from napari_structsr.engine.blocks import choose_block_side
 from napari_structsr.engine.device import Device, choose_device, read_free_memory
@@ -30,6 +32,7 @@ from napari_structsr.imaging.filters import FILL_RADIUS
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
+from napari_structsr.io.units import compute_pixel_size
 from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.channel_optics import (
     ChannelOptics,
@@ -37,6 +40,7 @@ from napari_structsr.upscaling.channel_optics import (
     find_widths,
 )
 from napari_structsr.upscaling.correction import find_least_shares
+from napari_structsr.upscaling.measured_width import measure_widths
 from napari_structsr.upscaling.settings import UpscaleSettings
 
 _MARGIN = 0.9  # share of the free memory that a result in memory may take
@@ -70,6 +74,8 @@ class Prepared:
         Everything that decides the result.
     warnings
         Sentences for the user.
+    notes
+        What the model is told, where it was measured.
     """
 
     source: Source
@@ -84,6 +90,7 @@ class Prepared:
     plan: Plan
     record: Record
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -108,8 +115,13 @@ def prepare(
     spec, grid, plan = plan_tiles(source, model, sink, settings, device=device)
     # before a pixel is read; what stays in memory is not continued by another run
     fingerprint = {} if sink.path is None else {"source": take_fingerprint(source)}
+    measured = measure_widths(source, settings)
+    if measured:  # of what is told depends how far tiles look
+        spec, grid, plan = plan_tiles(
+            source, model, sink, settings, device=device, measured=measured
+        )
     intensities = measure_intensity(source)
-    optics = find_optics(source.spec, model, settings, intensities)
+    optics = find_optics(source.spec, model, settings, intensities, measured)
     models = (model,) * len(intensities)
     if optics:
         models = tuple(
@@ -162,6 +174,7 @@ def prepare(
         plan,
         record,
         tuple(warnings),
+        _describe_measured(source.spec, optics, measured),
     )
 
 
@@ -172,8 +185,11 @@ def plan_tiles(
     settings: UpscaleSettings,
     *,
     device: Device,
+    measured: Sequence[FoundWidth] = (),
 ) -> tuple[ImageSpec, TileGrid, Plan]:
     """Say what the result will be, in which tiles, and at which cost; reads no pixel.
+
+    `measured` are the widths of the blur, where they have been measured already.
 
     Raises
     ------
@@ -189,7 +205,7 @@ def plan_tiles(
         raise explain_shortage(
             f"the result takes {spec.nbytes / 1e9:.3g} GB, {free / 1e9:.3g} GB are free"
         )
-    widths = [sigma for sigma, _ in find_widths(source.spec, model, settings)]
+    widths = [sigma for sigma, _ in find_widths(source.spec, model, settings, measured)]
     blurs = [ForwardModel(model.factor, sigma) for sigma in widths]
     halo = model.radius + max(
         agreement_radius(blur, settings.agreement)
@@ -257,6 +273,21 @@ def _add_windows(spec: ImageSpec, intensities: tuple[Intensity, ...]) -> ImageSp
     )
 
 
+def _describe_measured(
+    spec: ImageSpec,
+    optics: Sequence[ChannelOptics],
+    measured: Sequence[FoundWidth],
+) -> tuple[str, ...]:
+    """Say aloud what was measured, and what of it is undone."""
+    size = compute_pixel_size(spec.axes)
+    # a mark is measured once for all channels
+    lines = dict.fromkeys(
+        f"blur {found.describe(size)}; undoing {one.psf_sigma:.2f}"
+        for one, found in zip(optics, measured, strict=False)
+    )
+    return tuple(lines)
+
+
 def _describe_model(
     model: SRModel, optics: tuple[ChannelOptics, ...]
 ) -> dict[str, Any]:
@@ -274,5 +305,5 @@ def _describe_model(
         if card.sharpness < 1:
             found["parents"] = card.parents
     if optics:
-        found["optics"] = [asdict(one) for one in optics]
+        found["optics"] = [one.to_record() for one in optics]
     return found

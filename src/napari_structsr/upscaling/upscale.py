@@ -15,6 +15,7 @@ from napari_structsr.engine.events import (
     Cancelled,
     Event,
     Finished,
+    Noted,
     Plan,
     Started,
     Warned,
@@ -99,6 +100,7 @@ def _run(
         # an unfinished result of the same run is continued
         left = [index for index in range(total) if index not in writer.done]
         yield Started(total, replace(prepared.plan, done=total - len(left)))
+        yield from (Noted(note) for note in prepared.notes)
         yield from (Warned(warning) for warning in prepared.warnings + writer.warnings)
         done = yield from run_tiles(
             upscaler,

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_structsr.core.axes import Channel
-from napari_structsr.core.optics import Optics
+from napari_structsr.core.optics import Optics, read_optics
 from napari_structsr.errors import SourceError
 from napari_structsr.io.units import Step, convert_unit, find_unit_name, is_pixel_size
 
@@ -193,11 +193,8 @@ def _read_ome_optics(channel: ElementTree.Element, aperture: float) -> Optics | 
         find_unit_name(channel.get("EmissionWavelengthUnit", "nm")),
         "micrometer",
     )
-    # files say 0 for unknown; nothing in use has an aperture of 2 or more
-    if not wavelength or wavelength <= 0 or not 0 < aperture < 2:
-        return None
     confocal = "Confocal" in channel.get("AcquisitionMode", "")
-    return Optics(aperture, wavelength, confocal)
+    return read_optics(aperture, wavelength, confocal=confocal)
 
 
 def _read_number(text: str | None) -> float:

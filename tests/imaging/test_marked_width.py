@@ -1,0 +1,117 @@
+"""A bead, an edge or a filament that is pointed at gives the width of the blur."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from napari_structsr.errors import SettingsError
+from napari_structsr.imaging.blur_width.marked import (
+    Width,
+    combine_widths,
+    fit_width,
+)
+from napari_structsr.imaging.forward import ForwardModel, add_noise
+
+SIDE, FINE = 40, 10
+PHOTONS, READ_NOISE = 400, 0.01
+
+
+def simulate(shape, sigma, *, seed, diameter=0.3):
+    """Return an image of one object, and where a user would point."""
+    rng = np.random.default_rng(seed)
+    centre = SIDE / 2 + rng.uniform(-2, 2, 2)
+    angle = rng.uniform(0, 2 * math.pi)
+    normal = np.array([math.sin(angle), math.cos(angle)])
+    y, x = (np.indices((SIDE * FINE,) * 2) + 0.5) / FINE - 0.5
+    y, x = y - centre[0], x - centre[1]
+    if shape == "bead":
+        # a ball shines through its whole depth
+        depth = np.clip((diameter / 2) ** 2 - y**2 - x**2, 0, None)
+        truth = np.sqrt(depth)
+        place = centre + rng.uniform(-2, 2, 2)
+    else:
+        # along an arc, as most edges of cells are
+        radius = rng.uniform(20, 60)
+        distance = radius - np.hypot(
+            normal[0] * y + normal[1] * x - radius, normal[0] * x - normal[1] * y
+        )
+        if shape == "edge":
+            truth = (distance > 0).astype(float)
+        else:
+            truth = (abs(distance) < 0.06).astype(float)
+        tilt = angle + rng.uniform(-0.25, 0.25)
+        along = 8 * np.array([math.sin(tilt), math.cos(tilt)])
+        place = np.concatenate([centre - along, centre + along + rng.uniform(-1, 1, 2)])
+    clean = ForwardModel(FINE, sigma)(torch.from_numpy(truth)[None, None])
+    clean = 0.05 + 0.9 * clean / clean.max()
+    generator = torch.Generator().manual_seed(seed)
+    noisy = add_noise(
+        clean.float(), photons=PHOTONS, read_noise=READ_NOISE, generator=generator
+    )
+    return noisy[0, 0].numpy(), place
+
+
+@pytest.mark.parametrize("shape", ["bead", "edge", "filament"])
+@pytest.mark.parametrize("sigma", [0.5, 0.9, 1.5])
+def test_the_width_is_right_and_so_is_its_error(shape, sigma):
+    found = [
+        fit_width(*_order(simulate(shape, sigma, seed=seed), shape))
+        for seed in range(8)
+    ]
+    errors = np.array([one.sigma - sigma for one in found])
+    stated = np.array([one.error for one in found])
+    assert np.sqrt((errors**2).mean()) < 0.08 * sigma
+    assert abs(combine_widths(found).sigma - sigma) < 0.04 * sigma
+    # 3 standard errors, at most one of eight beyond two
+    assert (np.abs(errors) < 3.5 * stated).all()
+    assert (np.abs(errors) < 2 * stated + 0.02 * sigma).sum() >= 6
+
+
+def _order(simulated, shape):
+    image, place = simulated
+    return image, shape, place
+
+
+def test_unit_and_offset_of_the_camera_do_not_matter():
+    image, place = simulate("bead", 1.1, seed=3)
+    one = fit_width(image, "bead", place)
+    other = fit_width(image * 30_000 + 1000, "bead", place)
+    assert other.sigma == pytest.approx(one.sigma, rel=1e-3)
+    # what absorbs light is measured as well
+    dark = fit_width(2 - image, "bead", place)
+    assert dark.sigma == pytest.approx(1.1, rel=0.08)
+
+
+def test_the_diameter_of_a_bead_is_taken_off():
+    image, place = simulate("bead", 0.8, seed=5, diameter=2.0)
+    assert fit_width(image, "bead", place).sigma > 0.88
+    known = fit_width(image, "bead", place, diameter=2.0)
+    assert known.sigma == pytest.approx(0.8, rel=0.06)
+    with pytest.raises(SettingsError, match="smaller one"):
+        fit_width(image, "bead", place, diameter=6.0)
+
+
+def test_what_is_no_bead_is_refused_with_a_way_out():
+    rng = np.random.default_rng(0)
+    flat = rng.poisson(100, (SIDE, SIDE)).astype(float)
+    image, place = simulate("bead", 1.0, seed=1)
+    line = [10, 20, 30, 20]
+    for pixels, shape, where in (
+        (flat, "bead", (20, 20)),
+        (flat, "edge", line),
+        (flat, "filament", line),
+        (np.full((SIDE, SIDE), 7.0), "bead", (20, 20)),
+        (np.minimum(image, 0.3), "bead", place),  # saturated
+        (image, "edge", (20, 20, 20, 21)),
+    ):
+        with pytest.raises(SettingsError, match=r"point at another|draw it"):
+            fit_width(pixels, shape, where)
+
+
+def test_beads_that_differ_are_less_certain_than_each():
+    alike = combine_widths([Width(1.0, 0.03)] * 4)
+    apart = combine_widths([Width(s, 0.03) for s in (0.7, 0.9, 1.1, 1.3)])
+    assert alike.error == pytest.approx(0.015)
+    assert apart.error > 0.1
