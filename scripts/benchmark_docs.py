@@ -1,13 +1,18 @@
-"""Put docs/benchmarks.md together from what `structsr benchmark` wrote.
+"""Put a page of the documentation together from what `structsr benchmark` wrote.
 
-    python scripts/benchmark_docs.py shipped=OUT matched=OUT agreement=OUT speed=OUT
+    python scripts/benchmark_docs.py benchmarks shipped=OUT matched=OUT agreement=OUT
+    python scripts/benchmark_docs.py conditional x2=OUT shapes=OUT scans=OUT
+    python scripts/benchmark_docs.py conditional-tables x1=OUT x2=OUT x4=OUT
 
-Each argument names a run by the label that scripts/benchmarks.template.md uses. There,
-a line ``[[label track title]]`` becomes the table of that title, ``[[label track
-summary]]`` the first tables of a track, ``[[label legend]]`` the list of measures,
-``[[label methods track]]`` the names of methods, ``[[label speed track]]`` the times,
-``[[label figure name text]]`` a figure, copied to docs/images. What stands between
-``[[begin label]]`` and ``[[end label]]`` is left out if no such run is given.
+The first word is the page, such as docs/benchmarks.md, which is made from
+scripts/benchmarks.template.md. Each other one names a run by the label that the
+template uses. There, a line ``[[label track title]]`` becomes the table of that title,
+``[[label track summary]]`` the first tables of a track, ``[[label track all]]`` all of
+them, ``[[label pairs factor]]`` the tables of measured pairs, ``[[label legend]]`` the
+list of measures, ``[[label methods track]]`` the names of methods, ``[[label speed
+track]]`` the times, ``[[label figure name text]]`` a figure, copied to docs/images.
+What stands between ``[[begin label]]`` and ``[[end label]]`` is left out if no such run
+is given.
 """
 
 from __future__ import annotations
@@ -19,24 +24,22 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-TEMPLATE = ROOT / "scripts/benchmarks.template.md"
-PAGE = ROOT / "docs/benchmarks.md"
 
 
 def main() -> None:
     """Write the page."""
-    if not sys.argv[1:] or any("=" not in word for word in sys.argv[1:]):
+    name, *words = sys.argv[1:] or [""]
+    template = ROOT / f"scripts/{name}.template.md"
+    if not template.exists() or not words or any("=" not in word for word in words):
         sys.exit(__doc__)
     runs = {
         label: Path(folder)
-        for label, _, folder in (word.partition("=") for word in sys.argv[1:])
+        for label, _, folder in (word.partition("=") for word in words)
     }
     for label, folder in runs.items():
-        if not (folder / "quality.md").exists():
-            sys.exit(
-                f"{label}={folder}: there is no quality.md; the run did not finish"
-            )
-    print("wrote", write_page(runs, TEMPLATE, PAGE))
+        if not any((folder / page).exists() for page in ("quality.md", "paired.md")):
+            sys.exit(f"{label}={folder}: there are no tables; the run did not finish")
+    print("wrote", write_page(runs, template, ROOT / f"docs/{name}.md"))
 
 
 def write_page(runs: dict[str, Path], template: Path, page: Path) -> Path:
@@ -76,11 +79,16 @@ def take_piece(run: Path, label: str, what: str, rest: str, page: Path) -> str:
         return take_section(
             (run / "quality.md").read_text(encoding="utf-8"), "Quality"
         )[0]
+    if what == "pairs":
+        text = (run / "paired.md").read_text(encoding="utf-8")
+        return "\n\n".join(take_section(text, rest))
     if what == "speed":
         text = (run / "speed.md").read_text(encoding="utf-8")
         return "\n\n".join(take_section(text, "Speed")[:1] + take_section(text, rest))
     blocks = take_section((run / "quality.md").read_text(encoding="utf-8"), what)
     titles = [index for index, block in enumerate(blocks) if block.endswith(":")][1:]
+    if rest == "all":
+        return "\n\n".join([f"## {what}", *blocks])
     if rest == "summary":
         return "\n\n".join([f"### {what}", *blocks[: titles[0]]])
     for index in titles:

@@ -1,5 +1,7 @@
 import csv
 import dataclasses
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from napari_structsr.benchmark.settings import BenchmarkSettings
 from napari_structsr.benchmark.tracks import TRACKS, Track, find_tracks
 from napari_structsr.engine.events import Finished, result_of
 
+SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark_docs.py"
 METHODS = ("wiener", "conditional", "conditional@told", "conditional@1.0")
 # the widths and lights at which the family is judged
 GRID = {(s, p) for s in (0.4, 0.7, 1.0, 1.4) for p in (4000, 400, 60)}
@@ -215,3 +218,17 @@ def test_wiener_does_nothing_to_a_flat_plane():
     track = TRACKS["x2-gaussian-1.0-60"]
     flat = np.full((48, 48), 0.5, np.float32)
     np.testing.assert_allclose(interpolate_and_filter(flat, track), 0.5, atol=1e-5)
+
+
+def test_a_page_can_take_the_tables_of_a_group(run, tmp_path):
+    spec = importlib.util.spec_from_file_location("benchmark_docs", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    template = tmp_path / "template.md"
+    template.write_text("# Page\n\n[[x2 x2-gaussian summary]]\n")
+    short = script.write_page({"x2": run[0]}, template, tmp_path / "a.md").read_text()
+    template.write_text("# Page\n\n[[x2 x2-gaussian all]]\n")
+    whole = script.write_page({"x2": run[0]}, template, tmp_path / "b.md").read_text()
+    assert short.count("| bicubic |") == 1
+    section = (run[0] / "quality.md").read_text().partition("## x2-gaussian\n")[2]
+    assert section.strip() in whole
