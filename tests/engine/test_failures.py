@@ -29,6 +29,8 @@ def said(error):
         (errno.EACCES, "choose a folder"),
         (errno.EROFS, "choose another folder"),
         (errno.EEXIST, "file of that name"),
+        (errno.ENOENT, "check that it is there"),
+        (errno.EIO, "check that it is there"),
     ],
 )
 def test_a_disk_that_refuses_is_named_with_what_to_do(number, word, caplog):

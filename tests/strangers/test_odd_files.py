@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,11 @@ from napari_structsr.errors import (
 )
 from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_record
+from napari_structsr.io.weights import read_card
+from napari_structsr.models.card import ModelCard
+from napari_structsr.training.recipe import read_recipe
 from napari_structsr.zoo.catalogue import list_models
+from napari_structsr.zoo.shipped import WEIGHTS
 from napari_structsr.zoo.user_models import export_model, find_user_folder, import_model
 
 BY_NAME = {family.name: family for family in FAMILIES}
@@ -140,13 +145,19 @@ def test_a_window_beyond_all_numbers_is_left_out(whole, tmp_path):
     assert all(channel.window is None for channel in open_source(path).spec.channels)
 
 
+SOURCE = {"origin": "a.tif", "axes": "yx", "shape": [4, 4], "options": {}}
+
+
 @pytest.mark.parametrize(
     ("entry", "value"),
     [
         ("source", 3),
         ("source", {"origin": "a.tif"}),
-        ("source", {"origin": 3, "options": {}}),
-        ("source", {"origin": "a.tif", "options": {"image": "b.tif"}}),
+        ("source", SOURCE | {"origin": 3}),
+        ("source", SOURCE | {"shape": 3}),
+        ("source", SOURCE | {"options": {"image": "b.tif"}}),
+        ("source", SOURCE | {"options": {"channels": 3}}),
+        ("fingerprint", []),
         ("model", {"name": None, "factor": 2}),
         ("model", {"name": "a", "factor": "2"}),
         ("settings", []),
@@ -329,3 +340,64 @@ def test_a_fault_of_the_program_is_no_refusal():
 
     assert isinstance(find_fault(broken, None), IndexError)
     assert find_fault(lambda path: (_ for _ in ()).throw(StructsrError()), None) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--megapixels", "inf"], "megapixels"),
+        (["--megapixels", "nan"], "megapixels"),
+        (["--megapixels", "1e300"], "megapixels"),
+        (["--seed", "100000000000000000000"], "seed"),
+        (["--seed", "-1"], "seed"),
+        (["--batch", "1000000000000"], "batch"),
+        (["--minutes", "inf"], "minutes"),
+        (["--minutes", "nan"], "minutes"),
+    ],
+)
+def test_numbers_without_end_are_refused_on_the_command_line(tmp_path, words, said):
+    text = refused(
+        "train", "faithful-x2", "--data", tmp_path, "--out", tmp_path / "o", *words
+    )
+    assert said in text
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "seed = 100000000000000000000",
+        "rate = inf",
+        "megapixels = nan",
+        "batch = 1000000000000",
+        "patch = 100000000",
+        "network.options = { width = 8, blocks = 1000000000 }",
+        "[data]\nphotons = [1.0, inf]",
+        "[data]\npsf_sigma = [0.1, 1e6]",
+        "[adversary]\nwidth = 1000000000",
+    ],
+)
+def test_a_recipe_asks_for_no_more_than_there_can_be(tmp_path, entry):
+    path = tmp_path / "mine.toml"
+    path.write_text(f'name = "mine"\n{entry}\n')
+    said = re.findall(r"(\w+) =", entry)[-1]
+    with pytest.raises(TrainingError, match=re.escape(said)):
+        read_recipe(str(path))
+
+
+def test_a_card_of_endless_blocks_is_refused_before_a_network_is_made():
+    card = read_card(WEIGHTS / "faithful-x2")
+    card["options"] = {"width": 32, "blocks": 10**9}
+    with pytest.raises(ModelError, match=r"options\.blocks: .*less than"):
+        ModelCard.parse(card, origin="mine")
+
+
+@pytest.mark.parametrize("plane", [[99], [0, 99], [0], [0, 0, 0]])
+def test_a_plane_that_is_not_there_is_named(tmp_path, plane):
+    pixels = np.random.default_rng(0).integers(0, 999, (2, 3, 64, 64)).astype("u2")
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels, metadata={"axes": "CZYX"})
+    entries = {"name": "mine", "pairs": [{"high": "a.ome.tif", "plane": plane}]}
+    (tmp_path / "t.json").write_text(json.dumps(entries))
+    text = refused("finetune", tmp_path / "t.json", "--out", tmp_path / "run")
+    assert f"a has no plane {plane}" in text
+    assert "c 0 to 1 and z 0 to 2" in text

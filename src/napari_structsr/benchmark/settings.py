@@ -59,8 +59,8 @@ class BenchmarkSettings(BaseModel):
     paired: Path | None = None
     methods: tuple[str, ...] | None = None
     tracks: tuple[str, ...] | None = None
-    limit: int | None = Field(default=None, ge=1)
-    every: int = Field(default=12, ge=1)
+    limit: int | None = Field(default=None, ge=1, le=10**9)
+    every: int = Field(default=12, ge=1, le=10**9)
     crop: int | None = Field(default=None, ge=32)
     measures: tuple[str, ...] | None = None
     apart: tuple[str, ...] = NOISY_TRUTH

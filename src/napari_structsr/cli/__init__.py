@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 import typer
 
 from napari_structsr.cli.benchmark import benchmark
 from napari_structsr.cli.calibrate import calibrate
+from napari_structsr.cli.console import PlainGroup, PlainHandler
 from napari_structsr.cli.demo import demo
 from napari_structsr.cli.finetune import finetune
 from napari_structsr.cli.info import info
 from napari_structsr.cli.inspect import inspect
 from napari_structsr.cli.models import models
+from napari_structsr.cli.terminal import err
 from napari_structsr.cli.train import train
 from napari_structsr.cli.upscale import upscale
 from napari_structsr.engine.memory import keep_pages
@@ -18,6 +22,7 @@ from napari_structsr.engine.memory import keep_pages
 __all__ = ["app", "main"]
 
 app = typer.Typer(
+    cls=PlainGroup,
     help="Structure-informed super-resolution for microscopy.",
     no_args_is_help=True,
     # errors of users are one sentence already; of a bug, all of the traceback is wanted
@@ -40,4 +45,7 @@ for command in (
 def main() -> None:
     """Run the command line."""
     keep_pages()  # before any thread has an arena of its own
+    logging.basicConfig(level=logging.WARNING, handlers=[PlainHandler(err)])
+    # libraries quote what a file says
+    logging.captureWarnings(True)
     app()

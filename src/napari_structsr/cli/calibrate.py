@@ -52,7 +52,7 @@ def calibrate(
         network = load_model(model, factor=factor, sharpness=sharpness)
         chosen, warning = choose_device(device, "auto", network)
         if warning:
-            err.print(f"warning: {warning}", style="yellow", highlight=False)
+            err.print(f"warning: {warning}", style="yellow")
         network.to(chosen.kind)
         # a generator: stacks of any size are read block by block
         pairs = (
@@ -80,5 +80,4 @@ def calibrate(
         out.print(
             f"wrote {output}: {found.patches} patches of {found.images} images decided",
             soft_wrap=True,
-            highlight=False,
         )

@@ -71,7 +71,7 @@ def finetune(
             model = load_model(chosen.parent, factor=chosen.factor)
             pairs = load_pairs(chosen)
             for line in [f"{one.name}: {note}" for one in pairs for note in one.notes]:
-                out.print(line, highlight=False, soft_wrap=True, markup=False)
+                out.print(line, soft_wrap=True)
             start = partial(fine_tune, chosen, pairs, model)
         finished = follow(start, unit="steps", again="--resume goes on from there")
         _print_verdict(finished.record)
@@ -110,4 +110,4 @@ def _print_verdict(verdict: Verdict) -> None:
     out.print(table)
     # yellow and no error: the user may keep a model that is not recommended
     style = "green" if verdict.recommended else "yellow"
-    out.print(verdict.sentence, style=style, highlight=False, soft_wrap=True)
+    out.print(verdict.sentence, style=style, soft_wrap=True)

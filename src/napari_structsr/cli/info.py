@@ -19,6 +19,7 @@ from napari_structsr.cli.terminal import (
 
 if TYPE_CHECKING:
     from napari_structsr.core.axes import ImageSpec
+    from napari_structsr.core.record import Record
     from napari_structsr.io.source import Source
 
 
@@ -61,7 +62,7 @@ def info(
         status, record = read_record(path)
         if as_json:
             # nothing but JSON, for other programs
-            out.print_json(json.dumps(record.to_json() if record else None))
+            _print_record(record)
             return
         if status == "partial":
             err.print(f"{path} is unfinished; repeat its command to finish it")
@@ -74,8 +75,14 @@ def info(
                 _show_measured(source)
         if record:
             command = record.command(str(Path(path).absolute()))
-            out.print_json(json.dumps(record.to_json()))
-            out.print(f"made by: {command}", soft_wrap=True, highlight=False)
+            _print_record(record)
+            out.print(f"made by: {command}", soft_wrap=True)
+
+
+def _print_record(record: Record | None) -> None:
+    # in ASCII: JSON has its own escapes for what a terminal would act on
+    text = json.dumps(record.to_json() if record else None)
+    out.print_json(text, ensure_ascii=True)
 
 
 def _show_image(spec: ImageSpec) -> None:
@@ -117,8 +124,6 @@ def _show_optics(spec: ImageSpec) -> None:
         out.print(
             f"{channel.name or f'channel {number}'}: NA {optics.aperture:g}, "
             f"{1000 * optics.wavelength:.0f} nm, {kind}{width}",
-            highlight=False,
-            markup=False,
         )
 
 
@@ -135,7 +140,7 @@ def _show_marked(source: Source, words: dict[str, Any]) -> None:
     if marks is not None:
         found = measure_marks(source, marks)
         size = compute_pixel_size(source.spec.axes)
-        out.print(f"blur {found.describe(size)}", highlight=False, markup=False)
+        out.print(f"blur {found.describe(size)}")
 
 
 def _show_measured(source: Source) -> None:
@@ -154,6 +159,4 @@ def _show_measured(source: Source) -> None:
         out.print(
             f"{label or f'channel {number}'}: noise {noise.describe()}; "
             f"blur {found.describe(size)}",
-            highlight=False,
-            markup=False,
         )

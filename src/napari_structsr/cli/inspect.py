@@ -140,12 +140,15 @@ def inspect(
 def _list_maps(wanted: bool) -> None:
     if not wanted:
         return
+    from rich.text import Text
+
     from napari_structsr.core.error_map import MAPS
 
     for entry in MAPS.values():
         # a set, whose order changes from run to run
         needs = ", ".join(sorted(entry.needs))
-        out.print(f"[bold]{entry.key}[/] ({needs}): {entry.meaning}", soft_wrap=True)
+        line = Text.assemble((entry.key, "bold"), f" ({needs}): {entry.meaning}")
+        out.print(line, soft_wrap=True)
         out.print(f"    cannot see: {entry.blind}", soft_wrap=True, style="dim")
     raise typer.Exit
 

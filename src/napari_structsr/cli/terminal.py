@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
-from rich.console import Console
 
+from napari_structsr.cli.console import PlainConsole, make_printable
 from napari_structsr.errors import SettingsError, StructsrError
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 _Settings = TypeVar("_Settings", bound="BaseModel")
 
-out = Console()
+out = PlainConsole()
 # progress and warnings, so that the standard output can be piped
-err = Console(stderr=True)
+err = PlainConsole(stderr=True)
 
 
 def follow(
@@ -68,7 +68,7 @@ def follow(
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(),
@@ -83,13 +83,14 @@ def follow(
         for event in start(cancel=cancel):
             match event:
                 case Started(plan=plan):
-                    err.print(str(plan), highlight=False)
+                    err.print(str(plan))
                 case Progressed(done, total, doing):
+                    doing = make_printable(doing)
                     progress.update(bar, completed=done, total=total, description=doing)
                 case Noted(message):
-                    err.print(message, highlight=False)
+                    err.print(message)
                 case Warned(message):
-                    err.print(f"warning: {message}", style="yellow", highlight=False)
+                    err.print(f"warning: {message}", style="yellow")
                 case Failed(error):
                     raise error
                 case Cancelled(done):
@@ -137,13 +138,19 @@ def make_settings(kind: type[_Settings], command: str, **values: Any) -> _Settin
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Print an error as one sentence and exit with 1."""
+    """Print an error as one sentence and exit with 1.
+
+    What the machine refuses (disk, memory) becomes one as well. Other errors are faults
+    of the program, of which the traceback is wanted.
+    """
     try:
         yield
-    except StructsrError as error:
-        # no markup: a sentence may quote [brackets] of a file name
-        line = f"error: {error}"
-        err.print(line, style="red", highlight=False, soft_wrap=True, markup=False)
+    except BrokenPipeError:
+        raise  # whoever read the output has read enough
+    except (StructsrError, OSError, MemoryError) as error:
+        from napari_structsr.engine.failures import explain_error
+
+        err.print(f"error: {explain_error(error)}", style="red", soft_wrap=True)
         raise typer.Exit(1) from None
 
 

@@ -15,7 +15,14 @@ from typing import Any, Literal
 from napari_structsr.core.intensity import Intensity
 from napari_structsr.errors import SourceError, describe_error
 
-_OPTIONS = {"axes", "level", "channels"}  # of opening an image
+# kinds of what the record says of an image, and of the options of opening it
+_SOURCE: dict[str, Any] = {
+    "origin": str,
+    "axes": str,
+    "shape": (list, tuple),
+    "options": dict,
+}
+_OPTIONS: dict[str, Any] = {"axes": str, "level": int, "channels": (list, tuple)}
 _TASKS = ("upscale", "inspect")
 
 
@@ -91,12 +98,16 @@ class Record:
 
     def _check_kinds(self) -> None:
         """Raise where an entry is not of the kind that others rely on."""
-        for part in (self.source, self.model, self.settings, self.versions):
+        parts = (self.source, self.model, self.settings, self.versions)
+        for part in (*parts, self.fingerprint):
             if not isinstance(part, dict):
                 raise TypeError(f"{str(part)[:80]!r} holds no entries")
-        origin, options = self.source["origin"], self.source["options"]
-        if not isinstance(origin, str) or not set(options) <= _OPTIONS:
-            raise TypeError("its source is no image that was opened here")
+        for name, kind in _SOURCE.items():
+            if not isinstance(self.source[name], kind):
+                raise TypeError(f"the {name} of its source is none")
+        for name, value in self.source["options"].items():
+            if not isinstance(value, _OPTIONS[name]):
+                raise TypeError(f"the {name} of its source cannot be {value!r}"[:80])
         if not isinstance(self.model["name"], str):
             raise TypeError("its model has no name")
         if type(self.model["factor"]) is not int or self.task not in _TASKS:

@@ -73,6 +73,11 @@ def _explain_refusal(error: Exception) -> str | None:
     if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
         number = int(found[1])
     words = _DISK.get(number) if isinstance(number, int) else None
+    # of the system, whatever its number
+    if words is None and isinstance(error, OSError) and error.strerror:
+        place = file or "a file or a folder"
+        remedy = "check that it is there and that you may use it"
+        return f"{place} cannot be used ({error.strerror}); {remedy}"
     return f"{file} cannot be written: {words}" if words and file else words
 
 

@@ -16,11 +16,13 @@ from pydantic import AliasChoices, Field, model_validator
 from napari_structsr.engine.device import Precision
 from napari_structsr.errors import TrainingError, blame_file
 from napari_structsr.io.atomic import replace_whole
-from napari_structsr.io.limits import BATCH, PATCH, read_text
+from napari_structsr.io.limits import read_text
 from napari_structsr.models.card import ModelName
-from napari_structsr.training.recipe import Table
+from napari_structsr.training.entries import Batch, Patch, Rate, Seed, Table
 
-_Span = Annotated[tuple[int, int], Field(strict=False)]
+# Pixels and planes are counted from 0, and images have no more.
+Index = Annotated[int, Field(ge=0, lt=2**40)]
+_Span = Annotated[tuple[Index, Index], Field(strict=False)]
 
 
 class Rectangle(Table):
@@ -59,8 +61,10 @@ class PairFiles(Table):
 
     high: str
     low: str | None = None
-    region: Annotated[tuple[int, int, int, int] | None, Field(strict=False)] = None
-    plane: Annotated[tuple[int, ...] | None, Field(strict=False)] = None
+    region: Annotated[tuple[Index, Index, Index, Index] | None, Field(strict=False)] = (
+        None
+    )
+    plane: Annotated[tuple[Index, ...] | None, Field(strict=False)] = None
     # The old names of these entries are still read, never written.
     training: Annotated[
         tuple[Rectangle, ...],
@@ -88,8 +92,8 @@ class MicroscopeConfig(Table):
     """
 
     psf_sigma: float | None = Field(default=None, ge=0, le=2)
-    photons: float | None = Field(default=None, gt=0)
-    read_noise: float | None = Field(default=None, gt=0)
+    photons: float | None = Field(default=None, gt=0, le=1e9)
+    read_noise: float | None = Field(default=None, gt=0, le=1e3)
     sample: str | None = None
 
 
@@ -156,21 +160,21 @@ class FineTuneConfig(Table):
     pairs: Annotated[tuple[PairFiles, ...], Field(strict=False)] = ()
     microscope: MicroscopeConfig = MicroscopeConfig()
     minutes: float | None = Field(default=None, gt=0, le=60 * 24 * 7)
-    steps: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1, le=10**9)
     mode: Literal["auto", "whole", "efficient"] = "auto"
     adversarial: Literal["auto", "on", "off"] = "auto"
     replay: float = Field(default=0.5, ge=0, le=0.9)
     replay_weight: float = Field(default=0.1, ge=0, le=1000)
-    largest_loss: float | None = Field(default=0.2, ge=0)
+    largest_loss: float | None = Field(default=0.2, ge=0, le=1000)
     validation: float = Field(default=0.25, gt=0, lt=1)
     gap: int | None = Field(
-        default=None, ge=0, validation_alias=AliasChoices("gap", "guard")
+        default=None, ge=0, le=10**6, validation_alias=AliasChoices("gap", "guard")
     )
-    patience: int = Field(default=8, ge=0)
-    batch: int = Field(default=16, ge=1, le=BATCH)
-    patch: int = Field(default=48, ge=16, le=PATCH)
-    rate: float | None = Field(default=None, gt=0)
-    seed: int = 0
+    patience: int = Field(default=8, ge=0, le=10**6)
+    batch: Batch = 16
+    patch: Patch = 48
+    rate: Rate | None = None
+    seed: Seed = 0
     device: str = "auto"
     precision: Precision = "auto"
     out: str | None = None

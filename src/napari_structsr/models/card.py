@@ -214,7 +214,7 @@ class ModelCard(_Entry):
     seen_megapixels: float | None = None
     blend_with: ModelName | None = None
     sharpness: float | None = Field(default=None, ge=0, le=1)
-    radius: int | None = Field(default=None, ge=0)
+    radius: int | None = Field(default=None, ge=0, le=10**5)
     seam: float | None = Field(default=None, ge=0)
     parents: list[str] = []
     calibration: TrustCalibration | None = None

@@ -44,6 +44,28 @@ def hash_content(source: Source) -> str:
     return digest.hexdigest()[:16]
 
 
+def choose_plane(source: Source, plane: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return the index of a plane of an image; the first where None is given.
+
+    Raises
+    ------
+    TrainingError
+        If the image has no such plane.
+    """
+    loops = source.spec.axes.loops
+    if plane is None:
+        return (0,) * len(loops)
+    sizes = tuple(axis.size for axis in loops)
+    inside = (0 <= index < size for index, size in zip(plane, sizes, strict=False))
+    if len(plane) != len(sizes) or not all(inside):
+        there = " and ".join(f"{axis.name} 0 to {axis.size - 1}" for axis in loops)
+        raise TrainingError(
+            f"{source.spec.name} has no plane {list(plane)}; give an index for each of "
+            f"its axes before y and x: {there or 'it has none, so leave plane out'}"
+        )
+    return plane
+
+
 def find_twin(pair: ImagePair, others: Iterable[ImagePair]) -> str | None:
     """Return the name of a pair with the same pixels."""
     return next(

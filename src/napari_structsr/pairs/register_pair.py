@@ -29,6 +29,7 @@ from napari_structsr.pairs.checks import (
     check_common,
     check_detail,
     check_pixels,
+    choose_plane,
     explain_failed_registration,
     hash_content,
 )
@@ -89,7 +90,7 @@ def field_pair(
     PixelError
         If an image holds no number at all.
     """
-    plane = tuple(0 for _ in low.spec.axes.loops) if plane is None else plane
+    plane = choose_plane(low, plane)
     high_plane = match_plane(low, high, plane)
     # by content, as one image may be open under two names
     keys = hash_content(low), hash_content(high)

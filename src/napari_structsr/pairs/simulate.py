@@ -17,7 +17,7 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import LuminanceView
-from napari_structsr.pairs.checks import check_pixels, hash_content
+from napari_structsr.pairs.checks import check_pixels, choose_plane, hash_content
 from napari_structsr.pairs.geometry import SMALLEST, Region
 from napari_structsr.pairs.image_pair import (
     ImagePair,
@@ -77,7 +77,7 @@ def high_only_pair(
     if factor not in (2, 4):
         raise TrainingError(f"a factor of {factor} is not offered; choose 2 or 4")
     axes = high.spec.axes
-    plane = tuple(0 for _ in axes.loops) if plane is None else plane
+    plane = choose_plane(high, plane)
     # in colour still, as the same file is hashed where it is opened again
     key = hash_content(high)
     notes = ["the measured image was computed from the true one"]

@@ -12,25 +12,23 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from napari_structsr.errors import TrainingError, blame_file
-from napari_structsr.io.limits import BATCH, PATCH, read_text
+from napari_structsr.io.limits import read_text
 from napari_structsr.models.card import ModelName, Options
+from napari_structsr.training.entries import (
+    Batch,
+    Patch,
+    Range,
+    Rate,
+    Seed,
+    Table,
+    Weight,
+    check_rising,
+)
 
 _RECIPES = Path(str(resources.files("napari_structsr"))) / "training" / "recipes"
-
-# Not strict: JSON and TOML have lists where a range is a tuple.
-Range = Annotated[tuple[float, float], Field(strict=False)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class Table(BaseModel):
-    """Entries of a file or a user: unknown ones are faults."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
-    )
 
 
 class NetworkConfig(Table):
@@ -47,7 +45,7 @@ class NetworkConfig(Table):
     architecture: Literal[
         "residual-generator", "conditional-generator", "srresnet", "rrdb", "swinir"
     ] = "residual-generator"
-    options: Options = {}
+    options: Options = Field(default={})
 
 
 class DataConfig(Table):
@@ -72,12 +70,7 @@ class DataConfig(Table):
 
     @model_validator(mode="after")
     def _check_ranges(self) -> DataConfig:
-        for name, (low, high) in self.model_dump().items():
-            least = 0 if name == "psf_sigma" else 1e-9
-            if not least <= low <= high < math.inf:
-                raise ValueError(
-                    f"{name} runs from {low} to {high}; it must rise, from {least:g}"
-                )
+        check_rising(self.model_dump())
         return self
 
 
@@ -125,10 +118,16 @@ class OpticsConfig(Table):
     gain: Range = (0.5, 1.0)
     airy: float = Field(default=0.2, ge=0, le=1)
     elliptic: float = Field(default=0.2, ge=0, le=1)
-    ellipticity: float = Field(default=1.2, ge=1)
-    jitter_sigma: float = Field(default=0.03, ge=0)
-    jitter_noise: float = Field(default=0.05, ge=0)
+    ellipticity: float = Field(default=1.2, ge=1, le=4)
+    jitter_sigma: float = Field(default=0.03, ge=0, le=1)
+    jitter_noise: float = Field(default=0.05, ge=0, le=1)
     oversampled: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _check_ranges(self) -> OpticsConfig:
+        names = ("psf_sigma", "narrow", "usual", "photons", "read_noise", "gain")
+        check_rising({name: getattr(self, name) for name in names})
+        return self
 
 
 class LossConfig(Table):
@@ -199,9 +198,9 @@ class AdversaryConfig(Table):
     weight: Weight = 0.001
     start: float = Field(default=0.75, ge=0, lt=1)
     rise: float = Field(default=0.3, ge=0, le=1)
-    width: int = Field(default=32, ge=4)
-    rate: float = Field(default=2e-4, gt=0)
-    discriminator_rate: float = Field(default=2e-4, gt=0)
+    width: int = Field(default=32, ge=4, le=1024)
+    rate: Rate = 2e-4
+    discriminator_rate: Rate = 2e-4
     loss: LossConfig | None = None
 
 
@@ -255,12 +254,12 @@ class Recipe(Table):
     optics: OpticsConfig | None = None
     loss: LossConfig = LossConfig()
     adversary: AdversaryConfig | None = None
-    megapixels: float = Field(default=300.0, gt=0)
-    patch: int = Field(default=48, ge=16, le=PATCH)
-    batch: int = Field(default=16, ge=1, le=BATCH)
-    rate: float = Field(default=8e-4, gt=0)
+    megapixels: float = Field(default=300.0, gt=0, le=1e9)
+    patch: Patch = 48
+    batch: Batch = 16
+    rate: Rate = 8e-4
     decay: float = Field(default=0.999, ge=0, lt=1)
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _check_conditional(self) -> Recipe:

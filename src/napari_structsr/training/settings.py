@@ -8,9 +8,8 @@ from pydantic import Field
 
 from napari_structsr.engine.device import Device, Precision, choose_device
 from napari_structsr.errors import TrainingError
-from napari_structsr.io.limits import MINUTES
 from napari_structsr.models.model import SRModel
-from napari_structsr.training.recipe import Table
+from napari_structsr.training.entries import Minutes, Table
 
 
 class TrainingSettings(Table):
@@ -32,9 +31,9 @@ class TrainingSettings(Table):
 
     device: str = "auto"
     precision: Precision = "auto"
-    minutes: float | None = Field(default=None, gt=0, le=MINUTES)
+    minutes: Minutes | None = None
     resume: bool = False
-    save_every: float = Field(default=60.0, ge=0, allow_inf_nan=False)
+    save_every: float = Field(default=60.0, ge=0, le=1e9)
 
 
 @dataclass(frozen=True)
