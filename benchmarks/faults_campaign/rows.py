@@ -1,0 +1,101 @@
+"""Which faults are tried on which jobs, and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks.faults_campaign import disks, kills, numbers, power_loss, sharing
+from benchmarks.faults_campaign.fuzz import fuzz, try_odd_files
+from benchmarks.faults_campaign.jobs import Place, list_jobs
+from benchmarks.faults_campaign.tally import Tally
+
+_STORES = {"upscale to OME-Zarr": 1.0, "upscale to OME-TIFF": 1.0}
+_WRITERS = {**_STORES, "inspect": 0.5, "train": 0.4, "finetune": 0.3, "accept": 0.3}
+_ALL = {**_WRITERS, "import": 0.3, "export": 0.2, "calibrate": 0.2}
+
+_Try = Callable[..., Iterator[Tally]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault.
+
+    Parameters
+    ----------
+    name
+        For ``--only``.
+    attempt
+        Called with place, job, tries and seed.
+    jobs
+        Which jobs, and which share of the tries each gets.
+    tries
+        Of the first job, in a full campaign.
+    """
+
+    name: str
+    attempt: _Try
+    jobs: dict[str, float]
+    tries: int
+
+    def run(self, place: Place, *, share: float, seed: int) -> Iterator[Tally]:
+        """Yield the tallies of all jobs; a share below 1 makes fewer tries."""
+        jobs = list_jobs()
+        for name, part in self.jobs.items():
+            # a quick campaign leaves the slow jobs to the full one
+            if share < 1 and part < 1 and name not in ("accept", "export"):
+                continue
+            tries = max(2, round(self.tries * part * share))
+            yield from self.attempt(place, jobs.get(name), tries, seed)
+
+
+def list_rows(*, fuzz_seconds: float) -> dict[str, Row]:
+    """Return all rows by name; the last ones have no job of their own."""
+    rows = [
+        Row("kill-events", kills.kill_at_events, _ALL, 70),
+        Row("kill-random", kills.kill_at_random, _ALL, 30),
+        Row("interrupt", kills.interrupt, _WRITERS, 8),
+    ]
+    rows += [
+        Row(
+            f"power-{kind.replace(' ', '-')}",
+            partial(power_loss.lose_power, kind=kind),
+            _ALL,
+            15,
+        )
+        for kind in power_loss.KINDS
+    ]
+    rows += [
+        Row("disk-full", disks.fill_disk, _ALL, 8),
+        Row("disk-fails", disks.fail_events, _ALL, 16),
+        Row("read-only", disks.forbid_writing, _ALL, 6),
+        Row("vanish", disks.let_vanish, _ALL, 16),
+        Row("two-processes", sharing.run_twice, _ALL, 12),
+        Row("changed-image", sharing.change_source, _STORES, 10),
+        Row("damaged-chunk", sharing.damage_chunks, {**_STORES, "inspect": 0.5}, 12),
+        Row(
+            "unfinished-store",
+            sharing.use_unfinished,
+            {"upscale to OME-Zarr": 1.0},
+            8,
+        ),
+        Row("numbers", _without_job(numbers.try_numbers), {"numbers": 1.0}, 80),
+        Row(
+            "odd-files",
+            _without_job(partial(try_odd_files, seconds=fuzz_seconds)),
+            {"odd files": 1.0},
+            1,
+        ),
+        Row(
+            "fuzz",
+            _without_job(partial(fuzz, seconds=fuzz_seconds)),
+            {"fuzz": 1.0},
+            1,
+        ),
+    ]
+    return {row.name: row for row in rows}
+
+
+def _without_job(attempt: _Try) -> _Try:
+    return lambda place, _, tries, seed: attempt(place, tries, seed)
