@@ -34,6 +34,7 @@ def fit_predictor(
     weights: npt.NDArray[np.floating],
     *,
     seed: int = 0,
+    steps: int = _STEPS,
 ) -> ErrorPredictor:
     """Fit a network to absolute errors.
 
@@ -48,6 +49,8 @@ def fit_predictor(
     seed
         Of the first weights and of the batches; the same seed gives the same network on
         the same machine.
+    steps
+        Of Adam.
     """
     generator = torch.Generator().manual_seed(seed)
     # plus the smallest error that counts, as logarithms of 0 would rule the loss
@@ -68,8 +71,8 @@ def fit_predictor(
         means, deviations, tuple(parameters[::2]), tuple(parameters[1::2])
     )
     optimiser = torch.optim.AdamW(parameters, lr=_RATE, weight_decay=_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=_STEPS)
-    for _ in range(_STEPS):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps)
+    for _ in range(steps):
         # with replacement: images differ far more than draws of their pixels do
         drawn = torch.randint(0, len(x), (_BATCH,), generator=generator)
         mean, bound = predictor(x[drawn]).unbind(-1)

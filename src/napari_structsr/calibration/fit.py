@@ -14,6 +14,8 @@ count, and the promise is for images of a new source, see `left_out_sources`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -61,7 +63,7 @@ def calibrate(
     *,
     start: TrustCalibration | None = None,
     refit: bool | None = None,
-    new_sources: bool = False,
+    left_out: Mapping[str, ErrorPredictor] | None = None,
     conditions: str = "",
     seed: int = 0,
 ) -> TrustCalibration:
@@ -78,9 +80,9 @@ def calibrate(
     refit
         Whether to fit the network; None does so with 200 patches or more, or where
         there is nothing to start from.
-    new_sources
-        Whether the intervals shall hold for images of a new source. The network is
-        fitted to all patches then, and sources that are left out in turn decide.
+    left_out
+        Networks of `fit_left_out`, where the intervals shall hold for images of a new
+        source: the network is fitted to all patches then, and these decide.
     conditions
         How the images were measured, in words.
     seed
@@ -89,7 +91,7 @@ def calibrate(
     Raises
     ------
     TrainingError
-        If there are too few patches or sources.
+        If there are too few patches.
     """
     features = _name_features(samples)
     if start is not None and start.features != features:
@@ -105,9 +107,9 @@ def calibrate(
     if refit is None:
         refit = start is None or count >= ENOUGH_TO_FIT
     deciding = samples
-    if new_sources:
+    if left_out is not None:
         predictor = _fit_network(samples, seed)
-        mean, bound = predict_left_out(samples, seed=seed)
+        mean, bound = predict_left_out(samples, left_out)
     else:
         if start is not None and not refit:
             predictor = start.predictor
@@ -122,7 +124,7 @@ def calibrate(
     weights, number = _weigh_units(deciding)
 
     def find_factor(level: float) -> float:
-        if new_sources:
+        if left_out is not None:
             return find_source_factor(ratios, deciding, level=level)
         return find_controlled_factor(
             ratios, alpha=1 - level, weights=weights, number=number
@@ -148,7 +150,7 @@ def calibrate(
         intervals=tuple(
             Interval(level=level, factor=factor) for level, factor in factors.items()
         ),
-        left_out={k: round(v, 3) for k, v in held.items()} if new_sources else {},
+        left_out={k: round(v, 3) for k, v in held.items()} if left_out else {},
         patches=len(deciding),
         images=len(np.unique(deciding.image)),
         side=SIDE,

@@ -41,7 +41,8 @@ def read_pairs(
     reference
         The truth of the same planes, ``forward_model.factor`` times finer.
     forward_model
-        How the truth is measured, to fit gain and offset.
+        How the truth is measured, to fit gain and offset; its width is what a
+        conditional model is told.
 
     Raises
     ------
@@ -81,6 +82,7 @@ def read_pairs(
             # blocks of one plane are one image
             image=f"{source.origin} {plane}",
             intensity=intensity,
+            psf_sigma=forward_model.psf_sigma,
         )
     if holes:
         logger.warning("left out %d blocks with NaN or infinity", holes)

@@ -19,7 +19,11 @@ from torch import Tensor
 from napari_structsr.core.intensity import Intensity, fit_intensity
 from napari_structsr.core.types import Float32Array, Float64Array
 from napari_structsr.errors import TrainingError
-from napari_structsr.imaging.expected_error import TrustInputs, pixel_features
+from napari_structsr.imaging.expected_error import (
+    TrustInputs,
+    describe_image,
+    pixel_features,
+)
 from napari_structsr.imaging.forward import noise_variance
 from napari_structsr.imaging.out_of_distribution import compute_input_statistics
 from napari_structsr.models.conditional_generator import noise_level
@@ -175,13 +179,21 @@ def sample_pairs(
     for number, pair in enumerate(pairs):
         measured, truth, intensity = _normalise_pair(pair, model.factor, number)
         variance = noise_variance(measured, intensity)
-        told, optics = _tell(model, pair, intensity)
-        result = (run(told, measured) if run else told(measured)).cpu()
-        inputs = TrustInputs(result, variance, optics)
-        features = pixel_features(inputs)[0].movedim(0, -1)
-        errors = (result[0, 0] - truth).abs()
         values = compute_input_statistics(measured, variance)
         statistics.append({name: float(value) for name, value in values.items()})
+        told, image = model, tuple[float, ...]()
+        if model.conditional:
+            width = model.card.psf_sigma if pair.psf_sigma is None else pair.psf_sigma
+            optics = {
+                "psf_sigma": model.nearest_width(width),
+                "noise": noise_level(*intensity.relative_noise),
+            }
+            told = model.with_optics(**optics)
+            image = describe_image(**optics, statistics=statistics[-1])
+        result = (run(told, measured) if run else told(measured)).cpu()
+        inputs = TrustInputs(result, variance, image)
+        features = pixel_features(inputs)[0].movedim(0, -1)
+        errors = (result[0, 0] - truth).abs()
         both = features.numpy(), errors.numpy()
         found.append(_cut_patches(*both, model.factor, patches, random))
         sources.append(pair.source)
@@ -199,17 +211,6 @@ def sample_pairs(
         np.repeat(np.array(sources), counts),
         tuple(statistics),
     )
-
-
-def _tell(
-    model: SRModel, pair: CalibrationPair, intensity: Intensity
-) -> tuple[SRModel, tuple[float, float] | None]:
-    """Return the model as it is told the optics of a pair, and what it is told."""
-    if not model.conditional:
-        return model, None
-    width = model.card.psf_sigma if pair.psf_sigma is None else pair.psf_sigma
-    optics = model.nearest_width(width), noise_level(*intensity.relative_noise)
-    return model.with_optics(psf_sigma=optics[0], noise=optics[1]), optics
 
 
 def _normalise_pair(

@@ -25,10 +25,19 @@ def calibrate(
     model: Annotated[
         str, typer.Option(help="Name, or .safetensors or .pth file.")
     ] = "sharp",
-    factor: Annotated[int, typer.Option(help="2 or 4.")] = 2,
+    factor: Annotated[int, typer.Option(help="1, 2 or 4, as the model has it.")] = 2,
     sharpness: Annotated[
         float, typer.Option(help="Of sharp: 0 is faithful, 1 is sharp.")
     ] = 1.0,
+    psf_sigma: Annotated[
+        float | None,
+        typer.Option(
+            min=0.25,
+            max=2,
+            help="For conditional models: blur between reference and source, in "
+            "pixels of the source; by default what the model undoes by itself.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of the choice of patches.")] = 0,
 ) -> None:
@@ -47,9 +56,16 @@ def calibrate(
         from napari_structsr.calibration.image_pairs import read_pairs
         from napari_structsr.calibration.samples import sample_pairs
         from napari_structsr.engine.device import choose_device
+        from napari_structsr.imaging.forward import ForwardModel
         from napari_structsr.io.open import open_source
 
         network = load_model(model, factor=factor, sharpness=sharpness)
+        if psf_sigma is not None and not network.conditional:
+            raise SettingsError(
+                f"{network.card.name} x{factor} cannot be told the width of a blur; "
+                "take --model conditional, or leave --psf-sigma out"
+            )
+        width = network.card.psf_sigma if psf_sigma is None else psf_sigma
         chosen, warning = choose_device(device, "auto", network)
         if warning:
             err.print(f"warning: {warning}", style="yellow")
@@ -59,7 +75,7 @@ def calibrate(
             pair
             for measured, truth in zip(source, reference, strict=True)
             for pair in read_pairs(
-                open_source(measured), open_source(truth), network.forward_model
+                open_source(measured), open_source(truth), ForwardModel(factor, width)
             )
         )
         samples = sample_pairs(

@@ -9,9 +9,12 @@ improved the ranking by 0.01, so that the prediction needs no run of a model.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -35,16 +38,18 @@ FEATURES = (
 )
 """Names of the features of each pixel, version 1."""
 
-TOLD_FEATURES = (*FEATURES, "told width", "told noise")
-"""The same with what a conditional model was told of the optics.
+_STATISTICS = ("fine_detail", "spots", "headroom", "fill")
+TOLD_FEATURES = (*FEATURES, "told width", "told noise", *_STATISTICS)
+"""The same with what is said of a whole image, see `describe_image`.
 
-Both are natural logarithms of ratios, width over pixel and noise over range, and the
-same for all pixels of an image.
+What a pixel looks like does not tell how much detail blur and noise have hidden; what a
+conditional model was told of them, and the kind of image, tell more.
 """
 
 _NEAR, _AROUND = 0.5, 2  # measured pixels to each side of a window
 _SOFT = 5e-4  # of the range; keeps logarithms of next to nothing from mattering
 _MAX_DEVIATIONS = 4.0  # beyond these a feature is clamped
+_LEAST_NOISE = 1e-4  # of the range; images that were computed may have none
 _LOG_RANGE = (-12.0, 2.0)
 
 
@@ -58,14 +63,14 @@ class TrustInputs:
         Shape (N, 1, factor h, factor w), usual values near 0..1.
     variance
         Variance of the noise of the measured image, shape (N, 1, h, w).
-    optics
-        What a conditional model was told: width of the point-spread function in
-        measured pixels, and noise relative to the range; None for other models.
+    image
+        What `describe_image` says of the whole image, for results of conditional
+        models; nothing for others.
     """
 
     result: Tensor
     variance: Tensor
-    optics: tuple[float, float] | None = None
+    image: tuple[float, ...] = ()
 
     @property
     def factor(self) -> int:
@@ -107,7 +112,7 @@ class ErrorPredictor:
 
     @property
     def told(self) -> bool:
-        """Whether it looks at the optics that a model was told."""
+        """Whether it looks at what is said of the whole image."""
         return len(self.means) == len(TOLD_FEATURES)
 
     def to(self, device: torch.device) -> ErrorPredictor:
@@ -172,13 +177,13 @@ def predict_error(
     """
     predictor = predictor.to(inputs.result.device)
     factor = inputs.factor
-    if predictor.told and inputs.optics is None:
-        raise ValueError("the predictor looks at the optics, and none are given")
-    optics = inputs.optics if predictor.told else None
+    if predictor.told and not inputs.image:
+        raise ValueError("the predictor needs what is said of the whole image")
+    image = inputs.image if predictor.told else ()
 
     def predict(result: Tensor, variance: Tensor) -> Tensor:
         features = _compute_features(result, variance, factor)
-        features = _add_optics(features, optics).movedim(1, -1)
+        features = _add_constants(features, image).movedim(1, -1)
         return predictor(features).movedim(-1, 0)[:, :, None]
 
     variance = _repeat(inputs.variance, factor)
@@ -190,14 +195,33 @@ def predict_error(
 
 
 def pixel_features(inputs: TrustInputs) -> Tensor:
-    """Return `FEATURES` of each pixel, or `TOLD_FEATURES` where optics are given.
+    """Return `FEATURES` of each pixel, or `TOLD_FEATURES` of a described image.
 
-    Shape (N, features, H, W). All but brightness are natural logarithms of amounts in
-    units of the range, or of the measured pixel.
+    Shape (N, features, H, W). Those of a pixel but brightness are natural logarithms of
+    amounts in units of the range.
     """
     variance = _repeat(inputs.variance, inputs.factor)
     features = _compute_features(inputs.result, variance, inputs.factor)
-    return _add_optics(features, inputs.optics)
+    return _add_constants(features, inputs.image)
+
+
+def describe_image(
+    *, psf_sigma: float, noise: float, statistics: Mapping[str, float]
+) -> tuple[float, ...]:
+    """Return the last of `TOLD_FEATURES`, the same for all pixels of an image.
+
+    Parameters
+    ----------
+    psf_sigma, noise
+        What the model was told, see `SRModel.with_optics`.
+    statistics
+        Of the measured image, `out_of_distribution.compute_input_statistics`. All are
+        ratios, so that gain and offset of the camera do not matter.
+    """
+    # a statistic is NaN where noise hides it: a number that none of them has
+    found = [statistics.get(name, math.nan) for name in _STATISTICS]
+    told = math.log(psf_sigma), math.log(max(noise, _LEAST_NOISE))
+    return *told, *np.nan_to_num(found).tolist()
 
 
 def _compute_features(result: Tensor, variance: Tensor, factor: int) -> Tensor:
@@ -218,12 +242,10 @@ def _compute_features(result: Tensor, variance: Tensor, factor: int) -> Tensor:
     return torch.cat([result.clamp(-0.5, 1.5), *logarithms], dim=1)
 
 
-def _add_optics(features: Tensor, optics: tuple[float, float] | None) -> Tensor:
-    if optics is None:
-        return features
+def _add_constants(features: Tensor, constants: tuple[float, ...]) -> Tensor:
     count, _, height, width = features.shape
-    told = features.new_tensor(optics).log()[None, :, None, None]
-    return torch.cat([features, told.expand(count, 2, height, width)], dim=1)
+    found = features.new_tensor(constants)[None, :, None, None]
+    return torch.cat([features, found.expand(count, -1, height, width)], dim=1)
 
 
 def _repeat(variance: Tensor, factor: int) -> Tensor:

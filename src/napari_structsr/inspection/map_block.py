@@ -83,7 +83,7 @@ class MapBlock:
         # moments and spectra are float64, which Apple's GPUs lack
         self._where = "cpu" if setup.device.kind == "mps" else setup.device.kind
         self._forward_model = setup.forward_models[channel]
-        self._optics = setup.optics[channel]
+        self._described = setup.images[channel] if setup.images else ()
         self._own = setup.models.own
         if setup.told_models:
             self._own = setup.told_models[channel]
@@ -154,7 +154,7 @@ class MapBlock:
 
     @property
     def _trust_inputs(self) -> TrustInputs:
-        return TrustInputs(self._image, self._variance, self._optics)
+        return TrustInputs(self._image, self._variance, self._described)
 
     def _run_model(self, model: SRModel | None, measured: Tensor) -> Tensor:
         assert model is not None

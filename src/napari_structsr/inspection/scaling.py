@@ -180,27 +180,34 @@ def find_dissimilar_images(
     return found
 
 
-def find_unusual_statistics(
-    source: Source, scalings: Sequence[Scaling], calibration: TrustCalibration
-) -> list[str]:
-    """Say where the source is unlike the images that the model was trained on."""
+def measure_statistics(
+    source: Source, scalings: Sequence[Scaling]
+) -> tuple[dict[str, float], ...]:
+    """Return `compute_input_statistics` of each channel; nothing of constant ones."""
     found = []
     for channel, blocks in enumerate(read_finite_samples(source)):
         intensity = scalings[channel].measured
-        if intensity.constant or not blocks:
-            continue
         statistics: dict[str, list[float]] = {}
-        for block in blocks:
+        for block in () if intensity.constant else blocks:
             measured = torch.from_numpy(intensity.normalise(block))[:, None]
             variance = noise_variance(measured, intensity)
             for name, value in compute_input_statistics(measured, variance).items():
                 statistics.setdefault(name, []).append(float(value))
         # one unusual block, such as an empty one, is not the image
-        medians = {name: float(np.median(v)) for name, v in statistics.items()}
-        which = f"channel {channel} of " if len(scalings) > 1 else ""
+        found.append({name: float(np.median(v)) for name, v in statistics.items()})
+    return tuple(found)
+
+
+def find_unusual_statistics(
+    statistics: Sequence[dict[str, float]], calibration: TrustCalibration
+) -> list[str]:
+    """Say where the source is unlike the images that the model was trained on."""
+    found = []
+    for channel, values in enumerate(statistics):
+        which = f"channel {channel} of " if len(statistics) > 1 else ""
         found += [
             f"{which}the source is unlike what the model was trained on: {sentence}; "
             "the expected error may be wrong"
-            for sentence in describe_outliers(medians, calibration.input_ranges)
+            for sentence in describe_outliers(values, calibration.input_ranges)
         ]
     return found

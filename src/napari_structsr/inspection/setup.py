@@ -20,6 +20,12 @@ from napari_structsr.errors import ModelError, SettingsError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.squirrel import SquirrelFit
 from napari_structsr.inspection.matching import MatchedImages, match_images
+from napari_structsr.inspection.optics import (
+    describe_channels,
+    find_widths,
+    tell_optics,
+    undoes_optics,
+)
 from napari_structsr.inspection.reference_shift import register_reference
 from napari_structsr.inspection.scaling import (
     Scaling,
@@ -27,16 +33,15 @@ from napari_structsr.inspection.scaling import (
     find_unusual_statistics,
     make_squirrel_fit,
     measure_scalings,
+    measure_statistics,
 )
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.source import Source
 from napari_structsr.models.calibration import TrustCalibration, read_calibration
-from napari_structsr.models.conditional_generator import noise_level
 from napari_structsr.models.model import SRModel
 from napari_structsr.zoo.catalogue import list_models, load_model
 
 _FAITHFUL, _SHARP = "faithful", "sharp"
-_WIDEST_KEPT = 0.5  # measured pixels: what finer pixels undo, and no optics
 _TRUSTED = frozenset({"trust", "interval"})
 
 
@@ -67,9 +72,8 @@ class Setup:
     models: ReferenceModels
     # how the result is measured, by channel; the factor is 1 without a source
     forward_models: tuple[ForwardModel, ...]
-    # what a conditional model was told of each channel, or would be by default: width
-    # in source pixels, and noise relative to the range
-    optics: tuple[tuple[float, float], ...]
+    # what a calibration is told of each channel as a whole; nothing without a source
+    images: tuple[tuple[float, ...], ...]
     # the model that made the result, told the optics of each channel; none where it was
     # told nothing or is not run again
     told_models: tuple[SRModel, ...]
@@ -146,11 +150,11 @@ def prepare(
     models, more = _find_models(matched, record, settings)
     notes += more
     keys = _choose_maps(settings.maps, matched, models, reason=reason)
-    widths = _find_widths(record, models, count=len(scalings))
+    widths = find_widths(record, models.loaded, count=len(scalings))
     # the record names the model even where no map runs it
     made_by = models.own.origin if models.own else None
     models = _keep_needed(models, keys)
-    told_models = _tell_optics(models.own, record)
+    told_models = tell_optics(models.own, record)
     # most maps run no network, so that the device is tried on bicubic
     device, warning = choose_device(
         settings.device, settings.precision, load_model("bicubic")
@@ -161,16 +165,16 @@ def prepare(
     block_side = max(64, device.block * 2 // matched.factor)
     warnings = [warning] if warning else []
     warnings += find_dissimilar_images(matched, scalings)
+    statistics: tuple[dict[str, float], ...] = ()
     if models.calibration and matched.source:
-        warnings += find_unusual_statistics(
-            matched.source, scalings, models.calibration
-        )
+        statistics = measure_statistics(matched.source, scalings)
+        warnings += find_unusual_statistics(statistics, models.calibration)
     return Setup(
         matched,
         keys,
         models,
         tuple(ForwardModel(matched.factor, width) for width in widths),
-        _find_optics(record, widths, scalings),
+        describe_channels(record, widths, scalings, statistics) if statistics else (),
         told_models,
         device,
         block_side,
@@ -216,7 +220,7 @@ def _find_models(
                 "maps that need it are left out"
             )
             own = None
-    if record is not None and _undoes_optics(record):
+    if record is not None and undoes_optics(record):
         # faithful keeps the optics, so that all that was undone would be an artefact
         pair = [None, None]
         notes.append(
@@ -297,44 +301,3 @@ _NEEDS: dict[Need, str] = {
     "model": "the model that made the result (by its record, or --model)",
     "calibration": "a calibration of that model (in its card, or --calibration)",
 }
-
-
-def _find_widths(
-    record: Record | None, models: ReferenceModels, *, count: int
-) -> list[float]:
-    """Return the width of the point-spread function in source pixels, by channel."""
-    made = record.model if record is not None else {}
-    if len(made.get("optics", ())) == count:
-        return [float(one["psf_sigma"]) for one in made["optics"]]
-    if "psf_sigma" in made:
-        return [float(made["psf_sigma"])] * count
-    known = [*models.loaded, load_model("bicubic")]
-    return [known[0].card.psf_sigma] * count
-
-
-def _find_optics(
-    record: Record | None, widths: list[float], scalings: tuple[Scaling, ...]
-) -> tuple[tuple[float, float], ...]:
-    """Return width and noise of each channel as a model was told them."""
-    told = record.model.get("optics", ()) if record is not None else ()
-    if len(told) == len(widths):
-        noises = [float(one["noise"]) for one in told]
-    else:  # without a record, what an upscaling would measure
-        noises = [noise_level(*one.measured.relative_noise) for one in scalings]
-    return tuple(zip(widths, noises, strict=True))
-
-
-def _tell_optics(model: SRModel | None, record: Record | None) -> tuple[SRModel, ...]:
-    """Return a model as it was told the optics of each channel."""
-    if model is None or not model.conditional or record is None:
-        return ()
-    return tuple(
-        model.with_optics(psf_sigma=one["psf_sigma"], noise=one["noise"])
-        for one in record.model.get("optics", ())
-    )
-
-
-def _undoes_optics(record: Record) -> bool:
-    """Tell whether a result lacks more blur than finer pixels alone would."""
-    optics = record.model.get("optics", ())
-    return any(one["psf_sigma"] > _WIDEST_KEPT for one in optics)
