@@ -112,9 +112,11 @@ def read_limited(path: Path, limit: int | None = None) -> bytes:
     """
     limit = TEXT_BYTES if limit is None else limit
     with open_regular(path) as file:
-        # a file may grow while it is read: its size is no promise
-        data = file.read(limit + 1)
-    if len(data) > limit:
+        size = os.fstat(file.fileno()).st_size
+        # it may grow while it is read: its size is no promise, and to ask for the limit
+        # would take that much memory
+        data = file.read(size + 1) if size <= limit else b""
+    if max(size, len(data)) > limit:
         raise OSError(errno.EFBIG, f"it holds more than {limit} bytes", str(path))
     return data
 

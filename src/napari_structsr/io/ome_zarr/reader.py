@@ -21,6 +21,7 @@ from zarr.storage import LocalStore
 from napari_structsr.core.axes import Channel
 from napari_structsr.errors import SourceError
 from napari_structsr.io.arrays import ArraySource, check_level, guess_labels, make_spec
+from napari_structsr.io.ome_zarr.bounded_codecs import bound_codecs
 from napari_structsr.io.ome_zarr.metadata import (
     MARKS,
     check_finished,
@@ -65,7 +66,7 @@ def open_zarr(
     names = name_axes(_read_labels(node), node.shape, squeeze=True, given=axes)
     title = name or (_make_name(path) if path else node.basename) or "image"
     spec = make_spec(title, make_axes(names, node.shape, {}), node.dtype)
-    return ArraySource(node, spec, names=names, origin=origin)
+    return ArraySource(_bound(node, origin), spec, names=names, origin=origin)
 
 
 def _open_level(
@@ -118,7 +119,17 @@ def _open_level(
     spec = make_spec(
         title, make_axes(names, shape, steps), array.dtype, _read_channels(omero)
     )
-    return ArraySource(array, spec, names=names, origin=origin)
+    return ArraySource(_bound(array, origin), spec, names=names, origin=origin)
+
+
+def _bound(array: Array, origin: str) -> Array:
+    """Return an array whose chunks cannot take all memory."""
+    try:
+        return bound_codecs(array)
+    except ValueError as error:
+        raise SourceError(
+            f"{origin} cannot be read: {error}; write the image again"
+        ) from error
 
 
 def _open_node(path: Path) -> Array | zarr.Group:
