@@ -18,7 +18,7 @@ from napari_structsr import (
     result_of,
     upscale,
 )
-from napari_structsr.engine.blocks import choose_block_side
+from napari_structsr.engine.blocks import choose_block
 from napari_structsr.engine.device import Device
 from napari_structsr.engine.events import Progressed
 from napari_structsr.inspection.settings import InspectSettings
@@ -178,7 +178,12 @@ def test_blocks_that_were_forgotten_are_computed_again(
 
 
 def test_large_networks_have_small_blocks():
-    device = Device("cpu", "cpu", "float32")
-    assert choose_block_side(device, 144) == 512
-    assert choose_block_side(device, 4096) == 256
-    assert choose_block_side(device, 10**9) == 64
+    device, half = Device("cpu", "cpu", "float32"), Device("cpu", "cpu", "bfloat16")
+    gpu = Device("cuda:0", "some GPU", "float16")
+    assert choose_block(device, 26) == (1024, 1024)
+    assert choose_block(device, 144) == (512, 1024)
+    assert choose_block(half, 144) == (1024, 1024)
+    assert choose_block(device, 400) == (512, 512)
+    assert choose_block(device, 4096) == (256, 256)
+    assert choose_block(gpu, 4096) == (512, 512)
+    assert choose_block(device, 10**9) == (64, 64)

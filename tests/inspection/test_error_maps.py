@@ -125,7 +125,7 @@ def test_tiles_equal_the_whole_image(images, monkeypatch):
     result, reference, source = images
     options = {"source": source, "settings": {"model": "sharp", "maps": tuple(MAPS)}}
     whole = inspected(result, reference, **options)
-    monkeypatch.setattr(Device, "block", 32)
+    monkeypatch.setattr(Device, "block", 64)
     tiled = inspected(result, reference, **options)
     for key, values in whole.maps.items():
         unit = FULL if MAPS[key].unit.startswith("intensity") else 1

@@ -142,8 +142,8 @@ class TileGrid:
             keep.append(slice(first, first + part.stop - part.start))
         return Window((read[0], read[1]), (keep[0], keep[1]), write)
 
-    def find_blocks(self, window: Window, side: int) -> list[Window]:
-        """Return the squares of `side` pixels that a window writes a part of.
+    def find_blocks(self, window: Window, height: int, width: int) -> list[Window]:
+        """Return the blocks of `height` x `width` pixels that a window lies in.
 
         They lie on a grid of their own, which begins at the first pixel of the plane
         and ends with it, wherever the tiles lie.
@@ -153,7 +153,9 @@ class TileGrid:
                 slice(first, min(first + side, size * self.factor))
                 for first in range(part.start // side * side, part.stop, side)
             ]
-            for part, size in zip(window.write, self.shape, strict=True)
+            for part, size, side in zip(
+                window.write, self.shape, (height, width), strict=True
+            )
         )
         return [self.window(place) for place in itertools.product(rows, columns)]
 

@@ -26,24 +26,33 @@ Images = dict[str, Array]
 """What is computed of one place, by name, each of shape (samples, rows, columns)."""
 
 _SMALLEST = 32  # input pixels
-_MOST = 1 << 31  # bytes that the features of a block may take
+# bytes that the features of a block may take; on a CPU larger ones than of 512 x 512
+# pixels save but a part of the halo
+_MOST, _MOST_ON_CPU = 1 << 31, 400 << 20
+_USUAL = 512
 _REMEMBERED = 1 << 28  # bytes of blocks that wait for the next of their tiles
 
 _Pixels = TypeVar("_Pixels")
 _Key = tuple[tuple[int, ...], int, int]
 
 
-def choose_block_side(device: Device, values_per_pixel: int) -> int:
-    """Return the input pixels along the side of a block of a model.
+def choose_block(device: Device, values_per_pixel: int) -> tuple[int, int]:
+    """Return the input rows and columns of a block of a model.
 
-    It depends on nothing that changes from run to run, such as free memory.
+    They depend on nothing that changes from run to run, such as free memory.
     """
-    side = device.block
+    rows = columns = device.block
     values = values_per_pixel * device.bytes_per_value
+    if device.kind == "cpu":
+        # rows first: tiles come row by row
+        if rows * columns * values > _MOST_ON_CPU:
+            rows = min(rows, _USUAL)
+        if rows * columns * values > _MOST_ON_CPU:
+            columns = min(columns, _USUAL)
     # networks of thousands of numbers for each pixel would take all memory there is
-    while side // 2 > _SMALLEST and side**2 * values > _MOST:
-        side //= 2
-    return side
+    while rows * columns * values > _MOST and rows // 2 > _SMALLEST:
+        rows, columns = rows // 2, columns // 2
+    return rows, columns
 
 
 @dataclass(frozen=True)
@@ -61,16 +70,16 @@ class BlockComputer(ABC, Generic[_Pixels]):
     ----------
     grid
         Of the tiles.
-    side
-        Input pixels along the side of a block.
+    block
+        Input rows and columns of a block.
     device
         What computes.
     """
 
-    def __init__(self, grid: TileGrid, side: int, device: Device) -> None:
+    def __init__(self, grid: TileGrid, block: tuple[int, int], device: Device) -> None:
         self.grid = grid
-        self._side = side
-        self._largest = side  # that fits into memory, as far as is known
+        self._block = block[0] * grid.factor, block[1] * grid.factor
+        self._largest = max(block)  # that fits into memory, as far as is known
         self._device = device
         self._remembered: dict[_Key, Images] = {}
         self._warning: str | None = None
@@ -126,7 +135,7 @@ class BlockComputer(ABC, Generic[_Pixels]):
         return warning
 
     def _blocks(self, tile: Tile) -> list[Window]:
-        return self.grid.find_blocks(tile, self._side * self.grid.factor)
+        return self.grid.find_blocks(tile, *self._block)
 
     def _recall(self, tile: Tile, block: Window) -> Images | None:
         # put back last: the block that was not needed for longest goes first

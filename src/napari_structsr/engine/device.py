@@ -34,8 +34,8 @@ class Device:
 
     @property
     def block(self) -> int:
-        """Input pixels along the side of what is computed at once, to begin with."""
-        return 512 if self.kind == "cpu" else 1024
+        """Input pixels along the side of what is computed at once, at most."""
+        return 1024
 
     @property
     def bytes_per_value(self) -> int:

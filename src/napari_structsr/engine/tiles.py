@@ -10,7 +10,7 @@ def lay_tiles(
     axes: Axes,
     unit: tuple[int, int],
     *,
-    side: int,
+    side: tuple[int, int],
     factor: int,
     halo: int,
     align: int,
@@ -18,10 +18,13 @@ def lay_tiles(
     """Lay tiles over the write units of a sink.
 
     `axes` are those of what is written, and `unit` the rows and columns that must be
-    written together; `side` is about that of a tile, in pixels of what is read.
+    written together; `side` is about what a tile reads along y and x.
     """
     height, width = axes.plane
-    rows, columns = (part * max(1, round(side * factor / part)) for part in unit)
+    rows, columns = (
+        part * max(1, round(wanted * factor / part))
+        for part, wanted in zip(unit, side, strict=True)
+    )
     return TileGrid(
         loops=tuple(axis.size for axis in axes.loops),
         shape=(height // factor, width // factor),

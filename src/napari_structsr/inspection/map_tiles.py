@@ -21,7 +21,7 @@ class TileMapper(BlockComputer[Pixels]):
     """Reads the tiles of one inspection and computes their maps."""
 
     def __init__(self, setup: Setup, grid: TileGrid) -> None:
-        super().__init__(grid, setup.block_side, setup.device)
+        super().__init__(grid, (setup.block_side,) * 2, setup.device)
         self._setup = setup
 
     def read_pixels(self, plane: tuple[int, ...], place: Slices) -> Pixels:

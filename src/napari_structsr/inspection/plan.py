@@ -153,7 +153,7 @@ def lay_map_tiles(setup: Setup, stores: MapStores) -> TileGrid:
     return lay_tiles(
         stores.spec.axes,
         stores.unit,
-        side=setup.tile_side,
+        side=(setup.tile_side,) * 2,
         factor=setup.matched.factor,
         halo=_find_halo(setup),
         align=math.lcm(1, *aligns),

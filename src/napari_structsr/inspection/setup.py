@@ -162,7 +162,8 @@ def prepare(
     for model in (*models.loaded, *told_models):
         model.to(device.kind)
     # counted in source pixels, while memory goes by the finer ones of the maps
-    block_side = max(64, device.block * 2 // matched.factor)
+    side = device.block * (1 if device.kind == "cpu" else 2)
+    block_side = max(64, side // matched.factor)
     warnings = [warning] if warning else []
     warnings += find_dissimilar_images(matched, scalings)
     statistics: tuple[dict[str, float], ...] = ()

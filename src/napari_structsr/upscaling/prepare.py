@@ -6,6 +6,7 @@ spread over the stack. Nothing is written.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from napari_structsr.core.grid import TileGrid
 from napari_structsr.core.intensity import Intensity, check_dtype
 from napari_structsr.core.optics import FoundWidth
 from napari_structsr.core.record import Record, find_versions
-from napari_structsr.engine.blocks import choose_block_side
+from napari_structsr.engine.blocks import choose_block
 from napari_structsr.engine.device import Device, choose_device, read_free_memory
 from napari_structsr.engine.events import Cancel, Plan
 from napari_structsr.engine.failures import explain_shortage
@@ -61,8 +62,8 @@ class Prepared:
         What the result is, contrast limits included.
     grid
         Its tiles.
-    block_side
-        Input pixels along the side of a block, see `choose_block_side`.
+    block
+        Input rows and columns of a block, see `choose_block`.
     intensities
         Range and noise, by channel.
     least_shares
@@ -84,7 +85,7 @@ class Prepared:
     settings: UpscaleSettings
     spec: ImageSpec
     grid: TileGrid
-    block_side: int
+    block: tuple[int, int]
     intensities: tuple[Intensity, ...]
     least_shares: tuple[float, ...]
     plan: Plan
@@ -138,7 +139,7 @@ def prepare(
             color=settings.color,
             cancel=cancel,
         )
-    block_side = choose_block_side(device, model.values_per_pixel)
+    block = choose_block(device, model.values_per_pixel)
     record = Record(
         source=describe_source(source),
         model=_describe_model(model, optics),
@@ -146,7 +147,6 @@ def prepare(
             **settings.to_record(),
             "device": device.kind,
             "precision": device.precision,
-            "tile": settings.tile or block_side,
         },
         intensity=intensities,
         least_shares=least_shares,
@@ -155,11 +155,13 @@ def prepare(
         fingerprint=fingerprint,
     )
     warnings = [warning] if warning else []
-    if model.seam > _SEAM and block_side < max(source.spec.axes.plane):
+    if model.seam > _SEAM and any(
+        part < size for part, size in zip(block, source.spec.axes.plane, strict=True)
+    ):
         warnings.append(
             f"{model.card.name} sees farther than {model.radius} pixels: blocks of "
-            f"{block_side} pixels may differ by up to {model.seam:.1%} of the range "
-            "where they meet"
+            f"{block[0]} x {block[1]} pixels may differ by up to {model.seam:.1%} of "
+            "the range where they meet"
         )
     return Prepared(
         source,
@@ -168,7 +170,7 @@ def prepare(
         settings,
         _add_windows(spec, intensities),
         grid,
-        block_side,
+        block,
         intensities,
         least_shares,
         plan,
@@ -213,11 +215,11 @@ def plan_tiles(
     )
     if source.spec.dtype.kind == "f":  # integers have no missing pixels to fill
         halo += FILL_RADIUS
-    block_side = choose_block_side(device, model.values_per_pixel)
+    block = choose_block(device, model.values_per_pixel)
     grid = lay_tiles(
         spec.axes,
         sink.unit(spec),
-        side=settings.tile or block_side,
+        side=(settings.tile,) * 2 if settings.tile else block,
         factor=model.factor,
         halo=halo,
         align=model.align,
@@ -225,14 +227,17 @@ def plan_tiles(
     rows, columns = (min(u, s) for u, s in zip(grid.unit, spec.axes.plane, strict=True))
     # a queue of tiles waits to be computed, and one to be written
     in_flight = 2 * AHEAD * rows * columns * spec.axes.samples * spec.dtype.itemsize
-    block = min(block_side, *source.spec.axes.plane) + 2 * halo + 2 * (model.align - 1)
+    area = math.prod(
+        min(part, size) + 2 * halo + 2 * (model.align - 1)
+        for part, size in zip(block, source.spec.axes.plane, strict=True)
+    )
     # features of the model, and about eight float32 images of the size of the result
     values = model.values_per_pixel * device.bytes_per_value + 8 * 4 * model.factor**2
     plan = Plan(
         tiles=len(grid),
         done=0,
         output_bytes=spec.nbytes,
-        memory_bytes=in_flight + block**2 * values * spec.axes.samples,
+        memory_bytes=in_flight + area * values * spec.axes.samples,
         device=device.label,
         precision=device.precision,
     )

@@ -33,7 +33,7 @@ class TileUpscaler(BlockComputer[Array]):
     """
 
     def __init__(self, prepared: Prepared) -> None:
-        super().__init__(prepared.grid, prepared.block_side, prepared.device)
+        super().__init__(prepared.grid, prepared.block, prepared.device)
         self._prepared = prepared
 
     def read_pixels(self, plane: tuple[int, ...], place: Slices) -> Array:
