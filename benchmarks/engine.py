@@ -1,0 +1,212 @@
+"""How much of a run is network, and how it compares with an earlier revision.
+
+    python benchmarks/engine.py --folder SCRATCH --against e24bdd7
+
+Upscales stacks of 2048 x 2048 pixels from OME-Zarr to OME-Zarr with `structsr upscale`,
+each run in a process of its own. With `--against` the same runs are made with another
+revision, which is checked out into SCRATCH, in turns, so that a busy machine is busy
+for both. Prints Markdown tables: wall and CPU seconds, peak memory, and the ratios;
+efficiency, the time of the bare network on the pixels of the image over that of the
+whole run; and what a tile and a small plane cost beside the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+try:
+    from benchmarks.memory import Cells
+except ImportError:  # run as a file
+    from memory import Cells
+
+from napari_structsr.io.ome_zarr.image_writer import write_image
+
+_ROOT = Path(__file__).resolve().parents[1]
+_SMALL = 64  # pixels along the side of a small plane
+_BLOCK = 512
+
+_BARE = """
+import json, os, sys, time
+import torch
+from napari_structsr.engine.device import choose_device
+from napari_structsr.zoo.catalogue import load_model
+name, precision, side, planes = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+model = load_model(name, factor=2)
+device, _ = choose_device("cpu", precision, model)
+image = torch.rand(1, 1, side, side)
+device.run(model, image)
+wall, cpu = time.perf_counter(), time.process_time()
+for _ in range(planes):
+    device.run(model, image)
+print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a process took."""
+
+    wall: float  # seconds
+    cpu: float  # seconds of user and kernel
+    peak: float  # GiB
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--against", help="revision to compare with")
+    parser.add_argument("--model", default="faithful")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--planes", type=int, default=2)
+    parser.add_argument("--side", type=int, default=2048)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--agreements", nargs="+", default=["off", "exact", "noise"], metavar="KIND"
+    )
+    parser.add_argument("--small-planes", type=int, nargs=2, default=[40, 240])
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    with _revisions(args.folder, args.against) as revisions:
+        _compare_runs(args, revisions)
+        _compare_overheads(args, revisions)
+
+
+@contextmanager
+def _revisions(folder: Path, against: str | None) -> Iterator[dict[str, Path]]:
+    """Yield where the sources of each revision lie, this one last."""
+    here = {"this revision": _ROOT / "src"}
+    if against is None:
+        yield here
+        return
+    other = folder / "revision"
+    git = ["git", "-C", str(_ROOT), "worktree"]
+    subprocess.run([*git, "add", "--force", "--detach", other, against], check=True)
+    try:
+        yield {against: other / "src"} | here
+    finally:
+        subprocess.run([*git, "remove", "--force", other], check=True)
+
+
+def _compare_runs(args: argparse.Namespace, revisions: dict[str, Path]) -> None:
+    stack = args.folder / "stack.ome.zarr"
+    write_image(Cells(args.planes, args.side), stack, overwrite=True)
+    print(f"{args.planes} planes of {args.side} x {args.side}, {args.model}")
+    print("| agreement | revision | wall s | CPU s | peak GiB | efficiency |")
+    print("|---|---|---|---|---|---|")
+    for agreement in args.agreements:
+        costs: dict[str, list[Cost]] = {name: [] for name in revisions}
+        bare: list[Cost] = []
+        for _ in range(args.repeats):
+            for name, sources in revisions.items():
+                options = ["--agreement", agreement]
+                costs[name].append(_upscale(args, sources, stack, options))
+            bare.append(_run_bare(args, revisions["this revision"]))
+        for name in revisions:
+            shares = [_compare(bare, costs[name], by) for by in ("cpu", "wall")]
+            print(
+                f"| {agreement} | {name} | {_median(costs[name], 'wall'):.1f} "
+                f"| {_median(costs[name], 'cpu'):.1f} "
+                f"| {_median(costs[name], 'peak'):.2f} "
+                f"| {shares[0]:.2f} CPU, {shares[1]:.2f} wall |",
+                flush=True,
+            )
+        if len(revisions) == 2:
+            old, new = costs.values()
+            ratios = [f"{_compare(old, new, by):.2f}" for by in ("wall", "cpu", "peak")]
+            print(f"| {agreement} | ratio | {' | '.join(ratios)} | |", flush=True)
+    shutil.rmtree(stack)
+
+
+def _compare_overheads(args: argparse.Namespace, revisions: dict[str, Path]) -> None:
+    """Print what one more small plane, and one more tile, costs with bicubic."""
+    print("\n| one more | revision | wall ms | CPU ms |\n|---|---|---|---|")
+    few, many = args.small_planes
+    plain = argparse.Namespace(**vars(args) | {"model": "bicubic"})
+    for title, cases in {
+        f"plane of {_SMALL} x {_SMALL}": [
+            (few, _SMALL, [], few),
+            (many, _SMALL, [], many),
+        ],
+        "tile": [
+            (1, 1024, ["--chunk", "512"], 16),
+            (1, 1024, ["--chunk", "64", "--tile", "32", "--shard", "64"], 1024),
+        ],
+    }.items():
+        found: dict[str, list[Cost]] = {name: [] for name in revisions}
+        for planes, side, options, _ in cases:
+            stack = args.folder / "small.ome.zarr"
+            write_image(Cells(planes, side), stack, overwrite=True)
+            for name, sources in revisions.items():
+                found[name].append(_upscale(plain, sources, stack, options))
+            shutil.rmtree(stack)
+        more = cases[1][3] - cases[0][3]
+        for name, (one, other) in found.items():
+            print(
+                f"| {title} | {name} | {1e3 * (other.wall - one.wall) / more:.1f} "
+                f"| {1e3 * (other.cpu - one.cpu) / more:.1f} |",
+                flush=True,
+            )
+
+
+def _upscale(
+    args: argparse.Namespace, sources: Path, stack: Path, options: list[str]
+) -> Cost:
+    result = args.folder / "result.ome.zarr"
+    words = ["upscale", str(stack), str(result), "--model", args.model]
+    words += ["--precision", args.precision, *options]
+    try:
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "napari_structsr.cli", *words],
+            env=os.environ | {"PYTHONPATH": str(sources)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - begin
+    finally:
+        shutil.rmtree(result, ignore_errors=True)
+    if status:
+        raise SystemExit(f"structsr ended with {status}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 2**30)
+
+
+def _run_bare(args: argparse.Namespace, sources: Path) -> Cost:
+    """Time the network alone, on blocks without halo that make up the image."""
+    count = args.planes * (args.side // _BLOCK) ** 2
+    words = [args.model, args.precision, str(_BLOCK), str(count)]
+    done = subprocess.run(
+        [sys.executable, "-c", _BARE, *words],
+        env=os.environ | {"PYTHONPATH": str(sources)},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    wall, cpu = json.loads(done.stdout)
+    return Cost(wall, cpu, 0.0)
+
+
+def _compare(some: list[Cost], others: list[Cost], by: str) -> float:
+    """Return the median ratio of runs that were made in turns."""
+    pairs = zip(some, others, strict=True)
+    return statistics.median(getattr(a, by) / getattr(b, by) for a, b in pairs)
+
+
+def _median(costs: list[Cost], by: str) -> float:
+    return statistics.median(getattr(cost, by) for cost in costs)
+
+
+if __name__ == "__main__":
+    main()
