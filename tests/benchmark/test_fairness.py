@@ -40,5 +40,6 @@ def test_each_difference_is_named():
 
 
 def test_one_learned_method_has_nothing_to_match():
-    facts = [BICUBIC, method("mine"), method("mine, noise")]
+    names = ("mine", "mine, noise", "mine@told")
+    facts = [BICUBIC, *map(method, names)]
     assert "nothing to match" in describe_fairness(facts)

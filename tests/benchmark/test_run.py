@@ -210,6 +210,7 @@ def test_the_command_works_without_data_and_times_methods(tmp_path):
         ({"measures": ("sharpness",)}, SettingsError, "psnr"),
         ({"methods": ("waifu",)}, ModelError, "richardson-lucy"),
         ({"methods": ("faithful@told",)}, ModelError, "leave out @told"),
+        ({"methods": ("conditional@3.5",)}, ModelError, "give 0.25 to 2"),
         ({"data": "empty"}, SourceError, "holds no images"),
         ({"data": "nowhere"}, SourceError, "is no folder"),
     ],

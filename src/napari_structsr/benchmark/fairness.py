@@ -6,6 +6,7 @@ that have nothing to do with the method. What is not equal is named under each t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from napari_structsr.benchmark.comparison import MethodFacts
@@ -28,8 +29,8 @@ def describe_fairness(facts: Sequence[MethodFacts]) -> str:
         within 20% of the median; else what differs, method by method.
     """
     learned = [entry for entry in facts if entry.learned]
-    # "name, exact" is the same network as "name"
-    learned = list({entry.name.partition(", ")[0]: entry for entry in learned}.values())
+    # "name, exact" and "name@told" are the same network as "name"
+    learned = list({re.split(", |@", one.name)[0]: one for one in learned}.values())
     if len(learned) < 2:
         return "One learned method at most: there is nothing to match."
     apart = [

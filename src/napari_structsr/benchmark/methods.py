@@ -111,7 +111,7 @@ def load_methods(
     ------
     ModelError
         If a name is unknown, its model does not offer the factor, or it cannot be
-        told the optics.
+        told the optics, or not this width.
     """
     found: list[Method] = []
     # always there: what the others are compared with
@@ -153,10 +153,15 @@ def _tell(told: str, track: Track) -> dict[str, float]:
     """Return the settings of a run that tell a model the optics of a track."""
     if not told:
         return {}
+    low, high = SIGMA_RANGE
     if told not in TOLD:
+        if not low <= float(told) <= high:
+            raise ModelError(
+                f"@{told} is no width that can be told; give {low:g} to {high:g} "
+                "measured pixels"
+            )
         return {"psf_sigma": float(told)}
     width, strength = TOLD[told]
-    low, high = SIGMA_RANGE
     noise = noise_level(1 / track.photons, track.read_noise**2)
     return {
         "psf_sigma": min(max(track.psf_sigma * width, low), high),
