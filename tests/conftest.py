@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import sys
 
 import numpy as np
 import pytest
@@ -21,6 +23,33 @@ def no_models_of_the_developer(tmp_path_factory):
     """Let tests see the models that ship, and none that were accepted before."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STRUCTSR_MODELS", str(tmp_path_factory.mktemp("models")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network():
+    """Let no test reach the network: nothing here asks anybody.
+
+    Sockets of the machine itself, as windows and event loops have them, stay.
+    """
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def refuse(what):
+        raise AssertionError(f"a test reached for the network: {what}")
+
+    def guard(call):
+        def connect_locally(self, address):
+            own = sys.platform == "win32" and address[0] in ("127.0.0.1", "::1")
+            if self.family in (socket.AF_INET, socket.AF_INET6) and not own:
+                refuse(address)
+            return call(self, address)
+
+        return connect_locally
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guard(connect))
+        patch.setattr(socket.socket, "connect_ex", guard(connect_ex))
+        patch.setattr(socket, "getaddrinfo", lambda *words, **_: refuse(words))
         yield
 
 
