@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
+import signal
 import socket
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -102,3 +106,43 @@ def stack(measured):
     planes[3] = np.pad(planes[3], ((0, 0), (0, 112 - planes[3].shape[1])), mode="wrap")
     values = np.stack(planes).reshape(2, 2, 96, 112)
     return np.clip(values * 20000 + 500, 0, 65535).astype(np.uint16)
+
+
+@pytest.fixture
+def kill_at():
+    """Return what does work in a child that is killed at a change of the file system.
+
+    It is called with the number of the change and the work, and tells whether the
+    child was killed, or had ended before.
+    """
+    if not hasattr(os, "fork"):
+        pytest.skip("processes do not fork here")
+    changes = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"}
+    writes = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+    def kill_at(number, work):
+        with warnings.catch_warnings():
+            # newer Pythons warn of threads, of which the child needs none
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            left = itertools.count(number, -1)
+
+            def watch(event, args):
+                changed = event in changes or (
+                    event == "open" and isinstance(args[2], int) and args[2] & writes
+                )
+                if changed and next(left) == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            sys.addaudithook(watch)
+            try:
+                work()
+            finally:
+                # no teardown of pytest in the child
+                os._exit(sys.exc_info()[0] is not None)
+        status = os.waitpid(child, 0)[1]
+        assert os.WIFSIGNALED(status) or status == 0
+        return os.WIFSIGNALED(status)
+
+    return kill_at

@@ -1,3 +1,4 @@
+import itertools
 import signal
 import subprocess
 import sys
@@ -37,11 +38,13 @@ from napari_structsr.finetuning.low_rank import make_trainable, merge_weights
 from napari_structsr.finetuning.pair_sampler import PairSampler, choose_patch_side
 from napari_structsr.finetuning.replay import Replay
 from napari_structsr.finetuning.runs import accept_run, list_runs, read_run, remove_run
+from napari_structsr.finetuning.session import TuningSession
 from napari_structsr.finetuning.split import Block, Split
 from napari_structsr.finetuning.store import read_pairs, write_pairs
 from napari_structsr.finetuning.validation import PairValidation
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.structure import gradient_error
+from napari_structsr.io.locks import lock_folder
 from napari_structsr.models.build import build_network
 from napari_structsr.models.card import ModelCard
 from napari_structsr.models.generator import interpolate
@@ -275,6 +278,50 @@ for event in fine_tune(config, pairs, model, split=split):
     events = list(resume_fine_tuning(out))
     assert 20 <= events[0].plan.done <= 30
     assert_same(undisturbed[0], out)
+
+
+def test_killed_before_it_began_it_is_begun_again(
+    pairs, parent, split, tmp_path, kill_at
+):
+    session = TuningSession(config(tmp_path), pairs, split, parent, folder=tmp_path)
+
+    def create():
+        with lock_folder(session.folder):
+            session.create_folder()
+
+    for number in itertools.count():
+        folder = session.folder = tmp_path / str(number)
+        if not kill_at(number, create):
+            break
+        if folder.exists():
+            # the way out that is named
+            failed = list(resume_fine_tuning(folder))[-1]
+            assert "start it without --resume" in str(failed.error)
+        events = fine_tune(config(folder), pairs, parent, split=split)
+        assert isinstance(next(events), Started)
+        events.close()
+        assert {file.name for file in folder.iterdir()} == {
+            "config.json",
+            "pairs.safetensors",
+            "run.json",
+        }
+    assert number > 8
+
+
+def test_a_running_one_is_neither_begun_again_nor_removed(
+    pairs, parent, split, tmp_path
+):
+    out = tmp_path / "a"
+    first = fine_tune(config(out), pairs, parent, split=split)
+    assert isinstance(next(first), Started)
+    for resume in (False, True):
+        (failed,) = run(out, pairs, parent, split, resume=resume)
+        assert "being written by another run" in str(failed.error)
+    with pytest.raises(TrainingError, match="stop it"):
+        remove_run(out)
+    first.close()
+    remove_run(out)
+    assert not out.exists()
 
 
 def test_another_aim_cannot_go_on(undisturbed, pairs, parent, split):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +39,7 @@ from napari_structsr.errors import (
 from napari_structsr.inspection.error_maps import error_maps
 from napari_structsr.inspection.results import WHOLE
 from napari_structsr.inspection.settings import InspectSettings
+from napari_structsr.io.locks import lock_folder
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
 from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
@@ -460,6 +462,45 @@ def test_an_interrupted_inspection_goes_on(stack, tmp_path):
             for folder in (tmp_path / "a", tmp_path / "b")
         )
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_nearly_full_disk_still_takes_the_rest(images, tmp_path, monkeypatch):
+    """Of maps that are there already no second copy is asked for."""
+    result, reference, _ = images
+    cancel, out = Cancel(), tmp_path / "m"
+    settings = InspectSettings(device="cpu", maps=("ssim",))
+    for event in error_maps(
+        result, reference, out=out, settings=settings, cancel=cancel
+    ):
+        if isinstance(event, Progressed):
+            cancel()
+    assert isinstance(event, Cancelled)
+    free = shutil.disk_usage(tmp_path)._replace(free=60_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    with pytest.raises(SinkError, match="make room"):
+        inspected(result, reference, out=tmp_path / "n", settings={"maps": ("ssim",)})
+    inspected(result, reference, out=out, settings={"maps": ("ssim",)})
+
+
+def test_a_second_inspection_into_a_folder_is_refused_at_once(images, tmp_path):
+    result, reference, _ = images
+    options = {"out": tmp_path / "m", "settings": {"maps": ("ssim",)}}
+    with (
+        lock_folder(tmp_path / "m"),
+        pytest.raises(SinkError, match=r"being written by another run.*wait"),
+    ):
+        inspected("not looked at yet", reference, **options)
+    inspected(result, reference, **options)
+
+
+def test_a_finished_map_that_lost_a_part_is_made_again(images, tmp_path):
+    result, reference, _ = images
+    options = {"out": tmp_path / "m", "settings": {"maps": ("ssim",)}}
+    first = inspected(result, reference, **options)
+    (chunk,) = (tmp_path / "m" / "ssim.ome.zarr" / "0" / "c").rglob("0/0")
+    chunk.unlink()
+    assert inspected(result, reference, **options).scores == first.scores
+    assert chunk.exists()
 
 
 def test_maps_of_another_inspection_are_not_replaced(images, tmp_path):

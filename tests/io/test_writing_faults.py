@@ -10,7 +10,6 @@ import itertools
 import os
 import shutil
 import signal
-import sys
 from functools import partial
 
 import numpy as np
@@ -27,15 +26,8 @@ from napari_structsr.io.ome_zarr.chunk_store import make_write_grid
 from napari_structsr.io.ome_zarr.image_writer import write_image
 from napari_structsr.io.records import read_record
 
-pytestmark = [
-    pytest.mark.skipif(not hasattr(os, "fork"), reason="fork"),
-    # the child opens files and is killed; it takes no lock of other threads
-    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
-]
 SPEC = ImageSpec("cells", Axes.of("zyx", (3, 40, 300)), np.dtype(np.uint16))
 PIXELS = np.random.default_rng(0).integers(0, 4000, SPEC.axes.shape, np.uint16)
-CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "shutil.rmtree"}
-WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 def run(sink, name="one"):
@@ -63,28 +55,6 @@ def finish(writer):
         writer.finish()
 
 
-def kill_at(number, work):
-    """Do work in a child, killed before its change of that number; tell if it was."""
-    child = os.fork()
-    if child == 0:
-        left = itertools.count(number, -1)
-
-        def watch(event, args):
-            writes = event == "open" and isinstance(args[2], int) and args[2] & WRITES
-            if (writes or event in CHANGES) and next(left) == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(watch)
-        try:
-            work()
-        finally:
-            # no teardown of pytest in the child
-            os._exit(sys.exc_info()[0] is not None)
-    status = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(status) or status == 0
-    return os.WIFSIGNALED(status)
-
-
 def zarr_sink(folder, **options):
     return OmeZarrSink(folder / "a.ome.zarr", **options)
 
@@ -106,7 +76,7 @@ def tree(folder):
 @pytest.mark.parametrize("make", [zarr_sink, tiff_sink])
 @pytest.mark.parametrize("again", ["same", "same, overwriting", "another"])
 def test_killed_at_any_change_the_next_run_ends_as_if_undisturbed(
-    tmp_path, make, again
+    tmp_path, make, again, kill_at
 ):
     whole = tmp_path / "whole"
     whole.mkdir()
@@ -135,7 +105,9 @@ def test_killed_at_any_change_the_next_run_ends_as_if_undisturbed(
 
 
 @pytest.mark.parametrize("make", [zarr_sink, tiff_sink])
-def test_killed_while_it_overwrites_the_next_run_ends_as_if_undisturbed(tmp_path, make):
+def test_killed_while_it_overwrites_the_next_run_ends_as_if_undisturbed(
+    tmp_path, make, kill_at
+):
     killed = 0
     for number in itertools.count(0, 9):
         folder = tmp_path / str(number)
@@ -152,7 +124,7 @@ def test_killed_while_it_overwrites_the_next_run_ends_as_if_undisturbed(tmp_path
     assert killed > 4
 
 
-def test_an_image_that_is_saved_over_another_is_never_lost(tmp_path):
+def test_an_image_that_is_saved_over_another_is_never_lost(tmp_path, kill_at):
     new = PIXELS[0] + 1
     for number in itertools.count(0, 3):
         path = write_image(open_source(PIXELS[0]), tmp_path / f"{number}.zarr")
@@ -198,7 +170,7 @@ def test_a_second_run_is_refused_at_once_and_told_who_writes(tmp_path, make, ove
     np.testing.assert_array_equal(read(run(make(tmp_path))), PIXELS)
 
 
-def test_the_lock_of_a_dead_process_does_not_block(tmp_path):
+def test_the_lock_of_a_dead_process_does_not_block(tmp_path, kill_at):
     path = tmp_path / "a.json"
 
     def hold():

@@ -22,6 +22,7 @@ from napari_structsr.engine.events import (
     Started,
 )
 from napari_structsr.errors import TrainingError
+from napari_structsr.io.locks import lock_folder
 from napari_structsr.training.recipe import Recipe
 from napari_structsr.training.settings import TrainingSettings
 from napari_structsr.training.train import train
@@ -171,6 +172,14 @@ def test_a_folder_with_a_training_is_not_written_over(recipe, images, tmp_path):
     (failed,) = run(recipe, images, tmp_path)
     assert "--resume" in str(failed.error)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_a_second_training_into_a_folder_is_refused_before_it_begins(recipe, tmp_path):
+    with lock_folder(tmp_path / "a"):
+        for resume in (False, True):
+            (failed,) = run(recipe, tmp_path / "none", tmp_path / "a", resume=resume)
+            assert "being written by another run" in str(failed.error)
+    assert not (tmp_path / "a").exists()
 
 
 def test_what_cannot_be_resumed_is_said(recipe, images, tmp_path):

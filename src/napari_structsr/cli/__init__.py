@@ -8,6 +8,7 @@ import typer
 
 from napari_structsr.cli.benchmark import benchmark
 from napari_structsr.cli.calibrate import calibrate
+from napari_structsr.cli.clean import clean
 from napari_structsr.cli.console import PlainGroup, PlainHandler
 from napari_structsr.cli.demo import demo
 from napari_structsr.cli.finetune import finetune
@@ -37,6 +38,7 @@ for command in (
     train,
     finetune,
     calibrate,
+    clean,
     benchmark,
 ):
     app.command()(command)

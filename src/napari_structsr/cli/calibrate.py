@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +43,7 @@ def calibrate(
     seed: Annotated[int, typer.Option(help="Of the choice of patches.")] = 0,
 ) -> None:
     """Calibrate expected errors and intervals on pairs of images."""
-    with exit_on_error():
+    with exit_on_error(), ExitStack() as held:
         if len(source) != len(reference):
             raise SettingsError(
                 f"there are {len(source)} sources and {len(reference)} references; "
@@ -57,8 +58,11 @@ def calibrate(
         from napari_structsr.calibration.samples import sample_pairs
         from napari_structsr.engine.device import choose_device
         from napari_structsr.imaging.forward import ForwardModel
+        from napari_structsr.io.locks import lock_output
         from napari_structsr.io.open import open_source
 
+        # minutes pass before it is written: another run must not come between
+        held.enter_context(lock_output(output.absolute()))
         network = load_model(model, factor=factor, sharpness=sharpness)
         if psf_sigma is not None and not network.conditional:
             raise SettingsError(

@@ -108,7 +108,8 @@ class Record:
         for name, value in self.source["options"].items():
             if not isinstance(value, _OPTIONS[name]):
                 raise TypeError(f"the {name} of its source cannot be {value!r}"[:80])
-        if not isinstance(self.model["name"], str):
+        # an inspection need not know the model, and then runs none
+        if self.task == "upscale" and not isinstance(self.model["name"], str):
             raise TypeError("its model has no name")
         if type(self.model["factor"]) is not int or self.task not in _TASKS:
             raise TypeError("its factor or its task is none")

@@ -30,6 +30,7 @@ from napari_structsr.finetuning.split import Split, check_split, split_pairs
 from napari_structsr.finetuning.split_file import read_split
 from napari_structsr.finetuning.store import read_pairs
 from napari_structsr.finetuning.verdict import Verdict, reach_verdict
+from napari_structsr.io.locks import is_lock, lock_folder
 from napari_structsr.io.weights import write_bundle
 from napari_structsr.models.card import TRAINABLE
 from napari_structsr.models.model import SRModel
@@ -97,6 +98,11 @@ def resume_fine_tuning(
     """Go on with a fine-tuning from its folder alone; events as of `fine_tune`."""
 
     def events() -> Iterator[Event]:
+        if not (folder / "checkpoint.safetensors").exists():
+            raise TrainingError(
+                f"{folder} holds no fine-tuning that can go on: there is no checkpoint "
+                "yet; start it without --resume"
+            )
         config = read_fine_tuning(folder / "config.json")
         # The folder may have been moved since it was written.
         config = config.model_copy(update={"out": str(folder)})
@@ -128,6 +134,20 @@ def _run(
     # All that can be refused is refused before a folder is made.
     _check(config, pairs, model)
     folder = run_folder(config)
+    with lock_folder(folder):
+        yield from _tune(config, pairs, model, cancel, split, pause, resume, folder)
+
+
+def _tune(
+    config: FineTuneConfig,
+    pairs: Sequence[ImagePair],
+    model: SRModel,
+    cancel: Cancel,
+    split: Split | None,
+    pause: Pause,
+    resume: bool,
+    folder: Path,
+) -> Iterator[Event]:
     if not resume:
         _check_folder(folder)
     if split is None:
@@ -221,7 +241,8 @@ def _check_folder(folder: Path) -> None:
             "choose another name or folder"
         )
     # A folder whose run was killed before its first checkpoint is taken again.
-    if not (folder / "run.json").exists() and any(folder.glob("*")):
+    others = [file for file in folder.iterdir() if not is_lock(file)]
+    if others and not (folder / "run.json").exists():
         raise TrainingError(
             f"{folder} holds other files; choose a folder that is empty or not there"
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,8 +17,9 @@ from pydantic import TypeAdapter
 
 from napari_structsr.core.names import check_model_name
 from napari_structsr.errors import TrainingError, blame_file
-from napari_structsr.io.atomic import replace_whole
+from napari_structsr.io.atomic import remove_folder, replace_whole
 from napari_structsr.io.limits import read_text
+from napari_structsr.io.locks import is_locked
 from napari_structsr.models.card import ModelCard
 from napari_structsr.zoo.user_models import find_user_folder, import_model
 
@@ -142,7 +142,12 @@ def remove_run(folder: Path) -> None:
     Raises
     ------
     TrainingError
-        If the folder holds none, so that nothing else is ever removed.
+        If the folder holds none, so that nothing else is ever removed, or one that is
+        running.
     """
     read_run(folder)
-    shutil.rmtree(folder)
+    if is_locked(folder):
+        raise TrainingError(
+            f"the fine-tuning in {folder} is running; stop it before it is removed"
+        )
+    remove_folder(folder)

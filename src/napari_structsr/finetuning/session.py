@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 import math
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -239,17 +238,16 @@ class TuningSession(Session):
         return event, Previewed(self.step, tile)
 
     def create_folder(self) -> None:
-        """Make the folder, whole or not at all."""
-        new = not self.folder.exists()
+        """Write what a fine-tuning begins with, all of it or nothing."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            # First: a run that is killed after it is known, and can be begun again.
+            self.write_state("begun")
             write_fine_tuning(self.folder / "config.json", self.config)
             write_pairs(self.folder / "pairs.safetensors", self.pairs, self.split)
-            self.write_state("begun")
         except BaseException:
-            # A folder that was there before is not removed with what failed.
-            if new:
-                shutil.rmtree(self.folder, ignore_errors=True)
+            for name in ("pairs.safetensors", "config.json", "run.json"):
+                (self.folder / name).unlink(missing_ok=True)
             raise
 
     def save(self) -> None:

@@ -46,7 +46,8 @@ from napari_structsr.inspection.scores import PlaneScores, Scorer
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.inspection.setup import prepare
 from napari_structsr.inspection.worst_places import merge_worst
-from napari_structsr.io.ome_zarr.map_store import MapStores
+from napari_structsr.io.locks import lock_folder
+from napari_structsr.io.ome_zarr.map_store import MapStores, check_map_folder
 from napari_structsr.io.open import open_source
 
 
@@ -113,6 +114,37 @@ def error_maps(
 
 
 def _run(
+    result: Any,
+    reference: Any,
+    *,
+    source: Any,
+    out: Path | None,
+    regions: Array | None,
+    names: Mapping[int, str],
+    record: Record | None,
+    settings: InspectSettings,
+    overwrite: bool,
+    cancel: Cancel,
+) -> Iterator[Event]:
+    with ExitStack() as held:
+        if out is not None:
+            check_map_folder(out)
+            held.enter_context(lock_folder(out, parents=False))
+        yield from _inspect(
+            result,
+            reference,
+            source=source,
+            out=out,
+            regions=regions,
+            names=names,
+            record=record,
+            settings=settings,
+            overwrite=overwrite,
+            cancel=cancel,
+        )
+
+
+def _inspect(
     result: Any,
     reference: Any,
     *,

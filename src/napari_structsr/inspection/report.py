@@ -15,6 +15,7 @@ from napari_structsr.core.error_map import MAPS
 from napari_structsr.inspection.figures import draw_overview, draw_worst_places
 from napari_structsr.inspection.matching import MatchedImages
 from napari_structsr.inspection.results import SCORES, Inspection
+from napari_structsr.io.atomic import replace_whole
 
 _PLACES = 2  # of each map
 _ROWS = 60  # of the table of scores
@@ -58,7 +59,8 @@ def write_report(
             if several
         ],
     )
-    path.write_text(html, "utf-8")
+    with replace_whole(path) as part:
+        part.write_text(html, "utf-8")
 
 
 def _find_worst_plane(found: Inspection, matched: MatchedImages) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Self
@@ -17,6 +18,7 @@ from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 from napari_structsr.inspection.results import Inspection, ScoreRow, WorstRegion
 from napari_structsr.inspection.scores import PlaneScores
+from napari_structsr.io.atomic import replace_whole
 
 _NAME = "scores-journal.jsonl"
 
@@ -39,13 +41,12 @@ class ScoreJournal:
         mark = hashlib.sha256(facts).hexdigest()
         path = folder / _NAME
         if path.exists():
-            self._read(path.read_text("utf-8").splitlines(), mark)
+            self._read(path.read_text("utf-8", "replace").splitlines(), mark)
         # what is kept is written again, without the torn line
-        path.write_text("", "utf-8")
+        entries = [mark, *([plane, asdict(one)] for plane, one in self._found.items())]
+        with replace_whole(path) as part:
+            part.write_text("".join(map(_format_line, entries)), "utf-8")
         self._file = path.open("a", encoding="utf-8")
-        self._write(mark)
-        for plane, scores in self._found.items():
-            self._write([plane, asdict(scores)])
 
     def find(self, plane: tuple[int, ...]) -> PlaneScores | None:
         """Return the scores of a plane that an earlier run has scored."""
@@ -61,27 +62,30 @@ class ScoreJournal:
         if self._folder is None or self._file is None:
             return
         self._file.close()
-        (self._folder / "scores.csv").write_text(found.scores.to_csv(), "utf-8")
-        (self._folder / "worst.csv").write_text(_format_worst(found), "utf-8")
         facts = {
             "notes": found.notes,
             "alignment": found.alignment,
             "limits": found.limits,
             "record": found.record.to_json(),
         }
-        text = json.dumps(facts, indent=1) + "\n"
-        (self._folder / "inspection.json").write_text(text, "utf-8")
+        for name, text in (
+            ("scores.csv", found.scores.to_csv()),
+            ("worst.csv", _format_worst(found)),
+            ("inspection.json", json.dumps(facts, indent=1) + "\n"),
+        ):
+            with replace_whole(self._folder / name) as part:
+                part.write_text(text, "utf-8")
         (self._folder / _NAME).unlink()
 
     def _read(self, lines: list[str], mark: str) -> None:
         """Take over what an earlier run of the same inspection has left."""
-        if not lines or lines[0] != json.dumps(mark):
+        if not lines or _read_line(lines[0]) != mark:
             return
         for line in lines[1:]:
-            try:
-                plane, entry = json.loads(line)
-            except ValueError:
-                return  # a process that was killed leaves half a line: score it again
+            found = _read_line(line)
+            if found is None:
+                return  # a kill leaves half a line, a power cut any: score it again
+            plane, entry = found
             self._found[tuple(plane)] = PlaneScores(
                 tuple(ScoreRow(**row) for row in entry["rows"]),
                 # pairs come back from JSON as lists
@@ -96,7 +100,7 @@ class ScoreJournal:
 
     def _write(self, entry: Any) -> None:
         if self._file is not None:
-            self._file.write(json.dumps(entry) + "\n")
+            self._file.write(_format_line(entry))
             self._file.flush()  # so that a kill loses no finished plane
 
     def __enter__(self) -> Self:
@@ -106,6 +110,20 @@ class ScoreJournal:
         # an unfinished journal stays, for the next run
         if self._file is not None:
             self._file.close()
+
+
+def _format_line(entry: Any) -> str:
+    """Return an entry as a line that begins with its checksum."""
+    text = json.dumps(entry)
+    return f"{zlib.crc32(text.encode()):08x} {text}\n"
+
+
+def _read_line(line: str) -> Any:
+    """Return the entry of a line, None of one that is damaged."""
+    checksum, _, text = line.partition(" ")
+    if checksum != f"{zlib.crc32(text.encode()):08x}":
+        return None
+    return json.loads(text)
 
 
 def _format_worst(found: Inspection) -> str:

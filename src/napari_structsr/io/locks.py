@@ -82,21 +82,16 @@ def lock_folder(folder: Path, *, parents: bool = True) -> Iterator[None]:
 
 def check_unlocked(path: Path) -> None:
     """Refuse a file or store that another run is writing; see `lock_output`."""
-    lock = find_lock(path)
-    if lock.exists():
-        with _hold(lock, path):
-            pass
+    _probe(find_lock(path), path)
 
 
 def is_locked(path: Path) -> bool:
     """Tell whether a run is writing to a file, a store, or into a folder."""
-    for lock in (find_lock(path), path / _IN_FOLDER):
-        if lock.exists():
-            try:
-                with _hold(lock, path):
-                    pass
-            except SinkError:
-                return True
+    try:
+        _probe(find_lock(path), path)
+        _probe(path / _IN_FOLDER, path)
+    except SinkError:
+        return True
     return False
 
 
@@ -115,7 +110,9 @@ def is_lock(path: Path) -> bool:
 def _hold(file: Path, target: Path) -> Iterator[None]:
     lock = _acquire(file, target)
     try:
-        _write_holder(file)
+        # a disk that is full keeps no note, and the lock holds without one
+        with suppress(OSError):
+            _write_holder(file)
         yield
     finally:
         # While it is held: whoever has opened the file meanwhile finds it deleted, and
@@ -123,6 +120,12 @@ def _hold(file: Path, target: Path) -> Iterator[None]:
         if os.name == "posix":
             file.unlink(missing_ok=True)
         lock.release()
+
+
+def _probe(file: Path, target: Path) -> None:
+    """Refuse a lock that is held; one that is not stays as it is."""
+    if file.exists():
+        _acquire(file, target).release()
 
 
 def _acquire(file: Path, target: Path) -> BaseFileLock:
@@ -141,6 +144,11 @@ def _acquire(file: Path, target: Path) -> BaseFileLock:
             lock.acquire(timeout=_PATIENCE, poll_interval=0.05)
     except Timeout:
         raise SinkError(_describe(file, target, marker=marker)) from None
+    except OSError as error:
+        raise SinkError(
+            f"{target} cannot be written ({file}: {error.strerror or error}); check "
+            "its folder and the space there, and start the same command again"
+        ) from error
     return lock
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_structsr.errors import ModelError, SettingsError, blame_file
+from napari_structsr.io.atomic import replace_whole
 from napari_structsr.io.limits import read_text
 
 if TYPE_CHECKING:
@@ -188,7 +189,8 @@ class TrustCalibration(_Entry):
             If it cannot be written there.
         """
         try:
-            path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            with replace_whole(path) as part:
+                part.write_text(self.model_dump_json(indent=2) + "\n", "utf-8")
         except OSError as error:
             raise ModelError(
                 f"the calibration cannot be written to {path} ({error.strerror}); "

@@ -31,6 +31,7 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.engine.failures import yield_failures
 from napari_structsr.errors import TrainingError
+from napari_structsr.io.locks import lock_folder
 from napari_structsr.io.weights import write_bundle
 from napari_structsr.models.build import build_network
 from napari_structsr.models.card import ModelCard
@@ -98,6 +99,13 @@ def train(
 def _run(
     recipe: Recipe, data: Path, out: Path, settings: TrainingSettings, cancel: Cancel
 ) -> Iterator[Event]:
+    with lock_folder(out):
+        yield from _train(recipe, data, out, settings, cancel)
+
+
+def _train(
+    recipe: Recipe, data: Path, out: Path, settings: TrainingSettings, cancel: Cancel
+) -> Iterator[Event]:
     if not settings.resume and (out / "checkpoint.safetensors").exists():
         raise TrainingError(
             f"{out} holds a training already; go on with it by --resume, or choose "
@@ -106,7 +114,6 @@ def _run(
     session = _ImageSession(recipe, data, out, settings)
     if settings.resume:
         session.restore()
-    out.mkdir(parents=True, exist_ok=True)
     yield Started(recipe.steps, session.plan())
     if session.warning:
         yield Warned(session.warning)

@@ -22,7 +22,8 @@ from platformdirs import user_data_path
 
 from napari_structsr.core.names import check_model_name
 from napari_structsr.errors import ModelError, blame_file, describe_error
-from napari_structsr.io.atomic import replace_whole
+from napari_structsr.io.atomic import replace_whole, sweep_beside
+from napari_structsr.io.locks import lock_output
 from napari_structsr.io.weights import read_weights
 from napari_structsr.models.card import ModelCard
 from napari_structsr.zoo.shipped import list_shipped_names, read_model_card
@@ -191,11 +192,15 @@ def _take_up(path: Path, *, replace: bool) -> ModelCard:
     check_name(card.name, card.factor, replace=replace)
     # built once before anything is copied: raises what is wrong with it
     SRModel(card, read_weights(path, sha256=card.sha256))
+    files = [_find_file(card.name, card.factor, ending) for ending in _ENDINGS]
     find_user_folder().mkdir(parents=True, exist_ok=True)
-    for ending in _ENDINGS:  # the card last: a model is there once it is whole
-        file = _find_file(card.name, card.factor, ending)
-        with replace_whole(file) as part:
-            shutil.copyfile(path.with_suffix(ending), part)
+    with lock_output(files[0]):
+        # another program may have taken the name since
+        check_name(card.name, card.factor, replace=replace)
+        sweep_beside(files[1])
+        for file in files:  # the card last: a model is there once it is whole
+            with replace_whole(file) as part:
+                shutil.copyfile(path.with_suffix(file.suffix), part)
     return card
 
 

@@ -189,6 +189,21 @@ def has_layout(root: Path, layout: Layout) -> bool:
     return True
 
 
+def has_all_files(root: Path, layout: Layout) -> bool:
+    """Tell whether every chunk of a group has its file; what is missing reads as zeros.
+
+    The group must have that layout, see `has_layout`.
+    """
+    for number in range(len(layout.levels)):
+        array: Any = zarr.open_array(root / str(number), mode="r")
+        sizes = zip(array.shape, array.shards or array.chunks, strict=True)
+        key = array.metadata.encode_chunk_key
+        for place in np.ndindex(*(-(-size // part) for size, part in sizes)):
+            if not (root / str(number) / key(place)).is_file():
+                return False
+    return True
+
+
 def make_write_grid(axes: Axes, unit: tuple[int, int]) -> TileGrid:
     """Return the tiles that write an image of `axes` once, `unit` by `unit`."""
     loops = tuple(axis.size for axis in axes.loops)

@@ -18,6 +18,7 @@ from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError
+from napari_structsr.io.ome_zarr.chunk_store import has_all_files
 from napari_structsr.io.ome_zarr.metadata import is_zarr
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink, check_folder
 from napari_structsr.io.records import read_zarr_record
@@ -25,6 +26,17 @@ from napari_structsr.io.sink import MemorySink, Sink, Writer
 
 # pixels, and no more: all maps of a tile are in memory at once
 _SHARD = 1024
+
+
+def check_map_folder(folder: Path) -> None:
+    """Refuse a folder that maps cannot be put into."""
+    if folder.exists() and not folder.is_dir():
+        raise SinkError(f"{folder} is a file; choose a folder for the maps")
+    if is_zarr(folder):
+        raise SinkError(
+            f"{folder} is an image itself; choose another folder for the maps"
+        )
+    check_folder(folder if folder.exists() else folder.parent, 0)
 
 
 class MapStores:
@@ -67,13 +79,8 @@ class MapStores:
         self._sinks: dict[str, Sink] = {key: MemorySink() for key in specs}
         if folder is None:
             return
-        if folder.exists() and not folder.is_dir():
-            raise SinkError(f"{folder} is a file; choose a folder for the maps")
-        if is_zarr(folder):
-            raise SinkError(
-                f"{folder} is an image itself; choose another folder for the maps"
-            )
-        check_folder(folder if folder.exists() else folder.parent, self.nbytes)
+        check_map_folder(folder)
+        needed = 0
         for key, spec in specs.items():
             self._paths[key] = path = folder / f"{key}.ome.zarr"
             sink = OmeZarrSink(path, overwrite=overwrite, shard=_SHARD)
@@ -82,11 +89,19 @@ class MapStores:
             if path.exists() and not overwrite:
                 status, found = read_zarr_record(path)
             # a map of the same inspection is kept as it is
-            same = found is not None and not record.find_differences(found)
-            if status == "finished" and same:
-                self._finished.add(key)
-            elif folder.exists():
-                sink.check(spec)
+            if (
+                status == "finished"
+                and found is not None
+                and not record.find_differences(found)
+            ):
+                if has_all_files(path, sink.layout(spec)):
+                    self._finished.add(key)
+                    continue
+                # a part of it was deleted: it is made again
+                sink.overwrite = True
+            needed += sink.count_bytes(spec)
+        # maps compress well, and their levels take a quarter more
+        check_folder(folder if folder.exists() else folder.parent, needed * 3 // 4)
         # only now, when nothing is in the way
         folder.mkdir(exist_ok=True)
 

@@ -89,18 +89,28 @@ class OmeZarrSink:
 
         `besides` are bytes that are needed in the same folder.
         """
-        layout = self.layout(spec)
+        self.layout(spec)
         check_unlocked(self.path)
-        unfinished = os.path.lexists(self.path) and self._find_unfinished() is not None
+        check_folder(self.path.parent, self.count_bytes(spec) + besides)
+
+    def count_bytes(self, spec: ImageSpec) -> int:
+        """Return how many bytes are still to be written, at most.
+
+        Raises
+        ------
+        SinkError
+            If something is in the way.
+        """
         # the levels take 1 + 1/4 + 1/16 + ... of the image
         needed = spec.nbytes * 4 // 3
-        if unfinished:
-            needed = round(needed * (1 - layout.share_of(count_files(self.path))))
-        elif self.path.exists():
-            # what is replaced makes room
-            files = (file for file in self.path.rglob("*") if file.is_file())
-            needed -= sum(file.stat().st_size for file in files)
-        check_folder(self.path.parent, needed + besides)
+        if not os.path.lexists(self.path):
+            return needed
+        if self._find_unfinished() is not None:
+            done = self.layout(spec).share_of(count_files(self.path))
+            return round(needed * (1 - done))
+        # what is replaced makes room
+        files = (file for file in self.path.rglob("*") if file.is_file())
+        return needed - sum(file.stat().st_size for file in files)
 
     def open(self, spec: ImageSpec, record: Record) -> OmeZarrWriter:
         """Create the store, or continue the one of the same run; see `Sink.open`."""
