@@ -1,5 +1,8 @@
 """`structsr clean`, and commands that find another one at their place."""
 
+import os
+import signal
+
 import pytest
 import tifffile
 import zarr
@@ -46,8 +49,8 @@ def left(tmp_path):
 
 
 RECORD = {
-    "source": {},
-    "model": {},
+    "source": {"origin": "a.tif", "axes": "yx", "shape": [8, 8], "options": {}},
+    "model": {"name": "bicubic", "factor": 2},
     "settings": {},
     "intensity": [],
     "least_shares": [],
@@ -99,11 +102,13 @@ def test_the_lock_of_a_killed_run_is_named(tmp_path, kill_at):
 
     def hold():
         with lock_output(path):
-            (tmp_path / "killed here").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    assert kill_at(2, hold)
+    assert kill_at(999, hold)
+    # killed before it could say who it was
+    (tmp_path / ".structsr.lock").touch()
     result = structsr("clean", tmp_path, "--yes")
-    assert "the lock of a run that was killed" in result.output
+    assert result.output.count("the lock of a run that was killed") == 2
     assert list(tmp_path.iterdir()) == []
 
 

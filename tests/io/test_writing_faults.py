@@ -30,10 +30,14 @@ SPEC = ImageSpec("cells", Axes.of("zyx", (3, 40, 300)), np.dtype(np.uint16))
 PIXELS = np.random.default_rng(0).integers(0, 4000, SPEC.axes.shape, np.uint16)
 
 
+def record_of(name):
+    source = {"origin": name, "axes": "zyx", "shape": [3, 40, 300], "options": {}}
+    return Record(source, {"name": "bicubic", "factor": 2}, {}, (), (), "cpu")
+
+
 def run(sink, name="one"):
-    record = Record({"name": name}, {}, {}, (), (), "cpu")
     sink.check(SPEC)
-    with sink.open(SPEC, record) as writer:
+    with sink.open(SPEC, record_of(name)) as writer:
         for tile in make_write_grid(SPEC.axes, sink.unit(SPEC)):
             if tile.index not in writer.done:
                 writer.write(tile, PIXELS[(*tile.plane, *tile.write)][None])
@@ -144,7 +148,7 @@ def test_an_image_that_is_saved_over_another_is_never_lost(tmp_path, kill_at):
 
 def begin(sink, name="one", tiles=1):
     """Open a sink, write some tiles, and return the writer, still open."""
-    writer = sink.open(SPEC, Record({"name": name}, {}, {}, (), (), "cpu"))
+    writer = sink.open(SPEC, record_of(name))
     writer.__enter__()
     for tile in itertools.islice(make_write_grid(SPEC.axes, sink.unit(SPEC)), tiles):
         writer.write(tile, PIXELS[(*tile.plane, *tile.write)][None])
@@ -160,7 +164,7 @@ def test_a_second_run_is_refused_at_once_and_told_who_writes(tmp_path, make, ove
     for refused in (
         lambda: second.check(SPEC),
         # it may have been checked before the first one began
-        lambda: second.open(SPEC, Record({"name": "two"}, {}, {}, (), (), "cpu")),
+        lambda: second.open(SPEC, record_of("two")),
     ):
         with pytest.raises(SinkError, match=rf"process {os.getpid()} on .*wait until"):
             refused()

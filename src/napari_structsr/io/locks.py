@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shlex
 import socket
 import sys
@@ -28,6 +29,8 @@ _PATIENCE = 0.2
 _IN_FOLDER = ".structsr.lock"
 # what file systems say that lock nothing
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+_LOCK = re.compile(r"\..+\.lock")
+_OURS = re.compile(r"\.(zarr|tiff?|json|safetensors|structsr)\.lock", re.IGNORECASE)
 _LONGEST = 200  # letters of a command that are told
 
 
@@ -102,8 +105,11 @@ def find_lock(path: Path) -> Path:
 
 def is_lock(path: Path) -> bool:
     """Tell whether a file is a lock that was written here."""
-    named = path.name.startswith(".") and path.name.endswith(".lock")
-    return named and path.is_file() and _read_holder(path) is not None
+    if not _LOCK.fullmatch(path.name) or not path.is_file():
+        return False
+    # one that is empty was killed before it could say who it was
+    ours = path.stat().st_size == 0 and _OURS.search(path.name)
+    return bool(ours) or _read_holder(path) is not None
 
 
 @contextmanager

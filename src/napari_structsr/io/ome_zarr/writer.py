@@ -122,9 +122,9 @@ class OmeZarrSink:
                 # whole or not at all: a store of this name can always be resumed
                 with create_beside(self.path) as new:
                     create_arrays(new, layout, status)
+            found = read_zarr_record(self.path)[1]
             store = ChunkStore(self.path, layout)
             writer = OmeZarrWriter(store, spec, record, self.version, held.pop_all())
-            found = read_zarr_record(self.path)[1]
             if record.fingerprint and found and not found.fingerprint:
                 writer.warnings = (
                     f"{self._named} was begun by a version that did not note what the "
