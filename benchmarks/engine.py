@@ -166,20 +166,23 @@ def _upscale(
     result = args.folder / "result.ome.zarr"
     words = ["upscale", str(stack), str(result), "--model", args.model]
     words += ["--precision", args.precision, *options]
+    shutil.rmtree(result, ignore_errors=True)
+    log = args.folder / "log.txt"
     try:
         begin = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "napari_structsr.cli", *words],
-            env=os.environ | {"PYTHONPATH": str(sources)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with log.open("w") as lines:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "napari_structsr.cli", *words],
+                env=os.environ | {"PYTHONPATH": str(sources)},
+                stdout=lines,
+                stderr=lines,
+            )
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
     finally:
         shutil.rmtree(result, ignore_errors=True)
     if status:
-        raise SystemExit(f"structsr ended with {status}")
+        raise SystemExit(f"structsr ended with {status}: {log.read_text()}")
     unit = 1 if sys.platform == "darwin" else 1024
     return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 2**30)
 

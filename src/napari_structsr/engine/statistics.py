@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import numpy as np
@@ -16,6 +17,7 @@ _PLANES = 8
 _BLOCKS = 3  # along y and along x
 _SIDE = 192
 _SMALL = 160  # pixels of a sample that the model itself is tried on
+_AT_ONCE = 4  # reads of a store that may be far away
 
 Place = tuple[tuple[int, ...], slice, slice]
 
@@ -66,11 +68,11 @@ def list_samples(source: Source, channel: int) -> Iterator[Place]:
 
 
 def _measure(source: Source, channel: int) -> Intensity:
-    blocks = [
-        block
-        for place in list_samples(source, channel)
-        for block in source.read(*place)
-    ]
+    places = list(list_samples(source, channel))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        # in the order of the places, however they arrive
+        read = pool.map(lambda place: source.read(*place), places)
+        blocks = [block for samples in read for block in samples]
     if any(np.isfinite(block).any() for block in blocks):
         found = fit_intensity(blocks)
         if not found.constant:
