@@ -11,6 +11,7 @@ from napari.viewer import Viewer
 from napari_structsr.gui.upscale.run import read_preferred_choice, upscale_layer
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.layers import layer_obstacle
+from napari_structsr.gui.viewer.plain_text import keep_plain
 
 if TYPE_CHECKING:
     from napari_structsr.gui.inspect.dock import ErrorDock
@@ -36,7 +37,7 @@ def _upscale_selected(viewer: Viewer, *, factor: int) -> list[Job]:
     jobs = []
     for layer in selected:
         if obstacle := layer_obstacle(layer):
-            show_warning(f"{layer.name}: {obstacle}")
+            show_warning(keep_plain(f"{layer.name}: {obstacle}"))
         elif isinstance(layer, Image):  # always, without an obstacle; for mypy
             jobs.append(upscale_layer(viewer, layer, choice))
     return jobs

@@ -23,6 +23,7 @@ from superqt.utils import signals_blocked
 
 from napari_structsr.gui.compare.comparison import PERIODS, Mode
 from napari_structsr.gui.compare.readout import ValueTable
+from napari_structsr.gui.viewer.plain_text import keep_plain, make_plain
 from napari_structsr.gui.widgets.controls import (
     NarrowCombo,
     enable,
@@ -73,10 +74,10 @@ class CompareForm(QWidget):
             self.buttons[mode] = QPushButton(text)
             self.buttons[mode].setCheckable(True)
         self.end_button = QPushButton("End")
-        self.note = QLabel()
+        self.note = make_plain(QLabel())
         self.note.setWordWrap(True)
         self.contrast = QCheckBox("Same contrast")
-        self.place = QLabel()
+        self.place = make_plain(QLabel())
         self.place.setWordWrap(True)
         self.table = ValueTable()
         self.period = QDoubleSpinBox()
@@ -96,6 +97,7 @@ class CompareForm(QWidget):
         )
         # a long name must not widen the dock
         self.shown = QElidingLabel()
+        make_plain(self.shown)
         self.shown.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.shown.setMinimumWidth(60)
         self.left = NarrowCombo("Layer on the left", "Layer on the left of the line")
@@ -147,7 +149,7 @@ class CompareForm(QWidget):
             self.list.clear()
             for row, name in enumerate(names):
                 item = QListWidgetItem(name)
-                item.setToolTip(name)
+                item.setToolTip(keep_plain(name))
                 item.setFlags(
                     Qt.ItemFlag.ItemIsEnabled
                     | Qt.ItemFlag.ItemIsSelectable
@@ -192,7 +194,7 @@ class CompareForm(QWidget):
     def show_blink(self, name: str, *, alone: bool) -> None:
         """Show which layer is visible, and whether the next one comes by itself."""
         self.shown.setText(name)
-        self.shown.setToolTip(name)
+        self.shown.setToolTip(keep_plain(name))
         self.pause_button.setText("Pause" if alone else "Go on")
         self.pause_button.setToolTip(
             "Stay with this layer." if alone else "Let the layers follow each other."

@@ -25,6 +25,8 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import QSignalThrottler
 
+from napari_structsr.gui.viewer.plain_text import keep_plain
+
 _PAUSE = 50  # milliseconds between two looks
 _NOTHING = "–"
 _WIDTH = 240  # pixels of the table, unless there is more room
@@ -226,7 +228,7 @@ class ValueTable(QTableWidget):
         self.setRowCount(len(names))
         for row, name in enumerate(names):
             item, value = QTableWidgetItem(name), QTableWidgetItem(_NOTHING)
-            item.setToolTip(name)
+            item.setToolTip(keep_plain(name))
             value.setTextAlignment(
                 Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             )

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
 from napari_structsr.errors import StructsrError
 from napari_structsr.gui.finetune.run import make_job
 from napari_structsr.gui.viewer.jobs import Job
+from napari_structsr.gui.viewer.plain_text import keep_plain
 from napari_structsr.gui.widgets.controls import (
     choice_combo,
     enable,
@@ -99,7 +100,7 @@ class ModelList(ViewerWidget):
         self.start(
             f"Exporting {name}",
             lambda: export_model(name, path, factor=factor),
-            lambda written: show_info(f"Exported to {written}."),
+            lambda written: show_info(keep_plain(f"Exported to {written}.")),
         )
 
     def import_file(self, path: Path) -> None:

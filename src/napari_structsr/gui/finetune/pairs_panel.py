@@ -44,6 +44,7 @@ from napari_structsr.gui.viewer.layers import (
     list_events,
     names_of,
 )
+from napari_structsr.gui.viewer.plain_text import keep_plain
 from napari_structsr.gui.widgets.controls import enable, row, stack
 from napari_structsr.gui.widgets.progress_row import ProgressRows
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
@@ -168,7 +169,7 @@ class PairsPanel(ViewerWidget):
                 self._viewer, state, taken={entry.name for entry in self.entries}
             )
         except StructsrError as error:
-            show_warning(str(error))
+            show_warning(keep_plain(str(error)))
             return
         there = list(self.entries)  # the worker must not see what is added meanwhile
         # a click on "Add pairs" after drawing one more region adds that one alone

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_structsr.gui.finetune.pairs_entry import PairEntry
+from napari_structsr.gui.viewer.plain_text import keep_plain
 from napari_structsr.gui.widgets.controls import complete_sentence, sentence, stack
 
 _TITLES = ("Pair", "Size", "Shift", "Conf.")
@@ -122,7 +123,7 @@ class PairTable(QWidget):
         if row.refused:
             cells[1].setText("refused")  # the reason would push all else out of sight
         for column, cell in enumerate(cells):
-            cell.setToolTip(row.details)
+            cell.setToolTip(keep_plain(row.details))
             if row.refused:
                 cell.setForeground(QColor(_REFUSED))
             self.table.setItem(number, column, cell)

@@ -22,6 +22,7 @@ from napari_structsr.engine.events import Cancelled, Event, Noted, Progressed, S
 from napari_structsr.gui.finetune.run import FineTuningRun
 from napari_structsr.gui.finetune.run_list import format_time
 from napari_structsr.gui.finetune.train_state import MEASURES, METHODS
+from napari_structsr.gui.viewer.plain_text import keep_plain, make_plain
 from napari_structsr.gui.widgets.controls import complete_sentence, sentence, stack
 from napari_structsr.gui.widgets.line_plot import LinePlot
 
@@ -92,7 +93,7 @@ class ProgressView(QWidget):
         else:
             text = f"{event.done} of {event.total} steps"
         self.bar.setFormat(text)
-        self.bar.setToolTip(event.doing)
+        self.bar.setToolTip(keep_plain(event.doing))
 
     def _show_event(self, event: Event) -> None:
         if isinstance(event, Noted):
@@ -206,7 +207,7 @@ class PreviewGrid(QWidget):
             "A validation region, as it is upscaled now. All images have the same "
             "contrast."
         )
-        self.note = QLabel()
+        self.note = make_plain(QLabel())
         self.note.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._pictures = {name: QLabel() for name in _IMAGES}
         grid = QGridLayout(self)

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, Q
 from superqt import QElidingLabel
 
 from napari_structsr.finetuning.runs import RunSummary
+from napari_structsr.gui.viewer.plain_text import keep_plain, make_plain
 from napari_structsr.gui.widgets.controls import enable, sentence, stack
 
 
@@ -50,10 +51,12 @@ class RunList(QWidget):
         done = run.state == "finished"
         how = "finished" if done else f"step {run.step}"
         label = QElidingLabel(f"{run.name} ×{run.factor}, {how}")
-        label.setToolTip(
+        make_plain(label)
+        tip = (
             f"{run.name} ×{run.factor}, of {run.parent}: {run.step} steps in "
             f"{format_time(run.seconds)}.\n{run.folder}"
         )
+        label.setToolTip(keep_plain(tip))
         # a label that elides asks for the width of its whole text otherwise
         label.setMinimumWidth(60)
         resume = QPushButton("Decide" if done else "Go on")

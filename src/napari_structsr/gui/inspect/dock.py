@@ -24,6 +24,7 @@ from napari_structsr.gui.inspect.map_tab import MapPanel
 from napari_structsr.gui.inspect.run_tab import InspectPanel
 from napari_structsr.gui.inspect.score_tab import ScorePanel
 from napari_structsr.gui.viewer.layers import free_name
+from napari_structsr.gui.viewer.plain_text import keep_plain
 from napari_structsr.gui.widgets.controls import (
     NarrowCombo,
     fill_combo,
@@ -153,7 +154,7 @@ class ErrorDock(ViewerWidget):
         if needs_reference and state.choice.reference is None:
             show_warning("Select two image layers: the result and its reference.")
         elif state.run:
-            show_warning(state.run)
+            show_warning(keep_plain(state.run))
         else:
             self.inspect.run()
 

@@ -27,6 +27,7 @@ from napari_structsr.gui.inspect.state import (
     InspectChoice,
     describe_map,
 )
+from napari_structsr.gui.viewer.plain_text import keep_plain
 from napari_structsr.gui.widgets.controls import (
     NarrowCombo,
     enable,
@@ -89,7 +90,7 @@ class MapList(QListWidget):
                 # the tick stays: the map may become possible with other layers
                 item.setCheckState(states.Checked if key in keys else states.Unchecked)
                 item.setFlags(box | enabled if obstacle is None else box)
-                item.setToolTip(describe_map(MAPS[key], obstacle))
+                item.setToolTip(keep_plain(describe_map(MAPS[key], obstacle)))
 
 
 class ErrorForm(QWidget):

@@ -23,6 +23,7 @@ from napari_structsr.gui.inspect.map_layers import ShownInspection, paint, show_
 from napari_structsr.gui.inspect.score_table import WorstTable
 from napari_structsr.gui.viewer.layers import KEY
 from napari_structsr.gui.viewer.navigation import go_to_place
+from napari_structsr.gui.viewer.plain_text import make_plain
 from napari_structsr.gui.widgets.controls import (
     NarrowCombo,
     fill_combo,
@@ -57,9 +58,9 @@ class MapPanel(ViewerWidget):
             "Threshold",
             "Draw only what is worse than this share of the way from good to bad.",
         )
-        self.level = QLabel()
+        self.level = make_plain(QLabel())
         self.opacity = _make_slider("Opacity", "How strongly the map covers the image.")
-        self.worst_label = QLabel()
+        self.worst_label = make_plain(QLabel())
         self.worst = WorstTable()
         form, sliders = make_form(), make_form()
         form.addRow("Map", row(self.map, self.drawn))

@@ -17,6 +17,7 @@ from napari_structsr.engine.events import Cancel, Event, Finished, Plan, format_
 from napari_structsr.gui.upscale.run import make_settings
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job
+from napari_structsr.gui.viewer.plain_text import make_plain
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
 
@@ -34,6 +35,7 @@ class EstimateLabel(QLabel):
 
     def __init__(self) -> None:
         super().__init__()
+        make_plain(self)
         self.setWordWrap(True)
         self.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)

@@ -38,6 +38,7 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.errors import StructsrError, UnexpectedError
 from napari_structsr.gui.viewer.llvm_clash import keep_triton_out
+from napari_structsr.gui.viewer.plain_text import keep_plain
 
 logger = logging.getLogger(__name__)
 
@@ -177,11 +178,11 @@ class Job(QObject):
     def _announce(self, event: Event) -> None:
         match event:
             case Warned(message):
-                show_warning(message)
+                show_warning(keep_plain(message))
             case Failed(error):
                 self.failed.emit(str(error))
                 if self._notifies:
-                    show_error(f"{self.name}: {error}")
+                    show_error(keep_plain(f"{self.name}: {error}"))
             case Started() | Progressed() | Finished() | Cancelled():
                 getattr(self, type(event).__name__.lower()).emit(event)
             case _:

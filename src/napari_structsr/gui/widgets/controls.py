@@ -25,6 +25,8 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_structsr.gui.viewer.plain_text import keep_plain, make_plain
+
 # the key of no layer; those of layers are unique ids
 _NONE = "none"
 _TIP = Qt.ItemDataRole.ToolTipRole
@@ -98,12 +100,12 @@ class Section(QWidget):
 def enable(widget: QWidget, obstacle: str | None, purpose: str) -> None:
     """Enable a button, or say in its tooltip why it cannot work."""
     widget.setEnabled(obstacle is None)
-    widget.setToolTip(obstacle or purpose)
+    widget.setToolTip(keep_plain(obstacle or purpose))
 
 
 def sentence(text: str = "") -> QLabel:
     """Make a label that wraps, can be copied from, and does not widen the dock."""
-    label = QLabel(text)
+    label = make_plain(QLabel(text))
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
@@ -195,7 +197,7 @@ def fill_combo(
         combo.clear()
         for index, (key, (text, explanation)) in enumerate(entries.items()):
             combo.addItem(text, key)
-            combo.setItemData(index, explanation, _TIP)
+            combo.setItemData(index, keep_plain(explanation), _TIP)
         combo.setCurrentIndex(max(0, combo.findData(value)))
 
 

@@ -8,6 +8,7 @@ from superqt import QElidingLabel
 
 from napari_structsr.engine.events import Cancelled, Finished, Progressed, Started
 from napari_structsr.gui.viewer.jobs import Job
+from napari_structsr.gui.viewer.plain_text import keep_plain, make_plain
 
 _COUNTED = {"upscaling": "tiles", "mapping": "tiles", "scoring": "planes"}
 
@@ -25,7 +26,8 @@ class ProgressRow(QWidget):
         label = QElidingLabel(name)
         label.setElideMode(Qt.TextElideMode.ElideMiddle)
         label.setEllipsesWidth(12)  # napari's style pads labels
-        label.setToolTip(name)
+        make_plain(label)
+        label.setToolTip(keep_plain(name))
         label.setMinimumWidth(60)
         self.bar = QProgressBar()
         self.bar.setRange(0, 1)
@@ -33,7 +35,7 @@ class ProgressRow(QWidget):
         self.bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.stop = QToolButton()
         self.stop.setText("✕")
-        self.stop.setToolTip(f"Cancel: {job.name}.")
+        self.stop.setToolTip(keep_plain(f"Cancel: {job.name}."))
         self.stop.setAccessibleName(f"Cancel {name}")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -57,7 +59,7 @@ class ProgressRow(QWidget):
 
     def _say(self, text: str, *, details: str = "") -> None:
         self.bar.setFormat(text)
-        self.bar.setToolTip(details)
+        self.bar.setToolTip(keep_plain(details))
 
     def cancel(self) -> None:
         """Ask the job to stop."""
