@@ -97,7 +97,8 @@ def test_less_than_was_measured_is_undone_and_the_record_repeats_it(stack, marks
     assert found["sigma"] == pytest.approx(SIGMA, rel=0.1)
     assert found["low"] < SIGMA < found["high"]
     assert told["psf_sigma"] == found["low"]
-    assert f"measured on the {next(iter(marks))} at" in told["width_from"]
+    assert told["width_from"].startswith("measured on ")
+    assert next(iter(marks)) in told["width_from"]
     assert Record.from_json(record.to_json()) == record
     ((shape, numbers),) = marks.items()
     words = shlex.split(Record.from_json(record.to_json()).command())
@@ -168,7 +169,7 @@ def test_the_commands_measure_and_say_what_they_found(stack, tmp_path):
     shown = run.invoke(app, ["info", str(stack), *marks, "--measure"])
     assert shown.exit_code == 0, shown.output
     text = " ".join(shown.output.split())
-    assert "blur measured on the bead at 20, 25; 47, 60: 1.1" in text
+    assert "blur measured on 2 beads: 1.1" in text
     assert "(0.11" in text
     assert "channel 0: noise " in text
     assert "blur estimated from the image:" in text

@@ -133,15 +133,15 @@ def measure_marks(source: Source, marks: Marks) -> FoundWidth:
     width = combine_widths(widths)
     error = math.hypot(width.error, _LEAST_ERROR * width.sigma)
     margin = _NINE_IN_TEN * error
-    places = "; ".join(
-        ", ".join(f"{number:.4g}" for number in place) for place in marks.places[:3]
-    )
-    more = f" and {len(widths) - 3} more" if len(widths) > 3 else ""
+    place = ", ".join(f"{number:.4g}" for number in marks.places[0])
+    origin = f"measured on the {marks.shape} at {place}"
+    if len(widths) > 1:  # the settings name them all
+        origin = f"measured on {len(widths)} {marks.shape}s"
     return FoundWidth(
         width.sigma,
         max(width.sigma - margin, 0.0),
         width.sigma + margin,
-        f"measured on the {marks.shape} at {places}{more}",
+        origin,
     )
 
 

@@ -70,5 +70,7 @@ def _write_option(key: str, value: object) -> list[str]:
     """Return a setting of the engine as words of the command."""
     if key == "confocal":
         return ["--confocal" if value else "--wide-field"]
+    if isinstance(value, tuple):
+        value = ",".join(map(str, value))
     name = "na" if key == "aperture" else key.replace("_", "-")
     return [f"--{name}"] if value is True else [f"--{name}", str(value)]

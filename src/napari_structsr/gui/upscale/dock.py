@@ -8,6 +8,7 @@ dock imports no torch: the estimate, which needs it, waits until the user comes 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from napari.layers import Image, Layer
 from napari.viewer import Viewer
@@ -23,11 +24,15 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from napari_structsr.gui.upscale.both_wishes import BothWishes
 from napari_structsr.gui.upscale.commands import write_command
 from napari_structsr.gui.upscale.estimate import EstimateLabel, Part
 from napari_structsr.gui.upscale.file_optics import open_measured
 from napari_structsr.gui.upscale.form import UpscaleForm
-from napari_structsr.gui.upscale.optics_state import TrainedOptics
+from napari_structsr.gui.upscale.mark_layers import MarkLayers
+from napari_structsr.gui.upscale.measured_optics import MeasuredOptics
+from napari_structsr.gui.upscale.optics_choice import OpticsChoice, TrainedOptics
+from napari_structsr.gui.upscale.optics_state import Measured
 from napari_structsr.gui.upscale.preview import Preview, find_view_obstacle
 from napari_structsr.gui.upscale.run import (
     choose_sink,
@@ -60,11 +65,14 @@ class UpscaleDock(ViewerWidget):
         self._blending: set[str] = set()
         self._conditional: dict[tuple[str, int], TrainedOptics] = {}
         self._preview = Preview(napari_viewer)
+        self._marks = MarkLayers(napari_viewer)
+        self._measured = MeasuredOptics(self._marks)
         self._obstacle: str | None = None
         self._mouse = QCursor.pos()
 
         self.form = UpscaleForm()
         self.estimate = EstimateLabel()
+        self.wishes = BothWishes(napari_viewer)
         self.preview_button = QPushButton("Preview")
         self.copy_button = QPushButton("Copy as command")
         self.run_button = QPushButton("Run")
@@ -89,6 +97,7 @@ class UpscaleDock(ViewerWidget):
         layout.addWidget(self.form)
         layout.addWidget(self.estimate)
         layout.addLayout(tools)
+        layout.addWidget(self.wishes)
         layout.addLayout(actions)
         layout.addLayout(self.jobs)
         layout.addStretch(1)
@@ -101,7 +110,10 @@ class UpscaleDock(ViewerWidget):
             (dims.events.ndisplay, self._refresh),
             (dims.events.order, self._refresh),
             (models_offered.changed, self._refresh_models),
+            (self._marks.changed, self._refresh),
+            (self._measured.changed, self._refresh),
         )
+        self.form.optics.asked.connect(self._ask_optics)
         self.estimate.refused.connect(self._keep_obstacle)
         self.form.changed.connect(self._refresh)
         self.preview_button.clicked.connect(self._start_preview)
@@ -125,6 +137,9 @@ class UpscaleDock(ViewerWidget):
         """Leave the viewer alone from now on."""
         self.estimate.ask([], cheaply=True)  # no late answer to a dead widget
         self._preview.remove()
+        self.wishes.forget()
+        self._measured.release()
+        self._marks.release()
         super().release()
 
     # -- the models -------------------------------------------------------------------
@@ -150,16 +165,24 @@ class UpscaleDock(ViewerWidget):
 
     def _list_selected(self) -> list[Layer]:
         layers = self._viewer.layers
-        return [layer for layer in layers if layer in layers.selection]
+        chosen = [layer for layer in layers if layer in layers.selection]
+        # while the user points at something, the marks are selected
+        return list(dict.fromkeys(map(self._marks.stand_for, chosen)))
 
     def _list_usable(self) -> list[Image]:
         return [
             layer for layer in self._list_selected() if layer_obstacle(layer) is None
         ]
 
-    def _resolve(self) -> DockState:
+    def _resolve(self, *, undo: bool | None = None) -> DockState:
         usable = self._list_usable()
         choice = self.form.choice()
+        optics = choice.optics
+        if undo is not None:
+            optics = replace(optics, undo=undo)
+        # marks lie on one image
+        optics = self._measured.complete(usable[0] if usable else None, optics)
+        choice = replace(choice, optics=optics)
         # the files of the layers are read only for what follows from them
         told = choice.optics.undo and any(
             (choice.model, factor) in self._conditional
@@ -175,6 +198,9 @@ class UpscaleDock(ViewerWidget):
                     spec=open_measured(layer, choice.optics).spec
                     if told and layer in usable
                     else None,
+                    measured=self._find_measured(layer, choice.optics)
+                    if told and layer in usable
+                    else None,
                 )
                 for layer in self._list_selected()
             ],
@@ -185,6 +211,13 @@ class UpscaleDock(ViewerWidget):
             busy=self.jobs.is_busy,
             view=find_view_obstacle(self._viewer, usable[0] if usable else None),
         )
+
+    def _find_measured(self, layer: Image, optics: OpticsChoice) -> Measured:
+        if not optics.measures:
+            return None
+        if optics.marked and len(self._list_usable()) > 1:
+            return "Marks lie on one image: select it alone."
+        return self._measured.find(layer, optics)
 
     def _refresh(self) -> None:
         self._obstacle = None  # what the estimate found was said of another wish
@@ -210,6 +243,7 @@ class UpscaleDock(ViewerWidget):
     def _show(self) -> None:
         state = self._resolve()
         self.form.show_state(state)
+        self._keep_wishes()
         enable(self.run_button, state.run, "Upscale the selected layers.")
         enable(
             self.preview_button,
@@ -232,6 +266,7 @@ class UpscaleDock(ViewerWidget):
     def _run(self) -> None:
         choice = self._resolve().choice
         self._preview.remove()  # the result would lie below it
+        self.wishes.forget()  # their room is needed for the progress
         self.jobs.clear()
         # jobs wait for each other: two models at once would fight for memory
         for layer in self._list_usable():
@@ -240,9 +275,20 @@ class UpscaleDock(ViewerWidget):
             job.ended.connect(self._show)
         self._show()
 
+    def _ask_optics(self) -> None:
+        choice = self._resolve().choice.optics
+        for layer in self._list_usable():
+            if choice.marked is None:
+                self._measured.measure(layer, choice)
+            else:
+                self._marks.begin(layer, choice.marked)
+                return  # marks lie on one image
+
     def _start_preview(self) -> None:
         layer = self._list_usable()[0]
-        job = self._preview.start(layer, fit_choice(self._resolve().choice, layer))
+        state = self._resolve()
+        widths = state.optics.widths if state.optics else ()
+        job = self._preview.start(layer, fit_choice(state.choice, layer), widths)
         self.preview_button.setEnabled(False)
         self.preview_button.setText("Previewing…")
         job.ended.connect(self._end_preview)
@@ -250,6 +296,21 @@ class UpscaleDock(ViewerWidget):
     def _end_preview(self) -> None:
         self.preview_button.setText("Preview")
         self._refresh()
+        self._compare_wishes()
+
+    def _compare_wishes(self) -> None:
+        """Show both wishes beside each other, where the blur can be undone."""
+        state, usable = self._resolve(undo=True), self._list_usable()
+        if state.optics and not state.optics.obstacle and len(usable) == 1:
+            choice = fit_choice(state.choice, usable[0])
+            self.wishes.start(usable[0], choice, state.optics.widths)
+
+    def _keep_wishes(self) -> None:
+        usable = self._list_usable()
+        if self.wishes.isHidden() or len(usable) != 1:
+            return
+        undone = self._resolve(undo=True)
+        self.wishes.keep_if(usable[0], fit_choice(undone.choice, usable[0]))
 
     def _copy(self) -> None:
         choice = self._resolve().choice

@@ -19,7 +19,7 @@ from napari.layers import Image
 from napari_structsr.core.axes import Axes, Channel, ImageSpec
 from napari_structsr.core.optics import Optics
 from napari_structsr.errors import StructsrError
-from napari_structsr.gui.upscale.optics_state import OpticsChoice
+from napari_structsr.gui.upscale.optics_choice import OpticsChoice
 from napari_structsr.io.layer_source import open_layer
 from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source

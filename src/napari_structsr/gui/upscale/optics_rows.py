@@ -10,16 +10,14 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
     QFormLayout,
+    QPushButton,
     QRadioButton,
     QWidget,
 )
 from superqt.utils import signals_blocked
 
-from napari_structsr.gui.upscale.optics_state import (
-    WIDTH_SOURCES,
-    OpticsChoice,
-    OpticsState,
-)
+from napari_structsr.gui.upscale.optics_choice import WIDTH_SOURCES, OpticsChoice
+from napari_structsr.gui.upscale.optics_state import OpticsState
 from napari_structsr.gui.widgets.controls import (
     choice_combo,
     select,
@@ -27,12 +25,21 @@ from napari_structsr.gui.widgets.controls import (
     stack,
 )
 
+_ASKED = {
+    "bead": ("Point at beads", "Then click on small bright spots, one or more."),
+    "edge": ("Draw across edges", "Then draw lines across sharp edges, one or more."),
+    "filament": ("Draw across filaments", "Then draw lines across thin filaments."),
+    "image": ("Measure", "Look at samples of the whole image, for a second or two."),
+}
+
 
 class OpticsRows(QObject):
     """Two wishes, and for the second one the width of the blur."""
 
     changed = Signal()
     """The user has changed something."""
+    asked = Signal()
+    """The user wants to point at something, or have the image measured."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,6 +69,15 @@ class OpticsRows(QObject):
         self.psf_sigma = _make_box("Width of the blur", high=2, step=0.05)
         self.psf_sigma.setSuffix(" pixels")
         self.psf_sigma.setToolTip(WIDTH_SOURCES["hand"][1])
+        self.measure = QPushButton()
+        self.diameter = _make_box("Diameter", high=10, step=0.05)
+        self.diameter.setDecimals(3)
+        self.diameter.setSuffix(" µm")
+        self.diameter.setSpecialValueText("thin")
+        self.diameter.setToolTip(
+            "Of the bead or filament itself, which makes its image wider; thin where "
+            "it is small beside the blur."
+        )
         self.told = sentence()
         self.told.setToolTip(
             "What the model is told. A width from aperture and wavelength is taken a "
@@ -74,12 +90,15 @@ class OpticsRows(QObject):
             ("Emission", self.wavelength),
             ("", self.confocal),
             ("Sigma", self.psf_sigma),
+            ("", self.measure),
+            ("Diameter", self.diameter),
             ("", self.told),
         ]
         self.undo.toggled.connect(self._emit_changed)
         self.source.currentIndexChanged.connect(self._take_source)
         self.confocal.toggled.connect(self._emit_changed)
-        for box in (self.aperture, self.wavelength, self.psf_sigma):
+        self.measure.clicked.connect(self._emit_asked)
+        for box in (self.aperture, self.wavelength, self.psf_sigma, self.diameter):
             box.valueChanged.connect(self._emit_changed)
 
     def choice(self) -> OpticsChoice:
@@ -93,6 +112,7 @@ class OpticsRows(QObject):
             aperture=self.aperture.value() or None,
             wavelength=wavelength / 1000 if wavelength else None,
             confocal=self.confocal.isChecked(),
+            diameter=self.diameter.value() or None,
         )
 
     def show_state(
@@ -109,6 +129,8 @@ class OpticsRows(QObject):
             self.wavelength: undo and source == "formula",
             self.confocal: undo and source == "formula",
             self.psf_sigma: undo and source == "hand",
+            self.measure: undo and source in _ASKED,
+            self.diameter: undo and source in ("bead", "filament"),
             self.told: state is not None,
         }
         for widget, is_visible in visible.items():
@@ -124,6 +146,9 @@ class OpticsRows(QObject):
         if item := entries.item(self.source.findData("file")):
             item.setEnabled(state.offers_file)
         select(self.source, source)
+        text, purpose = _ASKED.get(source or "", ("", ""))
+        self.measure.setText(text)
+        self.measure.setToolTip(purpose)
         self.told.setText(state.obstacle or state.told)
 
     def _take_source(self) -> None:
@@ -143,6 +168,9 @@ class OpticsRows(QObject):
             with signals_blocked(self.psf_sigma):
                 self.psf_sigma.setValue(found.psf_sigma)
         self.changed.emit()
+
+    def _emit_asked(self) -> None:
+        self.asked.emit()
 
     def _emit_changed(self) -> None:
         self.changed.emit()

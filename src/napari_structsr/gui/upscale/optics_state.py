@@ -1,104 +1,28 @@
 """What a conditional model is told of the optics: pure, without Qt or napari.
 
 By default pixels become finer and the optics stay. The blur of the optics is undone
-where the user asks for it, with a width that the file, the aperture and wavelength, or
-the user gives: without one there is an obstacle, never a guess.
+where the user asks for it, with a width that the file, the aperture and wavelength, a
+measurement or the user gives: without one there is an obstacle, never a guess.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 from napari_structsr.core.axes import Channel, ImageSpec
-from napari_structsr.core.optics import Optics
+from napari_structsr.core.optics import FoundWidth, Optics
+from napari_structsr.gui.upscale.optics_choice import OpticsChoice, TrainedOptics
 from napari_structsr.io.units import compute_pixel_size
-
-WidthSource = Literal["file", "formula", "hand"]
-
-WIDTH_SOURCES: dict[WidthSource, tuple[str, str]] = {
-    "file": (
-        "From the file",
-        "Numerical aperture and emission wavelength of each channel, as the file "
-        "names them.",
-    ),
-    "formula": (
-        "NA and wavelength",
-        "The width follows from the aperture of the objective, the emission "
-        "wavelength and the pixel size.",
-    ),
-    "hand": (
-        "By hand",
-        "The standard deviation of the point-spread function in measured pixels, as "
-        "fitted on a bead: its full width at half maximum divided by 2.35.",
-    ),
-}
 
 _WAVELENGTHS = (0.1, 5.0)  # micrometres; what the engine takes
 _LINES = 6  # for the channels
-
-
-@dataclass(frozen=True)
-class OpticsChoice:
-    """What the user says of the optics.
-
-    Parameters
-    ----------
-    undo
-        Whether the blur of the optics is undone; otherwise pixels become finer alone.
-    source
-        Where the width of the blur comes from.
-    psf_sigma
-        The width by hand, in measured pixels; None while it is not given.
-    aperture, wavelength, confocal
-        Numerical aperture, emission wavelength in micrometres, and whether there was
-        a pinhole; None while they are not given.
-    """
-
-    undo: bool = False
-    source: WidthSource = "file"
-    psf_sigma: float | None = None
-    aperture: float | None = None
-    wavelength: float | None = None
-    confocal: bool = False
-
-    @property
-    def needs_image(self) -> bool:
-        """Whether the width follows from what is known of the image."""
-        return self.undo and self.source != "hand"
-
-    def to_settings(self) -> dict[str, Any]:
-        """Return the settings of the engine that say the same."""
-        if not self.undo:
-            return {}
-        if self.source == "hand":
-            return {"psf_sigma": self.psf_sigma}
-        if self.source == "file":
-            return {"undo_optics": True}
-        return {
-            "undo_optics": True,
-            "aperture": self.aperture,
-            "wavelength": self.wavelength,
-            "confocal": self.confocal,
-        }
-
-
-@dataclass(frozen=True)
-class TrainedOptics:
-    """Widths of the blur that a model knows, in measured pixels.
-
-    Parameters
-    ----------
-    default
-        What it is told where the optics stay.
-    low, high
-        Range that it was trained for.
-    """
-
-    default: float
-    low: float
-    high: float
+_WAITING: dict[str, str] = {
+    "bead": "Press “Point at beads” and click on small bright spots.",
+    "edge": "Press “Draw across edges” and draw a line across a sharp edge.",
+    "filament": "Press “Draw across filaments” and draw a line across a thin one.",
+    "image": "Press “Measure” to look at samples of the whole image.",
+}
 
 
 @dataclass(frozen=True)
@@ -117,6 +41,8 @@ class OpticsState:
         Why the optics cannot be undone, in words; None if they can.
     optics, psf_sigma
         Of the first channel, where they are known.
+    widths
+        Told of each channel, layer by layer.
     """
 
     choice: OpticsChoice
@@ -125,6 +51,7 @@ class OpticsState:
     obstacle: str | None = None
     optics: Optics | None = None
     psf_sigma: float | None = None
+    widths: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,8 +68,15 @@ class _MissingWidthError(Exception):
     """Nothing says how wide the blur is; the message is for people."""
 
 
+Measured = Sequence[FoundWidth] | str | None
+"""What was measured of each channel of a layer, or in words why nothing was."""
+
+
 def resolve_optics(
-    choice: OpticsChoice, specs: Sequence[ImageSpec], trained: TrainedOptics
+    choice: OpticsChoice,
+    specs: Sequence[ImageSpec],
+    trained: TrainedOptics,
+    measured: Sequence[Measured] = (),
 ) -> OpticsState:
     """Decide what the dock shows of the optics.
 
@@ -155,6 +89,8 @@ def resolve_optics(
         the blur is undone.
     trained
         What the model was trained for.
+    measured
+        Of each layer, where the width is measured in it.
     """
     if not choice.undo:
         width = _Width("", trained.default, "")
@@ -163,9 +99,16 @@ def resolve_optics(
     if choice.source == "file" and not offers_file:
         choice = replace(choice, source="formula")
     try:
-        widths = [
-            width for spec in specs for width in _find_widths(choice, spec, trained)
-        ]
+        if choice.measures:
+            widths = [
+                width
+                for spec, found in zip(specs, measured, strict=True)
+                for width in _take_measured(choice, spec, found, trained)
+            ]
+        else:
+            widths = [
+                width for spec in specs for width in _find_widths(choice, spec, trained)
+            ]
     except _MissingWidthError as error:
         return OpticsState(choice, offers_file, obstacle=str(error))
     if len(specs) == 1 and len(widths) == 1:
@@ -177,6 +120,7 @@ def resolve_optics(
         told=_describe_told(widths),
         optics=first.optics if first else None,
         psf_sigma=first.psf_sigma if first else None,
+        widths=tuple(width.psf_sigma for width in widths),
     )
 
 
@@ -205,6 +149,33 @@ def _find_widths(
                 "of the width."
             )
         widths.append(_compute_width(spec, label, channel.optics, "from file", trained))
+    return widths
+
+
+def _take_measured(
+    choice: OpticsChoice, spec: ImageSpec, found: Measured, trained: TrainedOptics
+) -> list[_Width]:
+    """Return the low end of what was measured: less is undone rather than more."""
+    if found is None:
+        raise _MissingWidthError(_WAITING[choice.source])
+    if isinstance(found, str):
+        raise _MissingWidthError(found)
+    size = compute_pixel_size(spec.axes)
+    if choice.marked:
+        found = found[:1]  # one mark holds for all channels
+    widths = []
+    for number, one in enumerate(found):
+        label = spec.name
+        if len(found) > 1:
+            named = number < len(spec.channels) and spec.channels[number].name
+            label = named or f"channel {number}"
+        if one.low > trained.high:
+            raise _MissingWidthError(
+                f"The blur of {label} is {one.sigma:.1f} pixels wide, and the model "
+                f"knows {trained.high:g} at most: bin the image first."
+            )
+        sigma = max(one.low, trained.low)
+        widths.append(_Width(label, sigma, one.describe(size)))
     return widths
 
 

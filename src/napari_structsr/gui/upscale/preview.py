@@ -2,11 +2,12 @@
 
 It owns which pixels are visible and the temporary layer that shows them. The preview
 is computed from the visible pixels alone, with a margin that the canvas hides.
+`upscale_region` does the same for `both_wishes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from napari.viewer import Viewer
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.engine.events import Cancel, Event, Finished
 from napari_structsr.gui.upscale.file_optics import open_measured
+from napari_structsr.gui.upscale.optics_choice import OpticsChoice
 from napari_structsr.gui.upscale.run import run_upscaling
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job
@@ -112,6 +114,46 @@ def _keep_optics(
     return replace(crop, axes=crop.axes.with_axes(*axes), channels=channels)
 
 
+def upscale_region(
+    source: Source,
+    region: Region,
+    choice: Choice,
+    *,
+    widths: Sequence[float] = (),
+    cancel: Cancel,
+) -> Iterator[Event]:
+    """Upscale a rectangle of a plane as it would be in the whole.
+
+    Parameters
+    ----------
+    source, region
+        Of a layer.
+    choice
+        What the user wants.
+    widths
+        Told of each channel, where they were measured in the whole.
+    cancel
+        Looked at before each tile.
+    """
+    axes = source.spec.axes
+    # an image of its own: the margin gives its border neighbours
+    pixels = source.read(region.plane, region.rows, region.columns)
+    colored = "s" in axes
+    pixels = np.moveaxis(pixels, 0, -1) if colored else pixels[0]
+    names, name = "yxs" if colored else "yx", source.spec.name
+    crop = open_array(pixels, axes=names, level=0, name=name)
+    optics = choice.optics
+    if optics.measures:  # marks have other places here, or none
+        channel = axes.channel_of(region.plane)
+        width = widths[min(channel, len(widths) - 1)]
+        choice = replace(
+            choice, optics=OpticsChoice(undo=True, source="hand", psf_sigma=width)
+        )
+    elif optics.needs_image:
+        crop.spec = _keep_optics(crop.spec, source.spec, region.plane)
+    yield from run_upscaling(crop, choice, MemorySink(), cancel=cancel)
+
+
 class Preview:
     """The temporary layer of a viewer; there is at most one."""
 
@@ -120,8 +162,8 @@ class Preview:
         self._layer: Image | None = None
         self._job: Job | None = None
 
-    def start(self, layer: Image, choice: Choice) -> Job:
-        """Compute the preview of a layer and show it."""
+    def start(self, layer: Image, choice: Choice, widths: Sequence[float] = ()) -> Job:
+        """Compute the preview of a layer and show it; see `upscale_region`."""
         if self._job is not None:
             self._job.cancel()
         source = open_measured(layer, choice.optics)
@@ -129,15 +171,9 @@ class Preview:
         axes = source.spec.axes
 
         def events(cancel: Cancel) -> Iterator[Event]:
-            # an image of its own: the margin gives its border neighbours
-            pixels = source.read(region.plane, region.rows, region.columns)
-            colored = "s" in axes
-            pixels = np.moveaxis(pixels, 0, -1) if colored else pixels[0]
-            names, name = "yxs" if colored else "yx", source.spec.name
-            crop = open_array(pixels, axes=names, level=0, name=name)
-            if choice.optics.needs_image:
-                crop.spec = _keep_optics(crop.spec, source.spec, region.plane)
-            yield from run_upscaling(crop, choice, MemorySink(), cancel=cancel)
+            yield from upscale_region(
+                source, region, choice, widths=widths, cancel=cancel
+            )
 
         def show(event: Finished) -> None:
             """Replace the preview shown before, unless it is no longer wanted."""

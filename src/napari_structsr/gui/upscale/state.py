@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from napari_structsr.core.axes import ImageSpec
+from napari_structsr.gui.upscale.optics_choice import OpticsChoice, TrainedOptics
 from napari_structsr.gui.upscale.optics_state import (
-    OpticsChoice,
+    Measured,
     OpticsState,
-    TrainedOptics,
     resolve_optics,
 )
 
@@ -100,12 +100,15 @@ class LayerFacts:
         Why it cannot be upscaled, in words; None if it can.
     spec
         The image with its optics; needed only where their blur is undone.
+    measured
+        The blur of each channel, where it is measured in the image.
     """
 
     name: str
     rgb: bool = False
     obstacle: str | None = None
     spec: ImageSpec | None = None
+    measured: Measured = None
 
 
 @dataclass(frozen=True)
@@ -178,8 +181,12 @@ def resolve(
     factors = models[model]
     factor = choice.factor if choice.factor in factors else factors[0]
     trained = (conditional or {}).get((model, factor))
-    specs = [layer.spec for layer in layers if layer.spec is not None]
-    optics = resolve_optics(choice.optics, specs, trained) if trained else None
+    known = [layer for layer in layers if layer.spec is not None]
+    specs = [layer.spec for layer in known if layer.spec is not None]
+    measured = [layer.measured for layer in known]
+    optics = (
+        resolve_optics(choice.optics, specs, trained, measured) if trained else None
+    )
     blurred = optics.obstacle if optics else None
     usable = [layer for layer in layers if layer.obstacle is None]
     none = None if usable else _describe_layers(layers)
