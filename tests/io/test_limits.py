@@ -2,13 +2,16 @@
 
 import os
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from pydantic import ValidationError
 
-from napari_structsr.errors import ModelError, SourceError, TrainingError
+from napari_structsr.errors import AxesError, ModelError, SourceError, TrainingError
 from napari_structsr.io import limits
+from napari_structsr.io.image_folders import find_images
 from napari_structsr.io.limits import find_excess, read_text
 from napari_structsr.io.open import open_source
 from napari_structsr.models import build
@@ -110,3 +113,61 @@ def test_what_one_piece_may_unpack_to():
     assert find_excess(1, limits.FREE_PIECE_BYTES) is None
     assert "which no image needs" in find_excess(46_000, 2**30)
     assert "in one piece" in find_excess(2**32, 2**33)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have names on POSIX alone")
+def test_pipes_inside_a_zarr_are_not_waited_for(tmp_path):
+    path = tmp_path / "a.zarr"
+    stack = np.ones((2, 32, 32), np.uint16)
+    zarr.create_array(path, data=stack, chunks=(1, 32, 32))
+    (path / "c/1/0/0").unlink()
+    os.mkfifo(path / "c/1/0/0")
+    source = open_source(path)
+    assert source.read((0,), slice(0, 32), slice(0, 32)).all()
+    for ask in (
+        source.fingerprint,
+        lambda: source.read((1,), slice(0, 32), slice(0, 32)),
+    ):
+        with pytest.raises(SourceError, match=r"1/0/0 cannot be read \(it is a pipe"):
+            ask()
+    os.mkfifo(path / ".zattrs")
+    with pytest.raises(SourceError, match=r"\.zattrs is no file"):
+        open_source(path)
+
+
+def test_more_planes_than_anybody_takes(tmp_path):
+    zarr.create_array(
+        tmp_path / "a.zarr", shape=(10**6, 10**6, 8, 8), dtype="u1", chunks=(1, 1, 8, 8)
+    )
+    with pytest.raises(AxesError, match="has 1000000000000 planes, and up to 16777216"):
+        open_source(tmp_path / "a.zarr")
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, np.zeros((2, 8, 8), np.uint8), ome=True)
+    text = tifffile.tiffcomment(path)
+    tifffile.tiffcomment(path, text.replace('SizeZ="1"', 'SizeZ="999999999"'))
+    with pytest.raises(SourceError, match=r"announces [0-9]+ planes, more than"):
+        open_source(path)
+
+
+def test_images_for_training_are_checked_before_they_are_unpacked(tmp_path):
+    """Imagecodecs would end the program."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    good = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    tifffile.imwrite(folder / "a.tif", good, compression="lzw")
+    packed = bytearray(imagecodecs.lzw_encode(bytes(8192)))
+    packed[1] = 120
+    tifffile.imwrite(
+        folder / "b.tif",
+        iter([bytes(packed)]),
+        shape=(64, 64),
+        dtype=np.uint16,
+        rowsperstrip=64,
+        compression="lzw",
+    )
+    whole, damaged = find_images(tmp_path)
+    ((name, pixels),) = whole.planes(1)
+    assert name == "a.tif"
+    assert (pixels == good).all()
+    with pytest.raises(SourceError, match=r"source/b\.tif cannot be read.*for nothing"):
+        list(damaged.planes(1))

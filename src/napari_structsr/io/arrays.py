@@ -6,6 +6,7 @@ pixels can be upscaled at all. It opens no files; TIFF, zarr and layers build on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,14 +16,15 @@ import numpy as np
 from napari_structsr.core.axes import Axes, Channel, ImageSpec, check_plane
 from napari_structsr.core.intensity import check_dtype
 from napari_structsr.core.types import Array
-from napari_structsr.errors import SettingsError, SourceError
+from napari_structsr.errors import AxesError, SettingsError, SourceError
 from napari_structsr.io.fingerprint import (
     Fingerprint,
+    Index,
     Watch,
     hash_pixels,
     watch_array,
 )
-from napari_structsr.io.limits import NAME_LENGTH
+from napari_structsr.io.limits import NAME_LENGTH, PLANES
 from napari_structsr.io.units import make_axes, name_axes
 
 # pixels along y and x to read at once where nothing is chunked
@@ -86,6 +88,13 @@ class ArraySource:
         loops = [axis.name for axis in self.spec.axes.loops]
         where.update(zip(loops, plane, strict=True))
         index = tuple(where[name] for name in self._names)
+        # the colours of a pixel are read whole
+        files = tuple(
+            slice(0, size) if part == slice(None) else part
+            for part, size in zip(index, self._array.shape, strict=True)
+        )
+        if self._watch is not None:
+            self._watch.check_kinds(files)
         try:
             block = self._array[index]
             if hasattr(block, "compute"):
@@ -98,7 +107,7 @@ class ArraySource:
         except Exception as error:
             # what was written anew meanwhile is no damage of the image
             if not isinstance(error, FileNotFoundError):
-                self._check_unchanged(index)
+                self._check_unchanged(files)
             indices = (f"{axis}={n}" for axis, n in zip(loops, plane, strict=True))
             place = f"plane {', '.join(indices)}".strip()
             raise SourceError(
@@ -107,22 +116,16 @@ class ArraySource:
                 "or copy it again from where it came from"
             ) from error
         # after reading: what changes from here on is not in the block
-        self._check_unchanged(index)
+        self._check_unchanged(files)
         order = [name for name in self._names if name in ("s", "y", "x")]
         if "s" not in order:
             block, order = block[np.newaxis], ["s", *order]
         block = block.transpose([order.index(name) for name in "syx"])
         return np.array(block, dtype=self.spec.dtype, order="C")
 
-    def _check_unchanged(self, index: tuple[int | slice, ...]) -> None:
-        if self._watch is None:
-            return
-        # the colours of a pixel are read whole
-        index = tuple(
-            slice(0, size) if part == slice(None) else part
-            for part, size in zip(index, self._array.shape, strict=True)
-        )
-        self._watch.check(index)
+    def _check_unchanged(self, index: Index) -> None:
+        if self._watch is not None:
+            self._watch.check(index)
 
 
 def open_array(
@@ -159,10 +162,18 @@ def make_spec(
     ------
     PixelError
         If the pixels are not real numbers, or a plane has a side of one pixel.
+    AxesError
+        If there are more planes than any instrument takes.
     """
     dtype = np.dtype(dtype)
     check_dtype(dtype)
     check_plane(axes)
+    planes = math.prod(axis.size for axis in axes.loops)
+    if planes > PLANES:
+        raise AxesError(
+            f"{name[:NAME_LENGTH]} says that it has {planes} planes, and up to "
+            f"{PLANES} are read; write the image again, or a part of it"
+        )
     count = axes["c"].size if "c" in axes else 1
     kept = tuple(channels) if len(channels) == count else ()
     kept = tuple(replace(one, name=one.name[:NAME_LENGTH]) for one in kept)

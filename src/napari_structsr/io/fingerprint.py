@@ -40,6 +40,16 @@ class Watch(Protocol):
         """Return what tells these files from others, as plain values."""
         ...
 
+    def check_kinds(self, index: Index) -> None:
+        """Refuse to read what would never end, such as a pipe in the place of a file.
+
+        Raises
+        ------
+        SourceError
+            If there is one.
+        """
+        ...
+
     def check(self, index: Index) -> None:
         """Refuse what was read if its files are not as they were.
 
@@ -88,6 +98,9 @@ class WatchedFiles:
             "sha256": digest.hexdigest(),
         }
 
+    def check_kinds(self, index: Index = ()) -> None:
+        """Do nothing: they were looked at; see `Watch.check_kinds`."""
+
     def check(self, index: Index = ()) -> None:
         """Look at all files; see `Watch.check`."""
         for file in self._found:
@@ -135,11 +148,14 @@ class WatchedChunks:
             for text in self._read_metadata():
                 digest.update(text)
             states, names, total = array("q"), array("q"), 0
-            for name, (size, changed) in _walk(self._folder, len(self._shape)):
-                digest.update(f"{name} {size} {changed}\n".encode())
-                states.append(hash((name, size, changed)))
-                names.append(hash(name))
-                total += size
+            try:
+                for name, (size, changed) in _walk(self._folder, len(self._shape)):
+                    digest.update(f"{name} {size} {changed}\n".encode())
+                    states.append(hash((name, size, changed)))
+                    names.append(hash(name))
+                    total += size
+            except OSError as error:
+                raise_unreadable(error)
             for entries in (states, names):
                 np.asarray(entries).sort()
             self._states, self._names = states, names
@@ -150,18 +166,33 @@ class WatchedChunks:
             }
         return self._fingerprint
 
-    def check(self, index: Index) -> None:
-        """Look at the chunks of a read; see `Watch.check`."""
-        if self._fingerprint is None:
+    def check_kinds(self, index: Index) -> None:
+        """Look at the chunks that will be read; see `Watch.check_kinds`."""
+        # those that were walked over are files
+        if self._fingerprint is not None:
             return
+        for name in self._list_chunks(index):
+            try:
+                check_regular(self._folder / name)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise_unreadable(error)
+
+    def _list_chunks(self, index: Index) -> Iterator[str]:
         spans = (
             range(part // size, part // size + 1)
             if isinstance(part, int)
             else range(part.start // size, -(-part.stop // size))
             for part, size in zip(index, self._shape, strict=True)
         )
-        for place in product(*spans):
-            name = self._encode(place)
+        return (self._encode(place) for place in product(*spans))
+
+    def check(self, index: Index) -> None:
+        """Look at the chunks of a read; see `Watch.check`."""
+        if self._fingerprint is None:
+            return
+        for name in self._list_chunks(index):
             path = self._folder / name
             try:
                 size, changed = _describe(check_regular(path))
@@ -219,6 +250,14 @@ def raise_changed(file: Path, how: str, error: OSError | None = None) -> NoRetur
         f"{file} has changed since the image was opened: {how}. Nothing of the new "
         "image was taken; once nobody writes to it any more, open it again, and start "
         "a result on disk anew with --overwrite"
+    ) from error
+
+
+def raise_unreadable(error: OSError) -> NoReturn:
+    """Raise SourceError for a file that the system does not let be read."""
+    raise SourceError(
+        f"{error.filename} cannot be read ({error.strerror}); copy the image again "
+        "from where it came from"
     ) from error
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SourceError
+from napari_structsr.io.limits import PIECE_BYTES, check_regular, read_limited
 
 _ENDINGS = (".png", ".tif", ".tiff")
 
@@ -108,9 +109,12 @@ def _spread(files: list[Path], count: int | None) -> list[Path]:
 
 def _read(path: Path) -> Array:
     import imageio.v3
-    import tifffile
+
+    from napari_structsr.io.tiff.decoding import read_whole
 
     if path.suffix.lower() == ".png":
         # the ending is given: from bytes imageio would try one plugin after another
-        return np.asarray(imageio.v3.imread(path.read_bytes(), extension=".png"))
-    return np.asarray(tifffile.imread(path))
+        data = read_limited(path, PIECE_BYTES)
+        return np.asarray(imageio.v3.imread(data, extension=".png"))
+    check_regular(path)
+    return read_whole(path)

@@ -39,6 +39,9 @@ DECODE_SECONDS = 60.0
 NAME_LENGTH = 200
 """Letters of the name of an image or a channel; what follows is left out."""
 
+PLANES = 1 << 24
+"""Planes of an image, over all times, channels and slices: 16.8 million."""
+
 OPTION = 4096
 """Largest option of a network on a card, such as its width or its blocks."""
 

@@ -143,6 +143,13 @@ def _open_node(path: Path) -> Array | zarr.Group:
                 else "give the path of an OME-Zarr image or a zarr array"
             )
         )
+    for name in (*MARKS, ".zattrs", ".zmetadata"):
+        mark = path / name
+        # zarr reads all of them, and would wait for whoever writes to a pipe
+        if mark.exists() and not mark.is_file():
+            raise SourceError(
+                f"{mark} is no file; copy the image again from where it came from"
+            )
     try:
         return zarr.open(path, mode="r")
     except OSError:

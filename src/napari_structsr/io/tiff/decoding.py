@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import WrapperStore
 
+from napari_structsr.core.types import Array
 from napari_structsr.io.limits import CACHE_BYTES, find_excess
 from napari_structsr.io.tiff.codec_trial import CodecTrial
 from napari_structsr.io.tiff.lzw import find_lzw_fault
@@ -55,6 +58,23 @@ def open_compressed(
         trial.close()
 
     return zarr.open_array(store, mode="r"), close
+
+
+def read_whole(path: Path) -> Array:
+    """Return all pixels of the first image of a TIFF, as tifffile gives them.
+
+    Raises
+    ------
+    ValueError
+        If a strip or tile is damaged, and whatever else tifffile raises.
+    """
+    trial = CodecTrial()
+    with closing(trial), tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        for page in series.pages:
+            if page is not None and page.keyframe is not None:
+                _check_before_decoding(page.keyframe, trial)
+        return np.asarray(series.asarray())
 
 
 class _KeepingStore(WrapperStore[Any]):
@@ -108,6 +128,8 @@ def _count_bytes(piece: asyncio.Future[Buffer | None]) -> int:
 def _check_before_decoding(keyframe: tifffile.TiffPage, trial: CodecTrial) -> None:
     """Let a page look at each strip or tile before it is decoded."""
     decode = keyframe.decode
+    if getattr(decode, "checks", False):
+        return
     dtype = keyframe.dtype
     if dtype is None:
         return
@@ -122,6 +144,7 @@ def _check_before_decoding(keyframe: tifffile.TiffPage, trial: CodecTrial) -> No
             raise ValueError(f"strip or tile {index} cannot be unpacked: {fault}")
         return decode(data, index, **options)
 
+    decode_checked.checks = True  # type: ignore[attr-defined]
     # pages that are read from the file again find it there
     keyframe.parent.root._decoders[keyframe.hash] = decode_checked
     keyframe.decode = decode_checked

@@ -18,6 +18,7 @@ import numpy as np
 import tifffile
 
 from napari_structsr.errors import SourceError
+from napari_structsr.io.limits import PLANES
 
 # bytes of one value of each TIFF data type, in its order; unknown types count as 0
 _WIDTHS = dict(enumerate((0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)))
@@ -74,24 +75,34 @@ def check_directories(file: tifffile.TiffFile, *, origin: str) -> None:
                 raise_damaged(origin, "it is truncated: its metadata end early")
 
 
-def check_companions(file: tifffile.TiffFile, path: Path) -> None:
-    """Refuse OME-XML that names anything but files as parts of the image.
+def check_ome(file: tifffile.TiffFile, path: Path) -> None:
+    """Refuse OME-XML that makes tifffile wait for ever, or fill the memory.
 
-    tifffile opens what is named there, and a pipe would keep it waiting for ever.
+    tifffile opens every file that is named there, pipes as well, and lists every plane
+    that is announced.
 
     Raises
     ------
     SourceError
-        If one of them is a pipe, a socket or a device.
+        If a part of the image is a pipe, a socket or a device, or if there are more
+        planes than are read.
     """
     text = file.ome_metadata
-    if not text or not ("FileName" in text or "MetadataFile" in text):
+    if not text:
         return
     try:
         entries = list(ElementTree.fromstring(text).iter())
     except ElementTree.ParseError:
         # who reads the metadata says so
         return
+    for entry in entries:
+        sizes = [entry.get(f"Size{name}", "1") for name in "ZCT"]
+        # whoever reads the metadata says what is wrong with others
+        if all(size.isdecimal() and len(size) < 100 for size in sizes):
+            planes = math.prod(map(int, sizes))
+            if planes > PLANES:
+                reason = f"its OME-XML announces {planes} planes, more than {PLANES}"
+                raise_damaged(str(path), reason)
     named = {
         entry.get(key) for entry in entries for key in ("FileName", "MetadataFile")
     }

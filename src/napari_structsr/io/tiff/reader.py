@@ -25,8 +25,8 @@ from napari_structsr.io.fingerprint import WatchedFiles
 from napari_structsr.io.tiff.decoding import open_compressed
 from napari_structsr.io.tiff.integrity import (
     PageFacts,
-    check_companions,
     check_directories,
+    check_ome,
     check_pixels,
     raise_damaged,
 )
@@ -69,7 +69,7 @@ class TiffSource(ArraySource):
         with contextlib.ExitStack() as stack:
             try:
                 file = stack.enter_context(tifffile.TiffFile(path))
-                check_companions(file, path)
+                check_ome(file, path)
                 found = file.series
                 if not found:
                     raise_damaged(origin, "it holds no image")
