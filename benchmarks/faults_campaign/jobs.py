@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.faults_campaign.children import Ending, run_child
 
 # what no user takes for a result: swept by the next run, or by `structsr clean`
-_LITTER = ("*.part", "*.partial", "*.lock", "*.new", "*.old", "*.tmp", ".*")
+_LITTER = ("*.partial", "*journal*", ".*")
 # they hold how long something took
 _UNSTABLE = ("curves.csv", "checkpoint.safetensors", "run.json")
 _TIMES = re.compile(rb'"seconds": [\d.e-]+|[\d.]+ minutes on')

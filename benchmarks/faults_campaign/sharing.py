@@ -86,6 +86,8 @@ def change_source(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tal
                         job.call(())
 
                     ending = place.run(act)
+                    if place.is_whole(job):
+                        continue  # it was done before the image changed
                     _swap(other, source)
                     disturb(place, changed, ending, tally)
                     continue
@@ -127,8 +129,8 @@ def damage_chunks(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tal
             for path in sorted(place.work.rglob("c/*/*/*"))
             if path.is_file() and (place.work / "in") not in path.parents
         ]
-        if ending.code == 0 or not chunks:
-            continue
+        if place.is_whole(job) or not chunks:
+            continue  # only what is unfinished is gone on with
         path = chance.choice(chunks)
         data = bytearray(path.read_bytes())
         if number % 3 == 0:
