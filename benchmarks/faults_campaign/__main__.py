@@ -31,6 +31,7 @@ def run_campaign(
     ),
     quick: Annotated[bool, typer.Option(help="A few tries of each row.")] = False,
     only: Annotated[str | None, typer.Option(help="Rows, by comma.")] = None,
+    jobs: Annotated[str | None, typer.Option(help="Jobs, by comma.")] = None,
     share: Annotated[float, typer.Option(help="Of the tries.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
     fuzz_minutes: Annotated[float, typer.Option(help="For each reader.")] = 1.0,
@@ -56,7 +57,11 @@ def run_campaign(
         place.prepare()
         for name in names:
             for tally in rows[name].run(
-                place, share=_QUICK if quick else share, seed=seed
+                place,
+                share=_QUICK if quick else share,
+                seed=seed,
+                quick=quick,
+                only=jobs.split(",") if jobs else (),
             ):
                 tally.row = name
                 tally.write(folder)

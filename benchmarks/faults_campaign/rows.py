@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -39,12 +39,22 @@ class Row:
     jobs: dict[str, float]
     tries: int
 
-    def run(self, place: Place, *, share: float, seed: int) -> Iterator[Tally]:
-        """Yield the tallies of all jobs; a share below 1 makes fewer tries."""
+    def run(
+        self,
+        place: Place,
+        *,
+        share: float,
+        seed: int,
+        quick: bool = False,
+        only: Collection[str] = (),
+    ) -> Iterator[Tally]:
+        """Yield the tallies of all jobs, or of some; see `__main__`."""
         jobs = list_jobs()
         for name, part in self.jobs.items():
             # a quick campaign leaves the slow jobs to the full one
-            if share < 1 and part < 1 and name not in ("accept", "export"):
+            if quick and part < 1 and name not in ("accept", "export"):
+                continue
+            if only and name not in only:
                 continue
             tries = max(2, round(self.tries * part * share))
             yield from self.attempt(place, jobs.get(name), tries, seed)
