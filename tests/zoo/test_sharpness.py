@@ -30,10 +30,17 @@ def weights(name, **options):
     return load_model(name, **options).network.state_dict()
 
 
-@pytest.mark.parametrize("factor", [2, 4])
-def test_the_ends_are_the_two_models_exactly(factor):
-    for sharpness, end in ((0, "faithful"), (1, "sharp")):
-        found = weights("sharp", factor=factor, sharpness=sharpness)
+@pytest.mark.parametrize(
+    ("low", "high", "factor"),
+    [
+        ("faithful", "sharp", 2),
+        ("faithful", "sharp", 4),
+        ("conditional", "sharp-conditional", 2),
+    ],
+)
+def test_the_ends_are_the_two_models_exactly(low, high, factor):
+    for sharpness, end in ((0, low), (1, high)):
+        found = weights(high, factor=factor, sharpness=sharpness)
         for name, value in weights(end, factor=factor).items():
             torch.testing.assert_close(found[name], value, rtol=0, atol=0)
 
