@@ -1,56 +1,15 @@
 """A bead, an edge or a filament that is pointed at gives the width of the blur."""
 
-import math
-
 import numpy as np
 import pytest
-import torch
 
+from benchmarks.estimators.marks import SIDE, simulate
 from napari_structsr.errors import SettingsError
 from napari_structsr.imaging.blur_width.marked import (
     Width,
     combine_widths,
     fit_width,
 )
-from napari_structsr.imaging.forward import ForwardModel, add_noise
-
-SIDE, FINE = 40, 10
-PHOTONS, READ_NOISE = 400, 0.01
-
-
-def simulate(shape, sigma, *, seed, diameter=0.3):
-    """Return an image of one object, and where a user would point."""
-    rng = np.random.default_rng(seed)
-    centre = SIDE / 2 + rng.uniform(-2, 2, 2)
-    angle = rng.uniform(0, 2 * math.pi)
-    normal = np.array([math.sin(angle), math.cos(angle)])
-    y, x = (np.indices((SIDE * FINE,) * 2) + 0.5) / FINE - 0.5
-    y, x = y - centre[0], x - centre[1]
-    if shape == "bead":
-        # a ball shines through its whole depth
-        depth = np.clip((diameter / 2) ** 2 - y**2 - x**2, 0, None)
-        truth = np.sqrt(depth)
-        place = centre + rng.uniform(-2, 2, 2)
-    else:
-        # along an arc, as most edges of cells are
-        radius = rng.uniform(20, 60)
-        distance = radius - np.hypot(
-            normal[0] * y + normal[1] * x - radius, normal[0] * x - normal[1] * y
-        )
-        if shape == "edge":
-            truth = (distance > 0).astype(float)
-        else:
-            truth = (abs(distance) < 0.06).astype(float)
-        tilt = angle + rng.uniform(-0.25, 0.25)
-        along = 8 * np.array([math.sin(tilt), math.cos(tilt)])
-        place = np.concatenate([centre - along, centre + along + rng.uniform(-1, 1, 2)])
-    clean = ForwardModel(FINE, sigma)(torch.from_numpy(truth)[None, None])
-    clean = 0.05 + 0.9 * clean / clean.max()
-    generator = torch.Generator().manual_seed(seed)
-    noisy = add_noise(
-        clean.float(), photons=PHOTONS, read_noise=READ_NOISE, generator=generator
-    )
-    return noisy[0, 0].numpy(), place
 
 
 @pytest.mark.parametrize("shape", ["bead", "edge", "filament"])
