@@ -198,3 +198,24 @@ def test_jpeg_xr_is_tried_elsewhere_and_read(tmp_path):
     write_strip(path, pixels, packed[:100], compression="jpegxr")
     with pytest.raises(SourceError, match="strip or tile 0 cannot be unpacked"):
         read_whole(path)
+
+
+IMAGES = {
+    "jpeg": (imagecodecs.jpeg8_encode, np.uint8),
+    "jpeg2000": (imagecodecs.jpeg2k_encode, np.uint16),
+    "png": (imagecodecs.png_encode, np.uint16),
+}
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+def test_an_image_in_a_tile_is_no_larger_than_the_tile(tmp_path, kind):
+    encode, dtype = IMAGES[kind]
+    small = np.add.outer(np.arange(64), np.arange(64)).astype(dtype)
+    path = tmp_path / "a.tif"
+    write_strip(path, small, encode(small), compression=kind)
+    assert abs(read_whole(path).astype(int) - small).max() <= 4
+    # a few kilobytes that the decoder would take hundreds of megabytes for
+    large = encode(np.zeros((8192, 8192), dtype))
+    write_strip(path, small, large, compression=kind)
+    with pytest.raises(SourceError, match="67108864 pixels lies in the place of 4096"):
+        read_whole(path)

@@ -22,6 +22,7 @@ from zarr.storage import WrapperStore
 from napari_structsr.core.types import Array
 from napari_structsr.io.limits import CACHE_BYTES, find_excess
 from napari_structsr.io.tiff.codec_trial import CodecTrial
+from napari_structsr.io.tiff.image_sizes import find_image_pixels
 from napari_structsr.io.tiff.lzw import find_lzw_fault
 
 _LZW = 5
@@ -133,12 +134,14 @@ def _check_before_decoding(keyframe: tifffile.TiffPage, trial: CodecTrial) -> No
     dtype = keyframe.dtype
     if dtype is None:
         return
-    unpacked = int(np.prod(keyframe.chunks, dtype=object)) * dtype.itemsize
+    pixels = int(np.prod(keyframe.chunks, dtype=object))
+    unpacked = pixels * dtype.itemsize
     compression, is_reversed = int(keyframe.compression), keyframe.fillorder == 2
 
     def decode_checked(data: bytes | None, index: int, /, **options: Any) -> Any:
         if data is not None and (
             fault := find_excess(len(data), unpacked)
+            or _find_large_image(compression, data, pixels)
             or _find_fault(data, compression, is_reversed, trial)
         ):
             raise ValueError(f"strip or tile {index} cannot be unpacked: {fault}")
@@ -148,6 +151,14 @@ def _check_before_decoding(keyframe: tifffile.TiffPage, trial: CodecTrial) -> No
     # pages that are read from the file again find it there
     keyframe.parent.root._decoders[keyframe.hash] = decode_checked
     keyframe.decode = decode_checked
+
+
+def _find_large_image(compression: int, data: bytes, pixels: int) -> str | None:
+    found = find_image_pixels(compression, data)
+    # tiles are padded at most to whole blocks of a codec
+    if found is None or found <= 2 * pixels + 4096:
+        return None
+    return f"an image of {found} pixels lies in the place of {pixels}"
 
 
 def _find_fault(
