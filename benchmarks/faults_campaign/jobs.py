@@ -244,9 +244,12 @@ def _inspect(more: Sequence[str]) -> None:
 
 def _calibrate(more: Sequence[str]) -> None:
     """Run `structsr calibrate`, but fit its network in a few steps."""
-    from napari_structsr.calibration import error_network
+    from napari_structsr.calibration import left_out_sources
+    from napari_structsr.calibration.error_network import fit_predictor
 
-    error_network._STEPS = 20
+    left_out_sources._STEPS = 5
+    defaults: dict[str, object] = fit_predictor.__kwdefaults__
+    defaults["steps"] = 20
     run_command(
         (
             *("calibrate", "--out", "mine-calibration.json"),

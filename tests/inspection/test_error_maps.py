@@ -503,6 +503,20 @@ def test_a_finished_map_that_lost_a_part_is_made_again(images, tmp_path):
     assert chunk.exists()
 
 
+def test_a_finished_map_that_is_damaged_is_made_again_on_request(images, tmp_path):
+    result, reference, _ = images
+    options = {"out": tmp_path / "m", "settings": {"maps": ("ssim",)}}
+    first = inspected(result, reference, **options)
+    (chunk,) = (tmp_path / "m" / "ssim.ome.zarr" / "0" / "c").rglob("0/0")
+    data = bytearray(chunk.read_bytes())
+    data[len(data) // 2] ^= 1
+    chunk.write_bytes(data)
+    with pytest.raises(SinkError, match="--overwrite"):
+        inspected(result, reference, **options)
+    again = inspected(result, reference, overwrite=True, **options)
+    assert again.scores == first.scores
+
+
 def test_maps_of_another_inspection_are_not_replaced(images, tmp_path):
     result, reference, _ = images
     inspected(result, reference, out=tmp_path / "m", settings={"maps": ("ssim",)})

@@ -7,17 +7,18 @@ map that an earlier run has finished is kept as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zarr
 
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
-from napari_structsr.errors import SinkError
+from napari_structsr.errors import SinkError, blame_file
 from napari_structsr.io.ome_zarr.chunk_store import has_all_files
 from napari_structsr.io.ome_zarr.metadata import is_zarr
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink, check_folder
@@ -159,5 +160,22 @@ class MapStores:
         """Return the finished maps, to be indexed by plane, rows and columns."""
         maps = dict(self._results)
         for key, path in self._paths.items():
-            maps[key] = zarr.open_array(path / "0", mode="r")
+            maps[key] = _StoredMap(path)
         return maps
+
+
+class _StoredMap:
+    """A finished map on disk: reading a damaged part of it names the way out."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._blame():
+            self._array = zarr.open_array(path / "0", mode="r")
+
+    def __getitem__(self, place: Any) -> Array:
+        with self._blame():
+            return np.asarray(self._array[place])
+
+    def _blame(self) -> AbstractContextManager[None]:
+        remedy = "make the maps again with --overwrite"
+        return blame_file(self._path, SinkError, what="a finished map", remedy=remedy)
