@@ -30,7 +30,7 @@ JOURNAL = "structsr-journal.txt"
 
 _LINE = re.compile(r"(\d{1,9}) (\d{1,18})((?: [c\d][\d/]*:\d{1,18}:[0-9a-f]{8})*)")
 # a power cut costs the work of this time
-_SYNC_EVERY = 2.0  # seconds
+_SYNC_EVERY = 5.0  # seconds
 _READERS = 4  # threads that compare sums: most disks read several files at once faster
 
 Key = tuple[int, int]
