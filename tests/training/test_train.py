@@ -23,6 +23,7 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.errors import TrainingError
 from napari_structsr.io.locks import lock_folder
+from napari_structsr.training.checkpoint import read_checkpoint, write_checkpoint
 from napari_structsr.training.recipe import Recipe
 from napari_structsr.training.settings import TrainingSettings
 from napari_structsr.training.train import train
@@ -182,6 +183,27 @@ def test_a_second_training_into_a_folder_is_refused_before_it_begins(recipe, tmp
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"step": "3"}, {"step": -1}, {"recipe": 3}, {"seconds": None}],
+    ids=str,
+)
+def test_a_checkpoint_of_odd_facts_is_refused(recipe, images, tmp_path, change):
+    out = tmp_path / "out"
+    cancel = Cancel()
+    for event in train(
+        recipe, images, out, settings=TrainingSettings(**CPU), cancel=cancel
+    ):
+        if isinstance(event, Progressed):
+            cancel()
+    tensors, facts = read_checkpoint(out / "checkpoint.safetensors")
+    write_checkpoint(out / "checkpoint.safetensors", tensors, facts | change)
+    *_, last = run(recipe, images, out, resume=True)
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, TrainingError)
+    assert "cannot be read as a checkpoint" in str(last.error)
+
+
 def test_what_cannot_be_resumed_is_said(recipe, images, tmp_path):
     (failed,) = run(recipe, images, tmp_path / "none", resume=True)
     assert "without --resume" in str(failed.error)
@@ -193,7 +215,7 @@ def test_what_cannot_be_resumed_is_said(recipe, images, tmp_path):
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     (failed,) = run(recipe, images, tmp_path, resume=True)
-    assert "damaged" in str(failed.error)
+    assert "cannot be read as a checkpoint" in str(failed.error)
 
 
 def test_a_training_can_start_from_a_model(recipe, images, tmp_path):

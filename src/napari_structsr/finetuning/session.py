@@ -34,6 +34,7 @@ from napari_structsr.finetuning.validation import PairValidation
 from napari_structsr.finetuning.verdict import average_tiles
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
+from napari_structsr.training.checkpoint import blame_checkpoint
 from napari_structsr.training.monitor import BestWeights
 from napari_structsr.training.session import Session
 from napari_structsr.training.settings import TrainingPlan, choose_training_device
@@ -263,8 +264,12 @@ class TuningSession(Session):
     def restore(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Go to the step that was saved last; return its tensors and facts."""
         tensors, facts = super().restore()
-        self.best.restore(tensors, facts["best"])
-        self.batch, self.limiter.weight = facts["batch"], facts["weight"]
+        with blame_checkpoint(self.checkpoint):
+            self.best.restore(tensors, facts["best"])
+            self.batch, self.limiter.weight = (
+                int(facts["batch"]),
+                float(facts["weight"]),
+            )
         return tensors, facts
 
     def write_state(self, state: Any, **verdict: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,20 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"there is no training to go on with: {path} is missing; start one "
             "without --resume"
         )
+    with blame_checkpoint(path):
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()["facts"])
+        if not facts["step"] >= 0 <= facts["seconds"]:
+            raise ValueError("it was made after less than no time")
+        return safetensors.torch.load_file(path), facts
+
+
+def blame_checkpoint(path: Path) -> AbstractContextManager[None]:
+    """Turn what taking over a checkpoint raises into one error; see `blame_file`."""
     remedy = (
         "remove it and start anew, for example with --start from the weights beside it"
     )
-    with blame_file(path, TrainingError, what="a checkpoint", remedy=remedy):
-        with safe_open(path, framework="pt") as file:
-            facts = json.loads(file.metadata()["facts"])
-        return safetensors.torch.load_file(path), facts
+    return blame_file(path, TrainingError, what="a checkpoint", remedy=remedy)
 
 
 def select_tensors(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -127,8 +127,9 @@ class BestWeights:
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Take what a checkpoint holds."""
         self.weights = select_tensors(tensors, _PREFIX)
-        self.highest = -math.inf if facts["highest"] is None else facts["highest"]
-        self.stale, self.seen = facts["stale"], facts["seen"]
+        highest = facts["highest"]
+        self.highest = -math.inf if highest is None else float(highest)
+        self.stale, self.seen = int(facts["stale"]), int(facts["seen"])
         self._phase = facts["phase"]
 
 

@@ -17,7 +17,11 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from napari_structsr.errors import TrainingError
-from napari_structsr.training.checkpoint import read_checkpoint, write_checkpoint
+from napari_structsr.training.checkpoint import (
+    blame_checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 from napari_structsr.training.curves import Curves
 from napari_structsr.training.monitor import LossMonitor
 from napari_structsr.training.trainer import Trainer
@@ -122,8 +126,9 @@ class Session(ABC):
             If there is nothing, or it was made for something else.
         """
         tensors, facts = read_checkpoint(self.checkpoint)
-        before, now = facts[self.AIM], self.aim()
-        changed = [name for name in now if before.get(name) != now[name]]
+        with blame_checkpoint(self.checkpoint):
+            before, now = facts[self.AIM], self.aim()
+            changed = [name for name in now if before.get(name) != now[name]]
         if changed:
             raise TrainingError(
                 f"the training in {self.folder} was begun with something else: "
