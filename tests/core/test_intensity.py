@@ -88,3 +88,11 @@ def test_noise_of_a_camera_is_found():
 def test_rounding_is_the_least_noise_of_integers():
     ramp = np.tile(np.arange(64, dtype=np.uint8), (64, 1))
     assert fit_intensity([ramp]).noise_floor == pytest.approx(1 / 12)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32"])
+def test_finite_values_stay_finite_in_a_narrower_type(kind):
+    values = np.array([1e300, -1e300, 1.5, np.nan, np.inf])
+    found = to_dtype(values, np.dtype(kind))
+    largest = np.finfo(kind).max
+    np.testing.assert_array_equal(found, [largest, -largest, 1.5, np.nan, np.inf])

@@ -100,15 +100,21 @@ def to_dtype(values: npt.NDArray[np.floating[Any]], dtype: np.dtype) -> Array:
     """Convert results to the type of the input.
 
     Integers are rounded to the nearest, halves to even, and clipped to the range of
-    the type; floats are kept as they are. Values must be finite for integers.
+    the type; floats are kept as they are, and finite ones stay finite. Values must be
+    finite for integers.
     """
     if dtype.kind == "f":
+        if dtype.itemsize < values.dtype.itemsize:
+            largest = np.finfo(dtype).max
+            # overshoot beside the largest number of a type is no infinity
+            clipped = np.clip(values, -largest, largest)
+            values = np.where(np.isfinite(values), clipped, values)
         return values.astype(dtype)
     limits = np.iinfo(dtype)
     # 64-bit limits have no float64 of their own: take the nearest below
     top = np.nextafter(np.float64(limits.max), 0) if dtype.itemsize == 8 else limits.max
-    clipped: Array = np.clip(np.rint(values), limits.min, top)
-    return clipped.astype(dtype)
+    rounded: Array = np.clip(np.rint(values), limits.min, top)
+    return rounded.astype(dtype)
 
 
 def fit_intensity(blocks: Sequence[Array]) -> Intensity:
