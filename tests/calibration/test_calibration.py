@@ -271,6 +271,17 @@ def test_shipped_models_are_calibrated(name: str, factor: int) -> None:
     assert numbers < 700
 
 
+@pytest.mark.parametrize("factor", [1, 2])
+def test_shipped_told_models_are_calibrated_for_new_sources(factor: int) -> None:
+    calibration = find_card("conditional", factor=factor).calibration
+    assert calibration is not None
+    assert (calibration.model, calibration.factor) == ("conditional", factor)
+    assert calibration.predictor.told
+    shares = list(calibration.left_out.values())
+    assert len(shares) >= 13
+    assert np.mean(shares) >= 0.9
+
+
 def test_a_blend_keeps_the_calibration_of_the_nearer_end() -> None:
     ends = [find_card(name, factor=2).calibration for name in ("faithful", "sharp")]
     blends = [

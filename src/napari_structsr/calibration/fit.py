@@ -27,6 +27,7 @@ from napari_structsr.calibration.conformal import (
 )
 from napari_structsr.calibration.error_network import fit_predictor
 from napari_structsr.calibration.left_out_sources import (
+    STEPS,
     find_source_factor,
     measure_coverage,
     predict_left_out,
@@ -108,14 +109,16 @@ def calibrate(
         refit = start is None or count >= ENOUGH_TO_FIT
     deciding = samples
     if left_out is not None:
-        predictor = _fit_network(samples, seed)
+        fitted = fit_predictor(*samples.flatten(), seed=seed, steps=STEPS)
+        predictor = _round_predictor(fitted)
         mean, bound = predict_left_out(samples, left_out)
     else:
         if start is not None and not refit:
             predictor = start.predictor
         else:
             first = _mark_fitting_half(samples)
-            predictor = _fit_network(samples.select(first), seed)
+            fitting = samples.select(first)
+            predictor = _round_predictor(fit_predictor(*fitting.flatten(), seed=seed))
             # pixels that fitted the network never decide: they would flatter intervals
             deciding = samples.select(~first)
         found = predictor(torch.from_numpy(deciding.features)).exp().numpy()
@@ -210,10 +213,6 @@ def _weigh_units(samples: Samples) -> tuple[Float64Array, float]:
         weights = samples.weights(patches)
         number = count_effective_units(patches, weights)
     return weights, number
-
-
-def _fit_network(samples: Samples, seed: int) -> ErrorPredictor:
-    return _round_predictor(fit_predictor(*samples.flatten(), seed=seed))
 
 
 def _round_predictor(predictor: ErrorPredictor) -> ErrorPredictor:

@@ -24,8 +24,10 @@ from napari_structsr.imaging.expected_error import ErrorPredictor
 LEAST_SOURCES = 8
 """Sources from which on they decide; fewer say too little of how sources differ."""
 
+STEPS = 400
+"""Of a fit for new sources: more teach how the sources at hand look, and no other."""
+
 _PARTS = 4  # that are left out in turn
-_STEPS = 1000  # of each fit; a third of the usual costs no coverage
 _RANGE = 1e-2, 1e2  # of factors
 
 
@@ -49,7 +51,7 @@ def fit_left_out(samples: Samples, *, seed: int = 0) -> dict[str, ErrorPredictor
     for number in range(_PARTS):
         out = shuffled[number::_PARTS]
         fitting = samples.select(~np.isin(samples.source, out))
-        predictor = fit_predictor(*fitting.flatten(), seed=seed, steps=_STEPS)
+        predictor = fit_predictor(*fitting.flatten(), seed=seed, steps=STEPS)
         found |= {str(source): predictor for source in out}
     return found
 

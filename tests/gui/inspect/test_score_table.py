@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_structsr.gui.inspect.legend import ColorBar
+from napari_structsr.gui.inspect.legend import ColorBar, Legend
 from napari_structsr.gui.inspect.score_tab import collect_lines, find_plot_axes
 from napari_structsr.gui.inspect.score_table import ScoreTableView, WorstTable
 from napari_structsr.gui.widgets.controls import format_number
@@ -177,3 +177,18 @@ def test_legend_has_numbers_or_names(qtbot):
     bar.show_map(MAPS["change"], (0.0, 3.0), 0.0)
     assert bar.texts == MAPS["change"].classes
     bar.grab()
+
+
+def test_legend_says_for_which_images_an_interval_is_meant(qtbot):
+    from napari_structsr.zoo.catalogue import find_card
+
+    calibration = find_card("faithful", factor=2).calibration
+    legend = Legend()
+    qtbot.addWidget(legend)
+    legend.show_map("interval", (0.0, 1.0), 0.5, calibration=calibration)
+    assert "images like those of the calibration" in legend.text.text()
+    shares = {"left_out": {"nuclei": 0.874, "actin": 0.962}}
+    told = calibration.model_copy(update=shares)
+    legend.show_map("interval", (0.0, 1.0), 0.5, calibration=told)
+    text = legend.text.text()
+    assert "2 sources that the fit had not seen, 87% to 96%" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
 from qtpy.QtCore import QPointF, QRectF, Qt
@@ -32,6 +33,16 @@ def format_unit(entry: ErrorMap) -> str:
     """Write the unit of a map for people."""
     return {"class": "", "degree": "°", "standard deviation": "σ of the noise"}.get(
         entry.unit, entry.unit
+    )
+
+
+def _describe_left_out(shares: Mapping[str, float]) -> str:
+    """Say what intervals promise that sources decided which were left out."""
+    low, high = min(shares.values()), max(shares.values())
+    return (
+        "Meant for images of a new source, on average over sources and not pixel by "
+        f"pixel: of {len(shares)} sources that the fit had not seen, {low:.0%} to "
+        f"{high:.0%} of pixels lay within the interval."
     )
 
 
@@ -142,7 +153,10 @@ class Legend(QWidget):
         self.bar.show_map(entry, limits, threshold)
         sentences = [entry.meaning, f"<b>Cannot see:</b> {entry.blind}"]
         if key in _GUARANTEES:
-            sentences.append(f"<b>Guarantee:</b> {_GUARANTEES[key]}")
+            guarantee = _GUARANTEES[key]
+            if key == "interval" and calibration is not None and calibration.left_out:
+                guarantee = _describe_left_out(calibration.left_out)
+            sentences.append(f"<b>Guarantee:</b> {guarantee}")
         self.text.setToolTip("")
         if key in _GUARANTEES and calibration is not None:
             sentences.append(
