@@ -25,7 +25,7 @@ LEAST_SOURCES = 8
 """Sources from which on they decide; fewer say too little of how sources differ."""
 
 STEPS = 400
-"""Of a fit for new sources: more teach how the sources at hand look, and no other."""
+"""Of a fit for new sources; more change little."""
 
 _PARTS = 4  # that are left out in turn
 _RANGE = 1e-2, 1e2  # of factors
