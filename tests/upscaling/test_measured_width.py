@@ -174,6 +174,9 @@ def test_the_commands_measure_and_say_what_they_found(stack, tmp_path):
     assert "channel 0: noise " in text
     assert "blur estimated from the image:" in text
 
+    unmeasured = run.invoke(app, ["info", str(stack)])
+    assert "--measure" in unmeasured.output
+
     card = make_model().card.model_dump(exclude={"sha256"})
     write_bundle(tmp_path / "told-x2", card, make_model().network.state_dict())
     model = ["--model", str(tmp_path / "told-x2.safetensors")]

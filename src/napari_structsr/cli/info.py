@@ -73,6 +73,11 @@ def info(
             _show_marked(source, words | {"diameter": diameter})
             if measure:
                 _show_measured(source)
+            elif not record and not any(c.optics for c in source.spec.channels):
+                out.print(
+                    "optics unknown; --measure says what the image shows of them",
+                    highlight=False,
+                )
         if record:
             command = record.command(str(Path(path).absolute()))
             _print_record(record)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
+from napari.layers._source import layer_source
 from qtpy.QtGui import QGuiApplication
 from scenes import choose
 from scipy.special import erf
@@ -117,3 +119,30 @@ def test_a_line_across_an_edge_gives_the_width(viewer, dock):  # noqa: F811
     viewer.layers.selection = {layer}
     dock.copy_button.click()
     assert "edge=(25.0, 20.0, 25.0, 40.0)" in QGuiApplication.clipboard().text()
+
+
+def test_the_command_of_a_part_of_a_file_gives_what_was_measured(
+    viewer,
+    dock,  # noqa: F811
+    layer,
+    tmp_path,
+):
+    path = tmp_path / "beads.tif"
+    tifffile.imwrite(path, layer.data, metadata={"axes": "ZYX"})
+    commands = []
+    # all planes of the file, and one of them as an image of its own
+    for pixels, mark in ((layer.data, (1, 15, 18)), (layer.data[1], (15, 18))):
+        with layer_source(path=str(path)):
+            image = viewer.add_image(pixels, name="part")
+        rows = dock.form.optics
+        rows.undo.setChecked(True)
+        choose(rows.source, "bead")
+        rows.measure.click()
+        viewer.layers[-1].add(mark)
+        viewer.layers.selection = {image}
+        dock.copy_button.click()
+        commands.append(QGuiApplication.clipboard().text())
+    whole, part = commands
+    assert "--bead 15.0,18.0 --plane 1" in whole
+    assert "--bead" not in part
+    assert float(part.split("--psf-sigma ")[1]) == pytest.approx(SIGMA, rel=0.1)

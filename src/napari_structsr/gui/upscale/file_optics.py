@@ -24,6 +24,7 @@ from napari_structsr.io.layer_source import open_layer
 from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
 from napari_structsr.io.units import compute_pixel_size
+from napari_structsr.upscaling.measured_width import measure_marks
 
 _LEAST = 0.25  # measured pixels; the engine takes no smaller width
 
@@ -68,11 +69,21 @@ def find_command_settings(layer: Image, choice: OpticsChoice) -> dict[str, Any]:
     """Return the settings with which a command undoes as much blur as the dock."""
     settings = choice.to_settings()
     known = _read_file(layer)
-    if "aperture" not in settings or not layer.source.path:
+    follows = "aperture" in settings or choice.marked is not None
+    if not choice.undo or not follows or not layer.source.path:
         return settings
-    size = compute_pixel_size(open_measured(layer, choice).spec.axes)
+    source = open_measured(layer, choice)
+    size = compute_pixel_size(source.spec.axes)
     in_file = None if known is None else compute_pixel_size(known.axes)
-    if size is None or (in_file is not None and math.isclose(size, in_file)):
+    same_size = size is None or (in_file is not None and math.isclose(size, in_file))
+    if choice.marked:
+        shape = None if known is None else known.axes.canonical().shape
+        if same_size and shape == source.spec.axes.canonical().shape:
+            return settings
+        # the planes of the file are others, or its pixels
+        found = measure_marks(source, choice.to_marks())
+        return {"psf_sigma": round(max(found.low, _LEAST), 3)}
+    if same_size or size is None:
         return settings
     # the command reads the file, whose pixel size is not the one of the layer
     optics = Optics(choice.aperture or 0, choice.wavelength or 0, choice.confocal)

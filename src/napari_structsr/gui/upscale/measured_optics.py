@@ -49,8 +49,7 @@ class MeasuredOptics(QObject):
             return self._of_images.get(_key(layer))
         if choice.marked is None or not choice.places:
             return None
-        diameter = 0.0 if choice.marked == "edge" else choice.diameter or 0.0
-        marks = Marks(choice.marked, choice.places, choice.plane, diameter)
+        marks = choice.to_marks()
         key = (_key(layer), marks)
         # asked after each click; a fit takes a while
         if self._last[0] != key:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from napari_structsr.upscaling.measured_width import Marks
+
 MarkedShape = Literal["bead", "edge", "filament"]
 WidthSource = Literal["file", "formula", "bead", "edge", "filament", "image", "hand"]
 
@@ -91,6 +93,13 @@ class OpticsChoice:
     def needs_image(self) -> bool:
         """Whether the width follows from what is known of the image."""
         return self.undo and self.source != "hand"
+
+    def to_marks(self) -> Marks:
+        """Return what is pointed at; only where the width is measured on it."""
+        if self.marked is None:
+            raise ValueError(f"nothing is pointed at where the source is {self.source}")
+        diameter = 0.0 if self.marked == "edge" else self.diameter or 0.0
+        return Marks(self.marked, self.places, self.plane, diameter)
 
     def to_settings(self) -> dict[str, Any]:
         """Return the settings of the engine that say the same."""
