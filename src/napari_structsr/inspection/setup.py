@@ -20,12 +20,6 @@ from napari_structsr.errors import ModelError, SettingsError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.squirrel import SquirrelFit
 from napari_structsr.inspection.matching import MatchedImages, match_images
-from napari_structsr.inspection.optics import (
-    describe_channels,
-    find_widths,
-    tell_optics,
-    undoes_optics,
-)
 from napari_structsr.inspection.reference_shift import register_reference
 from napari_structsr.inspection.scaling import (
     Scaling,
@@ -36,6 +30,12 @@ from napari_structsr.inspection.scaling import (
     measure_statistics,
 )
 from napari_structsr.inspection.settings import InspectSettings
+from napari_structsr.inspection.told_optics import (
+    describe_channels,
+    find_widths,
+    tell_optics,
+    undoes_optics,
+)
 from napari_structsr.io.source import Source
 from napari_structsr.models.calibration import TrustCalibration, read_calibration
 from napari_structsr.models.model import SRModel
