@@ -40,9 +40,9 @@ def _describe_left_out(shares: Mapping[str, float]) -> str:
     """Say what intervals promise that sources decided which were left out."""
     low, high = min(shares.values()), max(shares.values())
     return (
-        "Meant for images of a new source, on average over sources and not pixel by "
-        f"pixel: of {len(shares)} sources that the fit had not seen, {low:.0%} to "
-        f"{high:.0%} of pixels lay within the interval."
+        "Meant for images of a new source: 90% of pixels or more lie within the "
+        f"interval for half of such sources. Of {len(shares)} sources that the fit had "
+        f"not seen, {low:.0%} to {high:.0%} did."
     )
 
 
