@@ -1,8 +1,6 @@
 """Put a page of the documentation together from what `structsr benchmark` wrote.
 
     python scripts/benchmark_docs.py benchmarks shipped=OUT matched=OUT agreement=OUT
-    python scripts/benchmark_docs.py conditional x2=OUT shapes=OUT scans=OUT
-    python scripts/benchmark_docs.py conditional-tables x1=OUT x2=OUT x4=OUT
 
 The first word is the page, such as docs/benchmarks.md, which is made from
 scripts/benchmarks.template.md. Each other one names a run by the label that the
