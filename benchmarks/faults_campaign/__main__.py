@@ -45,7 +45,7 @@ def run_campaign(
     from benchmarks.faults_campaign.rows import list_rows
     from benchmarks.faults_campaign.tally import read_tallies, write_tables
 
-    seconds = 0.7 if quick else 60 * fuzz_minutes
+    seconds = 0.3 if quick else 60 * fuzz_minutes
     rows = list_rows(fuzz_seconds=seconds)
     names = only.split(",") if only else list(rows)
     if unknown := [name for name in names if name not in rows]:

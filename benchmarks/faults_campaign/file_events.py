@@ -123,7 +123,7 @@ class FileEvents:
             self._note("rename", paths[0], gone, kept)
         elif event == "os.remove" and kept:
             self._note("remove", gone, kept)
-        elif event == "os.mkdir":
+        elif event == "os.mkdir" and not os.path.lexists(gone):
             self._note("mkdir", gone)
         elif event == "os.rmdir":
             self._note("rmdir", gone)

@@ -82,10 +82,11 @@ def _read_pairs(path: Path) -> None:
 
 
 def change_lines(data: bytes, chance: Any) -> bytes:
-    """Change one line of a file of JSON lines."""
+    """Change one line of a journal, behind its checksum."""
     lines = data.splitlines(keepends=True)
     number = chance.randrange(len(lines))
-    lines[number] = change_json(lines[number], chance)
+    checksum, _, entry = lines[number].partition(b" ")
+    lines[number] = checksum + b" " + change_json(entry, chance) + b"\n"
     return b"".join(lines)
 
 
