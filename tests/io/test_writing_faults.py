@@ -22,8 +22,8 @@ from napari_structsr.core.axes import Axes, ImageSpec
 from napari_structsr.core.record import Record
 from napari_structsr.errors import SinkError
 from napari_structsr.io.locks import lock_output
-from napari_structsr.io.ome_zarr.chunk_store import make_write_grid
 from napari_structsr.io.ome_zarr.image_writer import write_image
+from napari_structsr.io.ome_zarr.layout import make_write_grid
 from napari_structsr.io.records import read_record
 
 SPEC = ImageSpec("cells", Axes.of("zyx", (3, 40, 300)), np.dtype(np.uint16))

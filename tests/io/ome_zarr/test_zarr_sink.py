@@ -22,8 +22,9 @@ from napari_structsr import (
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.errors import SinkError, SourceError
 from napari_structsr.io.arrays import ArraySource
-from napari_structsr.io.ome_zarr.chunk_store import halve, make_pyramid_axes
+from napari_structsr.io.ome_zarr.chunk_store import halve
 from napari_structsr.io.ome_zarr.journal import JOURNAL
+from napari_structsr.io.ome_zarr.layout import make_pyramid_axes
 from napari_structsr.io.records import read_record
 
 BICUBIC = load_model("bicubic", factor=2)

@@ -12,8 +12,8 @@ from typing import Literal
 from napari_structsr.errors import SinkError
 from napari_structsr.io.atomic import create_beside
 from napari_structsr.io.locks import lock_output
-from napari_structsr.io.ome_zarr.chunk_store import (
-    ChunkStore,
+from napari_structsr.io.ome_zarr.chunk_store import ChunkStore
+from napari_structsr.io.ome_zarr.layout import (
     create_arrays,
     make_write_grid,
     write_attributes,

@@ -19,7 +19,7 @@ from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError, blame_file
-from napari_structsr.io.ome_zarr.chunk_store import has_all_files
+from napari_structsr.io.ome_zarr.layout import has_all_files
 from napari_structsr.io.ome_zarr.metadata import is_zarr
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink, check_folder
 from napari_structsr.io.records import read_zarr_record

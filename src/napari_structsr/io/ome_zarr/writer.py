@@ -23,14 +23,14 @@ from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError, SourceError
 from napari_structsr.io.atomic import create_beside, remove_folder
 from napari_structsr.io.locks import check_unlocked, lock_output
-from napari_structsr.io.ome_zarr.chunk_store import (
-    ChunkStore,
+from napari_structsr.io.ome_zarr.chunk_store import ChunkStore
+from napari_structsr.io.ome_zarr.journal import count_files
+from napari_structsr.io.ome_zarr.layout import (
     Layout,
     create_arrays,
     has_layout,
     write_attributes,
 )
-from napari_structsr.io.ome_zarr.journal import count_files
 from napari_structsr.io.ome_zarr.metadata import is_zarr_group, make_attributes
 from napari_structsr.io.records import KEY, read_zarr_record
 
