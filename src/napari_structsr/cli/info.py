@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from napari_structsr.cli.marks import (
+    Bead,
+    Diameter,
+    Edge,
+    Filament,
+    Plane,
+    read_marks,
+)
 from napari_structsr.cli.terminal import (
     err,
     exit_on_error,
     make_settings,
     out,
-    read_marks,
 )
 
 if TYPE_CHECKING:
@@ -34,24 +41,11 @@ def info(
         bool,
         typer.Option("--measure", help="Noise, and how wide the blur may be."),
     ] = False,
-    bead: Annotated[
-        str | None, typer.Option(help="Blur of a bead at Y,X; more of them by comma.")
-    ] = None,
-    edge: Annotated[
-        str | None, typer.Option(help="Blur of an edge; Y,X,Y,X is a line across it.")
-    ] = None,
-    filament: Annotated[
-        str | None,
-        typer.Option(help="Blur of a filament; Y,X,Y,X is a line across it."),
-    ] = None,
-    plane: Annotated[
-        str | None,
-        typer.Option(help="Where these are: index along t,c,z as far as present."),
-    ] = None,
-    diameter: Annotated[
-        float | None,
-        typer.Option(help="Of the bead or filament, in micrometres."),
-    ] = None,
+    bead: Bead = None,
+    edge: Edge = None,
+    filament: Filament = None,
+    plane: Plane = None,
+    diameter: Diameter = None,
 ) -> None:
     """Show what an image is, and how it was made if it was made here."""
     from napari_structsr.io.open import open_source

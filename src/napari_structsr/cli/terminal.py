@@ -196,22 +196,6 @@ def split_numbers(text: str | None, option: str) -> tuple[float, ...] | None:
         ) from None
 
 
-def read_marks(
-    bead: str | None, edge: str | None, filament: str | None, plane: str | None
-) -> dict[str, Any]:
-    """Return the settings that options make which say where the blur is measured."""
-    index = split_numbers(plane, "--plane")
-    return {
-        "bead": split_numbers(bead, "--bead"),
-        "edge": split_numbers(edge, "--edge"),
-        "filament": split_numbers(filament, "--filament"),
-        # strict settings take no 1.5 for an index, and no 1.0 either
-        "plane": None
-        if index is None
-        else tuple(int(n) if n.is_integer() else n for n in index),
-    }
-
-
 def split_channels(text: str | None) -> list[int | str] | None:
     """Split a list of channels; digits are indices."""
     if text is None:

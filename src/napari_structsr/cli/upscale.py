@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_structsr.cli.marks import (
+    Bead,
+    Diameter,
+    Edge,
+    Filament,
+    Plane,
+    read_marks,
+)
 from napari_structsr.cli.terminal import (
     exit_on_error,
     follow,
     make_settings,
     out,
-    read_marks,
     split_channels,
 )
 from napari_structsr.errors import SettingsError, SinkError
@@ -62,26 +69,11 @@ def upscale(
         float | None,
         typer.Option(help="Blur to undo: standard deviation in measured pixels."),
     ] = None,
-    bead: Annotated[
-        str | None,
-        typer.Option(help="Measure the blur on a bead at Y,X; more of them by comma."),
-    ] = None,
-    edge: Annotated[
-        str | None,
-        typer.Option(help="Measure it on an edge; Y,X,Y,X is a line across it."),
-    ] = None,
-    filament: Annotated[
-        str | None,
-        typer.Option(help="Measure it on a filament; Y,X,Y,X is a line across it."),
-    ] = None,
-    plane: Annotated[
-        str | None,
-        typer.Option(help="Where these are: index along t,c,z as far as present."),
-    ] = None,
-    diameter: Annotated[
-        float | None,
-        typer.Option(help="Of the bead or filament, in micrometres."),
-    ] = None,
+    bead: Bead = None,
+    edge: Edge = None,
+    filament: Filament = None,
+    plane: Plane = None,
+    diameter: Diameter = None,
     width_from_image: Annotated[
         bool,
         typer.Option(
