@@ -126,7 +126,7 @@ def test_rectangles_of_the_file_decide_the_split(call, tmp_path):
         ([], {"colour": 1}, "colour"),
         ([], {"pairs": [{"high": "gone.tif"}]}, "gone.tif"),
         (["--minutes", "-1"], {}, "minutes"),
-        (["--resume"], {}, "cannot be read"),
+        (["--resume"], {}, "no fine-tuning that can go on"),
     ],
 )
 def test_faults_are_sentences(words, changes, said, call):
