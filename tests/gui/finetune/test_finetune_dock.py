@@ -281,7 +281,7 @@ def test_a_config_that_cannot_be_written_leaves_nothing(
 
     monkeypatch.setattr(Path, "write_text", refuse)
     tuning.train.save_config(tmp_path / "mine.json")
-    wait(qtbot, lambda: "disk is full" in " ".join(notifications()))
+    wait(qtbot, lambda: "No space left on device" in " ".join(notifications()))
     assert [path.name for path in tmp_path.iterdir()] == []
 
 
