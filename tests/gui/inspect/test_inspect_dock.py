@@ -206,7 +206,13 @@ def test_every_control_explains_itself(model, plain, qtbot):
 def test_record_of_a_result_finds_its_source(model, plain):
     card = find_card("bicubic", factor=2)
     record = Record(
-        source={"origin": "napari layer", "name": "cells", "options": {}},
+        source={
+            "origin": "napari layer",
+            "name": "cells",
+            "axes": "yx",
+            "shape": [64, 64],
+            "options": {},
+        },
         model={
             "name": "bicubic",
             "factor": 2,
