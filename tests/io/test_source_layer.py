@@ -1,6 +1,7 @@
 import dask.array as da
 import numpy as np
 import pytest
+import zarr
 
 from napari_structsr.core.axes import Axis, Channel
 from napari_structsr.errors import SettingsError, SourceError
@@ -100,3 +101,18 @@ def test_a_coarser_level_keeps_the_edges(stack, whole):
 def test_other_layers(layer):
     with pytest.raises(SourceError, match="pick an image layer"):
         open_source(layer)
+
+
+def test_the_layer_of_an_unfinished_store_is_refused(tmp_path, stack):
+    group = zarr.create_group(
+        tmp_path / "a.ome.zarr", attributes={"structsr": {"status": "partial"}}
+    )
+    group.create_array("0", data=stack, chunks=(1, 16, 20))
+    from napari.layers._source import layer_source
+
+    with layer_source(path=str(tmp_path / "a.ome.zarr" / "0")):
+        layer = layers.Image(stack)
+    with pytest.raises(SourceError, match=r"unfinished result.*resume and finish"):
+        open_source(layer)
+    group.attrs["structsr"] = {"status": "finished"}
+    assert open_source(layer).spec.axes.names == "zyx"

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import yaozarrs
 import zarr
-from napari.layers import Image
-from napari.layers._source import layer_source
 from yaozarrs import v05
 from yaozarrs.write.v05 import write_image
 from zarr.storage import MemoryStore, WrapperStore
@@ -245,9 +243,7 @@ def test_no_part_of_an_unfinished_store_is_opened_by_its_own_name(tmp_path, stac
     group.create_array("0", data=stack[0, 0], chunks=(1, 16, 20))
     group.create_array("deep/1", data=stack[0, 0], chunks=(1, 16, 20))
     (tmp_path / "link.zarr").symlink_to(path / "0")
-    with layer_source(path=str(path / "0")):
-        layer = Image(stack[0, 0])
-    parts = [path / "0", path / "deep" / "1", tmp_path / "link.zarr", layer]
+    parts = [path / "0", path / "deep" / "1", tmp_path / "link.zarr"]
     for image in (*parts, zarr.open_array(path / "0", mode="r")):
         with pytest.raises(SourceError, match=r"unfinished result.*resume and finish"):
             open_source(image)
