@@ -318,6 +318,6 @@ def translate_os_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise SinkError(
-            f"{path} cannot be written ({error.strerror or error}); mend that and "
-            "start again: what is finished is kept"
+            f"{path} cannot be written ({error.strerror or error}); what is finished "
+            "is kept: mend it and start the same command again"
         ) from error
