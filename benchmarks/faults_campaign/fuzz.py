@@ -87,7 +87,9 @@ def fuzz_reader(
             continue
         kept = place.root / "found" / f"{family.name}-{seed + number}"
         shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(place.work / "trial", kept)
+        # a child that died before its first file leaves none
+        if (place.work / "trial").exists():
+            shutil.copytree(place.work / "trial", kept)
         hung = ending.hung or "took too long" in ending.said
         tally.add(
             Outcome.HANG if hung else Outcome.TRACEBACK,
