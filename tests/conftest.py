@@ -146,3 +146,32 @@ def kill_at():
         return os.WIFSIGNALED(status)
 
     return kill_at
+
+
+@pytest.fixture(scope="session")
+def make_told_model():
+    """Return a function that makes a small model whose result follows the optics."""
+    import torch
+
+    from napari_structsr.models.build import build_network
+    from napari_structsr.models.card import ModelCard
+    from napari_structsr.models.model import SRModel
+
+    def make(factor=2, *, tail=0.01, gains=0.3, **card):
+        """Make one; `tail` and `gains` are how far its random weights spread."""
+        torch.manual_seed(0)
+        options = {"width": 8, "blocks": 1}
+        network = build_network("conditional-generator", factor=factor, options=options)
+        torch.nn.init.normal_(network.tail.weight, 0, tail)
+        torch.nn.init.normal_(network.optics[-1].weight, 0, gains)
+        entries = {
+            "name": "told",
+            "description": "",
+            "architecture": "conditional-generator",
+            "options": options,
+            "factor": factor,
+            "psf_sigma": 0.35,
+        }
+        return SRModel(ModelCard(**(entries | card)), network.state_dict())
+
+    return make

@@ -24,9 +24,7 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.expected_error import TOLD_FEATURES
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.weights import write_bundle
-from napari_structsr.models.build import build_network
 from napari_structsr.models.calibration import read_calibration
-from napari_structsr.models.card import ModelCard
 from napari_structsr.models.model import SRModel
 from napari_structsr.training.patch_sampler import Plane
 from napari_structsr.training.recipe import OpticsConfig
@@ -34,21 +32,8 @@ from napari_structsr.training.varied_pairs import measure_varied_pairs
 
 
 @pytest.fixture(scope="module")
-def model() -> SRModel:
-    torch.manual_seed(0)
-    options = {"width": 8, "blocks": 1}
-    network = build_network("conditional-generator", factor=2, options=options)
-    torch.nn.init.normal_(network.tail.weight, 0, 0.01)
-    torch.nn.init.normal_(network.optics[-1].weight, 0, 0.3)
-    card = ModelCard(
-        name="told",
-        description="",
-        architecture="conditional-generator",
-        options=options,
-        factor=2,
-        psf_sigma=0.35,
-    )
-    return SRModel(card, network.state_dict())
+def model(make_told_model) -> SRModel:
+    return make_told_model()
 
 
 def draw_truth(seed: int, *, side: int = 192, coarse: float = 2.0) -> np.ndarray:

@@ -14,10 +14,7 @@ from napari_structsr.finetuning.pair_sampler import PairSampler
 from napari_structsr.finetuning.runs import accept_run
 from napari_structsr.finetuning.split import Block, Split
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.models.build import build_network
-from napari_structsr.models.card import ModelCard
 from napari_structsr.models.conditional_generator import noise_level
-from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair, Place
 
 WIDTH, PHOTONS, READ_NOISE = 0.9, 2000, 0.01
@@ -48,24 +45,9 @@ def split():
 
 
 @pytest.fixture(scope="module")
-def parent():
+def parent(make_told_model):
     """Return a small network whose gains differ by width and noise."""
-    torch.manual_seed(0)
-    options = {"width": 8, "blocks": 1}
-    network = build_network("conditional-generator", factor=2, options=options)
-    torch.nn.init.normal_(network.tail.weight, 0, 0.01)
-    torch.nn.init.normal_(network.optics[-1].weight, 0, 0.3)
-    card = ModelCard(
-        name="bare",
-        description="",
-        architecture="conditional-generator",
-        options=options,
-        factor=2,
-        psf_sigma=0.35,
-        sha256="0" * 64,
-        **RANGES,
-    )
-    return SRModel(card, network.state_dict())
+    return make_told_model(name="bare", sha256="0" * 64, **RANGES)
 
 
 @pytest.fixture(autouse=True)

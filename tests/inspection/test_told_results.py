@@ -7,30 +7,17 @@ import torch
 import napari_structsr as sr
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.weights import write_bundle
-from napari_structsr.models.build import build_network
-from napari_structsr.models.card import ModelCard
 
 WIDTH = 0.8
 
 
 @pytest.fixture
-def model(tmp_path):
+def model(make_told_model, tmp_path):
     """Write a conditional model; return it as a user loads it."""
-    torch.manual_seed(0)
-    options = {"width": 8, "blocks": 1}
-    network = build_network("conditional-generator", factor=2, options=options)
-    torch.nn.init.normal_(network.tail.weight, 0, 0.02)
-    torch.nn.init.normal_(network.optics[-1].weight, 0, 0.3)
-    card = ModelCard(
-        name="conditional",
-        description="",
-        architecture="conditional-generator",
-        options=options,
-        factor=2,
-        psf_sigma=0.35,
-    )
+    made = make_told_model(tail=0.02, name="conditional")
     path = tmp_path / "conditional-x2"
-    write_bundle(path, card.model_dump(exclude={"sha256"}), network.state_dict())
+    card = made.card.model_dump(exclude={"sha256"})
+    write_bundle(path, card, made.network.state_dict())
     return sr.load_model(f"{path}.safetensors")
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tifffile
-import torch
 from napari.layers._source import layer_source
 from qtpy.QtGui import QGuiApplication
 from scenes import choose, noise
 
 from napari_structsr.io.weights import write_bundle
-from napari_structsr.models.build import build_network
-from napari_structsr.models.card import ModelCard
 
 TIMEOUT = 120_000
 XML = """<?xml version="1.0" encoding="UTF-8"?>
@@ -28,29 +25,16 @@ DAPI, CY5 = (0.9 * 0.225 * light / 1.2 / 0.1 for light in (0.461, 0.670))
 
 
 @pytest.fixture
-def dock(tmp_path, monkeypatch, viewer):
+def dock(tmp_path, monkeypatch, viewer, make_told_model):
     """Return a dock that offers a model which changes much with what it is told."""
     monkeypatch.setenv("STRUCTSR_MODELS", str(tmp_path / "models"))
     (tmp_path / "models").mkdir()
-    options = {"width": 8, "blocks": 1}
     for factor in (1, 2):
-        torch.manual_seed(0)
-        network = build_network("conditional-generator", factor=factor, options=options)
-        for layer in (network.tail, network.optics[-1]):
-            torch.nn.init.normal_(layer.weight, 0, 0.1)
-        card = ModelCard(
-            name="told",
-            description="Told the optics.",
-            architecture="conditional-generator",
-            options=options,
-            factor=factor,
-            psf_sigma=0.35,
-            psf_range=(0.25, 2.0),
-        )
+        model = make_told_model(factor, tail=0.1, gains=0.1, psf_range=(0.25, 2.0))
         write_bundle(
             tmp_path / "models" / f"told-x{factor}",
-            card.model_dump(exclude={"sha256"}),
-            network.state_dict(),
+            model.card.model_dump(exclude={"sha256"}),
+            model.network.state_dict(),
         )
     from napari_structsr.gui.upscale.dock import UpscaleDock
 
