@@ -76,10 +76,8 @@ def fail_events(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally
 
             place.sweep()
             ending = place.run(act)
-            before = len(tally.examples)
-            disturb(place, job, ending, tally)
-            if len(tally.examples) > before:
-                tally.examples[-1] = f"event {at}, {events[at]}: {tally.examples[-1]}"
+            with tally.locate(f"event {at}, {events[at]}"):
+                disturb(place, job, ending, tally)
         tally.seconds = time.monotonic() - begun
         yield tally
 
@@ -130,13 +128,8 @@ def let_vanish(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally]
         for path in list(away.iterdir()) if back else ():
             remove(place.work / path.name)
             path.rename(place.work / path.name)
-        before = len(tally.examples)
-        disturb(place, job, ending, tally)
-        if len(tally.examples) > before:
-            tally.examples[-1] = (
-                f"event {at}, {events[at]}, {'back' if back else 'gone'}: "
-                f"{tally.examples[-1]}"
-            )
+        with tally.locate(f"event {at}, {events[at]}, {'back' if back else 'gone'}"):
+            disturb(place, job, ending, tally)
     tally.seconds = time.monotonic() - begun
     yield tally
 

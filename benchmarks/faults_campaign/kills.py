@@ -122,10 +122,8 @@ def kill_at_events(place: Place, job: Job, tries: int, seed: int) -> Iterator[Ta
 
         place.sweep()
         ending = place.run(act)
-        before = len(tally.examples)
-        disturb(place, job, ending, tally)
-        if len(tally.examples) > before:
-            tally.examples[-1] = f"event {at}, {events[at]}: {tally.examples[-1]}"
+        with tally.locate(f"event {at}, {events[at]}"):
+            disturb(place, job, ending, tally)
     tally.seconds = time.monotonic() - begun
     yield tally
 

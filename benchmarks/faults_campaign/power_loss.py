@@ -52,20 +52,15 @@ def lose_power(
 
         ending = place.run(act)
         hurt = damage(place.work, notes, kind, chance)
-        before = len(tally.examples)
-        if ending.code == 0:
+        name = events[at] if at < len(events) else "end"
+        with tally.locate(f"event {at}, {name}; {kind} {hurt}"):
+            if ending.code != 0:
+                disturb(place, job, ending, tally)
             # the user was told that it is done: it must be on the disk
-            if place.is_whole(job):
+            elif place.is_whole(job):
                 tally.add(Outcome.IDENTICAL)
             else:
                 tally.add(Outcome.LOST, f"after its end: {place.tell_difference(job)}")
-        else:
-            disturb(place, job, ending, tally)
-        if len(tally.examples) > before:
-            name = events[at] if at < len(events) else "end"
-            tally.examples[-1] = (
-                f"event {at}, {name}; {kind} {hurt}: {tally.examples[-1]}"
-            )
     tally.seconds = time.monotonic() - begun
     yield tally
 

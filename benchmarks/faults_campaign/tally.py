@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -93,6 +94,13 @@ class Tally:
         self.counts[outcome] = self.counts.get(outcome, 0) + 1
         if outcome not in (Outcome.IDENTICAL, Outcome.REFUSED) and story:
             self.examples.append(f"{outcome}: {story}")
+
+    @contextmanager
+    def locate(self, where: str) -> Iterator[None]:
+        """Say where it was of every story that is kept meanwhile."""
+        before = len(self.examples)
+        yield
+        self.examples[before:] = [f"{where}: {one}" for one in self.examples[before:]]
 
 
 def read_tallies(folder: Path, rows: Sequence[str]) -> list[Tally]:
