@@ -34,6 +34,7 @@ def run_campaign(
     jobs: Annotated[str | None, typer.Option(help="Jobs, by comma.")] = None,
     share: Annotated[float, typer.Option(help="Of the tries.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    readers: Annotated[str | None, typer.Option(help="To fuzz, by comma.")] = None,
     fuzz_minutes: Annotated[float, typer.Option(help="For each reader.")] = 1.0,
     work: Annotated[
         Path | None, typer.Option(help="Where jobs run; emptied first.")
@@ -41,12 +42,16 @@ def run_campaign(
 ) -> None:
     """Run the campaign, and write its table."""
     from benchmarks.faults_campaign.children import load_modules
+    from benchmarks.faults_campaign.fuzz import READERS
     from benchmarks.faults_campaign.jobs import Place
     from benchmarks.faults_campaign.rows import list_rows
     from benchmarks.faults_campaign.tally import read_tallies, write_tables
 
     seconds = 0.3 if quick else 60 * fuzz_minutes
-    rows = list_rows(fuzz_seconds=seconds)
+    fuzzed = readers.split(",") if readers else []
+    if unknown := [name for name in fuzzed if name not in READERS]:
+        raise typer.BadParameter(f"{unknown[0]}: choose among {', '.join(READERS)}")
+    rows = list_rows(fuzz_seconds=seconds, readers=fuzzed)
     names = only.split(",") if only else list(rows)
     if unknown := [name for name in names if name not in rows]:
         raise typer.BadParameter(f"{unknown[0]}: choose among {', '.join(rows)}")

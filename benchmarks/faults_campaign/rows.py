@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from benchmarks.faults_campaign import disks, kills, numbers, power_loss, sharing
 from benchmarks.faults_campaign.fuzz import fuzz, try_odd_files
@@ -60,8 +61,9 @@ class Row:
             yield from self.attempt(place, jobs.get(name), tries, seed)
 
 
-def list_rows(*, fuzz_seconds: float) -> dict[str, Row]:
+def list_rows(*, fuzz_seconds: float, readers: Sequence[str] = ()) -> dict[str, Row]:
     """Return all rows by name; the last ones have no job of their own."""
+    options: dict[str, Any] = {"seconds": fuzz_seconds, "readers": readers}
     rows = [
         Row("kill-events", kills.kill_at_events, _ALL, 70),
         Row("kill-random", kills.kill_at_random, _ALL, 30),
@@ -93,13 +95,13 @@ def list_rows(*, fuzz_seconds: float) -> dict[str, Row]:
         Row("numbers", _without_job(numbers.try_numbers), {"numbers": 1.0}, 80),
         Row(
             "odd-files",
-            _without_job(partial(try_odd_files, seconds=fuzz_seconds)),
+            _without_job(partial(try_odd_files, **options)),
             {"odd files": 1.0},
             1,
         ),
         Row(
             "fuzz",
-            _without_job(partial(fuzz, seconds=fuzz_seconds)),
+            _without_job(partial(fuzz, **options)),
             {"fuzz": 1.0},
             1,
         ),
