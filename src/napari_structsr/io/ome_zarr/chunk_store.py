@@ -7,17 +7,18 @@ what the group says about itself as an image is written by `writer`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import zarr
 
 from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.core.intensity import to_dtype
+from napari_structsr.core.part import Part
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError
 from napari_structsr.io.atomic import remove
@@ -47,26 +48,44 @@ def halve(pixels: Array) -> Array:
         return to_dtype(np.asarray(total / known), pixels.dtype)
 
 
-class ChunkStore:
+class Notes(Protocol):
+    """Where tiles that are written are noted."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the result is still in its place."""
+
+    def add(self, level: int, index: int, names: Iterable[str]) -> None:
+        """Note a tile whose files are written; from any thread."""
+
+
+class ChunkArrays:
     """The open arrays of one result, in the folder of its group.
 
-    Tiles that an earlier run has noted are looked at: what is damaged or gone is not
-    in the journal any more.
+    Several processes may write into one result, as long as no tile is given to two.
+
+    Parameters
+    ----------
+    root, layout
+        The folder, and how the image lies in it.
+    notes
+        Where tiles that are written are noted.
     """
 
-    def __init__(self, root: Path, layout: Layout) -> None:
+    def __init__(self, root: Path, layout: Layout, notes: Notes) -> None:
         self.root = root
         self.layout = layout
-        # zarr and we write a file beside its place and rename it: a kill leaves these
-        for torn in [*root.rglob("*.partial"), *root.rglob(".*.part")]:
-            remove(torn)
+        self._notes = notes
         with zarr.config.set({"array.write_empty_chunks": True}):
             self.arrays: list[Any] = [
                 zarr.open_array(root / str(number), mode="r+")
                 for number in range(len(layout.levels))
             ]
-        self.journal = Journal(root)
-        self._drop_damaged()
+
+    def grid_of(self, level: int) -> TileGrid:
+        """Return the tiles that write a coarser level."""
+        axes = self.layout.levels[level]
+        return make_write_grid(axes, self.layout.unit_of(axes))
 
     def write(self, tile: Tile, pixels: Array) -> None:
         """Write one tile of the finest level; shape (samples, rows, columns)."""
@@ -76,32 +95,127 @@ class ChunkStore:
             place.insert(self.layout.axes.names.index("c"), slice(0, len(pixels)))
         self._write_pixels(0, tile.index, (*place, *tile.write), pixels)
 
+    def coarsen(self, level: int, index: int) -> None:
+        """Make one tile of a level from the level below, which must be complete."""
+        grid = self.grid_of(level)
+        tile = grid[index]
+        plane = [slice(index, index + 1) for index in tile.plane]
+        size = (part.stop - part.start for part in (*plane, *tile.write))
+        pixels = np.empty(tuple(size), self.layout.dtype)
+        # chunk by chunk: of a whole shard four times the pixels would be in memory
+        for part in grid.split(tile, self.layout.chunk):
+            finer = [slice(2 * span.start, 2 * span.stop) for span in part.write]
+            place = (..., *part.relative_to(tile).write)
+            pixels[place] = halve(self.read(level - 1, (*plane, *finer)))
+        self._write_pixels(level, tile.index, (*plane, *tile.write), pixels)
+
+    def check_there(self) -> None:
+        """Raise SinkError if the folder is not there any more."""
+        if not self._notes.is_there:
+            raise SinkError(
+                f"{self.root} has been deleted or moved while it was being written; "
+                "start the same command again"
+            )
+
+    def read(self, level: int, place: tuple[Any, ...]) -> Array:
+        """Read back pixels of a level.
+
+        Raises
+        ------
+        SinkError
+            If they are damaged; what is missing reads as zeros.
+        """
+        try:
+            return np.asarray(self.arrays[level][place])
+        # of the codecs: a sum that differs, bytes that do not unpack
+        except (ValueError, RuntimeError) as error:
+            raise SinkError(self._describe_damage(level)) from error
+
+    def _describe_damage(self, level: int) -> str:
+        return (
+            f"a part of {self.root / str(level)} has been damaged or deleted since it "
+            "was written; start the same command again, which computes it again"
+        )
+
+    def _write_pixels(
+        self, level: int, index: int, place: tuple[slice, ...], pixels: Array
+    ) -> None:
+        array = self.arrays[level]
+        # zarr makes folders that are missing, and would leave a part of a result
+        self.check_there()
+        array[place] = pixels.reshape([part.stop - part.start for part in place])
+        spans = (
+            range(part.start // size, -(-part.stop // size))
+            for part, size in zip(place, array.shards or array.chunks, strict=True)
+        )
+        key = array.metadata.encode_chunk_key
+        names = [key(position) for position in itertools.product(*spans)]
+        try:
+            self.check_there()
+            self._notes.add(level, index, names)
+        except (SinkError, FileNotFoundError):
+            # what was deleted while this was written does not come back in parts
+            self._remove(self.root / str(level) / name for name in names)
+            self.check_there()
+            raise
+
+    def _remove(self, files: Iterator[Path]) -> None:
+        for file in files:
+            if self._notes.is_there:
+                return
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+                for folder in file.parents:
+                    # as far as the root, and no folder that holds anything
+                    folder.rmdir()
+                    if folder == self.root:
+                        break
+
+
+class ChunkStore(ChunkArrays):
+    """The arrays of one result, and the journal of what is written of them.
+
+    Tiles that an earlier run has noted are looked at: what is damaged or gone is not
+    in the journal any more.
+
+    Parameters
+    ----------
+    root, layout
+        As in `ChunkArrays`.
+    part
+        Which part of the result this run makes, beside others; None makes the whole.
+    """
+
+    def __init__(self, root: Path, layout: Layout, part: Part | None = None) -> None:
+        if part is None:
+            # zarr and we write a file beside its place and rename it: a kill leaves
+            # these; where others write beside us, they may be theirs
+            for torn in [*root.rglob("*.partial"), *root.rglob(".*.part")]:
+                remove(torn)
+        self.journal = Journal(root, part)
+        super().__init__(root, layout, self.journal)
+        self._drop_damaged()
+
+    def rounds(self) -> Iterator[tuple[int, list[int]]]:
+        """Yield each coarser level, and its tiles that are still to be made.
+
+        A level is asked for once the finer one is complete.
+        """
+        for level in range(1, len(self.arrays)):
+            done = self.journal.finished(level)
+            wanted = range(len(self.grid_of(level)))
+            yield level, [index for index in wanted if index not in done]
+
     def passes(self) -> Iterator[Sequence[Callable[[], None]]]:
         """Yield the work of each coarser level, then a look at all that was written."""
-        for number in range(1, len(self.arrays)):
-            axes = self.layout.levels[number]
-            grid = make_write_grid(axes, self.layout.unit_of(axes))
-            # asked for here: a level is made once the finer one is complete
-            done = self.journal.finished(number)
-            yield [
-                partial(self._coarsen, number, grid, tile)
-                for tile in grid
-                if tile.index not in done
-            ]
+        for level, left in self.rounds():
+            yield [partial(self.coarsen, level, index) for index in left]
         self.journal.sync()
         yield [
             partial(self._check, (level, index))
             for level in range(len(self.arrays))
             for index in sorted(self.journal.finished(level))
         ]
-
-    def check_there(self) -> None:
-        """Raise SinkError if the folder is not there any more."""
-        if not self.journal.is_there:
-            raise SinkError(
-                f"{self.root} has been deleted or moved while it was being written; "
-                "start the same command again"
-            )
 
     def check_files(self) -> None:
         """Raise SinkError if something that was written is gone, or cut short."""
@@ -126,68 +240,3 @@ class ChunkStore:
         if not self.journal.holds(key):
             self.check_there()
             raise SinkError(self._describe_damage(key[0]))
-
-    def _describe_damage(self, level: int) -> str:
-        return (
-            f"a part of {self.root / str(level)} has been damaged or deleted since it "
-            "was written; start the same command again, which computes it again"
-        )
-
-    def _coarsen(self, level: int, grid: TileGrid, tile: Tile) -> None:
-        plane = [slice(index, index + 1) for index in tile.plane]
-        size = (part.stop - part.start for part in (*plane, *tile.write))
-        pixels = np.empty(tuple(size), self.layout.dtype)
-        # chunk by chunk: of a whole shard four times the pixels would be in memory
-        for part in grid.split(tile, self.layout.chunk):
-            finer = [slice(2 * span.start, 2 * span.stop) for span in part.write]
-            place = (..., *part.relative_to(tile).write)
-            pixels[place] = halve(self.read(level - 1, (*plane, *finer)))
-        self._write_pixels(level, tile.index, (*plane, *tile.write), pixels)
-
-    def read(self, level: int, place: tuple[Any, ...]) -> Array:
-        """Read back pixels of a level.
-
-        Raises
-        ------
-        SinkError
-            If they are damaged; what is missing reads as zeros.
-        """
-        try:
-            return np.asarray(self.arrays[level][place])
-        # of the codecs: a sum that differs, bytes that do not unpack
-        except (ValueError, RuntimeError) as error:
-            raise SinkError(self._describe_damage(level)) from error
-
-    def _write_pixels(
-        self, level: int, index: int, place: tuple[slice, ...], pixels: Array
-    ) -> None:
-        array = self.arrays[level]
-        # zarr makes folders that are missing, and would leave a part of a result
-        self.check_there()
-        array[place] = pixels.reshape([part.stop - part.start for part in place])
-        spans = (
-            range(part.start // size, -(-part.stop // size))
-            for part, size in zip(place, array.shards or array.chunks, strict=True)
-        )
-        key = array.metadata.encode_chunk_key
-        names = [key(position) for position in itertools.product(*spans)]
-        try:
-            self.check_there()
-            self.journal.add(level, index, names)
-        except (SinkError, FileNotFoundError):
-            # what was deleted while this was written does not come back in parts
-            self._remove(self.root / str(level) / name for name in names)
-            self.check_there()
-            raise
-
-    def _remove(self, files: Iterator[Path]) -> None:
-        for file in files:
-            if self.journal.is_there:
-                return
-            with suppress(OSError):
-                file.unlink(missing_ok=True)
-                for folder in file.parents:
-                    # as far as the root, and no folder that holds anything
-                    folder.rmdir()
-                    if folder == self.root:
-                        break

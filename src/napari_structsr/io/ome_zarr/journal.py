@@ -8,6 +8,9 @@ name within the level, the size and the checksum::
 Lines are added as tiles are written, so that a kill loses no tile. A power cut may
 lose or tear files that are named here, which the sums tell: files, their folders and
 the journal are therefore synced now and then, and not for every tile.
+
+Runs that make one result together, part by part, have a journal each. Whoever opens the
+whole result takes them into its own.
 """
 
 from __future__ import annotations
@@ -16,18 +19,20 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import google_crc32c
 
+from napari_structsr.core.part import Part
 from napari_structsr.io.atomic import replace_whole, sync
 
 JOURNAL = "structsr-journal.txt"
 """Its name in the folder of a result."""
 
+_OF_PART = "structsr-journal.{}.txt"
 _LINE = re.compile(r"(\d{1,9}) (\d{1,18})((?: [c\d][\d/]*:\d{1,18}:[0-9a-f]{8})*)")
 # a power cut costs the work of this time
 _SYNC_EVERY = 5.0  # seconds
@@ -72,29 +77,74 @@ class FileSum:
         return self.is_there(folder) and FileSum.of(folder, self.name) == self
 
 
+class FileNotes:
+    """What one process of many has written, for the journal that another one keeps.
+
+    Parameters
+    ----------
+    root
+        Folder of the result, which holds a journal.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+        self._noted: dict[Key, tuple[FileSum, ...]] = {}
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the result is still in its place."""
+        return (self._root / JOURNAL).exists()
+
+    def add(self, level: int, index: int, names: Iterable[str]) -> None:
+        """Note a tile whose files are written; from any thread."""
+        sums = sum_files(self._root / str(level), names)
+        with self._lock:
+            self._noted[level, index] = sums
+
+    def take(self) -> dict[Key, tuple[FileSum, ...]]:
+        """Return what was noted since the last call, once all of it is on disk."""
+        with self._lock:
+            noted, self._noted = self._noted, {}
+        files = [
+            self._root / str(level) / one.name
+            for (level, _), sums in noted.items()
+            for one in sums
+        ]
+        _sync_files(self._root, files)
+        return noted
+
+
 class Journal:
     """Which tiles of a result are written: a text file in the folder of the result.
 
     It is created when it is missing. Lines that are torn or no lines of a journal are
     left out: their tiles are computed again.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    part
+        Keep a journal of one part of the result; tiles that others have noted are
+        known as well. Without it theirs are taken over, and their files removed.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, part: Part | None = None) -> None:
         self._root = root
-        self._path = root / JOURNAL
-        self._entries: dict[Key, tuple[FileSum, ...]] = {}
-        text = self._path.read_text("ascii", "replace") if self._path.exists() else ""
-        for line in text.splitlines(keepends=True):
-            # without its end the last line may be the beginning of a longer one
-            if line.endswith("\n") and (found := _LINE.fullmatch(line[:-1])):
-                sums = (word.split(":") for word in found[3].split())
-                self._entries[int(found[1]), int(found[2])] = tuple(
-                    FileSum(name, int(size), checksum) for name, size, checksum in sums
-                )
+        self._path = root / (_OF_PART.format(part.label) if part else JOURNAL)
         self._lock = threading.Lock()
         self._unsynced: list[Path] = []
         self._synced = time.monotonic()
-        self._keep(self._entries, text)
+        others = [path for path in _find_journals(root) if path != self._path]
+        noted = [entry for path in others for entry in _parse(_read(path))]
+        text = _read(self._path)
+        own = dict(_parse(text))
+        self._others = dict(noted) if part else {}
+        self._keep(own if part else own | dict(noted), text)
+        # only now: whatever ends this, a tile that was noted stays so
+        for path in () if part else others:
+            path.unlink()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -106,36 +156,26 @@ class Journal:
 
     def finished(self, level: int) -> frozenset[int]:
         """Return the finished tiles of a level."""
-        return frozenset(index for found, index in self._entries if found == level)
+        keys = (*self._others, *self._entries)
+        return frozenset(index for found, index in keys if found == level)
 
     def add(self, level: int, index: int, names: Iterable[str]) -> None:
         """Note a tile whose files are written; from any thread."""
         folder = self._root / str(level)
-        sums = tuple(FileSum.of(folder, name) for name in names)
-        with self._lock:
-            self._entries[level, index] = sums
-            self._file.write(_format_line((level, index), sums))
-            # to the system: what a process has handed over outlives it
-            self._file.flush()
-            self._unsynced += [folder / one.name for one in sums]
-            due = time.monotonic() - self._synced > _SYNC_EVERY
-        if due:
-            self.sync()
+        sums = sum_files(folder, names)
+        files = [folder / one.name for one in sums]
+        self._write({(level, index): sums}, unsynced=files)
+
+    def take_over(self, noted: Mapping[Key, tuple[FileSum, ...]]) -> None:
+        """Note tiles that another process has written and synced."""
+        self._write(noted, unsynced=())
 
     def sync(self) -> None:
         """Wait until all that is noted is on disk, and the notes after it."""
         with self._lock:
             files, self._unsynced = self._unsynced, []
             self._synced = time.monotonic()
-        # a new file is on disk once its folder is, and that once the one above is
-        folders = {
-            above for file in files for above in file.relative_to(self._root).parents
-        }
-        for path in [
-            *files,
-            *(self._root / folder for folder in sorted(folders)[::-1]),
-        ]:
-            sync(path)
+        _sync_files(self._root, files)
         os.fsync(self._file.fileno())
 
     def check(self, levels: Iterable[int]) -> Iterator[Key]:
@@ -183,6 +223,19 @@ class Journal:
         """Close the file; may be called twice."""
         self._file.close()
 
+    def _write(
+        self, noted: Mapping[Key, tuple[FileSum, ...]], *, unsynced: Sequence[Path]
+    ) -> None:
+        with self._lock:
+            self._entries.update(noted)
+            self._file.write("".join(_format_line(*entry) for entry in noted.items()))
+            # to the system: what a process has handed over outlives it
+            self._file.flush()
+            self._unsynced += unsynced
+            due = time.monotonic() - self._synced > _SYNC_EVERY
+        if due:
+            self.sync()
+
     def _keep(self, entries: Mapping[Key, tuple[FileSum, ...]], text: str) -> None:
         """Open the file with these entries; it holds a text now."""
         self._entries = dict(entries)
@@ -193,10 +246,48 @@ class Journal:
         self._file = self._path.open("a", encoding="ascii")
 
 
+def sum_files(folder: Path, names: Iterable[str]) -> tuple[FileSum, ...]:
+    """Return the sums of files as they are now."""
+    return tuple(FileSum.of(folder, name) for name in names)
+
+
 def count_files(root: Path) -> int:
-    """Return how many files the journal of a result names, without looking at them."""
-    path = root / JOURNAL
-    return path.read_bytes().count(b":") // 2 if path.exists() else 0
+    """Return how many files the journals of a result name, without looking at them."""
+    return sum(path.read_bytes().count(b":") // 2 for path in _find_journals(root))
+
+
+def find_noted(root: Path, level: int) -> frozenset[int]:
+    """Return the tiles of a level that any journal of a result names."""
+    entries = (key for path in _find_journals(root) for key, _ in _parse(_read(path)))
+    return frozenset(index for found, index in entries if found == level)
+
+
+def _find_journals(root: Path) -> list[Path]:
+    paths = [root / JOURNAL, *sorted(root.glob(_OF_PART.format("part-*")))]
+    return [path for path in paths if path.exists()]
+
+
+def _read(path: Path) -> str:
+    return path.read_text("ascii", "replace") if path.exists() else ""
+
+
+def _parse(text: str) -> Iterator[tuple[Key, tuple[FileSum, ...]]]:
+    for line in text.splitlines(keepends=True):
+        # without its end the last line may be the beginning of a longer one
+        if line.endswith("\n") and (found := _LINE.fullmatch(line[:-1])):
+            sums = (word.split(":") for word in found[3].split())
+            yield (
+                (int(found[1]), int(found[2])),
+                tuple(FileSum(name, int(size), check) for name, size, check in sums),
+            )
+
+
+def _sync_files(root: Path, files: Sequence[Path]) -> None:
+    """Wait until files below a folder are on disk, and their names as well."""
+    # a new file is on disk once its folder is, and that once the one above is
+    folders = {above for file in files for above in file.relative_to(root).parents}
+    for path in [*files, *(root / folder for folder in sorted(folders)[::-1])]:
+        sync(path)
 
 
 def _format_line(key: Key, sums: Iterable[FileSum]) -> str:
