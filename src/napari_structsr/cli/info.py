@@ -17,6 +17,7 @@ from napari_structsr.cli.marks import (
     Plane,
     read_marks,
 )
+from napari_structsr.cli.opening import Series, open_image
 from napari_structsr.cli.terminal import (
     err,
     exit_on_error,
@@ -25,7 +26,7 @@ from napari_structsr.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from napari_structsr.core.axes import ImageSpec
+    from napari_structsr.core.axes import Axes, ImageSpec
     from napari_structsr.core.record import Record
     from napari_structsr.io.source import Source
 
@@ -41,6 +42,7 @@ def info(
         bool,
         typer.Option("--measure", help="Noise, and how wide the blur may be."),
     ] = False,
+    series: Series = None,
     bead: Bead = None,
     edge: Edge = None,
     filament: Filament = None,
@@ -48,7 +50,7 @@ def info(
     diameter: Diameter = None,
 ) -> None:
     """Show what an image is, and how it was made if it was made here."""
-    from napari_structsr.io.open import open_source
+    from napari_structsr.io.open import list_names
     from napari_structsr.io.records import read_record
 
     with exit_on_error():
@@ -60,10 +62,13 @@ def info(
             return
         if status == "partial":
             err.print(f"{path} is unfinished; repeat its command to finish it")
-        else:
-            source = open_source(path)
+        words = read_marks(bead, edge, filament, plane)
+        one = series is not None or measure or any(words.values())
+        if status != "partial" and not one and len(list_names(path)) > 1:
+            _list_images(path)
+        elif status != "partial":
+            source = open_image(path, series)
             _show_image(source.spec)
-            words = read_marks(bead, edge, filament, plane)
             _show_marked(source, words | {"diameter": diameter})
             if measure:
                 _show_measured(source)
@@ -76,6 +81,35 @@ def info(
             command = record.command(str(Path(path).absolute()))
             _print_record(record)
             out.print(f"made by: {command}", soft_wrap=True)
+
+
+def _list_images(path: str) -> None:
+    """Show all images of a file that holds several."""
+    from napari_structsr.io.open import list_images
+
+    table = Table("--series", "name", "axes", "pixels", "type", "pixel size")
+    found = list_images(path)
+    for entry in found:
+        row = [str(entry.index), entry.name if entry.name != str(entry.index) else ""]
+        if entry.axes is None or entry.dtype is None:
+            row += ["", "", "", ""]
+        else:
+            sizes = " x ".join(map(str, entry.axes.shape))
+            row += [entry.axes.names, sizes, str(entry.dtype)]
+            row.append(_describe_pixel(entry.axes))
+        table.add_row(*row)
+    out.print(table)
+    for entry in found:
+        if entry.fault:
+            err.print(f"{entry.index}: {entry.fault}", soft_wrap=True)
+    out.print(f"{len(found)} images; choose one with --series", highlight=False)
+
+
+def _describe_pixel(axes: Axes) -> str:
+    """Return the distances between pixels along z, y and x in words."""
+    steps = [axes[name] for name in "zyx" if name in axes]
+    known = [f"{axis.scale:g} {axis.unit}" for axis in steps if axis.unit]
+    return " x ".join(known)
 
 
 def _print_record(record: Record | None) -> None:

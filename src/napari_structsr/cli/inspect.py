@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_structsr.cli.opening import Series, open_one_of
 from napari_structsr.cli.terminal import (
     exit_on_error,
     follow,
@@ -66,6 +67,7 @@ def inspect(
     axes: Annotated[
         str | None, typer.Option(help="Names of the dimensions, such as tczyx.")
     ] = None,
+    series: Series = None,
     channels: Annotated[
         str | None,
         typer.Option(
@@ -118,15 +120,14 @@ def inspect(
             tile=tile,
         )
         from napari_structsr.inspection.error_maps import error_maps
-        from napari_structsr.io.open import open_source
 
-        opened = open_source(result, axes=axes)
+        opened = open_one_of(result, series, axes=axes)
         chosen = split_channels(channels)
         start = partial(
             error_maps,
             opened,
-            reference and open_source(reference, axes=axes, channels=chosen),
-            source=source and open_source(source, axes=axes, channels=chosen),
+            reference and open_one_of(reference, series, axes=axes, channels=chosen),
+            source=source and open_one_of(source, series, axes=axes, channels=chosen),
             out=folder,
             regions=_read_labels(regions, opened),
             settings=settings,

@@ -16,6 +16,7 @@ from napari_structsr.cli.marks import (
     Plane,
     read_marks,
 )
+from napari_structsr.cli.opening import Series, open_image
 from napari_structsr.cli.terminal import (
     exit_on_error,
     follow,
@@ -102,6 +103,7 @@ def upscale(
         str | None, typer.Option(help="Channels to keep: indices or names, by comma.")
     ] = None,
     level: Annotated[int, typer.Option(help="Pyramid level of an OME-Zarr.")] = 0,
+    series: Series = None,
     color: Annotated[
         str, typer.Option(help="RGB images: channels or luminance.")
     ] = "channels",
@@ -140,12 +142,10 @@ def upscale(
 
         # an unknown name is refused before torch is imported, which takes seconds
         find_card(model, factor=factor, sharpness=sharpness)
-        from napari_structsr.io.open import open_source
         from napari_structsr.upscaling import upscale as engine
 
-        source = open_source(
-            image, axes=axes, level=level, channels=split_channels(channels)
-        )
+        chosen = split_channels(channels)
+        source = open_image(image, series, axes=axes, level=level, channels=chosen)
         network = load_model(model, factor=factor, sharpness=sharpness)
         if dry_run:
             out.print(str(engine.plan(source, network, sink, settings=settings)))

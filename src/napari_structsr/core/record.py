@@ -22,7 +22,12 @@ _SOURCE: dict[str, Any] = {
     "shape": (list, tuple),
     "options": dict,
 }
-_OPTIONS: dict[str, Any] = {"axes": str, "level": int, "channels": (list, tuple)}
+_OPTIONS: dict[str, Any] = {
+    "axes": str,
+    "level": int,
+    "series": int,
+    "channels": (list, tuple),
+}
 _TASKS = ("upscale", "inspect")
 
 

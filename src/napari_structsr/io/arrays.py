@@ -64,6 +64,8 @@ class ArraySource:
     ) -> None:
         self._watch = watch or watch_array(array)
         self.options: Mapping[str, Any] = {}
+        self.images: tuple[str, ...] = ()
+        self.series: int | None = None
         self._array = array
         self._names = tuple(names)
         self.spec = spec

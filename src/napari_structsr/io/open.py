@@ -8,18 +8,18 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from napari_structsr.errors import SourceError, blame_file
-from napari_structsr.io.limits import open_regular
+from napari_structsr.errors import AxesError, PixelError, SourceError, blame_file
+from napari_structsr.io.formats.kinds import check_tiff, find_reader
+from napari_structsr.io.image_list import ImageEntry, find_image
 from napari_structsr.io.source import Source
 
 # two letters at least: "C:/scan.tif" is a drive of Windows
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
-# classic TIFF and BigTIFF, in either byte order
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def open_source(
@@ -27,6 +27,7 @@ def open_source(
     *,
     axes: str | None = None,
     level: int = 0,
+    series: int | str | None = None,
     channels: Sequence[int | str] | None = None,
     name: str | None = None,
 ) -> Source:
@@ -45,6 +46,9 @@ def open_source(
         dimension of 3 or 4 in uint8 or uint16 is the colour axis s.
     level
         Level of a pyramid, 0 the finest.
+    series
+        Number, from 0, or name of one of several images in a file, as `list_images`
+        returns them; the first by default.
     channels
         Indices or names of the channels to keep, in this order; all by default.
     name
@@ -65,11 +69,12 @@ def open_source(
     PixelError
         If the pixels are no real numbers or a plane is one pixel wide.
     SettingsError
-        If there is no such level or channel.
+        If there is no such level, series or channel.
     """
     if isinstance(image, Source):
         return image
-    source = _open_any(image, axes=axes, level=level, name=name)
+    source = _open_any(image, axes=axes, level=level, series=series, name=name)
+    number = getattr(source, "series", None)
     # readers are imported where they are needed: scipy, zarr and tifffile cost time
     if channels is not None:
         from napari_structsr.io.views import ChannelsView
@@ -79,20 +84,32 @@ def open_source(
     given = {
         "axes": axes,
         "level": level or None,
+        "series": number,
         "channels": None if channels is None else list(channels),
     }
     source.options = {key: value for key, value in given.items() if value is not None}
     return source
 
 
-def _open_any(image: Any, *, axes: str | None, level: int, name: str | None) -> Source:
+def _open_any(
+    image: Any,
+    *,
+    axes: str | None,
+    level: int,
+    series: int | str | None,
+    name: str | None,
+) -> Source:
     if isinstance(image, (str, os.PathLike)):
-        return _open_path(os.fsdecode(image), axes=axes, level=level, name=name)
+        return _open_path(
+            os.fsdecode(image), axes=axes, level=level, series=series, name=name
+        )
     # by the name of its package: zarr is imported only where a zarr is given
     if type(image).__module__.partition(".")[0] == "zarr":
         from napari_structsr.io.ome_zarr.reader import open_zarr
 
-        return open_zarr(image, axes=axes, level=level, name=name)
+        return open_zarr(image, axes=axes, level=level, series=series, name=name)
+    # what is no file holds one image
+    find_image(("0",), series, origin=f"a {type(image).__name__}")
     # a layer is known by what it has, since napari is not imported here
     if all(hasattr(image, part) for part in ("scale", "translate", "name", "data")):
         from napari_structsr.io.layer_source import open_layer
@@ -108,7 +125,77 @@ def _open_any(image: Any, *, axes: str | None, level: int, name: str | None) -> 
     )
 
 
-def _open_path(path: str, *, axes: str | None, level: int, name: str | None) -> Source:
+def list_images(path: str | os.PathLike[str]) -> tuple[ImageEntry, ...]:
+    """Return every image of a file, without reading pixels.
+
+    Parameters
+    ----------
+    path
+        As in `open_source`: series of a TIFF, images of an OME-Zarr, fields of a plate.
+        A pattern is one image.
+
+    Raises
+    ------
+    SourceError
+        If there is no file, or nothing in it can be read.
+    """
+    text = os.fsdecode(path)
+    entries = []
+    for number, name in enumerate(list_names(text)):
+        try:
+            spec = open_source(text, series=number).spec
+        except (AxesError, PixelError, SourceError) as error:
+            # the others may be what is wanted
+            entries.append(ImageEntry(number, name, fault=str(error)))
+        else:
+            entries.append(ImageEntry(number, name, spec.axes, spec.dtype))
+    return tuple(entries)
+
+
+def list_names(path: str) -> tuple[str, ...]:
+    """Return the names of all images of a file, as `list_images` would.
+
+    Raises
+    ------
+    SourceError
+        As in `list_images`.
+    """
+    with _blame(path):
+        found = _find_path(path)
+        if found is None:
+            return ("0",)
+        with _explain(found):
+            return find_reader(found).list_names(found)
+
+
+def _open_path(path: str, **options: Any) -> Source:
+    with _blame(path):
+        found = _find_path(path)
+        if found is None:
+            return _open_pattern(path, **options)
+        with _explain(found):
+            return find_reader(found).open(found, **options)
+
+
+def _blame(path: str) -> AbstractContextManager[None]:
+    """Name the file in whatever it lets its reader raise."""
+    remedy = "check the path, or copy the image again from where it came from"
+    return blame_file(path, SourceError, what="an image", remedy=remedy)
+
+
+@contextmanager
+def _explain(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(
+            f"{path} cannot be opened ({error.strerror or error}); check that it "
+            "exists and that you may read it"
+        ) from error
+
+
+def _find_path(path: str) -> Path | None:
+    """Return the absolute path of a file or folder; None for a pattern."""
     if _URL.match(path):
         raise SourceError(
             f"{path} is a remote address; only local paths are read: copy the image "
@@ -116,35 +203,21 @@ def _open_path(path: str, *, axes: str | None, level: int, name: str | None) -> 
         )
     if not path:
         raise SourceError("the path is empty; give the path of an image")
-    remedy = "check the path, or copy the image again from where it came from"
-    # one place for whatever a folder or a file of a stranger lets its reader raise
-    with blame_file(path, SourceError, what="an image", remedy=remedy):
-        return _open_local(path, axes=axes, level=level, name=name)
+    absolute = Path(path).expanduser().absolute()
+    with _explain(absolute):
+        if absolute.exists():
+            return absolute
+    # only now: brackets are allowed in names of files
+    if glob.has_magic(path):
+        return None
+    raise SourceError(
+        f"{absolute} does not exist; check the path{_suggest_name(absolute)}"
+    )
 
 
-def _open_local(path: str, *, axes: str | None, level: int, name: str | None) -> Source:
+def _open_pattern(path: str, **options: Any) -> Source:
     given = Path(path).expanduser()
     absolute = given.absolute()
-    try:
-        if absolute.is_dir():
-            from napari_structsr.io.ome_zarr.reader import open_zarr
-
-            return open_zarr(absolute, axes=axes, level=level, name=name)
-        if absolute.exists():
-            _check_tiff(absolute)
-            from napari_structsr.io.tiff.reader import TiffSource
-
-            return TiffSource(absolute, axes=axes, level=level, name=name)
-    except OSError as error:
-        raise SourceError(
-            f"{absolute} cannot be opened ({error.strerror or error}); check that it "
-            "exists and that you may read it"
-        ) from error
-    # only now: brackets are allowed in names of files
-    if not glob.has_magic(path):
-        raise SourceError(
-            f"{absolute} does not exist; check the path{_suggest_name(absolute)}"
-        )
     # Path.glob takes no absolute patterns
     pattern = str(given.relative_to(given.anchor))
     files = [file for file in Path(given.anchor).glob(pattern) if file.is_file()]
@@ -153,24 +226,8 @@ def _open_local(path: str, *, axes: str | None, level: int, name: str | None) ->
     from napari_structsr.io.tiff.series import TiffFiles
 
     for file in files:
-        _check_tiff(file)
-    return TiffFiles(absolute, files, axes=axes, level=level, name=name)
-
-
-def _check_tiff(path: Path) -> None:
-    """Raise SourceError unless a file begins as a TIFF does."""
-    with open_regular(path) as file:
-        head = file.read(4)
-    if not head:
-        raise SourceError(
-            f"{path} is empty (0 bytes); copy it again from where it came from"
-        )
-    if head not in _TIFF:
-        raise SourceError(
-            f"{path} is not an image of a kind that is read; TIFF (also ImageJ "
-            "and OME-TIFF), OME-Zarr 0.4 and 0.5, and zarr arrays are read: convert it "
-            "first"
-        )
+        check_tiff(file)
+    return TiffFiles(absolute, files, **options)
 
 
 def _suggest_name(path: Path) -> str:

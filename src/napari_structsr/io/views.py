@@ -55,6 +55,7 @@ class AxisMapping:
 class _View:
     def __init__(self, source: Source, spec: ImageSpec) -> None:
         self.options: Mapping[str, Any] = source.options
+        self.images: tuple[str, ...] = getattr(source, "images", ())
         self.spec = spec
         self.origin = source.origin
         rows, columns = zip(source.chunks, spec.axes.plane, strict=True)

@@ -10,8 +10,9 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import zarr
 from pydantic import ValidationError
@@ -21,7 +22,10 @@ from zarr.storage import LocalStore
 from napari_structsr.core.axes import Channel
 from napari_structsr.errors import SourceError
 from napari_structsr.io.arrays import ArraySource, check_level, guess_labels, make_spec
+from napari_structsr.io.image_list import find_image
+from napari_structsr.io.limits import NAME_LENGTH
 from napari_structsr.io.ome_zarr.bounded_codecs import bound_codecs
+from napari_structsr.io.ome_zarr.contents import list_places
 from napari_structsr.io.ome_zarr.metadata import (
     MARKS,
     check_finished,
@@ -44,9 +48,10 @@ def open_zarr(
     *,
     axes: str | None,
     level: int,
+    series: int | str | None = None,
     name: str | None,
 ) -> ArraySource:
-    """Open a zarr array, or a level of the first image of an OME-Zarr group.
+    """Open a zarr array, or a level of an image of an OME-Zarr group.
 
     An array that is a level of an OME-Zarr image is opened as that level. Arguments
     and errors are those of `open_source`.
@@ -57,20 +62,76 @@ def open_zarr(
         check_finished(path)
     origin = str(path or f"zarr {type(node).__name__.lower()} {node.name}")
     if not isinstance(node, zarr.Group):
+        find_image(("0",), series, origin=origin)
         check_level(level, 1, origin=origin)
         # the group around a level knows its axes and pixel sizes
         if path and (owner := _find_image_around(path, lenient=axes is not None)):
             node, level = owner
+            series = None
     if isinstance(node, zarr.Group):
-        return _open_level(node, origin=origin, axes=axes, level=level, name=name)
+        return _open_series(
+            node, origin=origin, axes=axes, level=level, series=series, name=name
+        )
     names = name_axes(_read_labels(node), node.shape, squeeze=True, given=axes)
     title = name or (_make_name(path) if path else node.basename) or "image"
     spec = make_spec(title, make_axes(names, node.shape, {}), node.dtype)
     return ArraySource(_bound(node, origin), spec, names=names, origin=origin)
 
 
+def list_names(path: Path) -> tuple[str, ...]:
+    """Return the names of all images of a zarr; see `ImageEntry`.
+
+    Raises
+    ------
+    SourceError
+        If it is damaged, or no zarr.
+    """
+    node = _open_node(path)
+    if not isinstance(node, zarr.Group):
+        return ("0",)
+    places = list_places(node, origin=str(path))
+    if not places:
+        _raise_no_image(node, origin=str(path))
+    return tuple(place.name for place in places)
+
+
+def _open_series(
+    group: zarr.Group, *, origin: str, series: int | str | None, **options: Any
+) -> ArraySource:
+    """Open one of the images of a group."""
+    places = list_places(group, origin=origin)
+    if not places:
+        _raise_no_image(group, origin=origin)
+    names = tuple(place.name for place in places)
+    chosen = places[find_image(names, series, origin=origin)]
+    part = group.get(chosen.path) if chosen.path else group
+    if not isinstance(part, zarr.Group):
+        raise SourceError(
+            f"{origin} names the image {chosen.path}, which is not there; copy the "
+            "image again from where it came from"
+        )
+    if chosen.path:
+        origin = f"{origin}/{chosen.path}"
+        if local := _find_folder(part):
+            check_finished(local)
+    source = _open_level(part, origin=origin, number=chosen.number, **options)
+    if chosen.path and not options["name"]:
+        title = f"{source.spec.name} {chosen.name}"[:NAME_LENGTH]
+        source.spec = replace(source.spec, name=title)
+    source.images = names
+    # its own path opens it again, unless several lie in one group
+    source.series = chosen.number or None
+    return source
+
+
 def _open_level(
-    group: zarr.Group, *, origin: str, axes: str | None, level: int, name: str | None
+    group: zarr.Group,
+    *,
+    origin: str,
+    number: int,
+    axes: str | None,
+    level: int,
+    name: str | None,
 ) -> ArraySource:
     attributes = dict(group.attrs)
     # in a store that is no folder, such as a zip
@@ -80,7 +141,7 @@ def _open_level(
             f"{origin} is an unfinished result; resume and finish the run that writes "
             "it, then open it again"
         )
-    multiscale, omero = _read_image(attributes, group, origin=origin)
+    multiscale, omero = _read_image(attributes, group, number, origin=origin)
     check_level(level, len(multiscale.datasets), origin=origin)
     dataset = multiscale.datasets[level]
     try:
@@ -115,9 +176,14 @@ def _open_level(
     }
     local = _find_folder(group)
     # the folder was named by a person, the multiscale often by a program
-    title = name or (_make_name(local) if local else multiscale.name) or "image"
+    title = (_make_name(local) if local else multiscale.name) or "image"
+    if number:
+        title = f"{title} {multiscale.name or number}"
     spec = make_spec(
-        title, make_axes(names, shape, steps), array.dtype, _read_channels(omero)
+        name or title,
+        make_axes(names, shape, steps),
+        array.dtype,
+        _read_channels(omero),
     )
     return ArraySource(_bound(array, origin), spec, names=names, origin=origin)
 
@@ -181,7 +247,7 @@ def _find_image_around(path: Path, *, lenient: bool) -> tuple[zarr.Group, int] |
         if "ome" not in attributes and "multiscales" not in attributes:
             continue
         try:
-            multiscale, _ = _read_image(attributes, group, origin=str(parent))
+            multiscale, _ = _read_image(attributes, group, 0, origin=str(parent))
         except SourceError as error:
             if not lenient:
                 raise
@@ -195,17 +261,21 @@ def _find_image_around(path: Path, *, lenient: bool) -> tuple[zarr.Group, int] |
     return None
 
 
+def _raise_no_image(group: zarr.Group, *, origin: str) -> NoReturn:
+    parts = ", ".join(sorted(group)[:8])
+    raise SourceError(
+        f"{origin} holds no image of its own, only the parts {parts or '(none)'}; "
+        f"give the path of one, such as {origin}/{(parts or '0').split(',')[0]}"
+    )
+
+
 def _read_image(
-    attributes: dict[str, Any], group: Any, *, origin: str
+    attributes: dict[str, Any], group: Any, number: int, *, origin: str
 ) -> tuple[Multiscale, Any]:
-    """Return the first multiscale image of a group and its display hints."""
+    """Return a multiscale image of a group and its display hints."""
     ome = attributes.get("ome", attributes)
     if not isinstance(ome, Mapping) or "multiscales" not in ome:
-        parts = ", ".join(sorted(group)[:8])
-        raise SourceError(
-            f"{origin} holds no image of its own, only the parts {parts or '(none)'}; "
-            f"give the path of one, such as {origin}/{(parts or '0').split(',')[0]}"
-        )
+        _raise_no_image(group, origin=origin)
     # without omero: a wrong display hint must not keep an image closed
     kind = v05.Image if "ome" in attributes else v04.Image
     try:
@@ -220,7 +290,7 @@ def _read_image(
             f"{fault['msg']}; versions 0.4 and 0.5 are read: write the image again, or "
             "open one of its arrays with axes of your own"
         ) from error
-    return image.multiscales[0], ome.get("omero")
+    return image.multiscales[number], ome.get("omero")
 
 
 def _read_steps(multiscale: Multiscale, level: int) -> list[Step]:

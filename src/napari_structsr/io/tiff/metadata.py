@@ -30,8 +30,10 @@ _RESOLUTION_UNITS = {3: "centimeter", 4: "millimeter", 5: "micrometer"}
 Metadata = tuple[dict[str, Step], tuple[Channel, ...]]
 
 
-def read_tiff_metadata(file: tifffile.TiffFile, *, origin: str) -> Metadata:
-    """Return pixel sizes by axis name, and channels, of the first image of a TIFF.
+def read_tiff_metadata(
+    file: tifffile.TiffFile, series: tifffile.TiffPageSeries, *, origin: str
+) -> Metadata:
+    """Return pixel sizes by axis name, and channels, of an image of a TIFF.
 
     Raises
     ------
@@ -39,10 +41,14 @@ def read_tiff_metadata(file: tifffile.TiffFile, *, origin: str) -> Metadata:
         If the OME-XML is damaged.
     """
     if file.ome_metadata:
-        return _read_ome(file.ome_metadata, origin=origin)
+        number = file.series.index(series)
+        # as tifffile counts them: images without pixels in a file are none
+        return _read_ome(
+            file.ome_metadata, (number, len(file.series), series.name), origin=origin
+        )
     if file.imagej_metadata:
         return _read_imagej(file.imagej_metadata, file.pages.first.tags)
-    return _read_plain(file.pages.first.tags), ()
+    return _read_plain(series.keyframe.tags), ()
 
 
 def read_lut_color(lut: npt.ArrayLike) -> str | None:
@@ -134,7 +140,7 @@ def _read_imagej_windows(
     return windows or [None] * count
 
 
-def _read_ome(xml: str, *, origin: str) -> Metadata:
+def _read_ome(xml: str, wanted: tuple[int, int, str], *, origin: str) -> Metadata:
     try:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError as error:
@@ -142,7 +148,7 @@ def _read_ome(xml: str, *, origin: str) -> Metadata:
             f"the OME-XML of {origin} is damaged ({error}); write the file again, or "
             "remove its description with the command tiffcomment of tifffile"
         ) from error
-    image = root.find(".//{*}Image")
+    image = _find_ome_image(root, *wanted)
     pixels = None if image is None else image.find("{*}Pixels")
     if image is None or pixels is None:
         _LOGGER.info("%s: OME-XML without pixels, no pixel sizes read", origin)
@@ -161,6 +167,19 @@ def _read_ome(xml: str, *, origin: str) -> Metadata:
     aperture = _read_ome_aperture(root, image)
     channels = pixels.findall("{*}Channel")
     return steps, tuple(_read_ome_channel(channel, aperture) for channel in channels)
+
+
+def _find_ome_image(
+    root: ElementTree.Element, number: int, count: int, name: str
+) -> ElementTree.Element | None:
+    """Return the entry of one of `count` images."""
+    images = root.findall(".//{*}Image")
+    # some files describe images that they do not hold
+    if len(images) != count:
+        named = [image for image in images if image.get("Name") == name]
+        if len(named) == 1:
+            return named[0]
+    return images[number] if number < len(images) else None
 
 
 def _read_position(pixels: ElementTree.Element, name: str, unit: str | None) -> float:

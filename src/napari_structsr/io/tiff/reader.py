@@ -8,7 +8,6 @@ are kept, so that memory stays flat.
 from __future__ import annotations
 
 import contextlib
-import logging
 import re
 import weakref
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from napari_structsr.core.types import Array
 from napari_structsr.errors import StructsrError, describe_error
 from napari_structsr.io.arrays import ArraySource, check_level, make_spec
 from napari_structsr.io.fingerprint import WatchedFiles
+from napari_structsr.io.image_list import find_image, name_images
 from napari_structsr.io.tiff.decoding import open_compressed
 from napari_structsr.io.tiff.integrity import (
     PageFacts,
@@ -33,14 +33,13 @@ from napari_structsr.io.tiff.integrity import (
 from napari_structsr.io.tiff.metadata import read_tiff_metadata
 from napari_structsr.io.units import make_axes, name_axes, scale_axes
 
-_LOGGER = logging.getLogger(__name__)
 _OME_ENDING = re.compile(r"\.ome\.(tiff?|tf8|btf|zarr)\Z", re.IGNORECASE)
 # photometric: white is zero, black is zero, palette
 _GREY = (0, 1, 3)
 
 
 class TiffSource(ArraySource):
-    """The first image of a TIFF file.
+    """An image of a TIFF file.
 
     Axes are those of tifffile. Axes that it cannot tell apart become z, then t; samples
     of a pixel are the colour axis s if the file says that they are colours, else c.
@@ -49,9 +48,9 @@ class TiffSource(ArraySource):
     ----------
     path
         The file.
-    axes, level, name
+    axes, level, series, name
         As in `open_source`, and so are errors; by default the image is called as the
-        file, without its ending.
+        file, without its ending, and as its series where there are several.
     """
 
     def __init__(
@@ -60,6 +59,7 @@ class TiffSource(ArraySource):
         *,
         axes: str | None = None,
         level: int = 0,
+        series: int | str | None = None,
         name: str | None = None,
     ) -> None:
         path = Path(path).absolute()
@@ -69,36 +69,38 @@ class TiffSource(ArraySource):
         with contextlib.ExitStack() as stack:
             try:
                 file = stack.enter_context(tifffile.TiffFile(path))
-                check_ome(file, path)
-                found = file.series
-                if not found:
-                    raise_damaged(origin, "it holds no image")
-                series = found[0]
+                found = _list_series(file, path)
+                names = name_images(each.name for each in found)
+                number = find_image(names, series, origin=origin)
+                image = found[number]
                 check_directories(file, origin=origin)
-                check_level(level, len(series.levels), origin=origin)
-                chosen = series.levels[level]
+                check_level(level, len(image.levels), origin=origin)
+                chosen = image.levels[level]
                 # the chosen one last, since pages are looked at in this order
-                for each in sorted(series.levels, key=lambda one: one is chosen):
+                for each in sorted(image.levels, key=lambda one: one is chosen):
                     pages = check_pixels(file, each, origin=origin)
                 watch.add(pages.files, layout=pages.layout)
                 array, close = _open_pixels(chosen, pages)
-                steps, channels = read_tiff_metadata(file, origin=origin)
+                steps, channels = read_tiff_metadata(file, image, origin=origin)
             except (StructsrError, OSError, MemoryError):
                 raise
             except Exception as error:
                 # bytes that make no sense let tifffile raise nearly anything
                 reason = f"it cannot be read as TIFF ({describe_error(error)})"
                 raise_damaged(origin, reason, error)
-            if len(found) > 1:
-                _LOGGER.info("%s holds %d images, the first is read", path, len(found))
-            names = _name_dimensions(series, axes)
-            full = make_axes(names, series.shape, steps)
-            shape = [n for n, axis in zip(chosen.shape, names, strict=True) if axis]
+            labels = _name_dimensions(image, axes)
+            full = make_axes(labels, image.shape, steps)
+            shape = [n for n, axis in zip(chosen.shape, labels, strict=True) if axis]
             ending = _OME_ENDING.search(path.name)
-            title = name or (path.name[: ending.start()] if ending else path.stem)
-            spec = make_spec(title, scale_axes(full, shape), chosen.dtype, channels)
-            super().__init__(array, spec, names=names, origin=origin, watch=watch)
-            self.steps = steps
+            title = path.name[: ending.start()] if ending else path.stem
+            if series is not None and len(names) > 1:
+                title = f"{title} {names[number]}"
+            spec = make_spec(
+                name or title, scale_axes(full, shape), chosen.dtype, channels
+            )
+            super().__init__(array, spec, names=labels, origin=origin, watch=watch)
+            self.steps, self.images = steps, names
+            self.series = None if series is None else number
             if close is None:
                 return
             # zarr reads on from the open file, until close() or the last reference
@@ -116,6 +118,28 @@ class TiffSource(ArraySource):
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def list_names(path: Path) -> tuple[str, ...]:
+    """Return the names of all images of a TIFF file; see `ImageEntry`.
+
+    Raises
+    ------
+    SourceError
+        If it is damaged.
+    """
+    with tifffile.TiffFile(path) as file:
+        return name_images(each.name for each in _list_series(file, path))
+
+
+def _list_series(file: tifffile.TiffFile, path: Path) -> list[tifffile.TiffPageSeries]:
+    """Return the images of a file, the first and those that are none of a thumbnail."""
+    check_ome(file, path)
+    found = file.series
+    if not found:
+        raise_damaged(str(path), "it holds no image")
+    # the thumbnail of an LSM says that it is a smaller copy
+    return [found[0], *(each for each in found[1:] if not each.keyframe.is_reduced)]
 
 
 class _MappedArray:

@@ -29,7 +29,7 @@ class TiffFiles:
     ----------
     pattern, files
         Absolute pattern, which is the image's origin, and what it matches.
-    axes, level, name
+    axes, level, series, name
         As in `open_source`. By default the files are z; if they hold a z themselves t,
         and c if they hold both; and the image is called as the folder.
 
@@ -46,17 +46,19 @@ class TiffFiles:
         *,
         axes: str | None = None,
         level: int = 0,
+        series: int | str | None = None,
         name: str | None = None,
     ) -> None:
         self.options: Mapping[str, Any] = {}
         # natural order: plane10 comes after plane9
         self._files = tifffile.natural_sorted(str(file.absolute()) for file in files)
         self._watch = WatchedFiles([Path(file) for file in self._files])
-        self._level = level
+        self._level, self._series = level, series
         self._axes = axes[1:] if axes else None
         self.origin = str(pattern)
         with self._open_file(0) as first:
             inner, self.chunks, steps = first.spec, first.chunks, first.steps
+            self.images, self.series = first.images, first.series
         # the most likely first: a stack saved plane by plane, then a time series
         free = axes.lower() if axes else [n for n in "ztc" if n not in inner.axes]
         if not free:
@@ -112,7 +114,9 @@ class TiffFiles:
         path = Path(self._files[index])
         remedy = "check that it is there and whole, and that you may read it"
         with blame_file(path, SourceError, what="an image", remedy=remedy):
-            return TiffSource(path, axes=self._axes, level=self._level)
+            return TiffSource(
+                path, axes=self._axes, level=self._level, series=self._series
+            )
 
 
 def _describe(spec: ImageSpec) -> str:

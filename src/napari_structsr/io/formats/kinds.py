@@ -1,0 +1,82 @@
+"""Of what kind a file is, and who reads it.
+
+Files are told by their first bytes, whatever their names end with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from napari_structsr.errors import SourceError
+from napari_structsr.io.limits import open_regular
+from napari_structsr.io.source import Source
+
+# classic TIFF and BigTIFF, in either byte order
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+KINDS = "TIFF (also ImageJ and OME-TIFF), OME-Zarr 0.4 and 0.5, and zarr arrays"
+"""What is read, for messages."""
+
+
+class Reader(NamedTuple):
+    """Two functions that read one kind of file.
+
+    Parameters
+    ----------
+    list_names
+        Returns the names of all images of a file.
+    open
+        Returns one of them; takes ``axes``, ``level``, ``series`` and ``name`` as
+        `napari_structsr.io.open.open_source` does.
+    """
+
+    list_names: Callable[[Path], tuple[str, ...]]
+    open: Callable[..., Source]
+
+
+def find_reader(path: Path) -> Reader:
+    """Return who reads a file or folder that is there.
+
+    Raises
+    ------
+    SourceError
+        If nobody does, or the file is empty.
+    OSError
+        If it cannot be opened.
+    """
+    # each reader is imported when it is needed: zarr and tifffile cost time
+    if path.is_dir():
+        from napari_structsr.io.ome_zarr import reader as zarr_reader
+
+        return Reader(zarr_reader.list_names, zarr_reader.open_zarr)
+    head = _read_head(path)
+    if head[:4] in _TIFF:
+        from napari_structsr.io.tiff import reader as tiff_reader
+
+        return Reader(tiff_reader.list_names, tiff_reader.TiffSource)
+    raise SourceError(_describe_unknown(path))
+
+
+def check_tiff(path: Path) -> None:
+    """Raise SourceError unless a file begins as a TIFF does."""
+    if _read_head(path)[:4] not in _TIFF:
+        raise SourceError(_describe_unknown(path))
+
+
+def _read_head(path: Path) -> bytes:
+    with open_regular(path) as file:
+        head = file.read(16)
+    if not head:
+        raise SourceError(
+            f"{path} is empty (0 bytes); copy it again from where it came from"
+        )
+    return head
+
+
+def _describe_unknown(path: Path) -> str:
+    return (
+        f"{path} is not an image of a kind that is read; {KINDS} are read: convert it "
+        "first"
+    )
