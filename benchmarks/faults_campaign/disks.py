@@ -5,19 +5,21 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import random
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.faults_campaign.file_events import FileEvents
 from benchmarks.faults_campaign.jobs import Job, Place, remove
-from benchmarks.faults_campaign.kills import count_events, disturb, kill_at
+from benchmarks.faults_campaign.kills import (
+    disturb,
+    kill_at,
+    run_watched,
+    step_through,
+)
 from benchmarks.faults_campaign.tally import Tally
 
 _PAGE = 4096
@@ -34,103 +36,66 @@ class _Usage(NamedTuple):
 def fill_disk(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally]:
     """Run a job on a small disk that fills up, then make room."""
     tally = Tally(f"disk full: {job.name}")
-    begun = time.monotonic()
-    place.measure(job)
-    place.sweep()
-    place.run(partial(job.call, ()))
-    taken = [_count_bytes(place.work / name) for name in job.outputs]
-    place.sweep()
-    inputs = _count_bytes(place.work / "in")
-    for number in range(tries):
-        room = max(2 * _PAGE, sum(taken) * number // tries)
+    with tally.keep_time():
+        place.measure(job)
         place.sweep()
-        try:
-            with _mount(place.work, inputs + room):
-                ending = place.run(partial(_ignore_free_space, job))
-                _resize(place.work, inputs + 20 * sum(taken) + 2**20)
-                disturb(place, job, ending, tally)
-        except (OSError, subprocess.CalledProcessError) as error:
-            tally.skipped = f"no small disk can be mounted here ({error})"
-            break
-    tally.seconds = time.monotonic() - begun
+        place.run(partial(job.call, ()))
+        taken = [_count_bytes(place.work / name) for name in job.outputs]
+        place.sweep()
+        inputs = _count_bytes(place.work / "in")
+        for number in range(tries):
+            room = max(2 * _PAGE, sum(taken) * number // tries)
+            place.sweep()
+            try:
+                with _mount(place.work, inputs + room):
+                    ending = place.run(partial(_ignore_free_space, job))
+                    _resize(place.work, inputs + 20 * sum(taken) + 2**20)
+                    disturb(place, job, ending, tally)
+            except (OSError, subprocess.CalledProcessError) as error:
+                tally.skipped = f"no small disk can be mounted here ({error})"
+                break
     yield tally
 
 
 def fail_events(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally]:
     """Fail file events from the n-th on as a full disk does, or one as a bad disk."""
-    place.measure(job)
-    events = count_events(place, job)
     for number, words in (
         (errno.ENOSPC, "no space from the n-th file event on"),
         (errno.EIO, "input/output error at the n-th file event"),
     ):
         tally = Tally(f"{words}: {job.name}")
-        begun = time.monotonic()
-        count = min(tries, len(events))
-        for step in range(count):
-            at = step * len(events) // count
-
-            def act(at: int = at, number: int = number) -> None:
-                FileEvents(place.work, partial(_fail_at, at, number))
-                job.call(())
-
-            place.sweep()
-            ending = place.run(act)
-            with tally.locate(f"event {at}, {events[at]}"):
-                disturb(place, job, ending, tally)
-        tally.seconds = time.monotonic() - begun
+        for at in step_through(place, job, tries, tally):
+            ending = run_watched(place, job, partial(_fail_at, at, number))
+            disturb(place, job, ending, tally)
         yield tally
 
 
 def forbid_writing(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally]:
     """Run a job where it may not write, at its start and after a kill."""
     tally = Tally(f"read-only: {job.name}")
-    begun = time.monotonic()
-    place.measure(job)
-    events = count_events(place, job)
-    chance = random.Random(seed)
-    for number in range(tries):
-        place.sweep()
-        if number:  # something of it is there already
-            at = chance.randrange(1, len(events))
-
-            def act(at: int = at) -> None:
-                FileEvents(place.work, partial(kill_at, at))
-                job.call(())
-
-            place.run(act)
+    for at in step_through(place, job, tries, tally):
+        if at:  # something of it is there already
+            run_watched(place, job, partial(kill_at, at))
         with _closed(place.work):
             ending = place.run(partial(_without_privileges, partial(job.call, ())))
         disturb(place, job, ending, tally)
-    tally.seconds = time.monotonic() - begun
     yield tally
 
 
 def let_vanish(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally]:
     """Take away all that a job writes while it runs; half the time it comes back."""
     tally = Tally(f"folder vanishes: {job.name}")
-    begun = time.monotonic()
-    place.measure(job)
-    events = count_events(place, job)
-    count = min(tries, len(events))
-    for step in range(count):
-        at = step * len(events) // count
+    for step, at in enumerate(step_through(place, job, tries, tally)):
         away = place.log / "away"
-
-        def act(at: int = at, away: Path = away) -> None:
-            FileEvents(place.work, partial(_take_away, at, place.work, away))
-            job.call(())
-
-        place.sweep()
         away.mkdir()
-        ending = place.run(act)
+        take = partial(_take_away, at, place.work, away)
+        ending = run_watched(place, job, take)
         back = step % 2 and ending.code != 0
         for path in list(away.iterdir()) if back else ():
             remove(place.work / path.name)
             path.rename(place.work / path.name)
-        with tally.locate(f"event {at}, {events[at]}, {'back' if back else 'gone'}"):
+        with tally.locate("back" if back else "gone"):
             disturb(place, job, ending, tally)
-    tally.seconds = time.monotonic() - begun
     yield tally
 
 

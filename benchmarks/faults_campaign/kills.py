@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 from benchmarks.faults_campaign.children import Ending, draw_moment
 from benchmarks.faults_campaign.file_events import FileEvents
@@ -106,25 +106,68 @@ def count_events(place: Place, job: Job) -> list[str]:
     return notes.read_text("utf-8").splitlines()
 
 
+def run_watched(
+    place: Place,
+    job: Job,
+    before: Callable[[int, str, list[str]], None],
+    *,
+    notes: Path | None = None,
+) -> Ending:
+    """Run a job whose file events meet `before`; see `FileEvents`."""
+
+    def act() -> None:
+        FileEvents(place.work, before, notes=notes)
+        job.call(())
+
+    return place.run(act)
+
+
+def step_through(
+    place: Place,
+    job: Job,
+    tries: int,
+    tally: Tally,
+    *,
+    first: int = 0,
+    least: str = "",
+    last: int = 0,
+    end: bool = False,
+) -> Iterator[int]:
+    """Yield numbers of file events of a job, each at a clean place: the one loop.
+
+    Parameters
+    ----------
+    place, job
+        Where, and what.
+    tries
+        How many events, spread evenly; all of them if there are no more.
+    tally
+        Is told the time, and the event of each story.
+    first, last
+        How many events at the beginning and at the end are left out.
+    least
+        Begin with the first event that names this.
+    end
+        Whether the moment after all events comes last, where the job has ended.
+    """
+    with tally.keep_time():
+        place.measure(job)
+        events = count_events(place, job)
+        first += next(n for n, line in enumerate(events) if least in line)
+        length = len(events) - first - last
+        count = min(tries, length)
+        moments = [first + step * length // count for step in range(count)]
+        for at in [*moments, len(events)] if end else moments:
+            place.sweep()
+            with tally.locate(f"event {at}, {[*events, 'end'][at]}"):
+                yield at
+
+
 def kill_at_events(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally]:
     """Kill a job before its n-th file event; all of them, or `tries` spread evenly."""
     tally = Tally(f"killed before its n-th file event: {job.name}")
-    begun = time.monotonic()
-    place.measure(job)
-    events = count_events(place, job)
-    count = min(tries, len(events))
-    for step in range(count):
-        at = step * len(events) // count
-
-        def act(at: int = at) -> None:
-            FileEvents(place.work, partial(kill_at, at))
-            job.call(())
-
-        place.sweep()
-        ending = place.run(act)
-        with tally.locate(f"event {at}, {events[at]}"):
-            disturb(place, job, ending, tally)
-    tally.seconds = time.monotonic() - begun
+    for at in step_through(place, job, tries, tally):
+        disturb(place, job, run_watched(place, job, partial(kill_at, at)), tally)
     yield tally
 
 
@@ -137,30 +180,28 @@ def kill_at(at: int, number: int, event: str, paths: list[str]) -> None:
 def kill_at_random(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally]:
     """Kill a job at random moments, twice in a row every third time."""
     tally = Tally(f"killed at a random moment: {job.name}")
-    begun = time.monotonic()
-    place.measure(job)
     chance = random.Random(seed)
-    for number in range(tries):
-        place.sweep()
-        for _ in range(2 if number % 3 == 2 else 1):
-            moment = draw_moment(chance, place.seconds[job.name])
-            stop = moment, signal.SIGKILL
-            ending = place.run(partial(job.call, ()), stop=stop)
-        disturb(place, job, ending, tally)
-    tally.seconds = time.monotonic() - begun
+    with tally.keep_time():
+        place.measure(job)
+        for number in range(tries):
+            place.sweep()
+            for _ in range(2 if number % 3 == 2 else 1):
+                moment = draw_moment(chance, place.seconds[job.name])
+                stop = moment, signal.SIGKILL
+                ending = place.run(partial(job.call, ()), stop=stop)
+            disturb(place, job, ending, tally)
     yield tally
 
 
 def interrupt(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally]:
     """Send Ctrl-C at random moments."""
     tally = Tally(f"interrupted by Ctrl-C: {job.name}")
-    begun = time.monotonic()
-    place.measure(job)
     chance = random.Random(seed)
-    for _ in range(tries):
-        place.sweep()
-        moment = draw_moment(chance, place.seconds[job.name])
-        ending = place.run(partial(job.call, ()), stop=(moment, signal.SIGINT))
-        disturb(place, job, ending, tally)
-    tally.seconds = time.monotonic() - begun
+    with tally.keep_time():
+        place.measure(job)
+        for _ in range(tries):
+            place.sweep()
+            moment = draw_moment(chance, place.seconds[job.name])
+            ending = place.run(partial(job.call, ()), stop=(moment, signal.SIGINT))
+            disturb(place, job, ending, tally)
     yield tally

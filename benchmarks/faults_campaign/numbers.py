@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,6 @@ SHAPES = ((1, 1), (1, 40), (2, 2), (3, 48, 40))
 def try_numbers(place: Place, tries: int, seed: int) -> Iterator[Tally]:
     """Upscale arrays of all types, as TIFF and as zarr; compare the two results."""
     tally = Tally("pixels of every type, value and size")
-    begun = time.monotonic()
     cases = [
         (kind, content, shape)
         for kind in TYPES
@@ -32,20 +30,20 @@ def try_numbers(place: Place, tries: int, seed: int) -> Iterator[Tally]:
     ]
     # spread evenly, and not by a step that meets one shape alone
     chosen = [cases[number * 7919 % len(cases)] for number in range(tries)]
-    for kind, content, shape in dict.fromkeys(chosen):
-        place.sweep()
-        ending = place.run(partial(_make_images, place.work, kind, content, shape))
-        if ending.code:
-            raise SystemExit(f"{kind} {content} {shape}:\n{ending.said}")
-        endings = [
-            place.run(partial(_upscale, source))
-            for source in ("numbers.tif", "numbers.zarr")
-            if (place.work / source).exists()
-        ]
-        outcome = _weigh(place, endings)
-        said = " | ".join(ending.said[-700:] for ending in endings)
-        tally.add(outcome, f"{kind} {content} {shape}: {said}")
-    tally.seconds = time.monotonic() - begun
+    with tally.keep_time():
+        for kind, content, shape in dict.fromkeys(chosen):
+            place.sweep()
+            ending = place.run(partial(_make_images, place.work, kind, content, shape))
+            if ending.code:
+                raise SystemExit(f"{kind} {content} {shape}:\n{ending.said}")
+            endings = [
+                place.run(partial(_upscale, source))
+                for source in ("numbers.tif", "numbers.zarr")
+                if (place.work / source).exists()
+            ]
+            outcome = _weigh(place, endings)
+            said = " | ".join(ending.said[-700:] for ending in endings)
+            tally.add(outcome, f"{kind} {content} {shape}: {said}")
     yield tally
 
 

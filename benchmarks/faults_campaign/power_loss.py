@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.faults_campaign.file_events import FileEvents
 from benchmarks.faults_campaign.jobs import Job, Place, remove
-from benchmarks.faults_campaign.kills import count_events, disturb, kill_at
+from benchmarks.faults_campaign.kills import (
+    disturb,
+    kill_at,
+    run_watched,
+    step_through,
+)
 from benchmarks.faults_campaign.tally import Outcome, Tally
 
 KINDS = ("truncated", "zeroed", "gone", "renamed late")
@@ -36,24 +39,12 @@ def lose_power(
         names that are undone.
     """
     tally = Tally(f"power lost, newest files {kind}: {job.name}")
-    begun = time.monotonic()
-    place.measure(job)
-    events = count_events(place, job)
     chance = random.Random(seed)
-    count = min(tries, len(events))
-    moments = sorted(chance.sample(range(1, len(events)), min(count, len(events) - 1)))
-    for at in [*moments, len(events) + 1]:
-        place.sweep()
+    for at in step_through(place, job, tries, tally, first=1, end=True):
         notes = place.log / "notes.txt"
-
-        def act(at: int = at, notes: Path = notes) -> None:
-            FileEvents(place.work, partial(kill_at, at), notes=notes)
-            job.call(())
-
-        ending = place.run(act)
+        ending = run_watched(place, job, partial(kill_at, at), notes=notes)
         hurt = damage(place.work, notes, kind, chance)
-        name = events[at] if at < len(events) else "end"
-        with tally.locate(f"event {at}, {name}; {kind} {hurt}"):
+        with tally.locate(f"{kind} {hurt}"):
             if ending.code != 0:
                 disturb(place, job, ending, tally)
             # the user was told that it is done: it must be on the disk
@@ -61,7 +52,6 @@ def lose_power(
                 tally.add(Outcome.IDENTICAL)
             else:
                 tally.add(Outcome.LOST, f"after its end: {place.tell_difference(job)}")
-    tally.seconds = time.monotonic() - begun
     yield tally
 
 

@@ -11,51 +11,58 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.faults_campaign.children import start_child, wait_for
-from benchmarks.faults_campaign.file_events import FileEvents
+from benchmarks.faults_campaign.children import Ending, start_child, wait_for
 from benchmarks.faults_campaign.jobs import Job, Place, run_command
 from benchmarks.faults_campaign.kills import (
-    count_events,
     disturb,
     go_on,
     kill_at,
+    run_watched,
+    step_through,
     weigh,
 )
 from benchmarks.faults_campaign.tally import Outcome, Tally
 
+_CHUNK = "/0/c/"  # in its path
 _SHARE = 0.8  # of a run, within which the second one starts
 
 
 def run_twice(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally]:
     """Start the same command a second time while the first one runs."""
     tally = Tally(f"two processes into one place: {job.name}")
-    begun = time.monotonic()
-    place.measure(job)
     chance = random.Random(seed)
-    for _ in range(tries):
-        place.sweep()
-        logs = [place.log / f"said-{number}.txt" for number in range(2)]
-        children = []
-        for log in logs:
-            act = partial(job.call, ())
-            children.append(start_child(act, log=log, folder=place.work))
-            time.sleep(chance.uniform(0, _SHARE) * place.seconds[job.name])
-        pairs = zip(children, logs, strict=True)
-        endings = [wait_for(child, log=log) for child, log in pairs]
-        bad = [weigh(place, job, ending) for ending in endings]
-        worst = [entry for entry in bad if entry[0] not in (None, Outcome.IDENTICAL)]
-        if worst:
-            said = " | ".join(ending.said[-200:] for ending in endings)
-            outcome, story = worst[0]
-            assert outcome is not None
-            tally.add(outcome, f"{story}; {said}")
-        elif all(ending.code for ending in endings):
-            tally.add(*go_on(place, job, refused=True))
-        else:
-            refused = any(ending.code for ending in endings)
-            tally.add(Outcome.REFUSED if refused else Outcome.IDENTICAL)
-    tally.seconds = time.monotonic() - begun
+    with tally.keep_time():
+        place.measure(job)
+        for _ in range(tries):
+            place.sweep()
+            _judge_both(place, job, tally, _start_both(place, job, chance))
     yield tally
+
+
+def _start_both(place: Place, job: Job, chance: random.Random) -> list[Ending]:
+    logs = [place.log / f"said-{number}.txt" for number in range(2)]
+    children = []
+    for log in logs:
+        act = partial(job.call, ())
+        children.append(start_child(act, log=log, folder=place.work))
+        time.sleep(chance.uniform(0, _SHARE) * place.seconds[job.name])
+    pairs = zip(children, logs, strict=True)
+    return [wait_for(child, log=log) for child, log in pairs]
+
+
+def _judge_both(place: Place, job: Job, tally: Tally, endings: list[Ending]) -> None:
+    bad = [weigh(place, job, ending) for ending in endings]
+    worst = [entry for entry in bad if entry[0] not in (None, Outcome.IDENTICAL)]
+    if worst:
+        said = " | ".join(ending.said[-200:] for ending in endings)
+        outcome, story = worst[0]
+        assert outcome is not None
+        tally.add(outcome, f"{story}; {said}")
+    elif all(ending.code for ending in endings):
+        tally.add(*go_on(place, job, refused=True))
+    else:
+        refused = any(ending.code for ending in endings)
+        tally.add(Outcome.REFUSED if refused else Outcome.IDENTICAL)
 
 
 def change_source(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally]:
@@ -71,38 +78,23 @@ def change_source(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tal
         place.measure(changed)
         for when in ("between kill and resume", "while it runs"):
             tally = Tally(f"image changed {when}: {job.name}")
-            begun = time.monotonic()
             _swap(kept, source)
-            events = count_events(place, job)
-            count = min(tries, len(events) - 1)
-            for step in range(count):
-                at = 1 + step * (len(events) - 1) // count
-                place.sweep()
+            for at in step_through(place, job, tries, tally, first=1):
                 _swap(kept, source)
                 if when.startswith("between"):
-
-                    def act(at: int = at) -> None:
-                        FileEvents(place.work, partial(kill_at, at))
-                        job.call(())
-
-                    ending = place.run(act)
+                    ending = run_watched(place, job, partial(kill_at, at))
                     if place.is_whole(job):
                         continue  # it was done before the image changed
                     _swap(other, source)
                     disturb(place, changed, ending, tally)
                     continue
-
-                def run(at: int = at) -> None:
-                    FileEvents(place.work, partial(_swap_at, at, other, source))
-                    job.call(())
-
-                ending = place.run(run)
+                swap = partial(_swap_at, at, other, source)
+                ending = run_watched(place, job, swap)
                 if ending.code == 0 and place.is_whole(job):
                     # nothing of the new image was read any more
                     tally.add(Outcome.IDENTICAL)
                 else:
                     disturb(place, changed, ending, tally)
-            tally.seconds = time.monotonic() - begun
             yield tally
     finally:
         _swap(kept, source)
@@ -111,19 +103,10 @@ def change_source(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tal
 def damage_chunks(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally]:
     """Damage a chunk that is done, between a kill and the resume."""
     tally = Tally(f"a finished chunk damaged: {job.name}")
-    begun = time.monotonic()
-    place.measure(job)
-    events = count_events(place, job)
     chance = random.Random(seed)
-    for number in range(tries):
-        at = chance.randrange(len(events) // 2, len(events))
-
-        def act(at: int = at) -> None:
-            FileEvents(place.work, partial(kill_at, at))
-            job.call(())
-
-        place.sweep()
-        ending = place.run(act)
+    steps = step_through(place, job, tries, tally, least=_CHUNK)
+    for number, at in enumerate(steps):
+        ending = run_watched(place, job, partial(kill_at, at))
         chunks = [
             path
             for path in sorted(place.work.rglob("c/*/*/*"))
@@ -141,26 +124,16 @@ def damage_chunks(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tal
             data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
             path.write_bytes(data)
         disturb(place, job, ending, tally)
-    tally.seconds = time.monotonic() - begun
     yield tally
 
 
 def use_unfinished(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally]:
     """Upscale and inspect a store that a kill has left unfinished, and its level."""
     tally = Tally(f"an unfinished store as image: {job.name}")
-    begun = time.monotonic()
-    place.measure(job)
-    events = count_events(place, job)
-    first = next(n for n, line in enumerate(events) if "/0/c/" in line)
-    for step in range(tries):
-        at = first + step * (len(events) - 3 - first) // tries
-
-        def act(at: int = at) -> None:
-            FileEvents(place.work, partial(kill_at, at))
-            job.call(())
-
-        place.sweep()
-        place.run(act)
+    # the last events are those of a store that is finished
+    steps = step_through(place, job, tries, tally, least=_CHUNK, last=3)
+    for step, at in enumerate(steps):
+        run_watched(place, job, partial(kill_at, at))
         name = "out.ome.zarr/0" if step % 2 else "out.ome.zarr"
         command = [
             ("upscale", name, "more.ome.zarr", "--model", "bicubic"),
@@ -171,7 +144,6 @@ def use_unfinished(place: Place, job: Job, tries: int, seed: int) -> Iterator[Ta
         if outcome in (Outcome.IDENTICAL, Outcome.LOST):
             outcome, story = Outcome.LOST, f"{' '.join(command)}: {ending.said[-300:]}"
         tally.add(outcome or Outcome.REFUSED, story)
-    tally.seconds = time.monotonic() - begun
     yield tally
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -94,6 +95,13 @@ class Tally:
         self.counts[outcome] = self.counts.get(outcome, 0) + 1
         if outcome not in (Outcome.IDENTICAL, Outcome.REFUSED) and story:
             self.examples.append(f"{outcome}: {story}")
+
+    @contextmanager
+    def keep_time(self) -> Iterator[None]:
+        """Note how long all that is done meanwhile took."""
+        begun = time.monotonic()
+        yield
+        self.seconds = time.monotonic() - begun
 
     @contextmanager
     def locate(self, where: str) -> Iterator[None]:
