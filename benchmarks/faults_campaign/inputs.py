@@ -108,6 +108,22 @@ def make_inputs(folder: Path) -> None:
 
     os.environ["STRUCTSR_MODELS"] = str(folder / "models")
     export_model("mine", folder / "mine.zip", factor=2)
+    _leave_litter(folder / "left", folder / "result.ome.zarr")
+
+
+def _leave_litter(folder: Path, store: Path) -> None:
+    """Make what killed runs leave, beside what is nobody's business."""
+    import shutil
+
+    shutil.copytree(store, folder / "e.ome.zarr")
+    shutil.copytree(store, folder / ".d.ome.tif.ome.zarr")
+    shutil.copytree(store, folder / "deep" / ".a.ome.zarr.0123abcd.new")
+    shutil.copytree(store, folder / ".f.ome.zarr.0123abcd.old")
+    for name in (
+        *("e.ome.zarr/structsr-journal.txt", ".c.json.0123abcd.part"),
+        *("deep/model-x2.safetensors.part", "film.part", "deep/.x.lock"),
+    ):
+        (folder / name).write_bytes(bytes(1000))
 
 
 _CUBIC = ("--model", "bicubic", "--device", "cpu")

@@ -67,12 +67,15 @@ class Job:
         What it makes in the workplace: files or folders.
     remedies
         Ways out, the first that a message names is taken.
+    given
+        What of ``in`` is laid into the workplace before; its litter counts.
     """
 
     name: str
     call: Callable[[Sequence[str]], object]
     outputs: tuple[str, ...]
     remedies: tuple[Remedy, ...] = (_EXISTS, _OVERWRITE, _AGAIN)
+    given: str = ""
 
 
 @dataclass
@@ -99,13 +102,15 @@ class Place:
         """Where outputs and notes go, on the same disk."""
         return self.root / "log"
 
-    def sweep(self) -> None:
-        """Remove all that tries have left."""
+    def sweep(self, job: Job | None = None) -> None:
+        """Remove all that tries have left, and lay out what a job is given."""
         for path in self.work.iterdir():
             if path.name != "in":
                 remove(path)
         shutil.rmtree(self.log, ignore_errors=True)
         (self.log / "shadow").mkdir(parents=True)
+        if job and job.given:
+            shutil.copytree(self.work / "in" / job.given, self.work / job.given)
 
     def run(self, act: Callable[[], object], **options: object) -> Ending:
         """Run something in a child at this place."""
@@ -130,7 +135,7 @@ class Place:
             return
         found = []
         for _ in range(2):
-            self.sweep()
+            self.sweep(job)
             ending = self.run(partial(job.call, ()))
             if ending.code:
                 raise SystemExit(f"{job.name} fails undisturbed:\n{ending.said}")
@@ -149,7 +154,7 @@ class Place:
             files = sorted(path.rglob("*")) if path.is_dir() else [path]
             for file in files:
                 inner = file.relative_to(self.work).as_posix()
-                if not file.is_file() or is_litter(inner):
+                if not file.is_file() or (is_litter(inner) and not job.given):
                     continue
                 found[inner] = hashlib.sha256(_read_stable(file)).hexdigest()
         return found
@@ -328,6 +333,13 @@ def list_jobs() -> dict[str, Job]:
         Job("accept", _accept, ("models",), _TAKEN),
         Job("import", _import, ("models",), _TAKEN),
         Job("export", _export, ("mine.zip",), (_AGAIN,)),
+        Job(
+            "clean",
+            partial(run_command, ("clean", "left", "--yes")),
+            ("left",),
+            (Remedy("clean again"), _AGAIN),
+            given="left",
+        ),
         Job("calibrate", _calibrate, ("mine-calibration.json",), (_EXISTS, _AGAIN)),
     ]
     return {job.name: job for job in jobs}

@@ -101,7 +101,7 @@ def count_events(place: Place, job: Job) -> list[str]:
         FileEvents(place.work, tell)
         job.call(())
 
-    place.sweep()
+    place.sweep(job)
     place.run(act)
     return notes.read_text("utf-8").splitlines()
 
@@ -158,7 +158,7 @@ def step_through(
         count = min(tries, length)
         moments = [first + step * length // count for step in range(count)]
         for at in [*moments, len(events)] if end else moments:
-            place.sweep()
+            place.sweep(job)
             with tally.locate(f"event {at}, {[*events, 'end'][at]}"):
                 yield at
 
@@ -184,7 +184,7 @@ def kill_at_random(place: Place, job: Job, tries: int, seed: int) -> Iterator[Ta
     with tally.keep_time():
         place.measure(job)
         for number in range(tries):
-            place.sweep()
+            place.sweep(job)
             for _ in range(2 if number % 3 == 2 else 1):
                 moment = draw_moment(chance, place.seconds[job.name])
                 stop = moment, signal.SIGKILL
@@ -200,7 +200,7 @@ def interrupt(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally]:
     with tally.keep_time():
         place.measure(job)
         for _ in range(tries):
-            place.sweep()
+            place.sweep(job)
             moment = draw_moment(chance, place.seconds[job.name])
             ending = place.run(partial(job.call, ()), stop=(moment, signal.SIGINT))
             disturb(place, job, ending, tally)

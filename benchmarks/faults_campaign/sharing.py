@@ -34,7 +34,7 @@ def run_twice(place: Place, job: Job, tries: int, seed: int) -> Iterator[Tally]:
     with tally.keep_time():
         place.measure(job)
         for _ in range(tries):
-            place.sweep()
+            place.sweep(job)
             _judge_both(place, job, tally, _start_both(place, job, chance))
     yield tally
 
