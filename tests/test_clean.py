@@ -1,6 +1,7 @@
 """`structsr clean`, and commands that find another one at their place."""
 
 import os
+import shutil
 import signal
 
 import pytest
@@ -86,6 +87,26 @@ def test_clean_leaves_what_a_run_is_writing(left):
         left_over = {name for name in litter if (folder / name).exists()}
         assert (folder / "train" / ".structsr.lock").exists()
     assert left_over == {"deep/.c.json.0123abcd.part", ".d.ome.tif.ome.zarr"}
+
+
+def test_two_who_clean_at_once_do_not_trip_over_each_other(left, monkeypatch):
+    folder, *_ = left
+    from napari_structsr.io import litter as module
+
+    found = module.find_litter(folder)
+    assert "removed 6" in structsr("clean", folder, "--yes").output
+    for one in found:
+        one.remove()
+    (folder / "deep" / "deeper").mkdir()
+    (folder / "deep" / ".c.json.0123abcd.part").touch()
+    is_locked = module.is_locked
+
+    def clean_meanwhile(path):
+        shutil.rmtree(folder / "deep", ignore_errors=True)
+        return is_locked(path)
+
+    monkeypatch.setattr(module, "is_locked", clean_meanwhile)
+    assert structsr("clean", folder, "--yes").exit_code == 0
 
 
 def test_clean_brings_back_what_was_moved_away(tmp_path):

@@ -49,10 +49,12 @@ class Litter:
 
     def remove(self) -> None:
         """Remove it, or bring it back to where it was."""
-        if self.old is not None:
-            self.path.rename(self.old)
-        else:
-            remove(self.path)
+        # what is gone by now has been cleaned by somebody else
+        with suppress(FileNotFoundError):
+            if self.old is not None:
+                self.path.rename(self.old)
+            else:
+                remove(self.path)
 
 
 def find_litter(folder: Path) -> list[Litter]:
@@ -94,8 +96,8 @@ def _find(folder: Path) -> Iterator[Litter]:
             if not is_locked(folder):
                 yield _weigh(path, "the journal of scores that are written")
         elif path.is_dir() and find_target(path) is None:
-            # a folder that may not be read holds nothing that can be removed
-            with suppress(PermissionError):
+            # a folder that may not be read, or is gone, holds nothing to be removed
+            with suppress(PermissionError, FileNotFoundError):
                 yield from _find(path)
 
 
@@ -114,5 +116,9 @@ def _is_finished(store: Path) -> bool:
 
 
 def _weigh(path: Path, what: str, *, old: Path | None = None) -> Litter:
-    files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
-    return Litter(path, what, sum(file.stat().st_size for file in files), old)
+    nbytes = 0
+    for file in [path] if path.is_file() else path.rglob("*"):
+        # it may be on its way out
+        with suppress(FileNotFoundError):
+            nbytes += file.stat().st_size if file.is_file() else 0
+    return Litter(path, what, nbytes, old)
