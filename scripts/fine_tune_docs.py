@@ -176,7 +176,7 @@ def tune(
         out=str(asked.out / source),
     )
     finished = None
-    for event in sr.fine_tune(config, pairs, parent, split=split):
+    for event in sr.iter_fine_tune(config, pairs, parent, split=split):
         if isinstance(event, Failed):
             raise event.error
         if isinstance(event, Scored | Noted):
@@ -258,7 +258,7 @@ def score_models(
             # a model that is told the optics is told the truth of them
             told = track.psf_sigma if model.conditional else None
             result = sr.result_of(
-                sr.upscale(
+                sr.iter_upscale(
                     measured,
                     model,
                     sr.MemorySink(),

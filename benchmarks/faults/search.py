@@ -10,12 +10,12 @@ from benchmarks.faults.tables import FaultExample
 from napari_structsr.benchmark.tracks import Track
 from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.engine.events import result_of
-from napari_structsr.inspection.error_maps import error_maps
+from napari_structsr.inspection.error_maps import iter_inspect
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
 from napari_structsr.upscaling.settings import UpscaleSettings
-from napari_structsr.upscaling.upscale import upscale
+from napari_structsr.upscaling.upscale import iter_upscale
 from napari_structsr.zoo.catalogue import load_model
 
 __all__ = ["InspectedPlane", "Search"]
@@ -66,7 +66,9 @@ class InspectedPlane:
         wanted = UpscaleSettings(device=device, precision="float32")
         made_by = load_model(model, factor=track.factor)
         self._result = result_of(
-            upscale(open_source(self._measured), made_by, MemorySink(), settings=wanted)
+            iter_upscale(
+                open_source(self._measured), made_by, MemorySink(), settings=wanted
+            )
         )
         self._spread_evenly = self._inspect(self._result, ("spread",))
         self._before = self._orient_all(
@@ -114,7 +116,7 @@ class InspectedPlane:
         settings = InspectSettings(
             maps=keys, model=self._model, device=self._device, worst=0
         )
-        events = error_maps(
+        events = iter_inspect(
             image, self._truth, source=self._measured, settings=settings
         )
         return dict(result_of(events).maps)

@@ -3,9 +3,9 @@
 Everything public is imported on first use, so that importing the package is cheap.
 
 >>> import napari_structsr as sr
->>> model = sr.load_model("faithful", factor=2)
->>> events = sr.upscale(sr.open_source("in.tif"), model, sr.OmeZarrSink("out.ome.zarr"))
->>> path = sr.result_of(events)
+>>> pixels = sr.upscale("in.tif", factor=2)
+>>> path = sr.upscale("in.tif", "out.ome.zarr", model="sharp")
+>>> found = sr.inspect(path)
 """
 
 from importlib.metadata import PackageNotFoundError, version

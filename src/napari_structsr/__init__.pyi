@@ -1,12 +1,14 @@
 from .core.error_map import MAPS as MAPS
 from .engine.events import Cancel as Cancel
 from .engine.events import result_of as result_of
+from .errors import ArgumentError as ArgumentError
+from .errors import CancelError as CancelError
 from .errors import StructsrError as StructsrError
 from .finetuning.config import FineTuneConfig as FineTuneConfig
-from .finetuning.fine_tune import fine_tune as fine_tune
+from .finetuning.fine_tune import iter_fine_tune as iter_fine_tune
 from .imaging.forward import ForwardModel as ForwardModel
 from .imaging.refinement import refine as refine
-from .inspection.error_maps import error_maps as error_maps
+from .inspection.error_maps import iter_inspect as iter_inspect
 from .inspection.results import Inspection as Inspection
 from .inspection.settings import InspectSettings as InspectSettings
 from .io.ome_zarr.writer import OmeZarrSink as OmeZarrSink
@@ -17,12 +19,18 @@ from .models.calibration import read_calibration as read_calibration
 from .models.model import SRModel as SRModel
 from .pairs.register_pair import field_pair as field_pair
 from .pairs.simulate import high_only_pair as high_only_pair
+from .scripting.batch import BatchError as BatchError
+from .scripting.fine_tune_model import TunedModel as TunedModel
+from .scripting.fine_tune_model import fine_tune as fine_tune
+from .scripting.inspect_result import inspect as inspect
+from .scripting.old_forms import error_maps as error_maps
+from .scripting.upscale_images import upscale as upscale
 from .training.recipe import read_recipe as read_recipe
 from .training.settings import TrainingSettings as TrainingSettings
 from .training.train import train as train
 from .upscaling.settings import UpscaleSettings as UpscaleSettings
+from .upscaling.upscale import iter_upscale as iter_upscale
 from .upscaling.upscale import plan as plan
-from .upscaling.upscale import upscale as upscale
 from .zoo.catalogue import list_models as list_models
 from .zoo.catalogue import load_model as load_model
 

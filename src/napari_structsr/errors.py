@@ -56,8 +56,35 @@ class TrainingError(StructsrError):
     """A training cannot start, go on, or be continued as asked."""
 
 
+class ArgumentError(StructsrError, TypeError):
+    """A function was called with something of a kind that it does not take."""
+
+
+class CancelError(StructsrError):
+    """A run was cancelled before it had a result."""
+
+
 class UnexpectedError(StructsrError):
     """A fault of the program; ``__cause__`` holds it."""
+
+
+def check_kind(
+    name: str, value: object, kinds: type | tuple[type, ...], *, remedy: str
+) -> None:
+    """Raise ArgumentError unless an argument is of a kind that is taken.
+
+    Parameters
+    ----------
+    name, value
+        The argument.
+    kinds
+        As for `isinstance`.
+    remedy
+        What to give instead, as part of a sentence.
+    """
+    if not isinstance(value, kinds):
+        kind = "missing" if value is None else f"of the kind {type(value).__name__}"
+        raise ArgumentError(f"{name} is {kind}; {remedy}")
 
 
 @contextmanager

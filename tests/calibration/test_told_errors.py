@@ -164,12 +164,12 @@ def test_the_command_calibrates_a_told_model(model: SRModel, tmp_path: Path) -> 
     loaded = sr.load_model(str(tmp_path / "told-x2.safetensors"))
     settings = sr.UpscaleSettings(psf_sigma=1.2, device="cpu")
     path = sr.result_of(
-        sr.upscale(
+        sr.iter_upscale(
             source, loaded, sr.OmeZarrSink(tmp_path / "r.ome.zarr"), settings=settings
         )
     )
     inspected = sr.result_of(
-        sr.error_maps(
+        sr.iter_inspect(
             path,
             str(tmp_path / "reference0.tif"),
             source=str(tmp_path / "source0.tif"),

@@ -12,11 +12,11 @@ from napari_structsr import (
     MemorySink,
     OmeZarrSink,
     UpscaleSettings,
-    error_maps,
+    iter_inspect,
+    iter_upscale,
     load_model,
     open_source,
     result_of,
-    upscale,
 )
 from napari_structsr.engine.blocks import choose_block
 from napari_structsr.engine.device import Device
@@ -33,7 +33,7 @@ def make_stack(shape=(2, 75, 88)):
 def run(pixels, model, sink=None, *, axes="zyx", **values):
     settings = {"device": "cpu", "precision": "float32", "dtype": "float32"} | values
     source = open_source(pixels, axes=axes)
-    events = upscale(
+    events = iter_upscale(
         source, model, sink or MemorySink(), settings=UpscaleSettings(**settings)
     )
     path = result_of(events)
@@ -117,7 +117,7 @@ def test_maps_do_not_depend_on_tiles(fickle, tmp_path):
             maps=("artefact", "spread", "residual"),
             tile=tile,
         )
-        result_of(error_maps(result, source=source, out=folder, settings=settings))
+        result_of(iter_inspect(result, source=source, out=folder, settings=settings))
         for path in sorted(folder.glob("*.ome.zarr")):
             found.setdefault(path.name, []).append(read(path).tobytes())
     assert len(found) == 3
@@ -144,7 +144,7 @@ def test_a_run_that_went_on_gives_the_same_bytes(
             device="cpu", precision="float32", dtype="float32", tile=tile
         )
         for again in (cancel, None):
-            for event in upscale(
+            for event in iter_upscale(
                 open_source(pixels, axes="zyx"),
                 model,
                 OmeZarrSink(path, chunk=chunk),

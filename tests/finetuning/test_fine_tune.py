@@ -31,7 +31,7 @@ from napari_structsr.finetuning.fine_tune import (
     Pause,
     Previewed,
     Scored,
-    fine_tune,
+    iter_fine_tune,
     resume_fine_tuning,
 )
 from napari_structsr.finetuning.low_rank import make_trainable, merge_weights
@@ -133,7 +133,9 @@ def config(out, **changes):
 
 def run(out, pairs, parent, split, *, resume=False, **changes):
     return list(
-        fine_tune(config(out, **changes), pairs, parent, split=split, resume=resume)
+        iter_fine_tune(
+            config(out, **changes), pairs, parent, split=split, resume=resume
+        )
     )
 
 
@@ -226,7 +228,7 @@ def test_cancelled_and_resumed_equals_undisturbed(
     }
     cancel, events = Cancel(), []
     out = tmp_path / "mine-x2"
-    for event in fine_tune(config(out), pairs, parent, cancel, split=split):
+    for event in iter_fine_tune(config(out), pairs, parent, cancel, split=split):
         events.append(event)
         if isinstance(event, Scored) and event.step == 15:
             cancel()
@@ -261,14 +263,14 @@ from napari_structsr.models.card import ModelCard
 from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
 from napari_structsr.finetuning.store import read_pairs
-from napari_structsr.finetuning.fine_tune import Scored, fine_tune
+from napari_structsr.finetuning.fine_tune import Scored, iter_fine_tune
 from napari_structsr.finetuning.config import FineTuneConfig
 folder = Path({str(tmp_path)!r})
 card = ModelCard.model_validate_json({parent.card.model_dump_json()!r})
 model = SRModel(card, torch.load(folder / "parent", weights_only=True))
 pairs, split = read_pairs(folder / "pairs")
 config = FineTuneConfig.model_validate_json({config(out).model_dump_json()!r})
-for event in fine_tune(config, pairs, model, split=split):
+for event in iter_fine_tune(config, pairs, model, split=split):
     if isinstance(event, Scored) and event.step == 30:
         os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -297,7 +299,7 @@ def test_killed_before_it_began_it_is_begun_again(
             # the way out that is named
             failed = list(resume_fine_tuning(folder))[-1]
             assert "start it without --resume" in str(failed.error)
-        events = fine_tune(config(folder), pairs, parent, split=split)
+        events = iter_fine_tune(config(folder), pairs, parent, split=split)
         assert isinstance(next(events), Started)
         events.close()
         assert {file.name for file in folder.iterdir()} == {
@@ -312,7 +314,7 @@ def test_a_running_one_is_neither_begun_again_nor_removed(
     pairs, parent, split, tmp_path
 ):
     out = tmp_path / "a"
-    first = fine_tune(config(out), pairs, parent, split=split)
+    first = iter_fine_tune(config(out), pairs, parent, split=split)
     assert isinstance(next(first), Started)
     for resume in (False, True):
         (failed,) = run(out, pairs, parent, split, resume=resume)
@@ -410,7 +412,7 @@ def test_a_batch_that_does_not_fit_is_halved(
 
 def test_a_pause_saves_and_holds_on(pairs, parent, split, tmp_path):
     pause, events = Pause(), []
-    for event in fine_tune(
+    for event in iter_fine_tune(
         config(tmp_path, steps=6), pairs, parent, split=split, pause=pause
     ):
         events.append(event)
@@ -516,7 +518,7 @@ def test_pairs_come_back_from_disk(pairs, split, tmp_path):
 
 
 def test_regions_are_split_by_themselves_or_refused(pairs, parent, split, tmp_path):
-    events = list(fine_tune(config(tmp_path / "own", steps=2), pairs, parent))
+    events = list(iter_fine_tune(config(tmp_path / "own", steps=2), pairs, parent))
     assert isinstance(events[-1], Finished), events[-1].error
     assert events[-1].record.tiles > 0
     near = replace(split, gap=GUARD + 1)

@@ -9,7 +9,7 @@ from skimage.data import coins
 import napari_structsr as sr
 from napari_structsr.engine.events import Cancel, Cancelled, Finished
 from napari_structsr.finetuning.config import FineTuneConfig
-from napari_structsr.finetuning.fine_tune import Scored, fine_tune
+from napari_structsr.finetuning.fine_tune import Scored, iter_fine_tune
 from napari_structsr.finetuning.pair_sampler import PairSampler
 from napari_structsr.finetuning.runs import accept_run
 from napari_structsr.finetuning.split import Block, Split
@@ -78,7 +78,7 @@ def tuned(pair, split, parent, tmp_path_factory):
     out = tmp_path_factory.mktemp("tuned") / "one"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STRUCTSR_MODELS", str(out.parent / "models"))
-        first, *_, last = fine_tune(make_config(out), [pair], parent, split=split)
+        first, *_, last = iter_fine_tune(make_config(out), [pair], parent, split=split)
         assert isinstance(last, Finished), last.error
         assert "told a blur of 0.9 measured pixels" in first.plan.work
         accept_run(out)
@@ -115,7 +115,7 @@ def test_the_command_tells_a_tuned_model_the_optics(tuned, pair):
     found = {}
     for width in (None, WIDTH, 0.4):
         settings = sr.UpscaleSettings(psf_sigma=width, noise=0.02, device="cpu")
-        run = sr.upscale(source, tuned[2], sr.MemorySink(), settings=settings)
+        run = sr.iter_upscale(source, tuned[2], sr.MemorySink(), settings=settings)
         found[width] = sr.result_of(run)
     np.testing.assert_array_equal(found[None], found[WIDTH])
     assert np.abs(found[None] - found[0.4]).max() > 10
@@ -126,7 +126,7 @@ def test_tiles_of_a_tuned_model_equal_the_whole(tuned, pair):
     results = []
     for tile in (32, 128):
         settings = sr.UpscaleSettings(tile=tile, device="cpu", precision="float32")
-        run = sr.upscale(source, tuned[2], sr.MemorySink(), settings=settings)
+        run = sr.iter_upscale(source, tuned[2], sr.MemorySink(), settings=settings)
         results.append(sr.result_of(run))
     np.testing.assert_allclose(*results, atol=1e-2)
 
@@ -141,12 +141,12 @@ def test_gain_and_offset_pass_through_a_tuned_model(tuned):
 def test_stopped_and_resumed_equals_undisturbed(tuned, pair, split, parent, tmp_path):
     cancel = Cancel()
     config = make_config(tmp_path / "two")
-    for event in fine_tune(config, [pair], parent, cancel, split=split):
+    for event in iter_fine_tune(config, [pair], parent, cancel, split=split):
         last = event
         if isinstance(event, Scored) and event.step == 24:
             cancel()
     assert isinstance(last, Cancelled)
-    *_, last = fine_tune(config, [pair], parent, split=split, resume=True)
+    *_, last = iter_fine_tune(config, [pair], parent, split=split, resume=True)
     assert isinstance(last, Finished), last.error
     one, other = (
         load_file(folder / "mine-x2.safetensors")

@@ -36,7 +36,7 @@ from napari_structsr.errors import (
     SinkError,
     StructsrError,
 )
-from napari_structsr.inspection.error_maps import error_maps
+from napari_structsr.inspection.error_maps import iter_inspect
 from napari_structsr.inspection.results import WHOLE
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.locks import lock_folder
@@ -44,7 +44,7 @@ from napari_structsr.io.ome_zarr.writer import OmeZarrSink
 from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
 from napari_structsr.upscaling.settings import UpscaleSettings
-from napari_structsr.upscaling.upscale import upscale
+from napari_structsr.upscaling.upscale import iter_upscale
 from napari_structsr.zoo.catalogue import load_model
 
 FULL = 20000
@@ -63,7 +63,7 @@ def images(truth, measured):
     source = open_source(grey(measured))
     settings = UpscaleSettings(device="cpu", precision="float32")
     model = load_model("sharp")
-    result = result_of(upscale(source, model, MemorySink(), settings=settings))
+    result = result_of(iter_upscale(source, model, MemorySink(), settings=settings))
     return result, grey(truth), grey(measured)
 
 
@@ -71,7 +71,7 @@ def inspected(*images, **options):
     """Run an inspection to its end."""
     settings = options.pop("settings", {})
     asked = InspectSettings(device="cpu", **settings)
-    return result_of(error_maps(*images, settings=asked, **options))
+    return result_of(iter_inspect(*images, settings=asked, **options))
 
 
 def test_scores_and_ssim_are_those_of_scikit_image(images):
@@ -140,7 +140,7 @@ def test_the_source_is_that_of_the_record(images, tmp_path):
 
     imwrite(tmp_path / "source.tif", images[2])
     source = open_source(tmp_path / "source.tif")
-    result_of(upscale(source, load_model("faithful"), OmeZarrSink(path)))
+    result_of(iter_upscale(source, load_model("faithful"), OmeZarrSink(path)))
     found = inspected(path)
     assert {"residual", "squirrel", "artefact", "trust"} <= set(found.maps)
     assert any("source.tif" in note for note in found.notes)
@@ -151,7 +151,9 @@ def test_the_source_is_that_of_the_record(images, tmp_path):
 @pytest.mark.parametrize("maker", ["faithful", "sharp"])
 def test_texture_after_the_model_is_an_artefact_of_either_model(images, maker):
     _, _, source = images
-    clean = result_of(upscale(open_source(source), load_model(maker), MemorySink()))
+    clean = result_of(
+        iter_upscale(open_source(source), load_model(maker), MemorySink())
+    )
     textured = clean.astype(np.float32)
     grid = 0.1 * np.ptp(textured) * (-1.0) ** np.indices((40, 40)).sum(axis=0)
     textured[60:100, 80:120] += grid
@@ -250,7 +252,7 @@ def test_a_shifted_reference_is_registered(images):
 
 def test_channels_and_planes_have_scores_of_their_own(stack):
     source = open_source(stack, axes="czyx")
-    result = result_of(upscale(source, load_model("bicubic"), MemorySink()))
+    result = result_of(iter_upscale(source, load_model("bicubic"), MemorySink()))
     bad = result.copy()
     bad[1, 0] = bad[1, 0][:, ::-1]
     found = inspected(
@@ -326,7 +328,7 @@ def test_images_that_do_not_resemble_are_told(images):
 
     def warned(reference, source):
         settings = InspectSettings(device="cpu", maps=("error",))
-        events = list(error_maps(result, reference, source=source, settings=settings))
+        events = list(iter_inspect(result, reference, source=source, settings=settings))
         assert isinstance(events[-1], Finished)
         return [e.message for e in events if isinstance(e, Warned)]
 
@@ -346,7 +348,7 @@ def test_a_source_that_is_gone_or_changed_is_told(images, tmp_path):
     _, reference, measured = images
     path, name = tmp_path / "result.ome.zarr", tmp_path / "source.tif"
     imwrite(name, measured)
-    result_of(upscale(open_source(name), load_model("bicubic"), OmeZarrSink(path)))
+    result_of(iter_upscale(open_source(name), load_model("bicubic"), OmeZarrSink(path)))
     for change, words in (
         (lambda: imwrite(name, measured[:50]), "has changed"),
         (lambda: name.write_bytes(b"nothing"), "cannot be opened"),
@@ -436,22 +438,22 @@ def test_the_report_of_a_tall_stack_with_holes_shows_all_maps(tmp_path):
 
 def test_an_interrupted_inspection_goes_on(stack, tmp_path):
     source = open_source(stack, axes="czyx")
-    result = result_of(upscale(source, load_model("bicubic"), MemorySink()))
+    result = result_of(iter_upscale(source, load_model("bicubic"), MemorySink()))
     inputs = [open_source(image, axes="czyx") for image in (result, result[:, ::-1])]
     settings = InspectSettings(device="cpu", maps=("ssim", "gradient"), tile=64)
     for stop_at in ("mapping", "scoring"):
         cancel = Cancel()
-        for event in error_maps(
+        for event in iter_inspect(
             *inputs, out=tmp_path / "a", settings=settings, cancel=cancel
         ):
             if isinstance(event, Progressed) and event.doing == stop_at:
                 cancel()
         assert isinstance(event, Cancelled)
-    events = list(error_maps(*inputs, out=tmp_path / "a", settings=settings))
+    events = list(iter_inspect(*inputs, out=tmp_path / "a", settings=settings))
     assert isinstance(events[0], Started)
     assert events[0].plan.done == events[0].total  # every tile was there
     resumed = events[-1].output
-    whole = result_of(error_maps(*inputs, out=tmp_path / "b", settings=settings))
+    whole = result_of(iter_inspect(*inputs, out=tmp_path / "b", settings=settings))
     assert resumed.scores == whole.scores
     assert resumed.worst == whole.worst
     for name in ("ssim", "gradient"):
@@ -469,7 +471,7 @@ def test_a_nearly_full_disk_still_takes_the_rest(images, tmp_path, monkeypatch):
     result, reference, _ = images
     cancel, out = Cancel(), tmp_path / "m"
     settings = InspectSettings(device="cpu", maps=("ssim",))
-    for event in error_maps(
+    for event in iter_inspect(
         result, reference, out=out, settings=settings, cancel=cancel
     ):
         if isinstance(event, Progressed):
@@ -532,7 +534,7 @@ def test_maps_of_a_result_that_was_made_anew_are_not_kept(images, tmp_path):
 
     def made(model):
         sink = OmeZarrSink(path, overwrite=True)
-        result_of(upscale(open_source(source), load_model(model), sink))
+        result_of(iter_upscale(open_source(source), load_model(model), sink))
 
     made("bicubic")
     first = inspected(path, reference, out=tmp_path / "m", settings=settings)
@@ -574,13 +576,15 @@ def test_an_unfamiliar_source_is_told():
     from napari_structsr.benchmark.tracks import TRACKS
 
     source = grey(TRACKS["x2-mild"].measure(load_tissue_stack()[0][0, :256, :256]))
-    result = result_of(upscale(open_source(source), load_model("sharp"), MemorySink()))
+    result = result_of(
+        iter_upscale(open_source(source), load_model("sharp"), MemorySink())
+    )
     noise = np.random.default_rng(0).normal(0, 6000, source.shape)
     noisy = np.clip(source + noise, 0, 65535).astype(np.uint16)
     settings = InspectSettings(device="cpu", model="sharp", maps=("trust",))
 
     def warned(source):
-        events = list(error_maps(result, source=source, settings=settings))
+        events = list(iter_inspect(result, source=source, settings=settings))
         assert isinstance(events[-1], Finished)
         return [event.message for event in events if isinstance(event, Warned)]
 
@@ -613,6 +617,6 @@ def test_a_reference_with_pixel_size_places_the_maps(images):
 
 
 def test_a_failure_comes_as_the_last_event():
-    events = list(error_maps("nowhere.tif", "elsewhere.tif"))
+    events = list(iter_inspect("nowhere.tif", "elsewhere.tif"))
     assert len(events) == 1
     assert isinstance(events[0], Failed)

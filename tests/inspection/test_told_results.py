@@ -34,7 +34,7 @@ def test_maps_take_the_optics_that_the_model_was_told(truth, model, tmp_path):
             psf_sigma=width, agreement="exact", device="cpu", precision="float32"
         )
         path = sr.result_of(
-            sr.upscale(
+            sr.iter_upscale(
                 source,
                 model,
                 sr.OmeZarrSink(tmp_path / f"{width}.ome.zarr"),
@@ -42,7 +42,7 @@ def test_maps_take_the_optics_that_the_model_was_told(truth, model, tmp_path):
             )
         )
         found = sr.result_of(
-            sr.error_maps(
+            sr.iter_inspect(
                 path,
                 source=source,
                 settings=sr.InspectSettings(maps=("residual", "spread"), device="cpu"),
@@ -60,7 +60,7 @@ def test_undone_optics_are_no_artefact_of_a_model_that_keeps_them(
 ):
     settings = sr.UpscaleSettings(psf_sigma=WIDTH, device="cpu")
     path = sr.result_of(
-        sr.upscale(
+        sr.iter_upscale(
             sr.open_source(measured),
             model,
             sr.OmeZarrSink(tmp_path / "undone.ome.zarr"),
@@ -68,7 +68,7 @@ def test_undone_optics_are_no_artefact_of_a_model_that_keeps_them(
         )
     )
     found = sr.result_of(
-        sr.error_maps(path, source=sr.open_source(measured), settings=None)
+        sr.iter_inspect(path, source=sr.open_source(measured), settings=None)
     )
     assert "artefact" not in found.maps
     assert any("undone" in note for note in found.notes)

@@ -17,9 +17,13 @@ from typer.testing import CliRunner
 
 from benchmarks.faults_campaign.readers import FAMILIES
 from napari_structsr.cli import app
-from napari_structsr.cli.console import PlainConsole, PlainHandler, make_printable
 from napari_structsr.engine.events import Finished, Noted, Progressed, Warned
 from napari_structsr.io.weights import read_card
+from napari_structsr.scripting.plain_console import (
+    PlainConsole,
+    PlainHandler,
+    make_printable,
+)
 from napari_structsr.zoo.shipped import WEIGHTS
 
 EVIL = (

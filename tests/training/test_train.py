@@ -76,7 +76,7 @@ def test_a_model_trained_by_the_clock_is_no_worse_than_interpolation(
 
     def quality(name):
         result = sr.result_of(
-            sr.upscale(
+            sr.iter_upscale(
                 sr.open_source(measured),
                 sr.load_model(name),
                 sr.MemorySink(),

@@ -12,10 +12,10 @@ from napari_structsr import (
     MemorySink,
     OmeZarrSink,
     UpscaleSettings,
+    iter_upscale,
     load_model,
     open_source,
     result_of,
-    upscale,
 )
 from napari_structsr.engine.events import (
     Cancelled,
@@ -25,7 +25,7 @@ from napari_structsr.engine.events import (
     Warned,
 )
 from napari_structsr.errors import SinkError, SourceError
-from napari_structsr.inspection.error_maps import error_maps
+from napari_structsr.inspection.error_maps import iter_inspect
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.tiff.writer import TiffSink
 
@@ -94,7 +94,7 @@ KINDS = {
 
 
 def start(path, sink, cancel=None):
-    return upscale(
+    return iter_upscale(
         open_source(path), load_model("bicubic"), sink, settings=SETTINGS, cancel=cancel
     )
 
@@ -190,7 +190,7 @@ def test_changed_images_are_refused_when_an_inspection_is_continued(tmp_path, ro
     }
 
     def inspect(cancel=None, **options):
-        return error_maps(
+        return iter_inspect(
             paths["result"],
             paths["reference"],
             source=paths["source"],

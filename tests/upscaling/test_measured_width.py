@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from napari_structsr import (
     MemorySink,
     UpscaleSettings,
+    iter_upscale,
     open_source,
     plan,
     result_of,
-    upscale,
 )
 from napari_structsr.cli import app
 from napari_structsr.core.record import Record
@@ -75,7 +75,7 @@ def stack(tmp_path_factory):
 def run(path, **settings):
     settings = UpscaleSettings(precision="float32", device="cpu", **settings)
     events = list(
-        upscale(open_source(path), make_model(), MemorySink(), settings=settings)
+        iter_upscale(open_source(path), make_model(), MemorySink(), settings=settings)
     )
     result_of(iter(events))
     return events

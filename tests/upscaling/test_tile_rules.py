@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from napari_structsr import (
     MemorySink,
     UpscaleSettings,
+    iter_upscale,
     open_source,
     result_of,
-    upscale,
 )
 from napari_structsr.engine.device import Device
 from napari_structsr.engine.events import Warned
@@ -52,7 +52,7 @@ def trained(architecture, factor, seed, **card):
 
 def run(pixels, model, **values):
     return result_of(
-        upscale(
+        iter_upscale(
             open_source(pixels, axes="zyx"),
             model,
             MemorySink(),
@@ -105,7 +105,7 @@ def test_a_shorter_radius_on_the_card_is_used_and_its_seam_is_told(
     model = trained(architecture, 2, 0, radius=4, seam=0.03)
     assert model.radius == 4
     events = list(
-        upscale(
+        iter_upscale(
             open_source(pixels, axes="zyx"),
             model,
             MemorySink(),

@@ -17,11 +17,11 @@ from napari_structsr import (
     MemorySink,
     OmeZarrSink,
     UpscaleSettings,
+    iter_upscale,
     load_model,
     open_source,
     plan,
     result_of,
-    upscale,
 )
 from napari_structsr.core.record import Record
 from napari_structsr.engine.device import Device
@@ -53,7 +53,7 @@ def settings(**values):
 def run(pixels, model="faithful", *, factor=2, axes=None, **values):
     source = open_source(pixels, axes=axes)
     return result_of(
-        upscale(
+        iter_upscale(
             source,
             load_model(model, factor=factor),
             MemorySink(),
@@ -94,7 +94,7 @@ def test_tiles_equal_the_whole_image_and_chunks_are_written_once(
         patch.setattr(zarr.storage.LocalStore, "set", count)
         patch.setattr(Device, "block", block)
         result_of(
-            upscale(
+            iter_upscale(
                 open_source(pixels, axes="zyx"),
                 load_model(model, factor=factor),
                 OmeZarrSink(path, chunk=chunk, shard=shard, version=version),
@@ -179,7 +179,7 @@ def test_image_of_nothing_but_nan_is_refused(tmp_path):
     path = tmp_path / "out.ome.zarr"
     pixels = np.full((30, 40), np.nan, np.float32)
     events = list(
-        upscale(open_source(pixels), load_model("bicubic"), OmeZarrSink(path))
+        iter_upscale(open_source(pixels), load_model("bicubic"), OmeZarrSink(path))
     )
     assert isinstance(events[-1].error, PixelError)
     assert not path.exists()
@@ -189,7 +189,7 @@ def test_channels_are_measured_apart_and_planes_together(stack):
     dim = stack.copy()
     dim[1] = stack[1] // 10
     source = open_source(dim, axes="czyx")
-    *_, finished = upscale(source, load_model("bicubic"), MemorySink())
+    *_, finished = iter_upscale(source, load_model("bicubic"), MemorySink())
     first, second = finished.record.intensity
     assert second.high == pytest.approx(first.high / 10, rel=0.2)
 
@@ -247,7 +247,7 @@ def test_agreement_within_noise_keeps_slope_and_offset(truth, noise):
 
 def test_events_come_in_order_and_count_every_tile(stack):
     source = open_source(stack, axes="czyx")
-    events = list(upscale(source, load_model("bicubic"), MemorySink()))
+    events = list(iter_upscale(source, load_model("bicubic"), MemorySink()))
     assert isinstance(events[0], Started)
     assert isinstance(events[-1], Finished)
     steps = [event.done for event in events if isinstance(event, Progressed)]
@@ -286,7 +286,7 @@ def test_cancel_leaves_a_marked_store_that_the_same_run_finishes(
     stack, tmp_path, stop_after
 ):
     def start(path, cancel=None):
-        return upscale(
+        return iter_upscale(
             open_source(stack, axes="czyx"),
             load_model("faithful"),
             Store(path, chunk=64),
@@ -320,7 +320,7 @@ def test_cancel_before_the_first_tile_leaves_nothing(stack, tmp_path):
     cancel = Cancel()
     cancel()
     path = tmp_path / "a.ome.zarr"
-    *_, last = upscale(
+    *_, last = iter_upscale(
         open_source(stack, axes="czyx"),
         load_model("bicubic"),
         OmeZarrSink(path),
@@ -332,7 +332,7 @@ def test_cancel_before_the_first_tile_leaves_nothing(stack, tmp_path):
 
 def test_unfinished_result_of_another_run_is_refused_and_kept(stack, tmp_path):
     path, cancel = tmp_path / "a.ome.zarr", Cancel()
-    for event in upscale(
+    for event in iter_upscale(
         open_source(stack, axes="czyx"),
         load_model("bicubic"),
         OmeZarrSink(path),
@@ -342,7 +342,7 @@ def test_unfinished_result_of_another_run_is_refused_and_kept(stack, tmp_path):
         if isinstance(event, Progressed):
             cancel()
     before = tree(path)
-    (failed,) = upscale(
+    (failed,) = iter_upscale(
         open_source(stack, axes="czyx"),
         load_model("bicubic"),
         OmeZarrSink(path),
@@ -357,7 +357,7 @@ def test_finished_result_is_refused_unless_overwritten(stack, tmp_path):
     path = tmp_path / "a.ome.zarr"
 
     def start(overwrite):
-        return upscale(
+        return iter_upscale(
             open_source(stack, axes="czyx"),
             load_model("bicubic"),
             OmeZarrSink(path, overwrite=overwrite),
@@ -374,13 +374,13 @@ def test_finished_result_is_refused_unless_overwritten(stack, tmp_path):
 def test_result_over_its_own_input_is_refused(stack, tmp_path):
     path = tmp_path / "a.ome.zarr"
     result_of(
-        upscale(
+        iter_upscale(
             open_source(stack, axes="czyx"), load_model("bicubic"), OmeZarrSink(path)
         )
     )
     before = tree(path)
     for place in (path, path / "inside.ome.zarr"):
-        (failed,) = upscale(
+        (failed,) = iter_upscale(
             open_source(path),
             load_model("bicubic"),
             OmeZarrSink(place, overwrite=True),
@@ -404,7 +404,7 @@ def test_shortage_of_memory_halves_the_block_and_gives_the_same(measured, monkey
 
     monkeypatch.setattr(type(model), "__call__", short)
     events = list(
-        upscale(
+        iter_upscale(
             open_source(measured),
             model,
             MemorySink(),
@@ -432,7 +432,7 @@ def test_shortage_without_end_fails_with_a_remedy(measured, monkeypatch, tmp_pat
     monkeypatch.setattr(type(model), "__call__", short)
     path = tmp_path / "a.ome.zarr"
     events = list(
-        upscale(
+        iter_upscale(
             open_source(measured),
             model,
             OmeZarrSink(path),
@@ -449,7 +449,7 @@ def test_a_fault_of_the_program_is_reported_not_swallowed(
 ):
     model = load_model("bicubic")
     monkeypatch.setattr(type(model.forward_model), "__call__", lambda *_: 1 / 0)
-    events = upscale(
+    events = iter_upscale(
         open_source(measured), model, MemorySink(), settings=settings(agreement="exact")
     )
     with caplog.at_level(logging.ERROR):
@@ -466,7 +466,7 @@ def test_device_that_computes_wrong_pixels_is_refused(measured, monkeypatch):
     monkeypatch.setattr(
         type(model), "__call__", lambda self, image: call(self, image) + next(calls)
     )
-    (failed,) = upscale(
+    (failed,) = iter_upscale(
         open_source(measured), model, MemorySink(), settings=settings(device="cpu")
     )
     assert isinstance(failed.error, DeviceError)
@@ -475,7 +475,7 @@ def test_device_that_computes_wrong_pixels_is_refused(measured, monkeypatch):
 
 @pytest.mark.parametrize(("device", "word"), [("tpu", "unknown"), ("cuda:99", "CUDA")])
 def test_missing_device_is_named(measured, device, word):
-    (failed,) = upscale(
+    (failed,) = iter_upscale(
         open_source(measured),
         load_model("bicubic"),
         MemorySink(),
@@ -494,7 +494,7 @@ def test_result_too_large_for_memory_names_the_remedy():
     import dask.array as da
 
     huge = da.zeros((4000, 40000, 40000), chunks=(1, 1000, 1000), dtype="uint16")
-    (failed,) = upscale(
+    (failed,) = iter_upscale(
         open_source(huge, axes="zyx"), load_model("bicubic"), MemorySink()
     )
     assert isinstance(failed.error, MemoryShortageError)
@@ -512,7 +512,7 @@ def test_sparse_image_is_searched_for_its_range():
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_precision_is_recorded_and_close(measured, precision):
     source = open_source(measured)
-    *_, finished = upscale(
+    *_, finished = iter_upscale(
         source,
         load_model("faithful"),
         MemorySink(),

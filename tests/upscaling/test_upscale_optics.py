@@ -14,11 +14,11 @@ from napari_structsr import (
     OmeZarrSink,
     SRModel,
     UpscaleSettings,
+    iter_upscale,
     load_model,
     open_source,
     plan,
     result_of,
-    upscale,
 )
 from napari_structsr.cli import app
 from napari_structsr.core.record import Record
@@ -77,7 +77,7 @@ def stack(tmp_path):
 def run(path, *, model=None, sink=None, **settings):
     settings = UpscaleSettings(precision="float32", device="cpu", **settings)
     events = list(
-        upscale(
+        iter_upscale(
             open_source(path),
             model or make_model(),
             sink or MemorySink(),

@@ -13,10 +13,10 @@ import torch
 from napari_structsr import (
     MemorySink,
     UpscaleSettings,
+    iter_upscale,
     load_model,
     open_source,
     result_of,
-    upscale,
 )
 from napari_structsr.engine.device import Device, choose_device
 from napari_structsr.engine.events import Finished
@@ -70,7 +70,7 @@ def written(path, network, *args, **options):
 
 def run(pixels, model, **values):
     values = {"device": "cpu", "precision": "float32"} | values
-    events = upscale(
+    events = iter_upscale(
         open_source(pixels, axes="zyx"),
         model,
         MemorySink(),
@@ -157,7 +157,7 @@ def test_the_factor_of_the_file_is_named_and_taken(tmp_path):
 def test_the_record_repeats_the_run(tmp_path, pixels):
     path = tmp_path / "ESRGAN x2.pth"
     written(path, "ESRGAN", 1, 2)
-    events = upscale(
+    events = iter_upscale(
         open_source(pixels, axes="zyx"), load_model(str(path)), MemorySink()
     )
     *_, finished = events

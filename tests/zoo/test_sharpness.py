@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 from napari_structsr import (
     MemorySink,
     OmeZarrSink,
+    iter_upscale,
     list_models,
     load_model,
     open_source,
     result_of,
-    upscale,
 )
 from napari_structsr.cli import app
 from napari_structsr.core.record import Record
@@ -93,7 +93,7 @@ def test_the_record_repeats_the_run_and_old_records_are_read():
 
     def record(**options):
         model = load_model("sharp", **options)
-        *_, finished = upscale(open_source(pixels), model, MemorySink())
+        *_, finished = iter_upscale(open_source(pixels), model, MemorySink())
         return finished.record
 
     found = record(sharpness=0.6)
@@ -111,7 +111,7 @@ def test_the_record_repeats_the_run_and_old_records_are_read():
 
 def test_faithful_is_recorded_as_before():
     pixels = np.zeros((30, 40), np.uint16)
-    *_, finished = upscale(open_source(pixels), load_model(), MemorySink())
+    *_, finished = iter_upscale(open_source(pixels), load_model(), MemorySink())
     assert set(finished.record.model) == {"name", "factor", "sha256", "psf_sigma"}
 
 
@@ -121,7 +121,7 @@ def test_a_run_is_not_continued_with_another_sharpness(tmp_path):
 
     def events(sharpness, cancel=None):
         model = load_model("sharp", sharpness=sharpness)
-        return upscale(
+        return iter_upscale(
             open_source(pixels, axes="zyx"), model, OmeZarrSink(path), cancel=cancel
         )
 

@@ -65,7 +65,7 @@ def test_an_accepted_model_is_offered_at_once_and_upscales(run):
     model = sr.load_model("my lens")
     image = np.random.default_rng(0).random((20, 24), np.float32)
     results = [
-        sr.result_of(sr.upscale(sr.open_source(image), chosen, sr.MemorySink()))
+        sr.result_of(sr.iter_upscale(sr.open_source(image), chosen, sr.MemorySink()))
         for chosen in (model, sr.load_model("faithful"))
     ]
     np.testing.assert_array_equal(*results)

@@ -19,14 +19,14 @@ from napari_structsr.benchmark.tracks import SSIM_OPTIONS, TRACKS, score
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.engine.events import result_of
-from napari_structsr.inspection.error_maps import error_maps
+from napari_structsr.inspection.error_maps import iter_inspect
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.arrays import ArraySource
 from napari_structsr.io.ome_zarr.image_writer import write_image
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
 from napari_structsr.io.open import open_source
 from napari_structsr.upscaling.settings import UpscaleSettings
-from napari_structsr.upscaling.upscale import upscale
+from napari_structsr.upscaling.upscale import iter_upscale
 from napari_structsr.zoo.catalogue import load_model
 
 _FULL_RANGE = 40000  # grey values at full light
@@ -91,7 +91,7 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     for name in ("bilinear", "bicubic", "faithful", "sharp"):
         # through files, as any stack of a user
         sink = OmeZarrSink(folder / f"{name}.ome.zarr", overwrite=True)
-        events = upscale(
+        events = iter_upscale(
             open_source(path),
             load_model(name, factor=factor),
             sink,
@@ -121,7 +121,7 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     yield f"figure: {figure}"
     known = (truth * _FULL_RANGE).astype(np.float32)
     spec = ImageSpec("truth", axes, known.dtype, channels)
-    events = error_maps(
+    events = iter_inspect(
         folder / "sharp.ome.zarr",
         ArraySource(known, spec, names="cyx", origin="truth"),
         out=folder / "structure-error",

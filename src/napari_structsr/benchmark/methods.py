@@ -36,7 +36,7 @@ from napari_structsr.models.build import count_operations, count_parameters
 from napari_structsr.models.conditional_generator import SIGMA_RANGE, noise_level
 from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.settings import UpscaleSettings
-from napari_structsr.upscaling.upscale import upscale
+from napari_structsr.upscaling.upscale import iter_upscale
 from napari_structsr.zoo.catalogue import list_models, load_model
 
 TOLD = {
@@ -224,7 +224,7 @@ def _make_runner(
     )
 
     def run(image: Float32Array) -> Float32Array:
-        events = upscale(open_source(image), model, MemorySink(), settings=chosen)
+        events = iter_upscale(open_source(image), model, MemorySink(), settings=chosen)
         result: Float32Array = result_of(events)
         if not np.isfinite(result).all():
             raise ModelError(

@@ -29,7 +29,7 @@ from napari_structsr.engine.events import result_of
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
 from napari_structsr.io.open import open_source
 from napari_structsr.upscaling.settings import UpscaleSettings
-from napari_structsr.upscaling.upscale import upscale
+from napari_structsr.upscaling.upscale import iter_upscale
 from napari_structsr.zoo.catalogue import list_models, load_model
 
 _FULL_RANGE = 40000  # grey values at full light
@@ -138,7 +138,7 @@ def run_optics_demo(folder: Path, *, device: str = "auto") -> Iterator[Any]:
     for name, undo in runs:
         label = name + _UNDONE if undo else name
         store = folder / f"widefield-{name}{'-undone' if undo else ''}.ome.zarr"
-        events = upscale(
+        events = iter_upscale(
             open_source(path),
             load_model(name, factor=2),
             OmeZarrSink(store, overwrite=True),

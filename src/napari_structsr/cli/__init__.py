@@ -9,7 +9,7 @@ import typer
 from napari_structsr.cli.benchmark import benchmark
 from napari_structsr.cli.calibrate import calibrate
 from napari_structsr.cli.clean import clean
-from napari_structsr.cli.console import PlainGroup, PlainHandler
+from napari_structsr.cli.console import PlainGroup
 from napari_structsr.cli.demo import demo
 from napari_structsr.cli.finetune import finetune
 from napari_structsr.cli.info import info
@@ -19,6 +19,7 @@ from napari_structsr.cli.terminal import err
 from napari_structsr.cli.train import train
 from napari_structsr.cli.upscale import upscale
 from napari_structsr.engine.memory import keep_pages
+from napari_structsr.scripting.plain_console import PlainHandler
 
 __all__ = ["app", "main"]
 

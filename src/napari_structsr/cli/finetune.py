@@ -50,7 +50,7 @@ def finetune(
         # Late: torch takes seconds to import, and `--help` needs none of it.
         from napari_structsr.finetuning.config import read_fine_tuning
         from napari_structsr.finetuning.fine_tune import (
-            fine_tune,
+            iter_fine_tune,
             resume_fine_tuning,
             run_folder,
         )
@@ -72,7 +72,7 @@ def finetune(
             pairs = load_pairs(chosen)
             for line in [f"{one.name}: {note}" for one in pairs for note in one.notes]:
                 out.print(line, soft_wrap=True)
-            start = partial(fine_tune, chosen, pairs, model)
+            start = partial(iter_fine_tune, chosen, pairs, model)
         finished = follow(start, unit="steps", again="--resume goes on from there")
         _print_verdict(finished.record)
         out.print(f"wrote {finished.output}", soft_wrap=True)

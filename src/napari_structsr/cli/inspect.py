@@ -119,12 +119,12 @@ def inspect(
             precision=precision,
             tile=tile,
         )
-        from napari_structsr.inspection.error_maps import error_maps
+        from napari_structsr.inspection.error_maps import iter_inspect
 
         opened = open_one_of(result, series, axes=axes)
         chosen = split_channels(channels)
         start = partial(
-            error_maps,
+            iter_inspect,
             opened,
             reference and open_one_of(reference, series, axes=axes, channels=chosen),
             source=source and open_one_of(source, series, axes=axes, channels=chosen),

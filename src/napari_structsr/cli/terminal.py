@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from napari_structsr.cli.console import PlainConsole, make_printable
 from napari_structsr.errors import SettingsError, StructsrError
+from napari_structsr.scripting.plain_console import PlainConsole, make_printable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

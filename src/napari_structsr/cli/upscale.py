@@ -150,7 +150,7 @@ def upscale(
         if dry_run:
             out.print(str(engine.plan(source, network, sink, settings=settings)))
             return
-        start = partial(engine.upscale, source, network, sink, settings=settings)
+        start = partial(engine.iter_upscale, source, network, sink, settings=settings)
         finished = follow(start)
         out.print(f"wrote {finished.output}", soft_wrap=True)
 

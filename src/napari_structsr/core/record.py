@@ -33,7 +33,7 @@ _TASKS = ("upscale", "inspect")
 
 @dataclass(frozen=True)
 class Record:
-    """One run of `upscale` or `error_maps`.
+    """One run of `iter_upscale` or `iter_inspect`.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ class Outline(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run of `upscale` is going to do.
+    """What a run of `iter_upscale` is going to do.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 from napari_structsr.engine.events import (
     Cancel,
@@ -20,7 +21,7 @@ from napari_structsr.engine.events import (
     Warned,
 )
 from napari_structsr.engine.failures import yield_failures
-from napari_structsr.errors import ModelError, TrainingError
+from napari_structsr.errors import ModelError, TrainingError, check_kind
 from napari_structsr.finetuning.cards import calibrate_tuned, make_tuned_card
 from napari_structsr.finetuning.config import FineTuneConfig, read_fine_tuning
 from napari_structsr.finetuning.events import Pause, Previewed, Scored
@@ -42,7 +43,7 @@ __all__ = [
     "Pause",
     "Previewed",
     "Scored",
-    "fine_tune",
+    "iter_fine_tune",
     "resume_fine_tuning",
     "run_folder",
 ]
@@ -50,7 +51,7 @@ __all__ = [
 _CHECK_EVERY = 10  # steps
 
 
-def fine_tune(
+def iter_fine_tune(
     config: FineTuneConfig,
     pairs: Sequence[ImagePair],
     model: SRModel,
@@ -89,13 +90,15 @@ def fine_tune(
     cancel = cancel if cancel is not None else Cancel()
     pause = pause if pause is not None else Pause()
     events = _run(config, pairs, model, cancel, split, pause, resume)
-    yield from yield_failures(events, f"fine-tuning {config.name}")
+    # which may be of a wrong kind, and is told so
+    name = getattr(config, "name", "")
+    yield from yield_failures(events, f"fine-tuning {name}")
 
 
 def resume_fine_tuning(
     folder: Path, cancel: Cancel | None = None, *, pause: Pause | None = None
 ) -> Iterator[Event]:
-    """Go on with a fine-tuning from its folder alone; events as of `fine_tune`."""
+    """Go on with a fine-tuning from its folder alone; events as of `iter_fine_tune`."""
 
     def events() -> Iterator[Event]:
         if not (folder / "checkpoint.safetensors").exists():
@@ -108,7 +111,7 @@ def resume_fine_tuning(
         config = config.model_copy(update={"out": str(folder)})
         pairs, split = read_pairs(folder / "pairs.safetensors")
         model = load_model(config.parent, factor=config.factor)
-        yield from fine_tune(
+        yield from iter_fine_tune(
             config, pairs, model, cancel, split=split, pause=pause, resume=True
         )
 
@@ -132,6 +135,7 @@ def _run(
     resume: bool,
 ) -> Iterator[Event]:
     # All that can be refused is refused before a folder is made.
+    _check_kinds(config, pairs, model, cancel)
     _check(config, pairs, model)
     folder = run_folder(config)
     with lock_folder(folder):
@@ -231,6 +235,18 @@ def _check(config: FineTuneConfig, pairs: Sequence[ImagePair], model: SRModel) -
     # Names that ship are refused; one of the user's models may be replaced, which is
     # asked when it is accepted.
     check_name(config.name, config.factor, replace=True)
+
+
+def _check_kinds(config: object, pairs: object, model: object, cancel: object) -> None:
+    """Refuse what was given in the wrong place."""
+    remedy = "give sr.FineTuneConfig(...), or use sr.fine_tune, which makes one"
+    check_kind("config", config, FineTuneConfig, remedy=remedy)
+    remedy = "give a list of what sr.field_pair returns"
+    check_kind("pairs", pairs, Sequence, remedy=remedy)
+    for number, pair in enumerate(cast(Sequence[object], pairs), start=1):
+        check_kind(f"pair {number}", pair, ImagePair, remedy=remedy)
+    check_kind("model", model, SRModel, remedy="give what sr.load_model returns")
+    check_kind("cancel", cancel, Cancel, remedy="give a sr.Cancel()")
 
 
 def _check_folder(folder: Path) -> None:

@@ -64,11 +64,21 @@ def load_pairs(config: FineTuneConfig) -> list[ImagePair]:
                 seed=config.seed + number,
                 **common,
             )
-        # Twice the same pixels would be trained and validated on.
-        if (twin := find_twin(pair, pairs)) is not None:
-            raise TrainingError(
-                f"pair {name} holds the same pixels as {twin}; leave one of them out "
-                "of the file"
-            )
-        pairs.append(note_overlap(pair, pairs))
+        take_pair(pair, pairs)
     return pairs
+
+
+def take_pair(pair: ImagePair, pairs: list[ImagePair]) -> None:
+    """Append a pair to others, unless they have it already.
+
+    Raises
+    ------
+    TrainingError
+        If one of them holds the same pixels.
+    """
+    # Twice the same pixels would be trained and validated on.
+    if (twin := find_twin(pair, pairs)) is not None:
+        raise TrainingError(
+            f"pair {pair.name} holds the same pixels as {twin}; leave one of them out"
+        )
+    pairs.append(note_overlap(pair, pairs))

@@ -53,7 +53,7 @@ class TuningSession(Session):
     Parameters
     ----------
     config, pairs, split, model
-        As in `fine_tune`.
+        As in `iter_fine_tune`.
     folder
         Of the fine-tuning.
 

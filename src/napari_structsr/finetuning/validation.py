@@ -56,7 +56,7 @@ class PairValidation:
     Parameters
     ----------
     pairs, split
-        As in `fine_tune`.
+        As in `iter_fine_tune`.
     parent
         On the device; told the optics of each pair if it is conditional.
     device

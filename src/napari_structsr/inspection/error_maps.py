@@ -30,6 +30,7 @@ from napari_structsr.engine.events import (
 from napari_structsr.engine.failures import yield_failures
 from napari_structsr.engine.provenance import find_record
 from napari_structsr.engine.run_tiles import run_tiles
+from napari_structsr.errors import check_kind
 from napari_structsr.inspection.map_tiles import TileMapper
 from napari_structsr.inspection.plan import (
     choose_limits,
@@ -51,7 +52,7 @@ from napari_structsr.io.ome_zarr.map_store import MapStores, check_map_folder
 from napari_structsr.io.open import open_source
 
 
-def error_maps(
+def iter_inspect(
     result: Any,
     reference: Any = None,
     *,
@@ -105,7 +106,7 @@ def error_maps(
         regions=regions,
         names=region_names or {},
         record=record,
-        settings=settings or InspectSettings(),
+        settings=settings,
         overwrite=overwrite,
         # an unset `Cancel` is false
         cancel=cancel if cancel is not None else Cancel(),
@@ -122,10 +123,14 @@ def _run(
     regions: Array | None,
     names: Mapping[int, str],
     record: Record | None,
-    settings: InspectSettings,
+    settings: InspectSettings | None,
     overwrite: bool,
     cancel: Cancel,
 ) -> Iterator[Event]:
+    settings = InspectSettings() if settings is None else settings
+    remedy = "give sr.InspectSettings(...)"
+    check_kind("settings", settings, InspectSettings, remedy=remedy)
+    check_kind("cancel", cancel, Cancel, remedy="give a sr.Cancel()")
     with ExitStack() as held:
         if out is not None:
             check_map_folder(out)

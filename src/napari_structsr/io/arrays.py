@@ -72,6 +72,11 @@ class ArraySource:
         self.origin = origin
         self.chunks = chunks or _find_chunks(array, self._names)
 
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        """Axis name of each dimension of the array; None where there is one entry."""
+        return self._names
+
     def fingerprint(self) -> Fingerprint | None:
         """Return what tells these pixels from others; see `Source`."""
         if self._watch is not None:

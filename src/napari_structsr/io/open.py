@@ -37,8 +37,9 @@ def open_source(
     ----------
     image
         Path of a TIFF, an OME-Zarr, one of its levels or a zarr array; a pattern such
-        as "scan/*.tif" whose files become the axis z; a numpy, dask or zarr array, a
-        zarr group; a napari image layer; or a source, which is returned as it is.
+        as "scan/*.tif" whose files become the axis z; a numpy, dask, zarr or xarray
+        array, a zarr group; a napari image layer; or a source, which is returned as
+        it is.
     axes
         Names of the dimensions, such as "tzyx"; for a pattern the first names the
         files. Pixel sizes that the image gives for these names are kept. By default
@@ -115,13 +116,18 @@ def _open_any(
         from napari_structsr.io.layer_source import open_layer
 
         return open_layer(image, axes=axes, level=level, name=name)
+    # an array of xarray, which is not imported either
+    if all(hasattr(image, part) for part in ("dims", "coords", "isel", "dtype")):
+        from napari_structsr.io.data_array import open_data_array
+
+        return open_data_array(image, axes=axes, level=level, name=name)
     if all(hasattr(image, part) for part in ("shape", "dtype", "__getitem__")):
         from napari_structsr.io.arrays import open_array
 
         return open_array(image, axes=axes, level=level, name=name)
     raise SourceError(
-        f"a {type(image).__name__} is no image; give a path, a numpy, dask or zarr "
-        "array, a zarr group, or a napari image layer"
+        f"a {type(image).__name__} is no image; give a path, a numpy, dask, zarr or "
+        "xarray array, a zarr group, or a napari image layer"
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -52,6 +52,7 @@ class Writer(Protocol):
     def __exit__(self, *error: Any) -> None: ...
 
 
+@runtime_checkable
 class Sink(Protocol):
     """A place for one result."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from napari_structsr.engine.device import choose_device
 from napari_structsr.engine.events import (
@@ -22,8 +23,9 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.engine.failures import yield_failures
 from napari_structsr.engine.run_tiles import run_tiles
+from napari_structsr.errors import check_kind
+from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import Sink
-from napari_structsr.io.source import Source
 from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.prepare import plan_tiles, prepare
 from napari_structsr.upscaling.settings import UpscaleSettings
@@ -31,26 +33,27 @@ from napari_structsr.upscaling.tile_upscaler import IMAGE, TileUpscaler
 
 
 def plan(
-    source: Source,
+    source: Any,
     model: SRModel,
     sink: Sink,
     *,
     settings: UpscaleSettings | None = None,
 ) -> Plan:
-    """Say what `upscale` would do; reads no pixel and writes nothing.
+    """Say what `iter_upscale` would do; reads no pixel and writes nothing.
 
     Raises
     ------
     StructsrError
         What would keep the run from starting.
     """
-    settings = settings or UpscaleSettings()
+    source = open_source(source)
+    settings = _check_kinds(model, sink, settings)
     device, _ = choose_device(settings.device, settings.precision, model)
     return plan_tiles(source, model, sink, settings, device=device)[2]
 
 
-def upscale(
-    source: Source,
+def iter_upscale(
+    source: Any,
     model: SRModel,
     sink: Sink,
     *,
@@ -62,7 +65,7 @@ def upscale(
     Parameters
     ----------
     source
-        Image to upscale.
+        Image to upscale: what `open_source` returns or takes.
     model
         What upscales it.
     sink
@@ -79,17 +82,20 @@ def upscale(
         `Cancelled` or `Failed` last. If nothing was started, the last one alone.
     """
     cancel = cancel if cancel is not None else Cancel()
-    events = _run(source, model, sink, settings or UpscaleSettings(), cancel)
+    events = _run(source, model, sink, settings, cancel)
     yield from yield_failures(events, "upscaling")
 
 
 def _run(
-    source: Source,
+    source: Any,
     model: SRModel,
     sink: Sink,
-    settings: UpscaleSettings,
+    settings: UpscaleSettings | None,
     cancel: Cancel,
 ) -> Iterator[Event]:
+    check_kind("cancel", cancel, Cancel, remedy="give a sr.Cancel()")
+    source = open_source(source)
+    settings = _check_kinds(model, sink, settings)
     prepared = prepare(source, model, sink, settings, cancel=cancel)
     if cancel:
         yield Cancelled(0)
@@ -115,3 +121,18 @@ def _run(
             return
         output = writer.finish()
     yield Finished(output, prepared.record)
+
+
+def _check_kinds(
+    model: object, sink: object, settings: UpscaleSettings | None
+) -> UpscaleSettings:
+    """Refuse what was given in the wrong place; return settings."""
+    remedy = "give what sr.load_model returns, or use sr.upscale, which takes names"
+    check_kind("model", model, SRModel, remedy=remedy)
+    remedy = "give a sr.MemorySink(), sr.OmeZarrSink(path) or sr.TiffSink(path)"
+    check_kind("sink", sink, Sink, remedy=remedy)
+    if settings is None:
+        return UpscaleSettings()
+    remedy = "give sr.UpscaleSettings(...)"
+    check_kind("settings", settings, UpscaleSettings, remedy=remedy)
+    return settings

@@ -27,7 +27,7 @@ from napari_structsr.gui.inspect.dock import ErrorDock
 from napari_structsr.gui.inspect.map_layers import map_of
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.layers import KEY
-from napari_structsr.inspection.error_maps import error_maps
+from napari_structsr.inspection.error_maps import iter_inspect
 from napari_structsr.inspection.results import WHOLE
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.zoo.catalogue import find_card
@@ -635,7 +635,7 @@ def test_table_of_regions_equals_the_api_and_its_csv(model, plain, qtbot, tmp_pa
     labels[60:101, 11:71] = 1
     labels[:50, :31] = 2
     found = result_of(
-        error_maps(
+        iter_inspect(
             result,
             reference,
             regions=labels,

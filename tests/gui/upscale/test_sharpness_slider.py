@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 from scenes import beads, choose, noise
 
-from napari_structsr import MemorySink, load_model, open_source, result_of, upscale
+from napari_structsr import MemorySink, iter_upscale, load_model, open_source, result_of
 
 TIMEOUT = 60_000
 
@@ -62,7 +62,7 @@ def test_a_run_at_sixty_per_cent(viewer, dock, qtbot, notifications):
     record = result.metadata["structsr"]["record"]
     assert record["model"]["sharpness"] == 0.6
     model = load_model("sharp", sharpness=0.6)
-    expected = result_of(upscale(open_source(pixels), model, MemorySink()))
+    expected = result_of(iter_upscale(open_source(pixels), model, MemorySink()))
     np.testing.assert_array_equal(np.asarray(result.data), expected)
 
 
@@ -127,7 +127,7 @@ def test_copies_say_it(viewer, dock, tmp_path: Path, monkeypatch):
     viewer.add_image(beads((40, 50), (20, 30)), name="cells")
     dock.copy_button.click()
     script = QGuiApplication.clipboard().text()
-    assert "sr.load_model('sharp', factor=2, sharpness=0.6)" in script
+    assert "model='sharp', factor=2, sharpness=0.6" in script
     monkeypatch.chdir(tmp_path)
     exec(script, {})
     assert (tmp_path / "cells_x2_sharp_60.ome.zarr").exists()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_structsr import Cancel, OmeZarrSink, load_model, open_source, upscale
+from napari_structsr import Cancel, OmeZarrSink, iter_upscale, load_model, open_source
 from napari_structsr.engine.events import Progressed
 from napari_structsr.errors import SinkError
 from napari_structsr.io.ome_zarr.image_writer import write_image
@@ -20,7 +20,7 @@ def test_pixels_come_back_unchanged_and_without_a_record(stack, tmp_path):
 def test_an_unfinished_run_in_the_way_is_kept(stack, tmp_path):
     source, cancel = open_source(stack, axes="czyx"), Cancel()
     path = tmp_path / "a.ome.zarr"
-    for event in upscale(
+    for event in iter_upscale(
         source, load_model("bicubic"), OmeZarrSink(path), cancel=cancel
     ):
         if isinstance(event, Progressed):

@@ -14,10 +14,10 @@ from skimage.measure import block_reduce
 from napari_structsr import (
     OmeZarrSink,
     UpscaleSettings,
+    iter_upscale,
     load_model,
     open_source,
     result_of,
-    upscale,
 )
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.errors import SinkError, SourceError
@@ -46,7 +46,7 @@ def calibrated(pixels, names, channels=()):
 
 def write(source, path, **options):
     sink = OmeZarrSink(path, **options)
-    return result_of(upscale(source, BICUBIC, sink, settings=PLAIN))
+    return result_of(iter_upscale(source, BICUBIC, sink, settings=PLAIN))
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
@@ -171,7 +171,9 @@ def test_record_repeats_the_run(stack, tmp_path):
     image = tmp_path / "my cells.tif"
     tifffile.imwrite(image, stack[0, 0])
     path = tmp_path / "a.ome.zarr"
-    result_of(upscale(open_source(image), BICUBIC, OmeZarrSink(path), settings=PLAIN))
+    result_of(
+        iter_upscale(open_source(image), BICUBIC, OmeZarrSink(path), settings=PLAIN)
+    )
     status, record = read_record(path)
     assert status == "finished"
     command = record.command("out.ome.zarr")

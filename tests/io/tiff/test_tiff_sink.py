@@ -9,10 +9,10 @@ from napari_structsr import (
     MemorySink,
     TiffSink,
     UpscaleSettings,
+    iter_upscale,
     load_model,
     open_source,
     result_of,
-    upscale,
 )
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.engine.events import Progressed
@@ -25,7 +25,7 @@ PLAIN = UpscaleSettings(agreement="off", device="cpu", tile=32)
 
 
 def start(source, sink, cancel=None):
-    return upscale(source, BICUBIC, sink, settings=PLAIN, cancel=cancel)
+    return iter_upscale(source, BICUBIC, sink, settings=PLAIN, cancel=cancel)
 
 
 def test_tifffile_finds_pixels_calibration_channels_and_pyramid(stack, tmp_path):

@@ -82,12 +82,14 @@ def make_run(
     folder = find_runs_folder() / f"{config.name}-x{config.factor}"
 
     def events(cancel: Cancel, pause: Pause) -> Iterator[Event]:
-        from napari_structsr.finetuning.fine_tune import fine_tune
+        from napari_structsr.finetuning.fine_tune import iter_fine_tune
         from napari_structsr.zoo.catalogue import load_model
 
         # in the worker, since it takes a second or two
         model = load_model(config.parent, factor=config.factor)
-        yield from fine_tune(config, pairs, model, cancel, split=split, pause=pause)
+        yield from iter_fine_tune(
+            config, pairs, model, cancel, split=split, pause=pause
+        )
 
     return FineTuningRun(config.name, folder, events)
 

@@ -169,14 +169,14 @@ def run_inspection(
 ) -> Iterator[Event]:
     """Run the engine; fill in the names of regions by label."""
     # torch is imported here, in the worker
-    from napari_structsr.inspection.error_maps import error_maps
+    from napari_structsr.inspection.error_maps import iter_inspect
     from napari_structsr.inspection.settings import InspectSettings
 
     labels = None
     if request.regions is not None:
         labels, found = request.regions.label_result()
         names.update(found)
-    yield from error_maps(
+    yield from iter_inspect(
         request.result,
         request.reference,
         source=request.source,

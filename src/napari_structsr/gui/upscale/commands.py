@@ -15,11 +15,8 @@ _SCRIPT = """\
 import napari
 import napari_structsr as sr
 
-source = sr.open_source(napari.current_viewer().layers[{name!r}])
-model = sr.load_model({model})
-sink = sr.OmeZarrSink({path!r})
-settings = sr.UpscaleSettings({settings})
-sr.result_of(sr.upscale(source, model, sink, settings=settings))
+layer = napari.current_viewer().layers[{name!r}]
+sr.upscale(layer, {path!r}, {options})
 """
 
 
@@ -48,15 +45,10 @@ def write_command(layer: Image, choice: Choice) -> str:
     sharpness = None if choice.sharpness == 1 else choice.sharpness
     # pixels in memory have no path, and are found again by the name of their layer
     if not layer.source.path:
-        model = f"{choice.model!r}, factor={choice.factor}"
-        if sharpness is not None:
-            model += f", sharpness={sharpness}"
-        return _SCRIPT.format(
-            name=layer.name,
-            model=model,
-            path=output,
-            settings=", ".join(f"{key}={value!r}" for key, value in options.items()),
-        )
+        given = {"model": choice.model, "factor": choice.factor}
+        given |= {} if sharpness is None else {"sharpness": sharpness}
+        words = [f"{key}={value!r}" for key, value in (given | options).items()]
+        return _SCRIPT.format(name=layer.name, path=output, options=", ".join(words))
     words = ["structsr", "upscale", str(layer.source.path), output]
     words += ["--factor", str(choice.factor), "--model", choice.model]
     if sharpness is not None:

@@ -95,12 +95,12 @@ def run_upscaling(
     source: Source, choice: Choice, sink: Sink, *, cancel: Cancel
 ) -> Iterator[Event]:
     """Load the model and run the engine; torch is imported here, in the worker."""
-    from napari_structsr.upscaling.upscale import upscale
+    from napari_structsr.upscaling.upscale import iter_upscale
     from napari_structsr.zoo.catalogue import load_model
 
     model = load_model(choice.model, factor=choice.factor, sharpness=choice.sharpness)
     settings = make_settings(choice)
-    yield from upscale(source, model, sink, settings=settings, cancel=cancel)
+    yield from iter_upscale(source, model, sink, settings=settings, cancel=cancel)
 
 
 def choose_sink(layer: Layer, choice: Choice) -> MemorySink | OmeZarrSink:

@@ -1,0 +1,136 @@
+"""`sr.inspect`: where not to believe a result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_structsr.core.record import Record
+from napari_structsr.core.types import Array
+from napari_structsr.engine.events import Cancel
+from napari_structsr.errors import check_kind
+from napari_structsr.inspection.error_maps import iter_inspect
+from napari_structsr.inspection.results import Inspection
+from napari_structsr.inspection.settings import InspectSettings
+from napari_structsr.io.open import open_source
+from napari_structsr.scripting.arguments import (
+    make_settings,
+    split_keywords,
+)
+from napari_structsr.scripting.progress import choose_display, run_to_end
+from napari_structsr.scripting.upscale_images import check_cancel
+
+
+def inspect(
+    result: Any,
+    reference: Any = None,
+    *,
+    source: Any = None,
+    out: str | os.PathLike[str] | None = None,
+    maps: str | Sequence[str] | None = None,
+    model: str | None = None,
+    axes: str | None = None,
+    channels: Sequence[int | str] | int | str | None = None,
+    regions: Array | None = None,
+    region_names: Mapping[int, str] | None = None,
+    record: Record | None = None,
+    device: str | None = None,
+    overwrite: bool = False,
+    progress: bool | None = None,
+    cancel: Cancel | None = None,
+    settings: InspectSettings | None = None,
+    **choices: Any,
+) -> Inspection:
+    """Map where the structure of a result is wrong or unsupported.
+
+    Parameters
+    ----------
+    result
+        Super-resolved image: a path, an array, a layer, or whatever else `open_source`
+        takes.
+    reference
+        The truth, of any pixel size and place, with the same planes; or None.
+    source
+        The image that the result was made from; None takes that of its record.
+    out
+        Folder for the maps as OME-Zarr, scores.csv, worst.csv, report.html and
+        inspection.json; None keeps everything in memory.
+    maps
+        Keys of `MAPS`, one or several; None takes all that what is given allows, but
+        for slow ones.
+    model
+        Name or path of the model to run again; None takes that of the record.
+    axes
+        Names of the dimensions of all images, where they do not say them.
+    channels
+        Those that the result has, of the source and the reference.
+    regions
+        Labels on the pixels of the result, shape (y, x) or (t, c, z, y, x) as far as
+        present, 0 outside; each region is scored as well.
+    region_names
+        Names of the labels.
+    record
+        How the result was made; None reads it from the result's file.
+    device
+        As in `UpscaleSettings`.
+    overwrite
+        Whether maps that are in the way are replaced.
+    progress, cancel
+        As for `upscale`.
+    settings
+        All settings in one; single ones that are given beside it win.
+    **choices
+        Any other setting of `InspectSettings`, by its name.
+
+    Returns
+    -------
+    Inspection
+        With ``maps``, ``scores`` and ``worst``.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is of a kind that is not taken; it is a TypeError as well.
+    CancelError
+        If it was cancelled.
+    StructsrError
+        What else keeps the result from being inspected.
+
+    Examples
+    --------
+    >>> import napari_structsr as sr
+    >>> found = sr.inspect("out.ome.zarr", out="maps")
+    >>> found = sr.inspect(sr.upscale("in.tif"), source="in.tif", model="faithful")
+    >>> found.scores.means()
+    """
+    named = {
+        "maps": (maps,) if isinstance(maps, str) else maps and tuple(maps),
+        "model": model,
+        "axes": axes,
+        "channels": channels,
+        "device": device,
+    }
+    if isinstance(choices.get("calibration"), str):
+        choices["calibration"] = Path(choices["calibration"])
+    reading, chosen = split_keywords("inspect", named | choices, InspectSettings)
+    if out is not None:
+        check_kind("out", out, (str, os.PathLike), remedy="give the path of a folder")
+    check_cancel(cancel)
+    # a result has the chosen channels alone
+    whole = {name: value for name, value in reading.items() if name == "axes"}
+    events = iter_inspect(
+        open_source(result, **whole),
+        None if reference is None else open_source(reference, **reading),
+        source=None if source is None else open_source(source, **reading),
+        out=None if out is None else Path(out).expanduser(),
+        regions=regions,
+        region_names=region_names,
+        record=record,
+        settings=make_settings(InspectSettings, settings, chosen),
+        overwrite=overwrite,
+        cancel=cancel,
+    )
+    found: Inspection = run_to_end(events, choose_display(progress)).output
+    return found

@@ -1,0 +1,135 @@
+"""Where results go: the format by the ending of a name, and names for many of them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_structsr.errors import SettingsError, SinkError
+from napari_structsr.io.sink import Sink
+from napari_structsr.pairs.files import file_stem
+
+Format = Literal["zarr", "tif"]
+
+_ENDINGS: dict[str, str] = {"zarr": ".ome.zarr", "tif": ".ome.tif"}
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
+_VERSIONS = ("0.5", "0.4")
+# what names of files may not hold on one system or another
+_ODD = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')
+
+
+def choose_sink(
+    path: str | os.PathLike[str], *, overwrite: bool = False, ome_version: str = "0.5"
+) -> Sink:
+    """Return the sink of a file, by the ending of its name.
+
+    Parameters
+    ----------
+    path
+        ``name.ome.zarr``, or ``name.ome.tif`` for one file.
+    overwrite
+        Whether what is at `path` is replaced.
+    ome_version
+        Of OME-Zarr, "0.5" or "0.4".
+
+    Raises
+    ------
+    SinkError
+        If the ending names no format that is written, or the place is remote.
+    SettingsError
+        If there is no such version.
+    """
+    # in the body: zarr and tifffile cost time
+    from napari_structsr.io.ome_zarr.writer import OmeZarrSink
+    from napari_structsr.io.tiff.writer import TiffSink
+
+    text = os.fsdecode(path)
+    if _URL.match(text):
+        raise SinkError(
+            f"{text} is a remote address, and results are written to local folders "
+            f"alone; write {text.rstrip('/').rpartition('/')[2] or 'it'} into a "
+            "local folder, and copy it there"
+        )
+    if ome_version not in _VERSIONS:
+        raise SettingsError(
+            f"OME-Zarr {ome_version} is unknown; choose --ome-version 0.5 or 0.4"
+        )
+    place = Path(text).expanduser()
+    if place.suffix.lower() == ".zarr":
+        # checked above; a str is not narrowed to a Literal
+        version: Any = ome_version
+        return OmeZarrSink(place, overwrite=overwrite, version=version)
+    if place.suffix.lower() in (".tif", ".tiff"):
+        return TiffSink(place, overwrite=overwrite)
+    raise SinkError(
+        f"the ending of {place.name} names no format that is written; "
+        "use name.ome.zarr or name.ome.tif"
+    )
+
+
+def is_output_folder(path: str | os.PathLike[str]) -> bool:
+    """Tell a folder for results from the name of one result."""
+    text = os.fsdecode(path)
+    ending = Path(text).suffix.lower()
+    if ending in (".zarr", ".tif", ".tiff"):
+        return False
+    return text.endswith(("/", os.sep)) or Path(text).expanduser().is_dir()
+
+
+def name_outputs(
+    images: Sequence[tuple[str, str]], folder: Path, *, label: str, kind: Format
+) -> list[Path]:
+    """Return a path in a folder for the result of each image.
+
+    The same images get the same names, so that the same call goes on where it was
+    interrupted. An image whose name another one has too is told apart by its folder,
+    then by its ending, and by its number last.
+
+    Parameters
+    ----------
+    images
+        Path, or "" for an image without one, and name of each.
+    folder
+        Where the results go.
+    label
+        What follows the name of an image, such as "x2".
+    kind
+        "zarr" or "tif".
+    """
+    spellings = [_list_spellings(path, name) for path, name in images]
+    chosen = [0] * len(images)
+    for _ in range(max(map(len, spellings), default=1) - 1):
+        # case does not tell files apart on every system
+        names = [one[n].casefold() for one, n in zip(spellings, chosen, strict=True)]
+        counts = Counter(names)
+        chosen = [
+            min(n + (counts[name] > 1), len(one) - 1)
+            for one, n, name in zip(spellings, chosen, names, strict=True)
+        ]
+    taken: Counter[str] = Counter()
+    found = []
+    for one, n in zip(spellings, chosen, strict=True):
+        taken[one[n].casefold()] += 1
+        number = taken[one[n].casefold()]
+        stem = one[n] if number == 1 else f"{one[n]}-{number}"
+        found.append(folder / f"{stem}-{label}{_ENDINGS[kind]}")
+    return found
+
+
+def _list_spellings(path: str, name: str) -> list[str]:
+    """Return names for an image, each longer than the one before."""
+    if not path:
+        return [_make_safe(name)]
+    file = Path(path).absolute()
+    stem = _make_safe(file_stem(file))
+    above = [_make_safe(file.parent.name)] if file.parent.name else []
+    whole = _make_safe(file.name).replace(".", "-")
+    return [stem, "-".join([*above, stem]), "-".join([*above, whole])]
+
+
+def _make_safe(name: str) -> str:
+    return _ODD.sub("_", name).strip(" .") or "image"

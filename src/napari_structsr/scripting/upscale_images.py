@@ -1,0 +1,357 @@
+"""`sr.upscale`: whatever holds an image in, an array or a file out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_structsr.engine.events import Cancel, Event
+from napari_structsr.engine.provenance import take_fingerprint
+from napari_structsr.errors import SettingsError, StructsrError, check_kind
+from napari_structsr.io.open import open_source
+from napari_structsr.io.records import read_record
+from napari_structsr.io.sink import MemorySink, Sink
+from napari_structsr.io.source import Source
+from napari_structsr.models.model import SRModel
+from napari_structsr.scripting.arguments import (
+    is_list,
+    make_settings,
+    split_keywords,
+)
+from napari_structsr.scripting.batch import BatchError, Outcome, find_images, run_batch
+from napari_structsr.scripting.dimensions import restore_kind
+from napari_structsr.scripting.old_forms import keep_old_upscale
+from napari_structsr.scripting.output import (
+    Format,
+    choose_sink,
+    is_output_folder,
+    name_outputs,
+)
+from napari_structsr.scripting.progress import Display, choose_display, run_to_end
+from napari_structsr.upscaling.settings import UpscaleSettings
+from napari_structsr.upscaling.upscale import iter_upscale
+from napari_structsr.zoo.catalogue import list_models, load_model
+
+
+@keep_old_upscale
+def upscale(
+    image: Any,
+    out: Any = None,
+    *,
+    factor: int | None = None,
+    model: Any = "faithful",
+    sharpness: float = 1.0,
+    axes: str | None = None,
+    channels: Sequence[int | str] | int | str | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    tile: int | None = None,
+    agreement: str | None = None,
+    psf_sigma: float | None = None,
+    overwrite: bool = False,
+    progress: bool | None = None,
+    cancel: Cancel | None = None,
+    settings: UpscaleSettings | None = None,
+    **choices: Any,
+) -> Any:
+    """Upscale an image, or many.
+
+    Parameters
+    ----------
+    image
+        Path of an image; a numpy, dask, zarr or xarray array; an image layer of
+        napari; or whatever else `open_source` takes. A list of these, or a folder,
+        is upscaled one by one.
+    out
+        None returns pixels. A path ``name.ome.zarr`` or ``name.ome.tif`` writes a file;
+        the same call goes on with one that was interrupted. A folder that exists, or
+        whose name ends in "/", gets a file for each image, as ``cells-x2.ome.zarr``
+        for ``cells.tif``; what an earlier call has finished there is kept. A `Sink`
+        is taken too.
+    factor
+        1, 2 or 4 times the pixels along y and x; by default 2, or what the model has.
+    model
+        Name of a model, path of its file, or what `load_model` returns.
+    sharpness
+        Of the model `sharp`: 0 is `faithful`, 1 is `sharp`.
+    axes
+        Names of the dimensions, such as "tzyx", where the image does not say them.
+    channels
+        Index or name of the channels to keep, one or several; all by default.
+    device, precision, tile, agreement, psf_sigma
+        Settings of most use; see `UpscaleSettings`.
+    overwrite
+        Whether what is at `out` is replaced.
+    progress
+        None shows it in a terminal and in a notebook, True everywhere, False nowhere.
+    cancel
+        Stops the run from another thread when it is called.
+    settings
+        All settings in one; single ones that are given beside it win.
+    **choices
+        Any other setting of `UpscaleSettings` or keyword of `open_source`, by its name.
+
+    Returns
+    -------
+    ndarray, DataArray or Path
+        Pixels in the type of the image. An array or a layer keeps its dimensions, in
+        their order; an image from a file has t, c, z, y, x, as far as present, and s
+        for colour. A DataArray comes back as one, with its pixel size. With `out`, the
+        absolute path of the file. For many images, a list of these.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is of a kind that is not taken; it is a TypeError as well.
+    CancelError
+        If it was cancelled.
+    BatchError
+        If some images of many failed; the others are done.
+    StructsrError
+        What else keeps the image from being upscaled, in a sentence with the remedy.
+
+    Examples
+    --------
+    >>> import napari_structsr as sr
+    >>> pixels = sr.upscale("in.tif", factor=2)
+    >>> path = sr.upscale("in.tif", "out.ome.zarr", model="sharp")
+    >>> paths = sr.upscale(["a.tif", "b.tif"], "results/", progress=False)
+    """
+    named = {
+        "axes": axes,
+        "channels": channels,
+        "device": device,
+        "precision": precision,
+        "tile": tile,
+        "agreement": agreement,
+        "psf_sigma": psf_sigma,
+    }
+    reading, chosen = split_keywords("upscale", named | choices, UpscaleSettings)
+    if out is not None:
+        remedy = (
+            "give a path such as 'out.ome.zarr', a folder, or a sink; the model is "
+            "named by model="
+        )
+        check_kind("out", out, (str, os.PathLike, Sink), remedy=remedy)
+    check_cancel(cancel)
+    request = UpscaleRequest(
+        choose_model(model, factor=factor, sharpness=sharpness),
+        make_settings(UpscaleSettings, settings, chosen),
+        reading=reading,
+        overwrite=overwrite,
+    )
+    cancel = cancel if cancel is not None else Cancel()
+    if is_list(image) or _is_folder(image):
+        return _upscale_all(image, out, request, progress=progress, cancel=cancel)
+    if isinstance(out, (str, os.PathLike)) and is_output_folder(out):
+        many = partial(_upscale_all, progress=progress, cancel=cancel)
+        try:
+            return many([image], out, request)[0]
+        except BatchError as error:
+            raise error.outcomes[0].error or error from None
+    source = open_source(image, **reading)
+    sink = request.choose_sink(out)
+    events = request.start(source, sink, cancel=cancel)
+    finished = run_to_end(events, choose_display(progress))
+    if sink.path is None and out is None:
+        return restore_kind(finished.output, image, source, reading, request.factor)
+    return finished.output
+
+
+@dataclass(frozen=True)
+class UpscaleRequest:
+    """What all images of a call have in common.
+
+    Parameters
+    ----------
+    model, settings
+        By what, and how.
+    reading
+        Keywords of `open_source`.
+    overwrite, ome_version, kind
+        How results are written; `kind` where they are named here.
+    """
+
+    model: SRModel
+    settings: UpscaleSettings
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    overwrite: bool = False
+    ome_version: str = "0.5"
+    kind: Format = "zarr"
+
+    @property
+    def factor(self) -> int:
+        """How many times the pixels."""
+        return self.model.factor
+
+    def choose_sink(self, out: Any) -> Sink:
+        """Return where a result goes: a path, a sink, or None for memory."""
+        if out is None:
+            return MemorySink()
+        if isinstance(out, (str, os.PathLike)):
+            return choose_sink(
+                out, overwrite=self.overwrite, ome_version=self.ome_version
+            )
+        sink: Sink = out
+        return sink
+
+    def start(self, source: Source, sink: Sink, *, cancel: Cancel) -> Iterator[Event]:
+        """Return the events of the run of one image."""
+        return iter_upscale(
+            source, self.model, sink, settings=self.settings, cancel=cancel
+        )
+
+    def name_outputs(
+        self, images: Sequence[Any], folder: str | os.PathLike[str]
+    ) -> list[Path]:
+        """Return where the results of images go in a folder, which is made."""
+        place = Path(folder).expanduser().absolute()
+        # the check of a sink wants a folder that is there
+        place.mkdir(parents=True, exist_ok=True)
+        named = [_describe_image(image, n) for n, image in enumerate(images, start=1)]
+        label = f"x{self.factor}"
+        return name_outputs(named, place, label=label, kind=self.kind)
+
+    def is_done(self, source: Source, path: Path) -> bool:
+        """Say whether an earlier run has finished the same result of the same image."""
+        if self.overwrite or not path.exists():
+            return False
+        try:
+            status, record = read_record(path)
+        except StructsrError:
+            return False
+        if status != "finished" or record is None or record.task != "upscale":
+            return False
+        settings = self.settings.to_record()
+        # what was left to the program, a run before may have chosen otherwise
+        asked = {name: value for name, value in settings.items() if value != "auto"}
+        sharpness = self.model.card.sharpness
+        theirs = (
+            {name: record.settings.get(name) for name in asked},
+            record.model["name"],
+            record.model["factor"],
+            record.model.get("sha256"),
+            record.model.get("sharpness"),
+            record.source["origin"],
+            record.source["options"],
+            record.fingerprint.get("source"),
+        )
+        mine = (
+            asked,
+            self.model.origin,
+            self.factor,
+            self.model.card.sha256,
+            sharpness,
+            source.origin,
+            dict(source.options),
+            take_fingerprint(source),
+        )
+        # as JSON gives it back
+        same: bool = json.loads(json.dumps(mine)) == json.loads(json.dumps(theirs))
+        return same
+
+
+def choose_model(model: Any, *, factor: Any, sharpness: float = 1.0) -> SRModel:
+    """Return a model by its name or file, or as it was given.
+
+    Parameters
+    ----------
+    model
+        Name, path, or `SRModel`.
+    factor
+        None takes 2 for a name, and else what the model has.
+    sharpness
+        As for `load_model`.
+    """
+    remedy = (
+        "give the name of a model, the path of its file, or what sr.load_model returns"
+    )
+    check_kind("model", model, (str, os.PathLike, SRModel), remedy=remedy)
+    if factor is not None:
+        check_kind("factor", factor, (int, np.integer), remedy="give 1, 2 or 4")
+        factor = int(factor)
+    if isinstance(model, SRModel):
+        if factor not in (None, model.factor):
+            raise SettingsError(
+                f"factor={factor} was asked for, and the model {model.card.name} has "
+                f"{model.factor}; leave the factor out, or load another model"
+            )
+        return model
+    name = os.fsdecode(model)
+    if factor is None:
+        cards = (*list_models(), *list_models(purpose="comparison"))
+        factor = 2 if name in {card.name for card in cards} else None
+    return load_model(name, factor=factor, sharpness=sharpness)
+
+
+def check_cancel(cancel: object) -> None:
+    """Raise ArgumentError unless a cancel is one, or None."""
+    if cancel is not None:
+        check_kind("cancel", cancel, Cancel, remedy="give a sr.Cancel()")
+
+
+def _upscale_all(
+    images: Any,
+    out: Any,
+    request: UpscaleRequest,
+    *,
+    progress: bool | None,
+    cancel: Cancel,
+) -> list[Any]:
+    """Upscale images one by one; return their results in the same order."""
+    given = find_images([os.fsdecode(images)]) if _is_folder(images) else list(images)
+    if out is not None:
+        remedy = "give a folder, for results of many images"
+        check_kind("out", out, (str, os.PathLike), remedy=remedy)
+    places: Sequence[Path | None] = [None] * len(given)
+    if out is not None:
+        places = request.name_outputs(given, out)
+
+    def work(number: int, image: Any) -> Outcome:
+        name, place = names[number], places[number]
+        source = open_source(image, **request.reading)
+        if place is not None and request.is_done(source, place):
+            return Outcome(name, "there", place)
+        events = request.start(source, request.choose_sink(place), cancel=cancel)
+        display: Display = choose_display(progress)
+        found = run_to_end(events, display).output
+        if place is None:
+            found = restore_kind(found, image, source, request.reading, request.factor)
+        return Outcome(name, "written", found)
+
+    named = [_describe_image(image, n) for n, image in enumerate(given, start=1)]
+    names = [path or name for path, name in named]
+    outcomes = list(run_batch(list(zip(names, given, strict=True)), work))
+    if any(one.error for one in outcomes):
+        raise BatchError(outcomes)
+    return [one.output for one in outcomes]
+
+
+def _describe_image(image: Any, number: int) -> tuple[str, str]:
+    """Return the path of an image, or "", and its name."""
+    if isinstance(image, (str, os.PathLike)):
+        return os.fsdecode(image), ""
+    if isinstance(image, Source):
+        origin = image.origin if Path(image.origin).is_absolute() else ""
+        return origin, image.spec.name
+    name = getattr(image, "name", None)
+    return "", str(name) if name else f"image-{number}"
+
+
+def _is_folder(image: Any) -> bool:
+    from napari_structsr.io.ome_zarr.metadata import is_zarr
+
+    if not isinstance(image, (str, os.PathLike)):
+        return False
+    path = Path(image).expanduser()
+    if not os.fsdecode(image):  # which is the current folder for pathlib
+        return False
+    # a damaged zarr is told so, and is no folder of images
+    return path.is_dir() and path.suffix.lower() != ".zarr" and not is_zarr(path)
