@@ -1,0 +1,71 @@
+"""What the package asks to be installed is what it uses."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+import napari_structsr
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+
+
+def name_of(requirement):
+    """Return the name of what is required, as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+
+
+REQUIRED = sorted(
+    {
+        name_of(requirement)
+        for requirements in (
+            PROJECT["project"]["dependencies"],
+            *(extras for name, extras in EXTRAS.items() if name != "export"),
+        )
+        for requirement in requirements
+    }
+    - {"napari-structsr"}
+)
+
+
+@pytest.fixture(scope="module")
+def imported():
+    """Return the top of every module that a line of the package imports."""
+    found = set()
+    for path in Path(napari_structsr.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add((node.module or "").partition(".")[0])
+            elif isinstance(node, ast.Call) and node.args:
+                # import_module, which takes a name
+                word = getattr(node.args[0], "value", None)
+                if getattr(node.func, "attr", "") == "import_module" and word:
+                    found.add(str(word).partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_every_requirement_is_imported(name, imported):
+    modules = {
+        module
+        for module, names in packages_distributions().items()
+        if name in map(name_of, names)
+    }
+    # what is not installed, or hidden, has most likely a module of its own name
+    assert (modules or {name.replace("-", "_")}) & imported
+
+
+def test_nobody_asks_for_less_python_than_is_named():
+    classifiers = PROJECT["project"]["classifiers"]
+    minors = [int(m[1]) for c in classifiers if (m := re.search(r":: 3\.(\d+)$", c))]
+    assert PROJECT["project"]["requires-python"] == f">=3.{min(minors)}"
+    assert minors == list(range(min(minors), max(minors) + 1))
