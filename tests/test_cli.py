@@ -112,6 +112,10 @@ def test_channels_by_name_and_index(tmp_path, stack):
     assert "--channels" in refused.output
     assert structsr(*words, "--channels", "GFP").exit_code == 0
     assert "--channels GFP" in structsr("info", tmp_path / "m/residual.ome.zarr").output
+    alone = tmp_path / "alone.ome.zarr"
+    assert structsr("upscale", path, alone, "--channel", "GFP", *FAST).exit_code == 0
+    np.testing.assert_array_equal(zarr.open_array(alone / "0"), one[0])
+    assert "--channel GFP" in structsr("info", alone).output
 
 
 # what is refused

@@ -134,6 +134,20 @@ def test_channels_that_do_not_exist(channels, words):
         open_source(np.zeros((4, 8, 9)), axes="cyx", channels=channels)
 
 
+@pytest.mark.parametrize("axes", ["zcyx", "cyxz"])
+def test_one_channel_has_no_axis_c(rng, whole, axes):
+    array = rng.integers(0, 99, (4, 4, 8, 9)[-len(axes) :])
+    source = open_source(array, axes=axes, channel=2, name="cells")
+    assert source.spec.axes.names == axes.replace("c", "")
+    assert source.spec.name == "cells"
+    every = open_source(array, axes=axes)
+    loops = [axis.name for axis in every.spec.axes.loops]
+    expected = whole(every).take(2, axis=loops.index("c"))
+    np.testing.assert_array_equal(whole(source), expected)
+    with pytest.raises(SettingsError, match="leave one of them out"):
+        open_source(array, axes=axes, channel=2, channels=[2])
+
+
 def test_channels_of_an_image_without_channels():
     with pytest.raises(SettingsError, match="leave the choice of channels out"):
         open_source(np.zeros((4, 8, 9)), channels=[0])

@@ -196,9 +196,13 @@ def split_numbers(text: str | None, option: str) -> tuple[float, ...] | None:
         ) from None
 
 
+def read_channel(word: str) -> int | str:
+    """Return a channel; digits are an index."""
+    return int(word) if word.isdigit() else word
+
+
 def split_channels(text: str | None) -> list[int | str] | None:
     """Split a list of channels; digits are indices."""
     if text is None:
         return None
-    words = [word.strip() for word in text.split(",")]
-    return [int(word) if word.isdigit() else word for word in words]
+    return [read_channel(word.strip()) for word in text.split(",")]

@@ -22,6 +22,7 @@ from napari_structsr.cli.terminal import (
     follow,
     make_settings,
     out,
+    read_channel,
     split_channels,
 )
 from napari_structsr.errors import SettingsError, SinkError
@@ -102,6 +103,9 @@ def upscale(
     channels: Annotated[
         str | None, typer.Option(help="Channels to keep: indices or names, by comma.")
     ] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="One channel alone, without the axis c.")
+    ] = None,
     level: Annotated[int, typer.Option(help="Pyramid level of an OME-Zarr.")] = 0,
     series: Series = None,
     color: Annotated[
@@ -144,8 +148,14 @@ def upscale(
         find_card(model, factor=factor, sharpness=sharpness)
         from napari_structsr.upscaling import upscale as engine
 
-        chosen = split_channels(channels)
-        source = open_image(image, series, axes=axes, level=level, channels=chosen)
+        source = open_image(
+            image,
+            series,
+            axes=axes,
+            level=level,
+            channels=split_channels(channels),
+            channel=None if channel is None else read_channel(channel),
+        )
         network = load_model(model, factor=factor, sharpness=sharpness)
         if dry_run:
             out.print(str(engine.plan(source, network, sink, settings=settings)))

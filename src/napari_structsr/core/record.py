@@ -27,6 +27,7 @@ _OPTIONS: dict[str, Any] = {
     "level": int,
     "series": int,
     "channels": (list, tuple),
+    "channel": (int, str),
 }
 _TASKS = ("upscale", "inspect")
 

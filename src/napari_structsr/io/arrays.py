@@ -52,6 +52,9 @@ class ArraySource:
         What notices that its files change; found from the array when left out.
     """
 
+    levels = 1
+    """Resolutions of the image; what else than 1 is set by those who know more."""
+
     def __init__(
         self,
         array: Any,

@@ -6,12 +6,14 @@ read: they stay with the layer and are handed on by the gui.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from napari_structsr.core.axes import Axes, Channel
 from napari_structsr.errors import SourceError
 from napari_structsr.io.arrays import ArraySource, check_level, make_spec
+from napari_structsr.io.layer_file import LayerFile, find_layer_file
 from napari_structsr.io.ome_zarr.metadata import check_finished
 from napari_structsr.io.tiff.metadata import read_lut_color
 from napari_structsr.io.units import (
@@ -30,8 +32,9 @@ def open_layer(
 
     Axis labels that are known names are kept, the others are guessed from the right:
     yx, zyx, tzyx, tczyx. Contrast limits and a black-to-colour map become those of
-    every channel; without an axis c, the one channel is called as the layer. Arguments
-    and errors are those of `open_source`.
+    every channel; without an axis c, the one channel is called as the layer. What a
+    file says of its channels is kept where the layer is still shown as it was opened.
+    Arguments and errors are those of `open_source`.
     """
     origin = f"napari layer {str(layer.name)!r}"
     if not hasattr(layer, "rgb") or not hasattr(layer, "contrast_limits"):
@@ -60,18 +63,39 @@ def open_layer(
     full = make_axes(names, shape, steps)
     array = levels[level]
     kept = [n for n, dimension in zip(array.shape, names, strict=True) if dimension]
-    channels = [] if layer.rgb else _read_channels(layer, full)
+    channels = _read_channels(layer, full)
     title = name or str(layer.name)
     spec = make_spec(title, scale_axes(full, kept), array.dtype, channels)
     return ArraySource(array, spec, names=names, origin=origin)
 
 
 def _read_channels(layer: Any, axes: Axes) -> list[Channel]:
+    noted = find_layer_file(layer)
+    if layer.rgb:
+        # its colours are those of its pixels
+        return list(noted.spec.channels) if noted else []
     low, high = layer.contrast_limits
     colormap = getattr(layer, "colormap", None)
     color = None if colormap is None else read_lut_color(colormap.colors[:, :3] * 255)
     window = float(low), float(high)
+    count = axes["c"].size if "c" in axes else 1
+    if noted is not None:
+        return _keep_channels(noted, count, window=window, color=color)
     if "c" in axes:
-        return [Channel("", color, window)] * axes["c"].size
+        return [Channel("", color, window)] * count
     # napari splits channels into layers: one layer is one channel
     return [Channel(str(layer.name), color, window)]
+
+
+def _keep_channels(
+    noted: LayerFile, count: int, *, window: tuple[float, float], color: str | None
+) -> list[Channel]:
+    """Return the channels of the file, with what the user has changed since."""
+    channels = list(noted.spec.channels)
+    if len(channels) != count:
+        channels = [Channel()] * count
+    if window != noted.window:
+        channels = [replace(channel, window=window) for channel in channels]
+    if color != noted.color:
+        channels = [replace(channel, color=color) for channel in channels]
+    return channels

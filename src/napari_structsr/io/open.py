@@ -13,7 +13,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from napari_structsr.errors import AxesError, PixelError, SourceError, blame_file
+from napari_structsr.errors import (
+    AxesError,
+    PixelError,
+    SettingsError,
+    SourceError,
+    blame_file,
+)
 from napari_structsr.io.formats.kinds import check_tiff, find_reader
 from napari_structsr.io.image_list import ImageEntry, find_image
 from napari_structsr.io.source import Source
@@ -29,6 +35,7 @@ def open_source(
     level: int = 0,
     series: int | str | None = None,
     channels: Sequence[int | str] | None = None,
+    channel: int | str | None = None,
     name: str | None = None,
 ) -> Source:
     """Open an image without reading its pixels.
@@ -52,6 +59,9 @@ def open_source(
         returns them; the first by default.
     channels
         Indices or names of the channels to keep, in this order; all by default.
+    channel
+        Index or name of a single channel, in the place of `channels`; the image then
+        has no axis c, and is called as the image and the channel.
     name
         Short name; by default taken from the path or layer.
 
@@ -74,6 +84,11 @@ def open_source(
     """
     if isinstance(image, Source):
         return image
+    if channel is not None and channels is not None:
+        raise SettingsError(
+            f"channel {channel!r} and channels {list(channels)} are both given; leave "
+            "one of them out"
+        )
     source = _open_any(image, axes=axes, level=level, series=series, name=name)
     number = getattr(source, "series", None)
     # readers are imported where they are needed: scipy, zarr and tifffile cost time
@@ -82,11 +97,16 @@ def open_source(
 
         source = ChannelsView(source, channels)
     # what the record of a run notes, to open the same image again
+    if channel is not None:
+        from napari_structsr.io.views import OneChannelView
+
+        source = OneChannelView(source, channel, name=name)
     given = {
         "axes": axes,
         "level": level or None,
         "series": number,
         "channels": None if channels is None else list(channels),
+        "channel": channel,
     }
     source.options = {key: value for key, value in given.items() if value is not None}
     return source

@@ -158,6 +158,41 @@ class ChannelsView(_View):
         return self._source.read(tuple(position), rows, columns)
 
 
+class OneChannelView(_View):
+    """One channel of a source, without the axis c.
+
+    Parameters
+    ----------
+    source
+        Any source with an axis c.
+    channel
+        Index or name.
+    name
+        Short name; by default that of the source and of the channel.
+
+    Raises
+    ------
+    SettingsError
+        If the source has no axis c, or the channel is unknown.
+    """
+
+    def __init__(
+        self, source: Source, channel: int | str, *, name: str | None = None
+    ) -> None:
+        only = ChannelsView(source, [channel])
+        spec = only.spec
+        self._loop = [axis.name for axis in spec.axes.loops].index("c")
+        axes = Axes(tuple(axis for axis in spec.axes.items if axis.name != "c"))
+        called = spec.channels[0].name if spec.channels else ""
+        title = name or f"{spec.name} {called or channel}"
+        super().__init__(only, replace(spec, name=title, axes=axes))
+
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
+        """Read a rectangle of one plane; `plane` has no index along c."""
+        before, after = plane[: self._loop], plane[self._loop :]
+        return self._source.read((*before, 0, *after), rows, columns)
+
+
 class LuminanceView(_View):
     """The luminance of a colour image, float32; transparency is left out.
 

@@ -29,11 +29,9 @@ from napari.viewer import Viewer
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.errors import StructsrError
+from napari_structsr.io.layer_file import KEY as KEY  # for all of gui
 from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_zarr_record
-
-KEY = "structsr"
-"""Entry of a layer's metadata in which this plugin keeps what it did."""
 
 # what a result takes over from its source as it is
 _KEPT = (

@@ -185,7 +185,9 @@ def _open_level(
         array.dtype,
         _read_channels(omero),
     )
-    return ArraySource(_bound(array, origin), spec, names=names, origin=origin)
+    source = ArraySource(_bound(array, origin), spec, names=names, origin=origin)
+    source.levels = len(multiscale.datasets)
+    return source
 
 
 def _bound(array: Array, origin: str) -> Array:

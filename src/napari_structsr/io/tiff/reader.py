@@ -100,6 +100,7 @@ class TiffSource(ArraySource):
             )
             super().__init__(array, spec, names=labels, origin=origin, watch=watch)
             self.steps, self.images = steps, names
+            self.levels = len(image.levels)
             self.series = None if series is None else number
             if close is None:
                 return

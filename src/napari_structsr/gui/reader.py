@@ -1,0 +1,159 @@
+"""Opening files in napari: calibrated, lazily, with the names and colours they give.
+
+A file becomes one layer for each of its channels, placed and sized as the file says,
+in as many resolutions as it holds. What the file says is noted in the layer, so that a
+run and a copied command work on the same image.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from napari.utils.notifications import show_warning
+from napari_builtins.io import napari_get_reader
+
+from napari_structsr.core.axes import Axes, Channel, ImageSpec
+from napari_structsr.errors import AxesError, PixelError, StructsrError
+from napari_structsr.gui.viewer.plain_text import keep_plain
+from napari_structsr.io.dask_pixels import make_dask_array
+from napari_structsr.io.layer_file import FILE, KEY, LayerFile
+from napari_structsr.io.open import open_source
+from napari_structsr.io.records import read_record
+
+LayerDataTuple = tuple[Any, dict[str, Any], str]
+
+# of channels without a colour, where there are several: as OME-Zarr is written
+_COLORS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
+_SEEN = 1024  # pixels along a side that are looked at for contrast limits
+
+
+def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerDataTuple]] | None:
+    """Return what reads a file or folder; None for what is not read here.
+
+    Parameters
+    ----------
+    path
+        A single one; lists are left to other readers.
+    """
+    return read_layers if isinstance(path, str) else None
+
+
+def read_layers(path: str) -> list[LayerDataTuple]:
+    """Return the layers of a file.
+
+    What has another meaning than intensities, such as a mask, is left to napari.
+
+    Raises
+    ------
+    SourceError
+        If it holds no image that is read.
+    """
+    record = _read_record(path)
+    try:
+        return [
+            layer
+            for options in _list_openings(path)
+            for layer in _make_layers(path, options, record)
+        ]
+    # what is damaged or a danger is refused, and stays refused
+    except (AxesError, PixelError) as error:
+        read = napari_get_reader(path)
+        if read is None:
+            raise
+        text = f"{error}; napari's own reader has opened it, without pixel size"
+        show_warning(keep_plain(text))
+        layers: list[LayerDataTuple] = read(path)
+        return layers
+
+
+def _list_openings(path: str) -> list[dict[str, Any]]:
+    return [{}]
+
+
+def _make_layers(
+    path: str, options: dict[str, Any], record: dict[str, Any]
+) -> Iterator[LayerDataTuple]:
+    """Yield a layer for each channel of an image."""
+    whole = open_source(path, **options)
+    spec, levels = whole.spec, getattr(whole, "levels", 1)
+    count = spec.axes["c"].size if "c" in spec.axes else 1
+    if count == 1:
+        color = (*spec.channels, Channel())[0].color or "FFFFFF"
+        yield _make_layer(path, options, color, levels, record)
+        return
+    channels = spec.channels or (Channel(),) * count
+    colors = itertools.cycle(_COLORS)
+    for number, (channel, color) in enumerate(zip(channels, colors, strict=False)):
+        chosen, color = {**options, "channel": number}, channel.color or color
+        data, meta, kind = _make_layer(path, chosen, color, levels, record)
+        # light adds up, and the lowest layer hides what lies behind
+        yield data, {**meta, "blending": "additive"}, kind
+
+
+def _make_layer(
+    path: str, options: dict[str, Any], color: str, count: int, record: dict[str, Any]
+) -> LayerDataTuple:
+    sources = [open_source(path, **options, level=level) for level in range(count)]
+    spec = sources[0].spec
+    levels = [make_dask_array(source) for source in sources]
+    rgb = "s" in spec.axes
+    window = _find_window(spec, levels[-1])
+    noted = LayerFile(
+        path, spec, options, array=levels[0].name, window=window, color=color
+    )
+    meta = {
+        "name": spec.name,
+        "multiscale": len(levels) > 1,
+        "rgb": rgb,
+        "metadata": {KEY: {FILE: noted, **record}},
+        **place_axes(spec.axes),
+    }
+    if not rgb:
+        meta |= {"contrast_limits": window, "colormap": f"#{color}"}
+    return levels if len(levels) > 1 else levels[0], meta, "image"
+
+
+def place_axes(axes: Axes) -> dict[str, Any]:
+    """Return the arguments with which a layer has these axes."""
+    # napari counts no axis for the colours of a pixel
+    items = [axis for axis in axes.items if axis.name != "s"]
+    return {
+        "scale": [axis.scale for axis in items],
+        "translate": [axis.translate for axis in items],
+        "units": [axis.unit or "pixel" for axis in items],
+        "axis_labels": [axis.name for axis in items],
+    }
+
+
+def _find_window(spec: ImageSpec, coarsest: da.Array) -> tuple[float, float]:
+    """Return contrast limits: those of the file, or what the middle of it holds."""
+    if spec.channels and (window := spec.channels[0].window) is not None:
+        return window
+    if spec.dtype == np.uint8:
+        return 0.0, 255.0
+    middle = tuple(
+        slice(max(0, size // 2 - _SEEN // 2), size // 2 + _SEEN // 2)
+        if name in "yx"
+        else size // 2
+        for name, size in zip(spec.axes.names, coarsest.shape, strict=True)
+    )
+    seen = np.asarray(coarsest[middle])
+    seen = seen[np.isfinite(seen)]
+    low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 1.0)
+    return (low, high) if low < high else (low, low + 1)
+
+
+def _read_record(path: str) -> dict[str, Any]:
+    """Return what a layer keeps of how a result was made; nothing for other files."""
+    try:
+        _, record = read_record(path)
+    except (StructsrError, OSError):
+        # whoever opens the image says what is wrong with it
+        return {}
+    if record is None:
+        return {}
+    return {"source": record.source.get("name"), "record": record.to_json()}

@@ -1,0 +1,124 @@
+"""Files opened through napari's own machinery: where they lie, and how they look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import ome_zarr.io
+import ome_zarr.reader
+import pytest
+import tifffile
+from scenes import noise
+
+from napari_structsr.io.ome_zarr.image_writer import write_image
+from napari_structsr.io.open import open_source
+
+PLUGIN = "napari-structsr"
+
+
+@pytest.fixture
+def imagej(tmp_path: Path) -> Path:
+    """Return a stack as ImageJ writes it."""
+    path = tmp_path / "cells.tif"
+    tifffile.imwrite(
+        path,
+        noise((2, 3, 64, 80)),
+        imagej=True,
+        resolution=(1 / 0.065, 1 / 0.065),
+        metadata={"axes": "TZYX", "unit": "um", "spacing": 0.4, "finterval": 2.0},
+    )
+    return path
+
+
+@pytest.fixture
+def two_channels(tmp_path: Path) -> Path:
+    """Return an OME-TIFF of two channels with names and colours."""
+    path = tmp_path / "two.ome.tif"
+    sizes = {"PhysicalSizeX": 0.1, "PhysicalSizeY": 0.2, "PhysicalSizeZ": 0.5}
+    channels = {"Name": ["DAPI", "GFP"], "Color": [0x4A90D9FF, 0x00FF00FF]}
+    metadata = {"axes": "CZYX", "Channel": channels, **sizes}
+    tifffile.imwrite(path, noise((2, 3, 64, 80)), metadata=metadata)
+    return path
+
+
+def units(layer) -> list[str]:
+    return [str(unit) for unit in layer.units]
+
+
+def test_imagej_stack_is_calibrated(viewer, imagej, notifications):
+    [layer] = viewer.open(str(imagej), plugin=PLUGIN)
+
+    assert layer.name == "cells"
+    assert isinstance(layer.data, da.Array)
+    np.testing.assert_array_equal(layer.data, tifffile.imread(imagej))
+    np.testing.assert_allclose(layer.scale, (2, 0.4, 0.065, 0.065))
+    assert units(layer) == ["second", *["micrometer"] * 3]
+    assert layer.axis_labels == ("t", "z", "y", "x")
+    assert notifications() == []
+
+
+def test_channels_are_layers_with_names_and_colours(viewer, two_channels):
+    layers = viewer.open(str(two_channels), plugin=PLUGIN)
+
+    assert [layer.name for layer in layers] == ["two DAPI", "two GFP"]
+    for number, layer in enumerate(layers):
+        pixels = tifffile.imread(two_channels)[number]
+        np.testing.assert_array_equal(layer.data, pixels)
+        np.testing.assert_allclose(layer.scale, (0.5, 0.2, 0.1))
+        assert layer.blending == "additive"
+        # the plane in the middle, so that it is neither black nor blown out
+        assert layer.contrast_limits == [pixels[1].min(), pixels[1].max()]
+    colors = [layer.colormap.colors[-1, :3] * 255 for layer in layers]
+    np.testing.assert_allclose(colors, [(0x4A, 0x90, 0xD9), (0, 255, 0)], atol=1)
+
+
+def test_pyramid_lies_where_ome_zarr_py_sees_it(viewer, tmp_path: Path):
+    path = tmp_path / "large.ome.zarr"
+    source = viewer.add_image(
+        noise((2, 700, 900)),
+        scale=(0.5, 0.13, 0.11),
+        translate=(3, -7, 11),
+        units="um",
+        axis_labels=("z", "y", "x"),
+        contrast_limits=(200, 3000),
+        colormap="green",
+    )
+    write_image(open_source(source), path)
+
+    [layer] = viewer.open(str(path), plugin=PLUGIN)
+
+    [node] = ome_zarr.reader.Reader(ome_zarr.io.parse_url(path))()
+    assert layer.multiscale
+    assert [level.shape for level in layer.data] == [one.shape for one in node.data]
+    scale, shift = node.metadata["coordinateTransformations"][0]
+    np.testing.assert_allclose(layer.scale, scale["scale"])
+    np.testing.assert_allclose(layer.translate, shift["translation"])
+    assert list(layer.axis_labels) == [one["name"] for one in node.metadata["axes"]]
+    assert units(layer) == [one["unit"] for one in node.metadata["axes"]]
+    np.testing.assert_allclose(layer.extent.world, source.extent.world)
+    assert layer.contrast_limits == [200, 3000]
+    assert layer.colormap.name == "green"
+
+
+def test_what_holds_no_intensities_is_left_to_napari(
+    viewer, tmp_path: Path, notifications
+):
+    path = tmp_path / "mask.tif"
+    tifffile.imwrite(path, noise((40, 50)) > 2000)
+
+    [layer] = viewer.open(str(path), plugin=PLUGIN)
+
+    assert layer.data.shape == (40, 50)
+    assert "napari's own reader" in notifications()[0]
+
+
+def test_colour_image(viewer, tmp_path: Path):
+    path = tmp_path / "tissue.tif"
+    tifffile.imwrite(path, noise((40, 50, 3)).astype(np.uint8), photometric="rgb")
+
+    [layer] = viewer.open(str(path), plugin=PLUGIN)
+
+    assert layer.rgb
+    np.testing.assert_array_equal(layer.data, tifffile.imread(path))
