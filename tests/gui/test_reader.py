@@ -10,6 +10,8 @@ import ome_zarr.io
 import ome_zarr.reader
 import pytest
 import tifffile
+import zarr
+from napari.layers import Image
 from scenes import noise
 
 from napari_structsr.io.ome_zarr.image_writer import write_image
@@ -100,6 +102,57 @@ def test_pyramid_lies_where_ome_zarr_py_sees_it(viewer, tmp_path: Path):
     np.testing.assert_allclose(layer.extent.world, source.extent.world)
     assert layer.contrast_limits == [200, 3000]
     assert layer.colormap.name == "green"
+
+
+def test_several_images_of_a_file(viewer, tmp_path: Path):
+    path = tmp_path / "positions.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as file:
+        for number, size in enumerate((0.1, 0.2)):
+            metadata = {"axes": "YX", "PhysicalSizeX": size, "PhysicalSizeY": size}
+            file.write(noise((40 + number, 50)), metadata=metadata)
+
+    layers = viewer.open(str(path), plugin=PLUGIN)
+
+    assert [layer.data.shape for layer in layers] == [(40, 50), (41, 50)]
+    assert [layer.scale[0] for layer in layers] == [0.1, 0.2]
+    assert [layer.visible for layer in layers] == [True, False]
+
+
+def test_plate_shows_the_first_field_of_each_well(viewer, tmp_path: Path):
+    path, fields = tmp_path / "plate.ome.zarr", {}
+    plate = zarr.open_group(path, mode="w", zarr_format=2)
+    wells = [{"path": "A/1"}, {"path": "B/2"}]
+    rows, columns = ([{"name": name} for name in names] for names in ("AB", "12"))
+    plate.attrs["plate"] = {"rows": rows, "columns": columns, "wells": wells}
+    rng = np.random.default_rng(1)
+    for well in ("A/1", "B/2"):
+        group = plate.create_group(well)
+        group.attrs["well"] = {"images": [{"path": "0"}, {"path": "1"}]}
+        for field in ("0", "1"):
+            fields[well, field] = rng.integers(1, 4000, (2, 40, 50), np.uint16)
+            source = open_source(
+                Image(
+                    fields[well, field],
+                    scale=(1, 0.5, 0.5),
+                    units=("pixel", "um", "um"),
+                    axis_labels=("c", "y", "x"),
+                )
+            )
+            write_image(source, path / well / f"{field}.zarr", version="0.4")
+            (path / well / f"{field}.zarr").rename(path / well / field)
+
+    layers = viewer.open(str(path), plugin=PLUGIN)
+
+    assert len(layers) == 2
+    for number, layer in enumerate(layers):
+        assert layer.data.shape == (80, 100)
+        assert tuple(layer.scale) == (0.5, 0.5)
+        pixels = np.asarray(layer.data)
+        np.testing.assert_array_equal(pixels[:40, :50], fields["A/1", "0"][number])
+        np.testing.assert_array_equal(pixels[40:, 50:], fields["B/2", "0"][number])
+        assert not pixels[:40, 50:].any()
+    [first, *_] = viewer.open(str(path / "B/2"), plugin=PLUGIN)
+    np.testing.assert_array_equal(first.data, fields["B/2", "0"][0])
 
 
 def test_what_holds_no_intensities_is_left_to_napari(

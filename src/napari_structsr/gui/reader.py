@@ -8,7 +8,8 @@ run and a copied command work on the same image.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -21,13 +22,17 @@ from napari_structsr.errors import AxesError, PixelError, StructsrError
 from napari_structsr.gui.viewer.plain_text import keep_plain
 from napari_structsr.io.dask_pixels import make_dask_array
 from napari_structsr.io.layer_file import FILE, KEY, LayerFile
-from napari_structsr.io.open import open_source
+from napari_structsr.io.ome_zarr.plate_mosaic import PlateMosaic, is_plate
+from napari_structsr.io.open import list_names, open_source
 from napari_structsr.io.records import read_record
+from napari_structsr.io.source import Source
+from napari_structsr.io.views import OneChannelView
 
 LayerDataTuple = tuple[Any, dict[str, Any], str]
 
 # of channels without a colour, where there are several: as OME-Zarr is written
 _COLORS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
+_MOST = 24  # images of a file that become layers
 _SEEN = 1024  # pixels along a side that are looked at for contrast limits
 
 
@@ -45,20 +50,18 @@ def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerDataTuple]] |
 def read_layers(path: str) -> list[LayerDataTuple]:
     """Return the layers of a file.
 
-    What has another meaning than intensities, such as a mask, is left to napari.
+    Of several images the first is visible; a plate is shown by the first field of each
+    well. What has another meaning than intensities, such as a mask, is left to napari.
 
     Raises
     ------
     SourceError
         If it holds no image that is read.
     """
-    record = _read_record(path)
     try:
-        return [
-            layer
-            for options in _list_openings(path)
-            for layer in _make_layers(path, options, record)
-        ]
+        if Path(path).is_dir() and is_plate(Path(path)):
+            return list(_make_layers(_Plate(path), {}))
+        return list(_read_images(path))
     # what is damaged or a danger is refused, and stays refused
     except (AxesError, PixelError) as error:
         read = napari_get_reader(path)
@@ -70,51 +73,84 @@ def read_layers(path: str) -> list[LayerDataTuple]:
         return layers
 
 
-def _list_openings(path: str) -> list[dict[str, Any]]:
-    return [{}]
-
-
-def _make_layers(
-    path: str, options: dict[str, Any], record: dict[str, Any]
-) -> Iterator[LayerDataTuple]:
-    """Yield a layer for each channel of an image."""
-    whole = open_source(path, **options)
-    spec, levels = whole.spec, getattr(whole, "levels", 1)
-    count = spec.axes["c"].size if "c" in spec.axes else 1
-    if count == 1:
-        color = (*spec.channels, Channel())[0].color or "FFFFFF"
-        yield _make_layer(path, options, color, levels, record)
+def _read_images(path: str) -> Iterator[LayerDataTuple]:
+    names = list_names(path)
+    if len(names) == 1:
+        yield from _make_layers(_File(path), _read_record(path))
         return
-    channels = spec.channels or (Channel(),) * count
+    if len(names) > _MOST:
+        show_warning(
+            f"{keep_plain(path)} holds {len(names)} images, and the first {_MOST} are "
+            "shown; structsr info lists all of them"
+        )
+    for number in range(min(len(names), _MOST)):
+        for data, meta, kind in _make_layers(_File(path, {"series": number}), {}):
+            # they are of other places, and would hide each other
+            yield data, {**meta, "visible": number == 0}, kind
+
+
+class _File:
+    """An image of a file, which can be opened again by channel and level."""
+
+    def __init__(self, path: str, options: Mapping[str, Any] | None = None) -> None:
+        self.path, self.options = path, dict(options or {})
+
+    def open(self, **options: Any) -> Source:
+        return open_source(self.path, **self.options, **options)
+
+
+class _Plate(_File):
+    def open(self, **options: Any) -> Source:
+        mosaic = PlateMosaic(Path(self.path), level=options.get("level", 0))
+        channel = options.get("channel")
+        return mosaic if channel is None else OneChannelView(mosaic, channel)
+
+
+def _make_layers(file: _File, record: dict[str, Any]) -> Iterator[LayerDataTuple]:
+    """Yield a layer for each channel of an image."""
+    whole = file.open()
+    axes, channels = whole.spec.axes, whole.spec.channels
+    count, levels = axes["c"].size if "c" in axes else 1, getattr(whole, "levels", 1)
+    if count == 1:
+        color = (*channels, Channel())[0].color or "FFFFFF"
+        yield _make_layer(file, {}, color, levels, record)
+        return
+    channels = channels or (Channel(),) * count
     colors = itertools.cycle(_COLORS)
     for number, (channel, color) in enumerate(zip(channels, colors, strict=False)):
-        chosen, color = {**options, "channel": number}, channel.color or color
-        data, meta, kind = _make_layer(path, chosen, color, levels, record)
+        chosen, color = {"channel": number}, channel.color or color
+        data, meta, kind = _make_layer(file, chosen, color, levels, record)
         # light adds up, and the lowest layer hides what lies behind
         yield data, {**meta, "blending": "additive"}, kind
 
 
 def _make_layer(
-    path: str, options: dict[str, Any], color: str, count: int, record: dict[str, Any]
+    file: _File, options: dict[str, Any], color: str, count: int, record: dict[str, Any]
 ) -> LayerDataTuple:
-    sources = [open_source(path, **options, level=level) for level in range(count)]
+    sources = [file.open(**options, level=level) for level in range(count)]
     spec = sources[0].spec
     levels = [make_dask_array(source) for source in sources]
-    rgb = "s" in spec.axes
     window = _find_window(spec, levels[-1])
-    noted = LayerFile(
-        path, spec, options, array=levels[0].name, window=window, color=color
-    )
+    metadata = dict(record)
+    if not isinstance(file, _Plate):  # which nothing opens as one image again
+        metadata[FILE] = LayerFile(
+            file.path,
+            spec,
+            {**file.options, **options},
+            array=levels[0].name,
+            window=window,
+            color=color,
+        )
     meta = {
         "name": spec.name,
-        "multiscale": len(levels) > 1,
-        "rgb": rgb,
-        "metadata": {KEY: {FILE: noted, **record}},
+        "multiscale": count > 1,
+        "rgb": "s" in spec.axes,
+        "metadata": {KEY: metadata},
         **place_axes(spec.axes),
     }
-    if not rgb:
+    if "s" not in spec.axes:
         meta |= {"contrast_limits": window, "colormap": f"#{color}"}
-    return levels if len(levels) > 1 else levels[0], meta, "image"
+    return levels if count > 1 else levels[0], meta, "image"
 
 
 def place_axes(axes: Axes) -> dict[str, Any]:
