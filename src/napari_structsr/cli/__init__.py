@@ -11,6 +11,7 @@ from napari_structsr.cli.calibrate import calibrate
 from napari_structsr.cli.clean import clean
 from napari_structsr.cli.console import PlainGroup
 from napari_structsr.cli.demo import demo
+from napari_structsr.cli.export import export
 from napari_structsr.cli.finetune import finetune
 from napari_structsr.cli.info import info
 from napari_structsr.cli.inspect import inspect
@@ -35,6 +36,7 @@ for command in (
     inspect,
     info,
     models,
+    export,
     demo,
     train,
     finetune,

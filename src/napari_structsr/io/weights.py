@@ -74,17 +74,27 @@ def read_weights(path: Path, *, sha256: str | None) -> dict[str, Tensor]:
 
 
 def write_bundle(
-    path: Path, card: Mapping[str, Any], weights: Mapping[str, Tensor]
+    path: Path,
+    card: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    *,
+    exact: bool = False,
 ) -> None:
     """Write weights in half precision, and the card with their hash beside them.
 
-    Each file appears whole.
+    Each file appears whole. With `exact`, weights that half precision would change are
+    written in single precision.
     """
     import safetensors.torch
 
     path = path.with_suffix(".safetensors")
     # safetensors stores no channels_last strides
     halves = {name: value.half().contiguous() for name, value in weights.items()}
+    if exact and any(
+        not bool((half.float() == weights[name].float()).all())
+        for name, half in halves.items()
+    ):
+        halves = {name: value.float().contiguous() for name, value in weights.items()}
     data = safetensors.torch.save(halves)
     with replace_whole(path) as part:
         part.write_bytes(data)
