@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_structsr.models.generator import ResidualGenerator, add_change
+from napari_structsr.models.wiener import make_wiener_filters
 
 SIGMA_RANGE = (0.25, 2.0)
 """Widths of the point-spread function that are trained, in measured pixels."""
@@ -40,13 +41,18 @@ class ConditionalGenerator(ResidualGenerator):
 
     Parameters
     ----------
-    factor, width, blocks
+    factor, width, blocks, filters
         As in `ResidualGenerator`; factor 1 keeps the pixels, and removes blur and
-        noise.
+        noise. Filters are made for the optics.
     """
 
-    def __init__(self, factor: int, *, width: int = 32, blocks: int = 8) -> None:
-        super().__init__(factor, width=width, blocks=blocks)
+    # they follow from the optics, and are no weights of this network
+    _has_taps = False
+
+    def __init__(
+        self, factor: int, *, width: int = 32, blocks: int = 8, filters: int = 0
+    ) -> None:
+        super().__init__(factor, width=width, blocks=blocks, filters=filters)
         last = nn.Linear(_HIDDEN, (blocks + 1) * width)
         # training starts from gains of 1, which is the generator that is told nothing
         nn.init.zeros_(last.weight)
@@ -75,7 +81,7 @@ class ConditionalGenerator(ResidualGenerator):
         sigma = image.new_full((count,), DEFAULT_SIGMA) if sigma is None else sigma
         noise = image.new_full((count,), DEFAULT_NOISE) if noise is None else noise
         gains = self.gains(sigma, noise)[..., None, None]
-        base, first = self.separate(image)
+        base, first = self.separate(image, self.make_taps(sigma, noise))
         features = first
         for block, gain in zip(self.body, gains[:-1], strict=True):
             features = block(features, gain)
@@ -103,6 +109,17 @@ class ConditionalGenerator(ResidualGenerator):
         by_branch = changes.reshape(-1, self.blocks + 1, self.width)
         return 1 + by_branch.transpose(0, 1)
 
+    def make_taps(self, sigma: Tensor, noise: Tensor) -> Tensor | None:
+        """Return the Wiener filters for each image; None where there are none."""
+        if not self.filters:
+            return None
+        return make_wiener_filters(
+            sigma.float().clamp(*SIGMA_RANGE),
+            noise.float().clamp(*NOISE_RANGE),
+            factor=self.factor,
+            count=self.filters,
+        )
+
     @torch.no_grad()
     def fold(self, *, sigma: float, noise: float) -> dict[str, Tensor]:
         """Return the weights of a `ResidualGenerator` for one kind of image.
@@ -117,6 +134,8 @@ class ConditionalGenerator(ResidualGenerator):
         state = self.state_dict().items()
         weights = {key: value for key, value in state if not key.startswith("optics.")}
         optics = self.head.new_tensor([[sigma], [noise]])
+        if (taps := self.make_taps(*optics)) is not None:
+            weights["taps"] = taps[0, :, None]
         names = [f"body.{number}.second.weight" for number in range(self.blocks)]
         gains = self.gains(*optics)[:, 0]
         for name, gain in zip([*names, "join.weight"], gains, strict=True):

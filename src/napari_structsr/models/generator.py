@@ -23,6 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_structsr.models.wiener import RADIUS
+
 
 class ResidualGenerator(nn.Module):
     """Bicubic interpolation plus a learned, intensity-equivariant residual.
@@ -35,17 +37,30 @@ class ResidualGenerator(nn.Module):
         Channels of the features.
     blocks
         Residual blocks of two 3 x 3 convolutions.
+    filters
+        Wiener filters beside the first layer, `napari_structsr.models.wiener`.
     """
 
-    def __init__(self, factor: int, *, width: int = 32, blocks: int = 8) -> None:
+    # whether filters are among the weights
+    _has_taps = True
+
+    def __init__(
+        self, factor: int, *, width: int = 32, blocks: int = 8, filters: int = 0
+    ) -> None:
         super().__init__()
         self.factor = factor
         self.width = width
         self.blocks = blocks
+        self.filters = filters
         self.head = nn.Parameter(torch.empty(width, 1, 3, 3))
         self.body = nn.ModuleList(_Block(width) for _ in range(blocks))
         self.join = _make_conv(width, width)
         self.tail = _make_conv(width, factor**2)
+        if filters:
+            # made from the optics, see `ConditionalGenerator`
+            taps = torch.zeros(filters, 1, 2 * RADIUS + 1, 2 * RADIUS + 1)
+            self.register_buffer("taps", taps, persistent=self._has_taps)
+            self.mix = nn.Parameter(torch.zeros(width, filters, 1, 1))
         nn.init.kaiming_normal_(self.head)
         # training starts from the interpolation
         nn.init.zeros_(self.tail.weight)
@@ -53,7 +68,8 @@ class ResidualGenerator(nn.Module):
     @property
     def receptive_radius(self) -> int:
         """LR pixels that one output pixel sees to each side."""
-        return max(3 + 2 * self.blocks, 3)
+        first = RADIUS if self.filters else 1
+        return first + 2 * self.blocks + 2
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (N, 1, h, w) to (N, 1, factor h, factor w), in the same unit."""
@@ -65,8 +81,19 @@ class ResidualGenerator(nn.Module):
         residual = F.pixel_shuffle(self.tail(features), self.factor)
         return base + residual.float()
 
-    def separate(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the interpolated image, and the first features of its differences."""
+    def separate(
+        self, image: Tensor, taps: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the interpolated image, and the first features of its differences.
+
+        Parameters
+        ----------
+        image
+            Shape (N, 1, h, w).
+        taps
+            Wiener filters of each image, shape (N, filters, side, side); by default
+            those that are kept.
+        """
         # in float32: bfloat16 keeps 3 digits, and the level passes through here
         with torch.autocast(image.device.type, enabled=False):
             image = image.float()
@@ -74,6 +101,9 @@ class ResidualGenerator(nn.Module):
             # filters that sum to zero see differences alone: an offset is lost here
             filters = self.head - self.head.mean(dim=(1, 2, 3), keepdim=True)
             first = F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), filters)
+            if self.filters:
+                found = _filter(image, self.taps[None, :, 0] if taps is None else taps)
+                first = first + F.conv2d(found, self.mix)
         return base, first
 
 
@@ -91,6 +121,16 @@ class _Block(nn.Module):
         # in place: nothing else needs what the layer gave
         change = self.second(F.relu(self.first(features), inplace=True))
         return add_change(features, change, gain)
+
+
+def _filter(image: Tensor, taps: Tensor) -> Tensor:
+    """Filter each image by its own taps, or all by the same."""
+    count, number = taps.shape[:2]
+    wide = F.pad(image, (RADIUS,) * 4, mode="replicate")
+    # images side by side as channels: each has filters of its own
+    wide = wide.reshape(-1, count, *wide.shape[-2:])
+    found = F.conv2d(wide, taps.reshape(-1, 1, *taps.shape[-2:]), groups=count)
+    return found.reshape(len(image), number, *image.shape[-2:])
 
 
 def add_change(features: Tensor, change: Tensor, gain: Tensor | None = None) -> Tensor:

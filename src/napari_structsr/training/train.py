@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -286,8 +287,12 @@ class _ImageSession(Session):
     def _make_first_model(self) -> SRModel:
         network, parent = self.recipe.network, self.parent
         weights = parent.network.state_dict() if parent else {}
-        known = (parent.card.architecture, parent.card.factor) if parent else None
-        if known != (network.architecture, self.recipe.factor):
+        known = parent and (
+            parent.card.architecture,
+            parent.card.options,
+            parent.card.factor,
+        )
+        if known != (network.architecture, network.options, self.recipe.factor):
             # what the parent lacks is fresh: the optics, or the tail of another factor
             fresh = build_network(
                 network.architecture, factor=self.recipe.factor, options=network.options
@@ -309,9 +314,11 @@ def _load_parent(recipe: Recipe) -> SRModel | None:
     parent = load_model(recipe.start, factor=recipe.start_factor or recipe.factor)
     found = (parent.card.architecture, parent.card.options)
     wanted = (recipe.network.architecture, recipe.network.options)
-    # a conditional generator is a residual generator with a network beside it
-    untold = wanted[0].replace("conditional", "residual"), wanted[1]
-    if found not in (wanted, untold):
+    # a conditional generator is a residual generator with a network beside it, and
+    # filters are beside the first layer
+    options = {key: value for key, value in wanted[1].items() if key != "filters"}
+    untold = wanted[0].replace("conditional", "residual")
+    if found not in product((wanted[0], untold), (wanted[1], options)):
         raise TrainingError(
             f"the recipe {recipe.name} trains {wanted[0]} {wanted[1]}, but "
             f"{recipe.start} is {found[0]} {found[1]}; start from a model of the "
