@@ -14,15 +14,21 @@ from napari_structsr.models.conditional_generator import (
 from napari_structsr.models.generator import ResidualGenerator
 
 FACTORS = (1, 2, 4)
+kinds = pytest.mark.parametrize(
+    ("factor", "filters"), [(1, 0), (2, 0), (4, 0), (1, 3), (2, 3)]
+)
 
 
-def generator(factor):
+def generator(factor, filters=0):
     """Return a generator whose every weight counts."""
     torch.manual_seed(factor)
-    network = ConditionalGenerator(factor, width=8, blocks=2).eval()
+    network = ConditionalGenerator(factor, width=8, blocks=2, filters=filters).eval()
     network.requires_grad_(False)
-    for layer in (network.tail, network.optics[-1]):
-        layer.weight.normal_(0, 0.1)
+    weights = [network.tail.weight, network.optics[-1].weight]
+    if filters:
+        weights.append(network.mix)
+    for weight in weights:
+        weight.normal_(0, 0.1)
     return network
 
 
@@ -35,26 +41,26 @@ def told(sigma=1.1, noise=0.02):
     return torch.tensor([sigma]), torch.tensor([noise])
 
 
-@pytest.mark.parametrize("factor", FACTORS)
+@kinds
 @given(gain=st.floats(0.01, 500), offset=st.floats(-100, 100))
-def test_gain_and_offset_pass_through(factor, gain, offset):
-    network = generator(factor)
+def test_gain_and_offset_pass_through(factor, filters, gain, offset):
+    network = generator(factor, filters)
     result = network(gain * image() + offset, *told())
     error = (result - (gain * network(image(), *told()) + offset)).abs().max()
     assert error < 2e-5 * max(gain, abs(offset))
 
 
-@pytest.mark.parametrize("factor", FACTORS)
-def test_gains_in_the_weights_do_what_gains_on_channels_do(factor):
-    network = generator(factor)
-    plain = ResidualGenerator(factor, width=8, blocks=2)
+@kinds
+def test_gains_in_the_weights_do_what_gains_on_channels_do(factor, filters):
+    network = generator(factor, filters)
+    plain = ResidualGenerator(factor, width=8, blocks=2, filters=filters)
     plain.load_state_dict(network.fold(sigma=1.1, noise=0.02))
     assert torch.allclose(plain(image()), network(image(), *told()), atol=1e-6)
 
 
-@pytest.mark.parametrize("factor", FACTORS)
-def test_a_tile_equals_the_whole(factor):
-    network = generator(factor)
+@kinds
+def test_a_tile_equals_the_whole(factor, filters):
+    network = generator(factor, filters)
     radius = network.receptive_radius
     tall = image(height=60)
     whole = network(tall, *told())
@@ -64,8 +70,9 @@ def test_a_tile_equals_the_whole(factor):
     assert torch.allclose(inner, kept, atol=1e-6)
 
 
-def test_each_image_of_a_batch_is_told_its_own_optics():
-    network = generator(2)
+@pytest.mark.parametrize("filters", [0, 3])
+def test_each_image_of_a_batch_is_told_its_own_optics(filters):
+    network = generator(2, filters)
     sigma, noise = torch.tensor([0.3, 1.0, 1.9]), torch.tensor([0.006, 0.03, 0.15])
     together = network(image(count=3), sigma, noise)
     for n in range(3):

@@ -43,6 +43,7 @@ class ResidualGenerator(nn.Module):
 
     # whether filters are among the weights
     _has_taps = True
+    taps: Tensor
 
     def __init__(
         self, factor: int, *, width: int = 32, blocks: int = 8, filters: int = 0

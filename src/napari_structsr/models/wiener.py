@@ -26,9 +26,6 @@ from torch import Tensor
 RADIUS = 7
 """Measured pixels that a filter reaches to each side."""
 
-FINEST = 4
-"""Largest number of filters."""
-
 _PERIOD = 64  # measured pixels, over which a filter has faded away
 # power density at one cycle per pixel, relative to the square of the range: a variance
 # of 0.03, as images have, over the octaves of one
@@ -78,11 +75,13 @@ def make_wiener_filters(
     # what is seen are differences alone, as by the first layer; spread over the window,
     # this touches the longest waves only
     excess = taps.sum(dim=(-2, -1), keepdim=True)
-    return taps - excess * window / window.sum()
+    changes: Tensor = taps - excess * window / window.sum()
+    return changes
 
 
 def _transfer_of_area(frequency: Tensor, factor: int) -> Tensor:
     """Return the transfer function of the mean over `factor` fine pixels."""
     step = math.pi * frequency / factor
-    curve = torch.sin(factor * step) / (factor * torch.sin(step))
-    return torch.where(step == 0, torch.ones_like(step), curve)
+    curve: Tensor = torch.sin(factor * step) / (factor * torch.sin(step))
+    one = torch.ones_like(step)
+    return torch.where(step == 0, one, curve)
