@@ -52,9 +52,8 @@ class Writer(Protocol):
     def __exit__(self, *error: Any) -> None: ...
 
 
-@runtime_checkable
-class Sink(Protocol):
-    """A place for one result."""
+class Destination(Protocol):
+    """What tiles must know of the place where they go."""
 
     @property
     def path(self) -> Path | None:
@@ -75,6 +74,11 @@ class Sink(Protocol):
             the format cannot hold the image.
         """
         ...
+
+
+@runtime_checkable
+class Sink(Destination, Protocol):
+    """A place for one result."""
 
     def open(self, spec: ImageSpec, record: Record) -> Writer:
         """Create or resume the result.

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_structsr.models.generator import ResidualGenerator, add_change
-from napari_structsr.models.wiener import make_wiener_filters
+from napari_structsr.models.wiener_filters import make_wiener_filters
 
 SIGMA_RANGE = (0.25, 2.0)
 """Widths of the point-spread function that are trained, in measured pixels."""

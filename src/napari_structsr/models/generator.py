@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_structsr.models.wiener import RADIUS
+from napari_structsr.models.wiener_filters import RADIUS
 
 
 class ResidualGenerator(nn.Module):
@@ -38,7 +38,7 @@ class ResidualGenerator(nn.Module):
     blocks
         Residual blocks of two 3 x 3 convolutions.
     filters
-        Wiener filters beside the first layer, `napari_structsr.models.wiener`.
+        Wiener filters beside the first layer, `napari_structsr.models.wiener_filters`.
     """
 
     # whether filters are among the weights

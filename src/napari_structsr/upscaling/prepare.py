@@ -31,7 +31,7 @@ from napari_structsr.errors import SettingsError, SinkError
 from napari_structsr.imaging.agreement import agreement_radius
 from napari_structsr.imaging.filters import FILL_RADIUS
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.io.sink import MemorySink, Sink
+from napari_structsr.io.sink import Destination, MemorySink
 from napari_structsr.io.source import Source
 from napari_structsr.io.units import compute_pixel_size
 from napari_structsr.models.model import SRModel
@@ -97,7 +97,7 @@ class Prepared:
 def prepare(
     source: Source,
     model: SRModel,
-    sink: Sink,
+    sink: Destination,
     settings: UpscaleSettings,
     *,
     cancel: Cancel,
@@ -183,7 +183,7 @@ def prepare(
 def plan_tiles(
     source: Source,
     model: SRModel,
-    sink: Sink,
+    sink: Destination,
     settings: UpscaleSettings,
     *,
     device: Device,
@@ -244,7 +244,7 @@ def plan_tiles(
     return spec, grid, plan
 
 
-def _check(source: Source, sink: Sink, settings: UpscaleSettings) -> None:
+def _check(source: Source, sink: Destination, settings: UpscaleSettings) -> None:
     """Refuse what cannot be upscaled."""
     spec = source.spec
     check_dtype(spec.dtype)

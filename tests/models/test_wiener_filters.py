@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from napari_structsr.models.wiener import make_wiener_filters
+from napari_structsr.models.wiener_filters import make_wiener_filters
 
 SIGMA, NOISE, SIZE = 1.1, 0.02, 256
 

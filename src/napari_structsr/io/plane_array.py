@@ -1,0 +1,158 @@
+"""Planes that are read on demand, behind the indexing of an array.
+
+What is shown or scripted wants an array; a source gives rectangles of planes. Only what
+an index asks for is read.
+"""
+
+from __future__ import annotations
+
+import operator
+from abc import ABC, abstractmethod
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from napari_structsr.core.axes import Axes
+from napari_structsr.core.types import Array
+from napari_structsr.io.source import Source
+
+
+class PlaneArray(ABC):
+    """An array of planes, axes in the order t, c, z, y, x, s as far as present.
+
+    Indices are numbers, slices and ``...``, as of a numpy array.
+
+    Parameters
+    ----------
+    axes
+        In this order.
+    dtype
+        Type of the pixels.
+    """
+
+    def __init__(self, axes: Axes, dtype: np.dtype) -> None:
+        self.axes = axes
+        self.dtype = dtype
+
+    @abstractmethod
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
+        """Return a rectangle of a plane, shape (samples, rows, columns)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Pixels along every axis."""
+        return self.axes.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels, were they in memory."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy is False:
+            raise ValueError("the pixels are computed for each call; allow a copy")
+        return np.asarray(self[...], dtype=dtype)
+
+    def __getitem__(self, key: Any) -> Array:
+        spans, dropped = _find_spans(key, self.shape)
+        count = len(self.axes.loops)
+        rows, columns = spans[count : count + 2]
+        parts = [
+            self._read_sides(plane, rows, columns) for plane in product(*spans[:count])
+        ]
+        sides = (
+            parts[0].shape if parts else (self.axes.samples, len(rows), len(columns))
+        )
+        found = np.array(parts, self.dtype).reshape(*map(len, spans[:count]), *sides)
+        if "s" in self.axes:
+            found = np.moveaxis(found, -3, -1)[..., list(spans[-1])]
+        else:
+            found = found[..., 0, :, :]
+        return found[tuple(0 if gone else slice(None) for gone in dropped)]
+
+    def _read_sides(self, plane: tuple[int, ...], rows: range, columns: range) -> Array:
+        if not rows or not columns:
+            return np.empty((self.axes.samples, len(rows), len(columns)), self.dtype)
+        first = [min(side[0], side[-1]) for side in (rows, columns)]
+        last = [max(side[0], side[-1]) for side in (rows, columns)]
+        read = self.read(
+            plane, slice(first[0], last[0] + 1), slice(first[1], last[1] + 1)
+        )
+        if rows.step == columns.step == 1:
+            return read
+        down, right = (
+            np.array(side) - start
+            for side, start in zip((rows, columns), first, strict=True)
+        )
+        return read[:, down][:, :, right]
+
+
+class SourceArray(PlaneArray):
+    """A source as an array, each pixel the mean of `binning` times as many.
+
+    Parameters
+    ----------
+    source
+        Image to show.
+    dtype
+        Type of the pixels.
+    binning
+        Pixels of the source along y and along x; 1 leaves them as they are.
+    """
+
+    def __init__(self, source: Source, dtype: np.dtype, *, binning: int = 1) -> None:
+        axes = source.spec.axes.canonical()
+        super().__init__(axes.downscale(binning) if binning > 1 else axes, dtype)
+        self._source, self._binning = source, binning
+
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
+        """Return a rectangle of a plane, shape (samples, rows, columns)."""
+        step = self._binning
+        fine = self._source.read(
+            plane,
+            slice(rows.start * step, rows.stop * step),
+            slice(columns.start * step, columns.stop * step),
+        )
+        if step > 1:
+            samples, height, width = fine.shape
+            parts = fine.reshape(samples, height // step, step, width // step, step)
+            fine = parts.mean(axis=(2, 4), dtype=np.float64)
+            if self.dtype.kind in "ui":
+                fine = fine.round()
+        return fine.astype(self.dtype, copy=False)
+
+
+def _find_spans(
+    key: Any, shape: tuple[int, ...]
+) -> tuple[tuple[range, ...], tuple[bool, ...]]:
+    """Return which indices are asked for along each axis, and which axes go."""
+    keys = list(key) if isinstance(key, tuple) else [key]
+    given = [one for one in keys if one is not Ellipsis]
+    if len(given) > len(shape) or len(keys) - len(given) > 1:
+        raise IndexError(f"{key!r} has too many indices for the shape {shape}")
+    place = next((n for n, one in enumerate(keys) if one is Ellipsis), len(keys))
+    keys[place : place + 1] = [slice(None)] * (len(shape) - len(given))
+    spans, dropped = [], []
+    for one, size in zip(keys, shape, strict=True):
+        if isinstance(one, slice):
+            spans.append(range(size)[one])
+        else:
+            # as a list does: negative ones count from the end, others are refused
+            number = range(size)[operator.index(one)]
+            spans.append(range(number, number + 1))
+        dropped.append(not isinstance(one, slice))
+    return tuple(spans), tuple(dropped)

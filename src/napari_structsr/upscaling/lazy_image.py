@@ -1,0 +1,220 @@
+"""An upscaled image whose tiles are computed when somebody looks at them.
+
+A stack of a hundred gigabytes is opened at once, and costs what is seen of it. The
+finest level is upscaled tile by tile, exactly as `upscale` would, but for rounding;
+the coarser ones are the measured pixels.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_structsr.core.axes import ImageSpec
+from napari_structsr.core.grid import Tile, find_overlap
+from napari_structsr.core.types import Array
+from napari_structsr.engine.events import Cancel
+from napari_structsr.errors import SettingsError
+from napari_structsr.io.open import open_source
+from napari_structsr.io.plane_array import PlaneArray, SourceArray
+from napari_structsr.io.source import Source
+from napari_structsr.models.model import SRModel
+from napari_structsr.upscaling.prepare import prepare
+from napari_structsr.upscaling.settings import UpscaleSettings
+from napari_structsr.upscaling.tile_upscaler import IMAGE, TileUpscaler
+
+_SIDE = 256  # input pixels of a tile: small, so that the first one is soon there
+_MEMORY = 1 << 29
+_SMALLEST = 512  # pixels along the longer side of the coarsest level
+
+
+def lazy_upscale(
+    image: Any,
+    model: SRModel,
+    *,
+    settings: UpscaleSettings | None = None,
+    memory: int = _MEMORY,
+) -> LazyImage:
+    """Open an image upscaled; tiles are computed when they are read.
+
+    Parameters
+    ----------
+    image
+        What `open_source` takes, or a source. The coarser levels of a pyramid are used
+        if it has any, else they are means of the finest one.
+    model
+        What upscales it.
+    settings
+        Choices of the user; the side of tiles is not among them.
+    memory
+        Bytes of computed tiles that are kept.
+
+    Returns
+    -------
+    LazyImage
+        An array, axes in the order t, c, z, y, x, s; `LazyImage.levels` is a pyramid.
+
+    Raises
+    ------
+    StructsrError
+        If the image cannot be read or upscaled, as of `upscale`.
+    """
+    source = open_source(image)
+    settings = (settings or UpscaleSettings()).model_copy(update={"tile": _SIDE})
+    coarser = tuple(_open_coarser(image, source))
+    return LazyImage(source, model, settings, coarser=coarser, memory=memory)
+
+
+class LazyImage(PlaneArray):
+    """See `lazy_upscale`.
+
+    Parameters
+    ----------
+    source, model, settings
+        As of `upscale`.
+    coarser
+        Further levels of the source, finest first.
+    memory
+        Bytes of computed tiles that are kept; the one that was not looked at for the
+        longest time goes first.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        model: SRModel,
+        settings: UpscaleSettings,
+        *,
+        coarser: Sequence[Source] = (),
+        memory: int = _MEMORY,
+    ) -> None:
+        prepared = prepare(source, model, _Screen(), settings, cancel=Cancel())
+        # rounding may differ from that of the larger blocks of a whole run
+        prepared = replace(prepared, block=(_SIDE, _SIDE))
+        super().__init__(prepared.spec.axes, prepared.spec.dtype)
+        self.spec: ImageSpec = prepared.spec
+        self.source, self.model = source, model
+        self.messages: tuple[str, ...] = (*prepared.notes, *prepared.warnings)
+        """Sentences for the user."""
+        self.computed = 0
+        """Tiles computed up to now."""
+        self._coarser = tuple(coarser)
+        self._memory, self._held = memory, 0
+        self._tiles: OrderedDict[int, Array] = OrderedDict()
+        self._upscaler = TileUpscaler(prepared)
+        self._grid = prepared.grid
+        self._computing, self._finding = threading.Lock(), threading.Lock()
+
+    @cached_property
+    def levels(self) -> tuple[PlaneArray, ...]:
+        """The image itself, the measured pixels, and coarser levels of them."""
+        measured = [] if self.model.factor == 1 else [self.source]
+        levels: list[PlaneArray] = [
+            SourceArray(one, self.dtype) for one in (*measured, *self._coarser)
+        ]
+        binning = 2
+        if not self._coarser:
+            while max(self.source.spec.axes.plane) > binning * _SMALLEST // 2:
+                levels.append(SourceArray(self.source, self.dtype, binning=binning))
+                binning *= 2
+        return (self, *levels)
+
+    def list_tiles(
+        self, plane: tuple[int, ...], rows: slice, columns: slice
+    ) -> list[Tile]:
+        """Return the tiles that a rectangle of a plane touches, row by row."""
+        grid = self._grid
+        counts = (*grid.loops, grid.rows, grid.columns)
+        spans = (
+            range(part.start // side, -(-part.stop // side))
+            for part, side in zip((rows, columns), grid.unit, strict=True)
+        )
+        down, right = spans
+        return [
+            grid[int(np.ravel_multi_index((*plane, row, column), counts))]
+            for row in down
+            for column in right
+        ]
+
+    def find(self, tile: Tile) -> Array | None:
+        """Return a tile that has been computed, None otherwise; does not wait."""
+        with self._finding:
+            if (found := self._tiles.get(tile.index)) is not None:
+                self._tiles.move_to_end(tile.index)
+            return found
+
+    def compute(self, tile: Tile) -> Array:
+        """Return a tile, computed now if need be; from any thread.
+
+        Raises
+        ------
+        StructsrError
+            If it cannot be read, or there is too little memory.
+        """
+        with self._computing:
+            # another thread may have computed it in the meantime
+            if (found := self.find(tile)) is not None:
+                return found
+            made = self._upscaler.compute(tile, self._upscaler.read(tile))[IMAGE]
+            self.computed += 1
+            with self._finding:
+                self._tiles[tile.index] = made
+                self._held += made.nbytes
+                while len(self._tiles) > 1 and self._held > self._memory:
+                    _, gone = self._tiles.popitem(last=False)
+                    self._held -= gone.nbytes
+            return made
+
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
+        """Return a rectangle of a plane, shape (samples, rows, columns)."""
+        height, width = (part.stop - part.start for part in (rows, columns))
+        found = np.empty((self.axes.samples, height, width), self.dtype)
+        for tile in self.list_tiles(plane, rows, columns):
+            here, there = find_overlap((rows, columns), tile.write)
+            found[:, *here] = self.compute(tile)[:, *there]
+        return found
+
+    def to_dask(self) -> Any:
+        """Return a dask array, one chunk for each tile."""
+        import dask.array as da
+
+        unit = dict(zip("yx", self._grid.unit, strict=True))
+        chunks = tuple(
+            unit.get(axis.name, axis.size if axis.name == "s" else 1)
+            for axis in self.axes.items
+        )
+        return da.from_array(self, chunks=chunks, asarray=False, name=False)  # type: ignore[no-untyped-call]
+
+
+class _Screen:
+    """Where a lazy image goes: nowhere on disk, and in tiles of any shape."""
+
+    path: Path | None = None
+
+    def unit(self, spec: ImageSpec) -> tuple[int, int]:
+        return 1, 1
+
+    def check(self, spec: ImageSpec) -> None:
+        """Accept every image."""
+
+
+def _open_coarser(image: Any, source: Source) -> Iterator[Source]:
+    """Open the coarser levels of a pyramid, whose planes are half as large or less."""
+    if image is source:
+        return
+    size = max(source.spec.axes.plane)
+    for level in range(1, 32):
+        try:
+            found = open_source(image, level=level)
+        except SettingsError:
+            return  # there are no more levels
+        if 2 * max(found.spec.axes.plane) <= size + 1:
+            size = max(found.spec.axes.plane)
+            yield found
