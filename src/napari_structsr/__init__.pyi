@@ -25,6 +25,7 @@ from .scripting.fine_tune_model import fine_tune as fine_tune
 from .scripting.inspect_result import inspect as inspect
 from .scripting.old_forms import error_maps as error_maps
 from .scripting.upscale_images import upscale as upscale
+from .scripting.upscale_lazily import lazy_upscale as lazy_upscale
 from .training.recipe import read_recipe as read_recipe
 from .training.settings import TrainingSettings as TrainingSettings
 from .training.train import train as train

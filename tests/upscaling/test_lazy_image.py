@@ -12,8 +12,9 @@ from skimage.measure import block_reduce
 
 from napari_structsr import (
     MemorySink,
-    OmeZarrSink,
     UpscaleSettings,
+    iter_upscale,
+    lazy_upscale,
     load_model,
     open_source,
     result_of,
@@ -21,7 +22,6 @@ from napari_structsr import (
 )
 from napari_structsr.errors import SettingsError
 from napari_structsr.io.plane_array import SourceArray
-from napari_structsr.upscaling.lazy_image import lazy_upscale
 
 EXACT = UpscaleSettings(device="cpu", precision="float32")
 
@@ -32,14 +32,14 @@ def make_stack(shape=(2, 300, 280)):
 
 @pytest.fixture(scope="module")
 def lazy():
-    return lazy_upscale(make_stack(), load_model("faithful", factor=2), settings=EXACT)
+    return lazy_upscale(make_stack(), model="faithful", settings=EXACT)
 
 
 @pytest.fixture(scope="module")
 def whole():
     model = load_model("faithful", factor=2)
     source = open_source(make_stack())
-    return result_of(upscale(source, model, MemorySink(), settings=EXACT))
+    return result_of(iter_upscale(source, model, MemorySink(), settings=EXACT))
 
 
 keys = st.one_of(
@@ -66,7 +66,7 @@ def test_what_is_looked_at_is_what_a_run_gives(lazy, whole):
 
 
 def test_a_tile_is_computed_once_whoever_asks_for_it():
-    lazy = lazy_upscale(make_stack(), load_model("bicubic", factor=2), settings=EXACT)
+    lazy = lazy_upscale(make_stack(), model="bicubic", settings=EXACT)
     threads = [
         threading.Thread(target=lambda: lazy[0, 100:400, 100:400]) for _ in range(8)
     ]
@@ -83,7 +83,7 @@ def test_memory_is_bounded_and_the_oldest_tile_goes():
     one = 512 * 512 * 2
     lazy = lazy_upscale(
         make_stack((1000, 600)),
-        load_model("bicubic", factor=2),
+        model="bicubic",
         settings=EXACT,
         memory=3 * one,
     )
@@ -103,9 +103,7 @@ def test_opening_reads_no_more_of_a_large_store_than_of_a_small_one(tmp_path):
     )
     store[0, :600, :600] = make_stack((600, 600))
     store[700, 3000:3600, 3000:3600] = make_stack((600, 600))
-    lazy = lazy_upscale(
-        tmp_path / "large.zarr", load_model("bicubic", factor=2), settings=EXACT
-    )
+    lazy = lazy_upscale(tmp_path / "large.zarr", model="bicubic", settings=EXACT)
     assert lazy.shape == (1500, 12000, 12000)
     assert lazy.computed == 0
     seen = lazy[700, 6160:6300, 6160:6300]
@@ -118,7 +116,7 @@ def test_opening_reads_no_more_of_a_large_store_than_of_a_small_one(tmp_path):
 
 def test_coarser_levels_are_the_measured_pixels_and_their_means():
     stack = make_stack((700, 1200))
-    lazy = lazy_upscale(stack, load_model("faithful", factor=2), settings=EXACT)
+    lazy = lazy_upscale(stack, model="faithful", settings=EXACT)
     assert [level.shape for level in lazy.levels] == [
         (1400, 2400),
         (700, 1200),
@@ -133,10 +131,8 @@ def test_coarser_levels_are_the_measured_pixels_and_their_means():
 
 def test_levels_of_a_pyramid_are_taken(tmp_path):
     path = tmp_path / "pyramid.ome.zarr"
-    source = open_source(make_stack((700, 900)))
-    sink = OmeZarrSink(path)
-    result_of(upscale(source, load_model("bicubic", factor=2), sink, settings=EXACT))
-    lazy = lazy_upscale(path, load_model("bicubic", factor=2), settings=EXACT)
+    upscale(make_stack((700, 900)), path, model="bicubic", progress=False)
+    lazy = lazy_upscale(path, model="bicubic", settings=EXACT)
     own = zarr.open_group(path, mode="r")
     assert np.array_equal(lazy.levels[1][...], own["0"][...])
     assert np.array_equal(lazy.levels[2][...], own["1"][...])
@@ -146,7 +142,7 @@ def test_colours_come_last_as_in_files():
     pixels = make_stack((40, 50, 3))
     lazy = lazy_upscale(
         open_source(pixels, axes="yxs"),
-        load_model("bicubic", factor=2),
+        model="bicubic",
         settings=EXACT,
     )
     assert lazy.shape == (80, 100, 3)
@@ -165,6 +161,6 @@ def test_settings_that_do_not_fit_are_refused_as_by_a_run():
     with pytest.raises(SettingsError, match="luminance"):
         lazy_upscale(
             make_stack(),
-            load_model("bicubic", factor=2),
+            model="bicubic",
             settings=UpscaleSettings(color="luminance"),
         )

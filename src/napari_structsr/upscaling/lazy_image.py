@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -35,11 +35,12 @@ _MEMORY = 1 << 29
 _SMALLEST = 512  # pixels along the longer side of the coarsest level
 
 
-def lazy_upscale(
+def open_lazy_image(
     image: Any,
     model: SRModel,
     *,
     settings: UpscaleSettings | None = None,
+    reading: Mapping[str, Any] | None = None,
     memory: int = _MEMORY,
 ) -> LazyImage:
     """Open an image upscaled; tiles are computed when they are read.
@@ -53,6 +54,8 @@ def lazy_upscale(
         What upscales it.
     settings
         Choices of the user; the side of tiles is not among them.
+    reading
+        Keywords of `open_source`.
     memory
         Bytes of computed tiles that are kept.
 
@@ -66,14 +69,14 @@ def lazy_upscale(
     StructsrError
         If the image cannot be read or upscaled, as of `upscale`.
     """
-    source = open_source(image)
+    source = open_source(image, **(reading or {}))
     settings = (settings or UpscaleSettings()).model_copy(update={"tile": _SIDE})
-    coarser = tuple(_open_coarser(image, source))
+    coarser = tuple(_open_coarser(image, source, reading or {}))
     return LazyImage(source, model, settings, coarser=coarser, memory=memory)
 
 
 class LazyImage(PlaneArray):
-    """See `lazy_upscale`.
+    """See `open_lazy_image`.
 
     Parameters
     ----------
@@ -205,14 +208,17 @@ class _Screen:
         """Accept every image."""
 
 
-def _open_coarser(image: Any, source: Source) -> Iterator[Source]:
+def _open_coarser(
+    image: Any, source: Source, reading: Mapping[str, Any]
+) -> Iterator[Source]:
     """Open the coarser levels of a pyramid, whose planes are half as large or less."""
     if image is source:
         return
     size = max(source.spec.axes.plane)
-    for level in range(1, 32):
+    first = int(reading.get("level", 0)) + 1
+    for level in range(first, first + 32):
         try:
-            found = open_source(image, level=level)
+            found = open_source(image, **{**reading, "level": level})
         except SettingsError:
             return  # there are no more levels
         if 2 * max(found.spec.axes.plane) <= size + 1:
