@@ -17,6 +17,7 @@ ROOT = Path(napari_structsr.__file__).parent
 MOST_MODULES = 20
 # Names that stand in several folders, where the folder says whose it is.
 PER_FOLDER = {
+    "__main__",
     "cards",
     "comparison",  # of methods, and of layers in the viewer
     "dock",

@@ -138,6 +138,9 @@ def test_xarray_comes_back_on_the_finer_grid(stack):
     chosen = sr.upscale(image, channels="GFP", **FAST)
     assert list(chosen.channel) == ["GFP"]
     np.testing.assert_array_equal(chosen[0], found[1])
+    single = sr.upscale(image, channel="GFP", **FAST)
+    assert single.dims == ("y", "x")
+    np.testing.assert_array_equal(single, found[1])
 
 
 def test_xarray_that_is_not_loaded_is_read_in_chunks(stack):

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from napari_structsr.cli.terminal import (
+    Progress,
+    ProgressKind,
     exit_on_error,
     follow,
     make_settings,
@@ -70,9 +72,10 @@ def benchmark(
         str, typer.Option(help="auto, float32, bfloat16 or float16.")
     ] = "auto",
     speed: Annotated[bool, typer.Option(help="Time the methods too.")] = True,
+    progress: Progress = ProgressKind.BAR,
 ) -> None:
     """Compare methods with the truth, and write tables and figures."""
-    with exit_on_error():
+    with exit_on_error(progress):
         # in the body: torch takes two seconds, and --help must not wait for it
         from napari_structsr.benchmark.settings import BenchmarkSettings
 
@@ -97,5 +100,7 @@ def benchmark(
 
         start = partial(run, folder, settings=settings)
         page = "quality.md" if paired is None else "paired.md"
-        finished = follow(start, unit="images", again="nothing was written")
+        finished = follow(
+            start, progress=progress, unit="images", again="nothing was written"
+        )
         out.print(f"wrote {finished.output}/{page}", soft_wrap=True)

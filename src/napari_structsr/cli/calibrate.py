@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from napari_structsr.cli.terminal import err, exit_on_error, out
+from napari_structsr.cli.terminal import err, exit_on_error, out, read_factor
 from napari_structsr.errors import SettingsError
 
 
@@ -26,7 +26,12 @@ def calibrate(
     model: Annotated[
         str, typer.Option(help="Name, or .safetensors or .pth file.")
     ] = "sharp",
-    factor: Annotated[int, typer.Option(help="1, 2 or 4, as the model has it.")] = 2,
+    factor: Annotated[
+        int,
+        typer.Option(
+            parser=read_factor, metavar="N", help="1, 2 or 4, as the model has it."
+        ),
+    ] = 2,
     sharpness: Annotated[
         float, typer.Option(help="Of sharp: 0 is faithful, 1 is sharp.")
     ] = 1.0,

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_structsr.cli.terminal import exit_on_error, follow, out
+from napari_structsr.cli.terminal import (
+    Progress,
+    ProgressKind,
+    exit_on_error,
+    follow,
+    out,
+)
 
 if TYPE_CHECKING:
     from napari_structsr.finetuning.config import FineTuneConfig
@@ -44,9 +50,10 @@ def finetune(
     precision: Annotated[
         str | None, typer.Option(help="auto, float32, bfloat16.")
     ] = None,
+    progress: Progress = ProgressKind.BAR,
 ) -> None:
     """Fine-tune a model to pairs; stop it by Ctrl-C, go on with --resume."""
-    with exit_on_error():
+    with exit_on_error(progress):
         # Late: torch takes seconds to import, and `--help` needs none of it.
         from napari_structsr.finetuning.config import read_fine_tuning
         from napari_structsr.finetuning.fine_tune import (
@@ -73,7 +80,12 @@ def finetune(
             for line in [f"{one.name}: {note}" for one in pairs for note in one.notes]:
                 out.print(line, soft_wrap=True)
             start = partial(iter_fine_tune, chosen, pairs, model)
-        finished = follow(start, unit="steps", again="--resume goes on from there")
+        finished = follow(
+            start,
+            progress=progress,
+            unit="steps",
+            again="--resume goes on from there",
+        )
         _print_verdict(finished.record)
         out.print(f"wrote {finished.output}", soft_wrap=True)
         if accept:

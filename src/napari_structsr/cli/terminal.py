@@ -9,17 +9,19 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from napari_structsr.errors import SettingsError, StructsrError
-from napari_structsr.scripting.plain_console import PlainConsole, make_printable
+from napari_structsr.scripting.plain_console import PlainConsole
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from napari_structsr.engine.events import Cancel, Event, Finished
+    from napari_structsr.scripting.progress import Display
 
 _Settings = TypeVar("_Settings", bound="BaseModel")
 
@@ -28,9 +30,27 @@ out = PlainConsole()
 err = PlainConsole(stderr=True)
 
 
+class ProgressKind(StrEnum):
+    """How a command shows how far it is."""
+
+    BAR = "bar"
+    JSON = "json"
+    OFF = "off"
+
+
+Progress = Annotated[
+    ProgressKind,
+    typer.Option(
+        help="bar in a terminal; json writes one JSON object a line to the standard "
+        "error, for other programs; off shows warnings alone."
+    ),
+]
+
+
 def follow(
     start: Callable[..., Iterator[Event]],
     *,
+    progress: ProgressKind = ProgressKind.BAR,
     unit: str = "tiles",
     again: str = "the same command goes on from there",
 ) -> Finished:
@@ -42,6 +62,8 @@ def follow(
     ----------
     start
         Called with ``cancel=``, returns the events of the run.
+    progress
+        How it is shown.
     unit
         What is counted.
     again
@@ -54,53 +76,35 @@ def follow(
     typer.Exit
         If it was cancelled.
     """
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from napari_structsr.engine.events import Cancel, Cancelled, Failed, Finished
 
-    from napari_structsr.engine.events import (
-        Cancel,
-        Cancelled,
-        Failed,
-        Finished,
-        Noted,
-        Progressed,
-        Started,
-        Warned,
-    )
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeRemainingColumn(),
-    )
-    quiet = not err.is_terminal  # a bar would fill log files of a cluster
     cancel = Cancel()
-    with (
-        _cancel_on_ctrl_c(cancel),
-        Progress(*columns, console=err, transient=True, disable=quiet) as progress,
-    ):
-        bar = progress.add_task("starting", total=None)
+    with _cancel_on_ctrl_c(cancel), _choose_display(progress) as display:
         for event in start(cancel=cancel):
-            match event:
-                case Started(plan=plan):
-                    err.print(str(plan))
-                case Progressed(done, total, doing):
-                    doing = make_printable(doing)
-                    progress.update(bar, completed=done, total=total, description=doing)
-                case Noted(message):
-                    err.print(message)
-                case Warned(message):
-                    err.print(f"warning: {message}", style="yellow")
-                case Failed(error):
-                    raise error
-                case Cancelled(done):
-                    progress.stop()
-                    err.print(f"cancelled after {done} {unit}; {again}")
-                    # 128 + SIGINT, as shells report what was interrupted
-                    raise typer.Exit(130)
-                case Finished():
-                    return event
+            # a failure is told by `exit_on_error`, as what fails before a job is
+            if isinstance(event, Failed):
+                raise event.error
+            display.show(event)
+            if isinstance(event, Cancelled):
+                if progress is not ProgressKind.JSON:
+                    err.print(f"cancelled after {event.done} {unit}; {again}")
+                # 128 + SIGINT, as shells report what was interrupted
+                raise typer.Exit(130)
+            if isinstance(event, Finished):
+                return event
     raise AssertionError("a run ends with Finished, Cancelled or Failed")
+
+
+def _choose_display(progress: ProgressKind) -> Display:
+    from napari_structsr.scripting.progress import (
+        JsonDisplay,
+        TerminalDisplay,
+        WarningDisplay,
+    )
+
+    if progress is ProgressKind.JSON:
+        return JsonDisplay(err)
+    return (TerminalDisplay if progress is ProgressKind.BAR else WarningDisplay)(err)
 
 
 def make_settings(kind: type[_Settings], command: str, **values: Any) -> _Settings:
@@ -137,8 +141,8 @@ def make_settings(kind: type[_Settings], command: str, **values: Any) -> _Settin
 
 
 @contextmanager
-def exit_on_error() -> Iterator[None]:
-    """Print an error as one sentence and exit with 1.
+def exit_on_error(progress: ProgressKind = ProgressKind.BAR) -> Iterator[None]:
+    """Print an error as one sentence, or as JSON where progress is, and exit with 1.
 
     What the machine refuses (disk, memory) becomes one as well. Other errors are faults
     of the program, of which the traceback is wanted.
@@ -148,10 +152,25 @@ def exit_on_error() -> Iterator[None]:
     except BrokenPipeError:
         raise  # whoever read the output has read enough
     except (StructsrError, OSError, MemoryError) as error:
+        from napari_structsr.engine.events import Failed
         from napari_structsr.engine.failures import explain_error
 
-        err.print(f"error: {explain_error(error)}", style="red", soft_wrap=True)
+        found = explain_error(error)
+        if progress is ProgressKind.JSON:
+            _choose_display(progress).show(Failed(found))
+        else:
+            err.print(f"error: {found}", style="red", soft_wrap=True)
         raise typer.Exit(1) from None
+
+
+def read_factor(text: str | int) -> int:
+    """Read a factor as people write it; the option says it otherwise."""
+    try:
+        return int(text)
+    except ValueError:
+        digits = str(text).strip("xX× ")
+        hint = f"--factor {digits}" if digits.isdecimal() else "--factor 2"
+        raise typer.BadParameter(f"'{text}' is no whole number; write {hint}") from None
 
 
 @contextmanager

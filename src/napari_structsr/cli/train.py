@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from napari_structsr.cli.terminal import exit_on_error, follow, make_settings, out
+from napari_structsr.cli.terminal import (
+    Progress,
+    ProgressKind,
+    exit_on_error,
+    follow,
+    make_settings,
+    out,
+)
 
 
 def train(
@@ -33,9 +40,10 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of every choice.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16.")] = "auto",
+    progress: Progress = ProgressKind.BAR,
 ) -> None:
     """Train a generator; stop it by Ctrl-C, go on with --resume."""
-    with exit_on_error():
+    with exit_on_error(progress):
         # Late: torch takes seconds to import, and `--help` needs none of it.
         from napari_structsr.training.recipe import read_recipe
         from napari_structsr.training.settings import TrainingSettings
@@ -54,6 +62,7 @@ def train(
         )
         finished = follow(
             partial(run, chosen, data, output, settings=settings),
+            progress=progress,
             unit="steps",
             again="--resume goes on from there",
         )

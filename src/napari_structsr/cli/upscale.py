@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -18,26 +18,49 @@ from napari_structsr.cli.marks import (
 )
 from napari_structsr.cli.opening import Series, open_image
 from napari_structsr.cli.terminal import (
+    Progress,
+    ProgressKind,
     exit_on_error,
     follow,
     make_settings,
     out,
     read_channel,
+    read_factor,
     split_channels,
 )
 from napari_structsr.errors import SettingsError, SinkError
 
 if TYPE_CHECKING:
-    from napari_structsr.io.sink import Sink
+    from napari_structsr.scripting.upscale_images import UpscaleRequest
+    from napari_structsr.upscaling.settings import UpscaleSettings
 
 
 def upscale(
-    image: Annotated[str, typer.Argument(metavar="IN", help="TIFF, pattern, or zarr.")],
-    output: Annotated[
-        Path, typer.Argument(metavar="OUT", help="name.ome.zarr or name.ome.tif")
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN... [OUT]",
+            help="An image (TIFF, pattern, or zarr) and name.ome.zarr or name.ome.tif; "
+            "or images and folders, with --out.",
+        ),
     ],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Folder, made if need be, for many results."
+        ),
+    ] = None,
+    kind: Annotated[
+        str,
+        typer.Option("--format", help="Of results in --out: zarr or tif."),
+    ] = "zarr",
     factor: Annotated[
-        int, typer.Option(help="2 or 4; 1 with --model conditional.")
+        int,
+        typer.Option(
+            parser=read_factor,
+            metavar="N",
+            help="2 or 4; 1 with --model conditional.",
+        ),
     ] = 2,
     model: Annotated[
         str, typer.Option(help="Name, or .safetensors or .pth file.")
@@ -115,9 +138,10 @@ def upscale(
     ome_version: Annotated[str, typer.Option(help="OME-Zarr 0.5 or 0.4.")] = "0.5",
     overwrite: Annotated[bool, typer.Option(help="Replace what is at OUT.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Say what would be done.")] = False,
+    progress: Progress = ProgressKind.BAR,
 ) -> None:
-    """Upscale a stack of any size; the same command continues an interrupted run."""
-    with exit_on_error():
+    """Upscale stacks of any size; the same command continues an interrupted run."""
+    with exit_on_error(progress):
         # in the body: torch takes two seconds, and --help must not wait for it
         from napari_structsr.upscaling.settings import UpscaleSettings
 
@@ -140,47 +164,140 @@ def upscale(
             width_from_image=width_from_image,
             noise=noise,
         )
-        sink = _choose_sink(output, overwrite=overwrite, ome_version=ome_version)
+        images, place, many = _split_words(images, output)
+        reading = {
+            "axes": axes,
+            "level": level,
+            "channels": split_channels(channels),
+            "channel": None if channel is None else read_channel(channel),
+        }
 
-        from napari_structsr.zoo.catalogue import find_card, load_model
+        def load() -> UpscaleRequest:
+            return _make_request(
+                model,
+                factor=factor,
+                sharpness=sharpness,
+                settings=settings,
+                reading=reading,
+                overwrite=overwrite,
+                ome_version=ome_version,
+                kind=kind,
+            )
 
-        # an unknown name is refused before torch is imported, which takes seconds
-        find_card(model, factor=factor, sharpness=sharpness)
-        from napari_structsr.upscaling import upscale as engine
-
-        source = open_image(
-            image,
-            series,
-            axes=axes,
-            level=level,
-            channels=split_channels(channels),
-            channel=None if channel is None else read_channel(channel),
-        )
-        network = load_model(model, factor=factor, sharpness=sharpness)
-        if dry_run:
-            out.print(str(engine.plan(source, network, sink, settings=settings)))
+        if many:
+            _upscale_many(
+                images,
+                place,
+                load(),
+                series=series,
+                dry_run=dry_run,
+                progress=progress,
+            )
             return
-        start = partial(engine.iter_upscale, source, network, sink, settings=settings)
-        finished = follow(start)
+        from napari_structsr.scripting.output import choose_sink
+
+        # what is wrong with a name is told before torch is imported
+        choose_sink(place, overwrite=overwrite, ome_version=ome_version)
+        request = load()
+        source = open_image(images[0], series, **reading)
+        sink = request.choose_sink(place)
+        if dry_run:
+            out.print(str(request.plan(source, sink)))
+            return
+        start = partial(request.start, source, sink)
+        finished = follow(start, progress=progress)
         out.print(f"wrote {finished.output}", soft_wrap=True)
 
 
-def _choose_sink(path: Path, *, overwrite: bool, ome_version: str) -> Sink:
-    """Choose the format by the ending of the name."""
-    from napari_structsr.io.ome_zarr.writer import OmeZarrSink
-    from napari_structsr.io.tiff.writer import TiffSink
+def _split_words(words: list[str], output: str | None) -> tuple[list[str], str, bool]:
+    """Return the images, where their results go, and whether that is a folder."""
+    from napari_structsr.scripting.batch import is_image_folder
+    from napari_structsr.scripting.output import is_output_folder
 
-    if path.suffix.lower() == ".zarr":
-        if ome_version not in ("0.4", "0.5"):
+    named = output is not None
+    if output is None:
+        if len(words) != 2:
             raise SettingsError(
-                f"OME-Zarr {ome_version} is unknown; choose --ome-version 0.5 or 0.4"
+                f"{len(words)} {'word' if len(words) == 1 else 'words'} came, where "
+                "IN and OUT were expected; name the result, such as out.ome.zarr, or "
+                "give --out DIR for many images"
             )
+        *words, output = words
+    many = len(words) > 1 or is_image_folder(words[0])
+    folder = is_output_folder(output, new=named or many)
+    if many and not folder:
+        raise SinkError(
+            f"{output} is the name of one result, and there are many images; give a "
+            "folder, such as --out results"
+        )
+    return words, output, folder
+
+
+def _make_request(
+    model: str,
+    *,
+    factor: int,
+    sharpness: float,
+    settings: UpscaleSettings,
+    reading: dict[str, Any],
+    overwrite: bool,
+    ome_version: str,
+    kind: str,
+) -> UpscaleRequest:
+    if kind not in ("zarr", "tif"):
+        raise SettingsError(
+            f"--format {kind} is not written; choose --format zarr or tif"
+        )
+    from napari_structsr.zoo.catalogue import find_card, load_model
+
+    # an unknown name is refused before torch is imported, which takes seconds
+    find_card(model, factor=factor, sharpness=sharpness)
+    from napari_structsr.scripting.upscale_images import UpscaleRequest
+
+    return UpscaleRequest(
+        load_model(model, factor=factor, sharpness=sharpness),
+        settings,
+        reading=reading,
+        overwrite=overwrite,
+        ome_version=ome_version,
         # checked above; a str is not narrowed to a Literal
-        version: Any = ome_version
-        return OmeZarrSink(path, overwrite=overwrite, version=version)
-    if path.suffix.lower() in (".tif", ".tiff"):
-        return TiffSink(path, overwrite=overwrite)
-    raise SinkError(
-        f"the ending of {path.name} names no format that is written; "
-        "use name.ome.zarr or name.ome.tif"
+        kind=cast(Any, kind),
     )
+
+
+def _upscale_many(
+    words: list[str],
+    folder: str,
+    request: UpscaleRequest,
+    *,
+    series: str | None,
+    dry_run: bool,
+    progress: ProgressKind,
+) -> None:
+    """Upscale images into a folder, one by one; failures are told at the end."""
+    from napari_structsr.cli.batch_report import report_outcomes, run_images
+    from napari_structsr.scripting.batch import Outcome, find_images
+
+    images = find_images(words)
+    places = request.name_outputs(images, folder)
+    if not dry_run:
+        # the check of a sink wants a folder that is there
+        Path(folder).expanduser().mkdir(parents=True, exist_ok=True)
+
+    def work(number: int, image: str) -> Outcome:
+        place = places[number]
+        source = open_image(image, series, **request.reading)
+        if dry_run:
+            out.print(f"{image} -> {place}", soft_wrap=True)
+            return Outcome(image, "written")
+        if request.is_done(source, place):
+            return Outcome(image, "there", place)
+        start = partial(request.start, source, request.choose_sink(place))
+        return Outcome(image, "written", follow(start, progress=progress).output)
+
+    outcomes = run_images(images, work, progress=progress)
+    if dry_run:
+        outcomes = [one for one in outcomes if one.error]
+        if not outcomes:
+            return
+    report_outcomes(outcomes, progress=progress)

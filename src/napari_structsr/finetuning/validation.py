@@ -25,7 +25,7 @@ from napari_structsr.imaging.ssim import ssim
 from napari_structsr.imaging.structure import gradient_difference_map
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
-from napari_structsr.training.validation import Network, Part, bicubic
+from napari_structsr.training.validation import Network, ScoredPart, bicubic
 
 _TILE = 48  # measured pixels
 _LEAST = 12  # measured pixels; the window of SSIM must fit in
@@ -46,7 +46,7 @@ class TilePreview:
 
 
 @dataclass(frozen=True)
-class _Tile(Part):
+class _Tile(ScoredPart):
     psf_sigma: float
 
 

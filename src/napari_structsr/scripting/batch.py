@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,10 +92,10 @@ def find_images(paths: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for path in paths:
-        folder = Path(path).expanduser()
-        if not folder.is_dir() or is_zarr(folder) or folder.suffix == ".zarr":
+        if not is_image_folder(path):
             found.append(path)
             continue
+        folder = Path(path).expanduser()
         inside = sorted(str(entry) for entry in folder.iterdir() if _is_image(entry))
         if not inside:
             raise SourceError(
@@ -104,6 +105,17 @@ def find_images(paths: Sequence[str]) -> list[str]:
         found += inside
     # a file that is named twice is one image
     return list(dict.fromkeys(found))
+
+
+def is_image_folder(image: Any) -> bool:
+    """Tell a folder of images from one image, which a zarr is."""
+    if not isinstance(image, (str, os.PathLike)):
+        return False
+    path = Path(image).expanduser()
+    if not os.fsdecode(image):  # which is the current folder for pathlib
+        return False
+    # a damaged zarr is told so, and is no folder of images
+    return path.is_dir() and path.suffix.lower() != ".zarr" and not is_zarr(path)
 
 
 def _is_image(entry: Path) -> bool:

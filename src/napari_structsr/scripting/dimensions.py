@@ -40,13 +40,18 @@ def restore_kind(
     if isinstance(image, (str, os.PathLike, Source)):
         return pixels
     # channels that were chosen are behind a view, which knows no dimensions
-    whole = open_source(image, **{**reading, "channels": None})
+    whole = open_source(image, **{**reading, "channels": None, "channel": None})
     if not isinstance(whole, ArraySource):
         return pixels
     spec = source.spec.upscale(factor)
-    pixels = _reorder(pixels, spec.axes.names, whole.names)
+    # a single channel has no axis c
+    lost = "c" if reading.get("channel") is not None else ""
+    names = [name for name in whole.names if name is None or name != lost]
+    pixels = _reorder(pixels, spec.axes.names, names)
     if is_data_array(image):
-        return _label(pixels, image, spec, whole.names)
+        pairs = zip(image.dims, whole.names, strict=True)
+        dims = {dim: name for dim, name in pairs if name is None or name != lost}
+        return _label(pixels, image, spec, dims)
     return pixels
 
 
@@ -61,14 +66,13 @@ def _reorder(pixels: Array, order: str, names: Sequence[str | None]) -> Array:
 
 
 def _label(
-    pixels: Array, image: Any, spec: ImageSpec, names: Sequence[str | None]
+    pixels: Array, image: Any, spec: ImageSpec, dims: Mapping[Any, str | None]
 ) -> Any:
-    """Return a DataArray like the one that came, its coordinates on the finer grid."""
-    axes = {
-        dim: spec.axes[name]
-        for dim, name in zip(image.dims, names, strict=True)
-        if name is not None
-    }
+    """Return a DataArray like the one that came, its coordinates on the finer grid.
+
+    `dims` are the axis names of its dimensions.
+    """
+    axes = {dim: spec.axes[name] for dim, name in dims.items() if name is not None}
     sizes = {dim: axis.size for dim, axis in axes.items()}
     coords: dict[Any, Any] = {}
     for name, coord in image.coords.items():
@@ -79,7 +83,7 @@ def _label(
             coords[name] = coord
     # of the caller's own class: xarray is not imported here
     return type(image)(
-        pixels, dims=image.dims, coords=coords, name=image.name, attrs=image.attrs
+        pixels, dims=list(dims), coords=coords, name=image.name, attrs=image.attrs
     )
 
 

@@ -71,13 +71,23 @@ def choose_sink(
     )
 
 
-def is_output_folder(path: str | os.PathLike[str]) -> bool:
-    """Tell a folder for results from the name of one result."""
+def is_output_folder(path: str | os.PathLike[str], *, new: bool = False) -> bool:
+    """Tell a folder for results from the name of one result.
+
+    Parameters
+    ----------
+    path
+        A folder that exists, or whose name ends in "/".
+    new
+        Whether any other name can be a folder that is still to be made.
+    """
     text = os.fsdecode(path)
-    ending = Path(text).suffix.lower()
-    if ending in (".zarr", ".tif", ".tiff"):
+    # a remote place and a name of an image are one result
+    if _URL.match(text) or Path(text).suffix.lower() in (".zarr", ".tif", ".tiff"):
         return False
-    return text.endswith(("/", os.sep)) or Path(text).expanduser().is_dir()
+    if text.endswith(("/", os.sep)) or Path(text).expanduser().is_dir():
+        return True
+    return new and not Path(text).suffix
 
 
 def name_outputs(

@@ -95,6 +95,9 @@ class TerminalDisplay(SilentDisplay):
                 self._console.print(message)
             case Warned(message):
                 self._console.print(f"warning: {message}", style="yellow")
+            case Cancelled():
+                # what is said of it stands below the bar's last place
+                self._bars.stop()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -102,6 +105,24 @@ class TerminalDisplay(SilentDisplay):
 
     def __exit__(self, *error: object) -> None:
         self._bars.stop()
+
+
+class WarningDisplay(SilentDisplay):
+    """What a user should know, and nothing else.
+
+    Parameters
+    ----------
+    console
+        Where it is shown.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def show(self, event: Event) -> None:
+        """Write a warning."""
+        if isinstance(event, Warned):
+            self._console.print(f"warning: {event.message}", style="yellow")
 
 
 class NotebookDisplay(SilentDisplay):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_structsr.engine.events import Cancel, Event
+from napari_structsr.engine.events import Cancel, Event, Plan
 from napari_structsr.engine.provenance import take_fingerprint
 from napari_structsr.errors import SettingsError, StructsrError, check_kind
 from napari_structsr.io.open import open_source
@@ -25,7 +25,13 @@ from napari_structsr.scripting.arguments import (
     make_settings,
     split_keywords,
 )
-from napari_structsr.scripting.batch import BatchError, Outcome, find_images, run_batch
+from napari_structsr.scripting.batch import (
+    BatchError,
+    Outcome,
+    find_images,
+    is_image_folder,
+    run_batch,
+)
 from napari_structsr.scripting.dimensions import restore_kind
 from napari_structsr.scripting.old_forms import keep_old_upscale
 from napari_structsr.scripting.output import (
@@ -36,7 +42,7 @@ from napari_structsr.scripting.output import (
 )
 from napari_structsr.scripting.progress import Display, choose_display, run_to_end
 from napari_structsr.upscaling.settings import UpscaleSettings
-from napari_structsr.upscaling.upscale import iter_upscale
+from napari_structsr.upscaling.upscale import iter_upscale, plan
 from napari_structsr.zoo.catalogue import list_models, load_model
 
 
@@ -148,7 +154,7 @@ def upscale(
         overwrite=overwrite,
     )
     cancel = cancel if cancel is not None else Cancel()
-    if is_list(image) or _is_folder(image):
+    if is_list(image) or is_image_folder(image):
         return _upscale_all(image, out, request, progress=progress, cancel=cancel)
     if isinstance(out, (str, os.PathLike)) and is_output_folder(out):
         many = partial(_upscale_all, progress=progress, cancel=cancel)
@@ -208,13 +214,15 @@ class UpscaleRequest:
             source, self.model, sink, settings=self.settings, cancel=cancel
         )
 
+    def plan(self, source: Source, sink: Sink) -> Plan:
+        """Say what a run of one image would do."""
+        return plan(source, self.model, sink, settings=self.settings)
+
     def name_outputs(
         self, images: Sequence[Any], folder: str | os.PathLike[str]
     ) -> list[Path]:
-        """Return where the results of images go in a folder, which is made."""
+        """Return where the results of images go in a folder."""
         place = Path(folder).expanduser().absolute()
-        # the check of a sink wants a folder that is there
-        place.mkdir(parents=True, exist_ok=True)
         named = [_describe_image(image, n) for n, image in enumerate(images, start=1)]
         label = f"x{self.factor}"
         return name_outputs(named, place, label=label, kind=self.kind)
@@ -306,13 +314,17 @@ def _upscale_all(
     cancel: Cancel,
 ) -> list[Any]:
     """Upscale images one by one; return their results in the same order."""
-    given = find_images([os.fsdecode(images)]) if _is_folder(images) else list(images)
+    given = (
+        find_images([os.fsdecode(images)]) if is_image_folder(images) else list(images)
+    )
     if out is not None:
         remedy = "give a folder, for results of many images"
         check_kind("out", out, (str, os.PathLike), remedy=remedy)
     places: Sequence[Path | None] = [None] * len(given)
     if out is not None:
         places = request.name_outputs(given, out)
+        # the check of a sink wants a folder that is there
+        Path(out).expanduser().mkdir(parents=True, exist_ok=True)
 
     def work(number: int, image: Any) -> Outcome:
         name, place = names[number], places[number]
@@ -343,15 +355,3 @@ def _describe_image(image: Any, number: int) -> tuple[str, str]:
         return origin, image.spec.name
     name = getattr(image, "name", None)
     return "", str(name) if name else f"image-{number}"
-
-
-def _is_folder(image: Any) -> bool:
-    from napari_structsr.io.ome_zarr.metadata import is_zarr
-
-    if not isinstance(image, (str, os.PathLike)):
-        return False
-    path = Path(image).expanduser()
-    if not os.fsdecode(image):  # which is the current folder for pathlib
-        return False
-    # a damaged zarr is told so, and is no folder of images
-    return path.is_dir() and path.suffix.lower() != ".zarr" and not is_zarr(path)

@@ -71,7 +71,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Part:
+class ScoredPart:
     """A part of an image that is scored, within its surroundings.
 
     Parameters
@@ -130,7 +130,7 @@ class Validation:
         # Spread over all planes: they stand in the order of their sources.
         step = -(-len(planes) // _LARGEST) if planes else 1
         parts = [_find_richest_part(plane, recipe.factor) for plane in planes[::step]]
-        self._parts: list[Part] = []
+        self._parts: list[ScoredPart] = []
         self._factor = recipe.factor
         generator = torch.Generator().manual_seed(recipe.seed)
         usual = (sum(recipe.data.psf_sigma) / 2, _PHOTONS, _READ_NOISE)
@@ -146,7 +146,7 @@ class Validation:
             noise = noise_level(1 / photons, read_noise**2)
             optics = tuple(measured.new_tensor([value]) for value in (sigma, noise))
             rows, columns = (slice(0, size) for size in measured.shape[2:])
-            part = Part(measured, rows, columns, truth.to(device), optics=optics)
+            part = ScoredPart(measured, rows, columns, truth.to(device), optics=optics)
             self._parts.append(part)
 
     def __bool__(self) -> bool:

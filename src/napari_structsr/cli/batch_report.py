@@ -1,0 +1,87 @@
+"""Many images of one command: what is said of each, and of all at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from napari_structsr.cli.terminal import ProgressKind, err, out
+from napari_structsr.errors import CancelError
+from napari_structsr.scripting.batch import Outcome, run_batch
+
+_STATES = {"written": "written", "there": "was there already", "failed": "failed"}
+
+
+def run_images(
+    images: Sequence[str],
+    work: Callable[[int, str], Outcome],
+    *,
+    progress: ProgressKind,
+) -> list[Outcome]:
+    """Do work for each image, and say of which one.
+
+    Raises
+    ------
+    typer.Exit
+        With 130 if a run was cancelled, which ends all.
+    """
+
+    def announce(number: int, image: Any) -> Outcome:
+        if progress is ProgressKind.JSON:
+            place = {"number": number + 1, "of": len(images)}
+            _write_line({"event": "image", "image": image} | place)
+        elif progress is ProgressKind.BAR:
+            err.print(f"{number + 1}/{len(images)} {image}", soft_wrap=True)
+        try:
+            return work(number, image)
+        except typer.Exit as stopped:
+            # the one exit that a run takes by itself
+            raise CancelError(str(stopped.exit_code)) from stopped
+
+    try:
+        return list(run_batch([(image, image) for image in images], announce))
+    except CancelError as cancelled:
+        raise typer.Exit(int(str(cancelled))) from None
+
+
+def report_outcomes(outcomes: Sequence[Outcome], *, progress: ProgressKind) -> None:
+    """Show a table of what became of each image, failures last; exit with 1 for them.
+
+    Raises
+    ------
+    typer.Exit
+        With 1 if any image failed.
+    """
+    table = Table("image", "result", "")
+    for one in outcomes:
+        result = "" if one.output is None else Path(one.output).name
+        table.add_row(Path(one.image).name, result, _STATES[one.state])
+    out.print(table)
+    failed = [one for one in outcomes if one.error is not None]
+    if progress is ProgressKind.JSON:
+        images = [
+            {
+                "image": one.image,
+                "state": one.state,
+                "output": None if one.output is None else str(one.output),
+                "message": None if one.error is None else str(one.error),
+            }
+            for one in outcomes
+        ]
+        _write_line({"event": "summary", "failed": len(failed), "images": images})
+    else:
+        for one in failed:
+            line = f"error: {one.image}: {one.error}"
+            err.print(line, style="red", soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _write_line(words: dict[str, Any]) -> None:
+    err.file.write(json.dumps(words) + "\n")
+    err.file.flush()
