@@ -138,7 +138,7 @@ def _open_any(
         return open_layer(image, axes=axes, level=level, name=name)
     # an array of xarray, which is not imported either
     if all(hasattr(image, part) for part in ("dims", "coords", "isel", "dtype")):
-        from napari_structsr.io.data_array import open_data_array
+        from napari_structsr.io.formats.data_array import open_data_array
 
         return open_data_array(image, axes=axes, level=level, name=name)
     if all(hasattr(image, part) for part in ("shape", "dtype", "__getitem__")):

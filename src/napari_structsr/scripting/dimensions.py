@@ -11,7 +11,7 @@ import numpy as np
 from napari_structsr.core.axes import Axis, ImageSpec
 from napari_structsr.core.types import Array
 from napari_structsr.io.arrays import ArraySource
-from napari_structsr.io.data_array import is_data_array
+from napari_structsr.io.formats.data_array import is_data_array
 from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
 
