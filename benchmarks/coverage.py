@@ -39,7 +39,7 @@ from napari_structsr.calibration.samples import CalibrationPair, Samples, sample
 from napari_structsr.cli.terminal import exit_on_error
 from napari_structsr.core.types import Float32Array
 from napari_structsr.imaging.expected_error import ErrorPredictor
-from napari_structsr.io.image_folders import find_images
+from napari_structsr.io.formats.image_folders import find_images
 from napari_structsr.models.calibration import TrustCalibration
 from napari_structsr.models.model import SRModel
 from napari_structsr.training.patch_sampler import add_binned_copies, load_planes

@@ -39,7 +39,7 @@ from napari_structsr.finetuning.split import Block, Split
 from napari_structsr.finetuning.verdict import Verdict
 from napari_structsr.imaging.structure import gradient_error
 from napari_structsr.io.arrays import ArraySource, make_spec
-from napari_structsr.io.image_folders import find_images
+from napari_structsr.io.formats.image_folders import find_images
 from napari_structsr.io.source import Source
 from napari_structsr.pairs.geometry import Region
 from napari_structsr.pairs.image_pair import ImagePair

@@ -39,7 +39,7 @@ from napari_structsr.imaging.trust import (
     residual_map,
     spread_map,
 )
-from napari_structsr.io.image_folders import ImageFile, find_images
+from napari_structsr.io.formats.image_folders import ImageFile, find_images
 from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
 from napari_structsr.zoo.catalogue import load_model

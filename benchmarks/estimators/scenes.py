@@ -22,7 +22,7 @@ from napari_structsr.imaging.optical_transfer import (
     gaussian_transfer,
     measure_through,
 )
-from napari_structsr.io.image_folders import find_images
+from napari_structsr.io.formats.image_folders import find_images
 
 SIGMA = (0.25, 2.0)
 PHOTONS = (20.0, 20_000.0)

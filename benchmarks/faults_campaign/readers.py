@@ -290,7 +290,7 @@ def _read_curves(path: Path) -> None:
 
 
 def _read_images(path: Path) -> None:
-    from napari_structsr.io.image_folders import find_images
+    from napari_structsr.io.formats.image_folders import find_images
 
     for image in find_images(path):
         list(image.planes(every=1))

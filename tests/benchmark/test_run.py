@@ -30,7 +30,7 @@ from napari_structsr.engine.events import (
     result_of,
 )
 from napari_structsr.errors import ModelError, SettingsError, SourceError
-from napari_structsr.io.image_folders import find_images
+from napari_structsr.io.formats.image_folders import find_images
 from napari_structsr.zoo.catalogue import list_models
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark_docs.py"

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from napari_structsr.errors import AxesError, ModelError, SourceError, TrainingError
 from napari_structsr.io import limits
-from napari_structsr.io.image_folders import find_images
+from napari_structsr.io.formats.image_folders import find_images
 from napari_structsr.io.limits import find_excess, read_text
 from napari_structsr.io.open import open_source
 from napari_structsr.models import build

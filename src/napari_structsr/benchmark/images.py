@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from napari_structsr.core.types import Array
-from napari_structsr.io.image_folders import ImageFile
+from napari_structsr.io.formats.image_folders import ImageFile
 
 
 def list_built_in_images(*, limit: int | None = None) -> list[ImageFile]:

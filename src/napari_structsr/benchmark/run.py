@@ -34,7 +34,7 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.engine.failures import yield_failures
 from napari_structsr.errors import SettingsError, SourceError
-from napari_structsr.io.image_folders import find_images
+from napari_structsr.io.formats.image_folders import find_images
 from napari_structsr.zoo.catalogue import load_model
 
 _TIMED_SIDE = 512  # measured pixels

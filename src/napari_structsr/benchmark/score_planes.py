@@ -19,7 +19,7 @@ from napari_structsr.benchmark.settings import BenchmarkSettings
 from napari_structsr.benchmark.tracks import Track, make_truth
 from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.errors import SourceError
-from napari_structsr.io.image_folders import ImageFile
+from napari_structsr.io.formats.image_folders import ImageFile
 
 _SMALLEST_SIDE = 64  # pixels of the truth
 _EXAMPLE_SIDE = 96  # pixels of the truth

@@ -43,6 +43,9 @@ def info(
         typer.Option("--measure", help="Noise, and how wide the blur may be."),
     ] = False,
     series: Series = None,
+    axes: Annotated[
+        str | None, typer.Option(help="Names of the dimensions, such as tczyx.")
+    ] = None,
     bead: Bead = None,
     edge: Edge = None,
     filament: Filament = None,
@@ -63,11 +66,11 @@ def info(
         if status == "partial":
             err.print(f"{path} is unfinished; repeat its command to finish it")
         words = read_marks(bead, edge, filament, plane)
-        one = series is not None or measure or any(words.values())
+        one = series is not None or axes is not None or measure or any(words.values())
         if status != "partial" and not one and len(list_names(path)) > 1:
             _list_images(path)
         elif status != "partial":
-            source = open_image(path, series)
+            source = open_image(path, series, axes=axes)
             _show_image(source.spec)
             _show_marked(source, words | {"diameter": diameter})
             if measure:

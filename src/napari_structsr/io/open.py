@@ -20,8 +20,8 @@ from napari_structsr.errors import (
     SourceError,
     blame_file,
 )
+from napari_structsr.io.formats.image_list import ImageEntry, find_image
 from napari_structsr.io.formats.kinds import check_tiff, find_reader
-from napari_structsr.io.image_list import ImageEntry, find_image
 from napari_structsr.io.source import Source
 
 # two letters at least: "C:/scan.tif" is a drive of Windows

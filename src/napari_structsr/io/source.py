@@ -18,8 +18,8 @@ class Source(Protocol):
     """A stack of planes that can be read by rectangles, from several threads.
 
     A source may also have ``close()``, where it holds files open; ``images``, the names
-    of all images in its file, see `napari_structsr.io.image_list.ImageEntry`; and
-    ``fingerprint()``, which returns plain values that are others once the image has
+    of all images in its file, as `napari_structsr.io.open.list_images` returns them;
+    and ``fingerprint()``, which returns plain values that are others once the image has
     changed on disk; from then on `read` refuses what has changed. Without one, samples
     of the pixels count.
     """

@@ -174,6 +174,23 @@ def name_axes(
     return tuple(names)
 
 
+def spread_names(axes: str, shape: Sequence[int]) -> tuple[str | None, ...]:
+    """Return names that a user gave, where dimensions of one entry may have none.
+
+    Parameters
+    ----------
+    axes
+        As many names as dimensions, or as there are of more than one entry.
+    shape
+        Sizes of the dimensions.
+    """
+    given: list[str | None] = list(axes.lower())
+    if len(given) == sum(size != 1 for size in shape) < len(shape):
+        kept = iter(given)
+        given = [next(kept) if size != 1 else None for size in shape]
+    return tuple(given)
+
+
 def make_axes(
     names: Sequence[str | None], shape: Sequence[int], steps: Mapping[str, Step]
 ) -> Axes:

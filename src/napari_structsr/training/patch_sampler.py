@@ -16,7 +16,7 @@ from torch import Tensor
 
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.io.image_folders import find_images
+from napari_structsr.io.formats.image_folders import find_images
 from napari_structsr.training.patch_places import (
     PatchPlaces,
     flatten_images,

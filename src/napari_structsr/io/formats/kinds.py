@@ -6,8 +6,9 @@ Files are told by their first bytes, whatever their names end with.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from napari_structsr.errors import SourceError
 from napari_structsr.io.limits import open_regular
@@ -16,7 +17,18 @@ from napari_structsr.io.source import Source
 # classic TIFF and BigTIFF, in either byte order
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-KINDS = "TIFF (also ImageJ and OME-TIFF), OME-Zarr 0.4 and 0.5, and zarr arrays"
+# first bytes, and the module beside this one that reads such files
+_INSTRUMENTS: tuple[tuple[tuple[bytes, ...], str], ...] = (
+    ((b"ZISRAWFILE",), "czi"),
+    # the older one holds JPEG 2000
+    ((b"\xda\xce\xbe\x0a", b"\x00\x00\x00\x0cjP  "), "nd2"),
+    ((b"\x70\x00\x00\x00",), "lif"),
+)
+
+KINDS = (
+    "TIFF (also ImageJ, OME-TIFF, LSM, STK and NDPI), CZI, ND2, LIF, OME-Zarr 0.4 and "
+    "0.5, and zarr arrays"
+)
 """What is read, for messages."""
 
 
@@ -56,6 +68,11 @@ def find_reader(path: Path) -> Reader:
         from napari_structsr.io.tiff import reader as tiff_reader
 
         return Reader(tiff_reader.list_names, tiff_reader.TiffSource)
+    for marks, module in _INSTRUMENTS:
+        if head.startswith(marks):
+            # by name: each needs a library that not everybody has
+            reader: Any = import_module(f"napari_structsr.io.formats.{module}")
+            return Reader(reader.list_names, reader.open_file)
     raise SourceError(_describe_unknown(path))
 
 

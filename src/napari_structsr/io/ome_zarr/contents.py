@@ -15,7 +15,7 @@ from typing import Any
 import zarr
 
 from napari_structsr.errors import SourceError
-from napari_structsr.io.image_list import name_images
+from napari_structsr.io.formats.image_list import name_images
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from zarr.storage import LocalStore
 from napari_structsr.core.axes import Channel
 from napari_structsr.errors import SourceError
 from napari_structsr.io.arrays import ArraySource, check_level, guess_labels, make_spec
-from napari_structsr.io.image_list import find_image
+from napari_structsr.io.formats.image_list import find_image
 from napari_structsr.io.limits import NAME_LENGTH
 from napari_structsr.io.ome_zarr.bounded_codecs import bound_codecs
 from napari_structsr.io.ome_zarr.contents import list_places

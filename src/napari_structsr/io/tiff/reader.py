@@ -21,7 +21,7 @@ from napari_structsr.core.types import Array
 from napari_structsr.errors import StructsrError, describe_error
 from napari_structsr.io.arrays import ArraySource, check_level, make_spec
 from napari_structsr.io.fingerprint import WatchedFiles
-from napari_structsr.io.image_list import find_image, name_images
+from napari_structsr.io.formats.image_list import find_image, name_images
 from napari_structsr.io.tiff.decoding import open_compressed
 from napari_structsr.io.tiff.integrity import (
     PageFacts,
@@ -31,7 +31,7 @@ from napari_structsr.io.tiff.integrity import (
     raise_damaged,
 )
 from napari_structsr.io.tiff.metadata import read_tiff_metadata
-from napari_structsr.io.units import make_axes, name_axes, scale_axes
+from napari_structsr.io.units import make_axes, name_axes, scale_axes, spread_names
 
 _OME_ENDING = re.compile(r"\.ome\.(tiff?|tf8|btf|zarr)\Z", re.IGNORECASE)
 # photometric: white is zero, black is zero, palette
@@ -182,9 +182,4 @@ def _name_dimensions(
         labels[labels.index("S")] = "C"
     if axes is None:
         return name_axes(labels, shape, squeeze=True)
-    given: list[str | None] = list(axes.lower())
-    if len(given) == sum(size != 1 for size in shape) < len(shape):
-        # dimensions of one entry need no name
-        kept = iter(given)
-        given = [next(kept) if size != 1 else None for size in shape]
-    return tuple(given)
+    return spread_names(axes, shape)

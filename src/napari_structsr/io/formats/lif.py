@@ -1,0 +1,172 @@
+"""LIF files of Leica, through the library liffile.
+
+Every image of the tree is one here, and every tile of a mosaic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from napari_structsr.core.axes import Channel
+from napari_structsr.core.types import Array
+from napari_structsr.errors import SourceError
+from napari_structsr.io.arrays import check_level, make_spec
+from napari_structsr.io.fingerprint import WatchedFiles
+from napari_structsr.io.formats.frames import (
+    FrameArray,
+    InstrumentSource,
+    name_dimensions,
+)
+from napari_structsr.io.formats.image_list import find_image, name_images
+from napari_structsr.io.formats.libraries import load_library
+from napari_structsr.io.units import (
+    Step,
+    convert_unit,
+    find_unit_name,
+    is_pixel_size,
+    make_axes,
+)
+
+_TILES = "M"
+# numbers of dimensions in the file
+_AXES = {"1": "x", "2": "y", "3": "z", "4": "t"}
+_COLORS = {
+    "red": "FF0000",
+    "green": "00FF00",
+    "blue": "0000FF",
+    "cyan": "00FFFF",
+    "magenta": "FF00FF",
+    "yellow": "FFFF00",
+    "gray": "FFFFFF",
+    "grey": "FFFFFF",
+}
+
+
+class _Image(NamedTuple):
+    entry: Any
+    name: str
+    tile: int | None = None
+
+
+def list_names(path: Path) -> tuple[str, ...]:
+    """Return the names of all images, from the tree of the file; see `ImageEntry`."""
+    with _load(path).LifFile(path) as file:
+        return name_images(image.name for image in _list_images(file, path))
+
+
+def open_file(
+    path: Path,
+    *,
+    axes: str | None,
+    level: int,
+    series: int | str | None,
+    name: str | None,
+) -> InstrumentSource:
+    """Open one image of a LIF file; see `open_source`."""
+    library = _load(path)
+    watch = WatchedFiles([path])
+    file = library.LifFile(path)
+    try:
+        images = _list_images(file, path)
+        names = name_images(image.name for image in images)
+        number = find_image(names, series, origin=str(path))
+        check_level(level, 1, origin=str(path))
+        image, _, tile = images[number]
+        frame = image.frames.frame_sizes
+        loops = {key: n for key, n in image.sizes.items() if key not in frame}
+        array = FrameArray(
+            [size for key, size in loops.items() if key != _TILES or tile is None],
+            list(frame.values()),
+            image.dtype,
+            partial(_read_frame, image, tuple(loops), tile),
+            origin=str(path),
+        )
+        labels = [key for key in (*loops, *frame) if key != _TILES or tile is None]
+        given = name_dimensions(labels, array.shape, axes)
+        title = path.stem if len(names) == 1 else f"{path.stem} {names[number]}"
+        spec = make_spec(
+            name or title,
+            make_axes(given, array.shape, read_steps(image.xml_element)),
+            array.dtype,
+            read_channels(image.xml_element),
+        )
+        source = InstrumentSource(
+            array, spec, names=given, path=path, watch=watch, close=file.close
+        )
+    except BaseException:
+        file.close()
+        raise
+    source.images = names
+    source.series = number if len(names) > 1 and series is not None else None
+    return source
+
+
+def _load(path: Path) -> Any:
+    return load_library("liffile", path, kind="a LIF file of Leica")
+
+
+def _list_images(file: Any, path: Path) -> list[_Image]:
+    found = list(_split_tiles(file.images))
+    if not found:
+        raise SourceError(f"{path} holds no image; export one in the program LAS X")
+    return found
+
+
+def _split_tiles(images: Sequence[Any]) -> Iterator[_Image]:
+    for image in images:
+        # histograms of lifetimes are no images
+        if image.is_flim:
+            continue
+        tiles = image.sizes.get(_TILES, 1)
+        if tiles == 1:
+            yield _Image(image, image.path)
+        else:
+            for tile in range(tiles):
+                yield _Image(image, f"{image.path}/{tile}", tile)
+
+
+def _read_frame(
+    image: Any, loops: tuple[str, ...], tile: int | None, place: tuple[int, ...]
+) -> Array:
+    counted = iter(place)
+    index = [
+        tile if key == _TILES and tile is not None else next(counted) for key in loops
+    ]
+    return np.asarray(image.frames[tuple(index) if index else 0])
+
+
+def read_steps(image: Any) -> dict[str, Step]:
+    """Return distances by axis, from the XML of an image."""
+    steps = {}
+    for entry in image.iter("DimensionDescription"):
+        axis = _AXES.get(entry.get("DimID", ""))
+        count = int(entry.get("NumberOfElements", 0))
+        if axis is None or count < 2:
+            continue
+        # from the first centre to the last
+        size = float(entry.get("Length", 0)) / (count - 1)
+        target = "second" if axis == "t" else "micrometer"
+        size = convert_unit(size, find_unit_name(entry.get("Unit")), target) or 0.0
+        # a stack may run downwards
+        if is_pixel_size(size):
+            steps[axis] = Step(abs(size), unit=target)
+    return steps
+
+
+def read_channels(image: Any) -> list[Channel]:
+    """Return names and colours of channels, from the XML of an image."""
+    found = []
+    for entry in image.iter("ChannelDescription"):
+        named = [
+            one.findtext("Value", "")
+            for one in entry.iter("ChannelProperty")
+            if one.findtext("Key") == "DyeName"
+        ]
+        color = _COLORS.get(entry.get("LUTName", "").lower())
+        found.append(Channel(named[0] if named else "", color))
+    return found
