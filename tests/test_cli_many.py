@@ -1,5 +1,6 @@
 """Many images in one command, and the manners of the command line."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -197,3 +198,33 @@ def test_brackets_survive_the_terminal(tmp_path, measured, name):
     found = structsr("upscale", folder, "--out", folder / "many", *FAST)
     assert f"1/2 {folder}" in found.stderr
     assert path.name in found.stdout
+
+
+# inspected
+
+
+def test_many_results_become_one_table_and_one_page(scans, tmp_path):
+    results, maps = tmp_path / "results", tmp_path / "[maps]"
+    assert structsr("upscale", scans, "--out", results, *FAST).exit_code == 0
+    (results / "broken-x2.ome.tif").write_bytes(b"no image")
+    (scans / "broken.tif").write_bytes(b"no image")
+    words = ["inspect", results, "--out", maps, "--maps", "residual", "--device", "cpu"]
+    found = structsr(*words, "--source", scans)
+    assert found.exit_code == 1
+    assert found.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "broken-x2.ome.tif" in found.stderr.strip().splitlines()[-1]
+    rows = list(csv.DictReader((maps / "scores.csv").read_text().splitlines()))
+    assert [row["image"] for row in rows] == ["a-x2", "b-x2"]
+    assert all(float(row["residual_rms"]) >= 0 for row in rows)
+    page = (maps / "index.html").read_text()
+    for name in ("a-x2", "b-x2"):
+        assert f'<a href="{name}/report.html">{name}</a>' in page
+        assert (maps / name / "report.html").is_file()
+    assert "broken-x2.ome.tif" in page
+    (results / "broken-x2.ome.tif").unlink()
+    again = structsr(*words)
+    assert again.exit_code == 0, again.output
+    found = structsr(*words, "--reference", tmp_path / "more")
+    assert found.exit_code == 1
+    assert "1 have not one reference" in found.stderr
+    assert "b-x2.ome.zarr (0)" in found.stderr

@@ -11,6 +11,8 @@ import typer
 
 from napari_structsr.cli.opening import Series, open_one_of
 from napari_structsr.cli.terminal import (
+    Progress,
+    ProgressKind,
     exit_on_error,
     follow,
     make_settings,
@@ -27,16 +29,25 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    result: Annotated[str, typer.Argument(metavar="RESULT", help="TIFF or zarr.")],
+    results: Annotated[
+        list[str],
+        typer.Argument(metavar="RESULT...", help="TIFF or zarr, or folders of them."),
+    ],
     folder: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="For maps, scores and report.")
     ],
     reference: Annotated[
-        str | None, typer.Option(help="The true image, of any pixel size and place.")
+        str | None,
+        typer.Option(
+            help="The true image, of any pixel size and place, or a folder of such."
+        ),
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(help="The image RESULT was made from; else that of its record."),
+        typer.Option(
+            help="The image RESULT was made from, or a folder of such; else that of "
+            "its record."
+        ),
     ] = None,
     maps: Annotated[
         str | None, typer.Option(help="Maps by comma; see structsr inspect --list.")
@@ -93,13 +104,15 @@ def inspect(
             is_eager=True,
         ),
     ] = False,
+    progress: Progress = ProgressKind.BAR,
 ) -> None:
     """Map where the structure of a result is wrong or unsupported.
 
     With --reference against the truth, without it against the image that RESULT was
-    made from. The same command continues an interrupted inspection.
+    made from. Many results get a folder each, one table and one page; their sources and
+    references are found by name. The same command continues an interrupted inspection.
     """
-    with exit_on_error():
+    with exit_on_error(progress):
         # in the body: torch takes two seconds, and --help must not wait for it
         from napari_structsr.inspection.settings import InspectSettings
 
@@ -120,21 +133,41 @@ def inspect(
             tile=tile,
         )
         from napari_structsr.inspection.error_maps import iter_inspect
+        from napari_structsr.scripting.batch import is_image_folder
 
-        opened = open_one_of(result, series, axes=axes)
         chosen = split_channels(channels)
-        start = partial(
-            iter_inspect,
-            opened,
-            reference and open_one_of(reference, series, axes=axes, channels=chosen),
-            source=source and open_one_of(source, series, axes=axes, channels=chosen),
-            out=folder,
-            regions=_read_labels(regions, opened),
-            settings=settings,
-            overwrite=overwrite,
-        )
-        found: Inspection = follow(start).output
-        _print_scores(found)
+
+        def inspect_one(
+            result: str, truth: str | None, measured: str | None, place: Path
+        ) -> Inspection:
+            opened = open_one_of(result, series, axes=axes)
+            start = partial(
+                iter_inspect,
+                opened,
+                truth and open_one_of(truth, series, axes=axes, channels=chosen),
+                source=measured
+                and open_one_of(measured, series, axes=axes, channels=chosen),
+                out=place,
+                regions=_read_labels(regions, opened),
+                settings=settings,
+                overwrite=overwrite,
+            )
+            found: Inspection = follow(start, progress=progress).output
+            return found
+
+        if len(results) > 1 or is_image_folder(results[0]):
+            from napari_structsr.cli.inspect_many import inspect_many
+
+            inspect_many(
+                results,
+                folder,
+                inspect_one,
+                reference=reference,
+                source=source,
+                progress=progress,
+            )
+            return
+        _print_scores(inspect_one(results[0], reference, source, folder))
         out.print(f"wrote {folder}", soft_wrap=True)
 
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,8 +111,21 @@ def name_outputs(
     kind
         "zarr" or "tif".
     """
-    spellings = [_list_spellings(path, name) for path, name in images]
-    chosen = [0] * len(images)
+    stems = _tell_apart([_list_spellings(path, name) for path, name in images])
+    return [folder / f"{stem}-{label}{_ENDINGS[kind]}" for stem in stems]
+
+
+def name_folders(images: Sequence[str], folder: Path) -> list[Path]:
+    """Return a folder in a folder for each image, named as it and told apart so."""
+    return [
+        folder / stem
+        for stem in _tell_apart([_list_spellings(path, "") for path in images])
+    ]
+
+
+def _tell_apart(spellings: Sequence[Sequence[str]]) -> list[str]:
+    """Return the shortest spelling of each that no other has, or a number after it."""
+    chosen = [0] * len(spellings)
     for _ in range(max(map(len, spellings), default=1) - 1):
         # case does not tell files apart on every system
         names = [one[n].casefold() for one, n in zip(spellings, chosen, strict=True)]
@@ -120,14 +134,12 @@ def name_outputs(
             min(n + (counts[name] > 1), len(one) - 1)
             for one, n, name in zip(spellings, chosen, names, strict=True)
         ]
-    taken: Counter[str] = Counter()
-    found = []
+    found: dict[str, str] = {}
     for one, n in zip(spellings, chosen, strict=True):
-        taken[one[n].casefold()] += 1
-        number = taken[one[n].casefold()]
-        stem = one[n] if number == 1 else f"{one[n]}-{number}"
-        found.append(folder / f"{stem}-{label}{_ENDINGS[kind]}")
-    return found
+        numbered = (f"{one[n]}-{number}" for number in count(2))
+        name = next(s for s in chain([one[n]], numbered) if s.casefold() not in found)
+        found[name.casefold()] = name
+    return list(found.values())
 
 
 def _list_spellings(path: str, name: str) -> list[str]:
