@@ -16,7 +16,8 @@ from napari_structsr.cli.marks import (
     Plane,
     read_marks,
 )
-from napari_structsr.cli.opening import Series, open_image
+from napari_structsr.cli.opening import Series, is_plate, open_image
+from napari_structsr.cli.plates import upscale_fields
 from napari_structsr.cli.terminal import (
     Progress,
     ProgressKind,
@@ -193,6 +194,9 @@ def upscale(
                 dry_run=dry_run,
                 progress=progress,
             )
+            return
+        if series is None and is_plate(images[0]):
+            upscale_fields(images[0], place, load, dry_run=dry_run, progress=progress)
             return
         from napari_structsr.scripting.output import choose_sink
 
