@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from skimage.metrics import (
     normalized_root_mse,
     peak_signal_noise_ratio,
@@ -164,6 +165,26 @@ def test_texture_after_the_model_is_an_artefact_of_either_model(images, maker):
     )
     assert after[65:95, 85:115].mean() < before[65:95, 85:115].mean() - 0.2
     np.testing.assert_allclose(after[:50], before[:50], atol=1e-3)
+
+
+def test_artefacts_are_found_alike_in_half_precision(images, monkeypatch):
+    result, _, source = images
+    asked = {"maps": ("artefact", "spread"), "model": "sharp"}
+
+    def inspect():
+        return inspected(result, source=source, settings=asked)
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    whole = inspect()
+    # as on a processor that is made for it
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    half = inspect()
+    written = [found.record.settings["precision"] for found in (whole, half)]
+    assert written == ["float32", "bfloat16"]
+    np.testing.assert_allclose(half.maps["artefact"], whole.maps["artefact"], atol=0.02)
+    assert not np.array_equal(half.maps["artefact"], whole.maps["artefact"])
+    # how far results spread may be as little as the rounding of half precision
+    np.testing.assert_array_equal(half.maps["spread"], whole.maps["spread"])
 
 
 def test_planted_faults_are_listed_first(images):

@@ -89,7 +89,7 @@ def inspect(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     precision: Annotated[
         str, typer.Option(help="auto, float32, bfloat16 or float16.")
-    ] = "float32",
+    ] = "auto",
     tile: Annotated[
         int | None, typer.Option(help="Source pixels written at once, along a side.")
     ] = None,

@@ -104,11 +104,13 @@ class ErrorPredictor:
         The numbers are logarithms of the mean absolute error and of the bound.
         """
         # what lies far beyond the training is not extrapolated
-        values = (features - self.means) / self.deviations
-        values = values.clamp(-_MAX_DEVIATIONS, _MAX_DEVIATIONS)
+        values = (features - self.means).div_(self.deviations)
+        values.clamp_(-_MAX_DEVIATIONS, _MAX_DEVIATIONS)
+        # gradients need what a layer gave; nothing else does
+        again = torch.is_inference_mode_enabled()
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            values = F.silu(F.linear(values, weight, bias))
-        return F.linear(values, self.weights[-1], self.biases[-1]).clamp(*_LOG_RANGE)
+            values = F.silu(F.linear(values, weight, bias), inplace=again)
+        return F.linear(values, self.weights[-1], self.biases[-1]).clamp_(*_LOG_RANGE)
 
     @property
     def told(self) -> bool:

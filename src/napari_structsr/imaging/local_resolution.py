@@ -119,7 +119,8 @@ class _Rings:
     """What windows of one size have in common."""
 
     taper: Tensor  # (window, window)
-    member: Tensor  # (frequencies, rings): how often a frequency counts in a ring
+    # (2 frequencies, rings): how often each of real and imaginary part counts in a ring
+    member: Tensor
     smooth: Tensor  # (rings, smoothed rings); columns sum to 1
     upto: Tensor  # the same, for the mean up to a ring
     chance: Tensor  # (smoothed rings): largest such mean that noise may have
@@ -144,7 +145,10 @@ def _prepare_rings(window: int, device: torch.device) -> _Rings:
     alike = (hann**4).mean() / (hann**2).mean() ** 2
     chance = _SIGMAS * alike / upto.sum(dim=0).sqrt()
     smooth, upto = smooth / smooth.sum(dim=0), upto / upto.sum(dim=0)
-    parts = (hann[:, None] * hann, member, smooth, upto, chance, number[half:] / window)
+    taper = hann[:, None] * hann
+    # real and imaginary parts are summed as one
+    member = member.repeat_interleave(2, dim=0)
+    parts = (taper, member, smooth, upto, chance, number[half:] / window)
     return _Rings(*(part.float() for part in parts))
 
 
@@ -152,11 +156,8 @@ def _measure_periods(x: Tensor, z: Tensor, rings: _Rings) -> Tensor:
     # of windows of shape (B, window, window); the roots are taken one by one, since the
     # product of two small powers would underflow in float32
     x, z = _spectrum(x, rings.taper), _spectrum(z, rings.taper)
-    common = (x * z.conj()).real @ rings.member
-    power_x, power_z = (
-        (torch.view_as_real(spectrum) ** 2).sum(dim=-1) @ rings.member
-        for spectrum in (x, z)
-    )
+    common = (x * z) @ rings.member
+    power_x, power_z = (part.square_() @ rings.member for part in (x, z))
     smallest = torch.finfo(common.dtype).tiny
     correlation = common / (power_x.sqrt() * power_z.sqrt()).clamp_min(smallest)
     curve = correlation @ rings.smooth
@@ -174,10 +175,12 @@ def _measure_periods(x: Tensor, z: Tensor, rings: _Rings) -> Tensor:
 
 
 def _spectrum(windows: Tensor, taper: Tensor) -> Tensor:
+    # real and imaginary parts side by side, shape (B, 2 frequencies)
     middle = windows.shape[-1] // 2
     # so that a flat window is 0 without any rounding
-    windows = windows - windows[:, middle, middle][:, None, None]
+    level = windows[:, middle, middle][:, None, None]
+    windows = torch.sub(windows, level, out=windows.new_empty(windows.shape))
     # the mean weighted by the window, or its rest would leak into the first ring
-    mean = (windows * taper).sum(dim=(-2, -1), keepdim=True) / taper.sum()
-    spectrum: Tensor = torch.fft.rfft2((windows - mean) * taper)
-    return spectrum.flatten(1)
+    mean = windows.flatten(1) @ taper.flatten() / taper.sum()
+    windows.sub_(mean[:, None, None]).mul_(taper)
+    return torch.view_as_real(torch.fft.rfft2(windows)).flatten(1)

@@ -22,8 +22,11 @@ from napari_structsr.io.source import Source
 
 _CLASSES = ("#bbbbbb", "#009e73", "#0072b2", "#d55e00")  # Okabe and Ito
 _AROUND = 32  # pixels around a place
-_SIDE = 900  # pixels along a side of what a figure shows of a plane
+_SIDE = 450  # pixels along a side of what a figure shows of a plane; twice the paper
 _BAND = 512  # rows that are read at once
+# inches of a panel, to its right for the scale of a map, above for the title, around
+_PANEL, _SCALE, _TITLE, _MARGIN = 2.5, 1.1, 0.4, 0.1
+_DPI = 80
 _BAR = 0.3  # of the width of a figure, the longest scale bar
 
 
@@ -171,11 +174,25 @@ def _draw(rows: list[list[_Panel]], found: Inspection) -> bytes:
     from matplotlib.patches import Rectangle
 
     columns = max(map(len, rows))
-    size = 3.2 * columns, 3.0 * len(rows)
+    width = columns * (_PANEL + _SCALE) + _MARGIN
+    height = len(rows) * (_PANEL + _TITLE) + _MARGIN
     # not pyplot: it would keep the figure, and choose a window system
-    figure = Figure(figsize=size, dpi=80, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=_DPI)
     FigureCanvasAgg(figure)
-    grid = figure.subplots(len(rows), columns, squeeze=False)
+    # places that are known: to find them matplotlib would draw everything twice
+    grid = figure.subplots(
+        len(rows),
+        columns,
+        squeeze=False,
+        gridspec_kw={
+            "left": _MARGIN / width,
+            "right": 1 - _SCALE / width,
+            "bottom": _MARGIN / height,
+            "top": 1 - _TITLE / height,
+            "wspace": _SCALE / _PANEL,
+            "hspace": _TITLE / _PANEL,
+        },
+    )
     for place in grid.flat:
         place.set_axis_off()
     for row, axes in zip(rows, grid, strict=True):
@@ -215,14 +232,15 @@ def _draw(rows: list[list[_Panel]], found: Inspection) -> bytes:
                 interpolation="nearest",
                 aspect=aspect,
             )
-            bar = figure.colorbar(drawn, ax=place, shrink=0.8)
+            bar = figure.colorbar(drawn, cax=place.inset_axes((1.03, 0.1, 0.05, 0.8)))
             bar.ax.tick_params(labelsize=7)
             if names:
                 bar.set_ticks(range(len(names)), labels=list(names))
             else:
                 bar.set_label(entry.unit, fontsize=7)
     target = io.BytesIO()
-    figure.savefig(target, format="png")
+    # quick to pack, and a few percent larger
+    figure.savefig(target, format="png", pil_kwargs={"compress_level": 2})
     return target.getvalue()
 
 

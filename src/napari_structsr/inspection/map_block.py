@@ -18,6 +18,7 @@ from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.grid import Slices
 from napari_structsr.core.intensity import Intensity
 from napari_structsr.core.types import Array
+from napari_structsr.engine.device import Device
 from napari_structsr.imaging.expected_error import (
     TrustInputs,
     expected_error,
@@ -79,7 +80,7 @@ class MapBlock:
         channel = setup.find_channel(plane)
         self._scaling = setup.scalings[channel]
         self._models = setup.models
-        self._device = setup.device
+        self._device, self._companion = setup.device, setup.companion
         # moments and spectra are float64, which Apple's GPUs lack
         self._where = "cpu" if setup.device.kind == "mps" else setup.device.kind
         self._forward_model = setup.forward_models[channel]
@@ -156,9 +157,11 @@ class MapBlock:
     def _trust_inputs(self) -> TrustInputs:
         return TrustInputs(self._image, self._variance, self._described)
 
-    def _run_model(self, model: SRModel | None, measured: Tensor) -> Tensor:
+    def _run_model(
+        self, model: SRModel | None, measured: Tensor, *, device: Device
+    ) -> Tensor:
         assert model is not None
-        found = self._device.run(model, measured.to(self._device.kind))
+        found = device.run(model, measured.to(device.kind))
         return found.to(self._where)
 
     def _normalise(self, pixels: Array, intensity: Intensity) -> Tensor:
@@ -226,11 +229,14 @@ class MapBlock:
         return squirrel_map(self._image, self._base, self._fit)
 
     def _artefact(self) -> Tensor:
-        other = self._models.sharp or self._models.faithful
-        return artefact_map(self._run_model(other, self._measured), self._image)
+        other = self._run_model(
+            self._models.artefact, self._measured, device=self._companion
+        )
+        return artefact_map(other, self._image)
 
     def _spread(self) -> Tensor:
-        return spread_map(partial(self._run_model, self._own), self._measured)
+        run = partial(self._run_model, self._own, device=self._device)
+        return spread_map(run, self._measured)
 
     def _null_space(self) -> Tensor:
         return null_space_map(self._image, self._forward_model)

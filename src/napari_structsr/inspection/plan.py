@@ -71,6 +71,8 @@ def make_record(
             ).options.get("channels"),
             # the list of worst places does not change the maps
             **settings.model_dump(mode="json", exclude={"worst", "place"}),
+            # what is chosen follows the machine, and decides the last digits
+            "precision": setup.companion.precision,
             "maps": list(setup.keys),
             "device": setup.device.kind,
             "tile": setup.tile_side,
@@ -183,9 +185,10 @@ def _find_halo(setup: Setup) -> int:
         "trust": (0, EXPECTED_ERROR_RADIUS + 1),
         "interval": (0, EXPECTED_ERROR_RADIUS + 1),
     }
-    fine = max(reach[key][0] for key in setup.keys)
-    coarse = max(reach[key][1] for key in setup.keys)
-    return FILL_RADIUS + coarse + -(-fine // setup.matched.factor)
+    # map by map: the one that looks farthest is seldom the one that runs a network
+    return FILL_RADIUS + max(
+        reach[key][1] + -(-reach[key][0] // setup.matched.factor) for key in setup.keys
+    )
 
 
 def plan_maps(setup: Setup, stores: MapStores, grid: TileGrid, left: int) -> Plan:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from napari_structsr.errors import SettingsError
-from napari_structsr.imaging.registration import MAX_SIDE, register
 from napari_structsr.inspection.matching import MatchedImages, find_middle
 from napari_structsr.io.views import AxisMapping, ResampledView
 
@@ -24,6 +23,9 @@ def register_reference(
     Returns the images, cut to what the moved reference covers, and the alignment
     "shift" and "confidence" of `Inspection`.
     """
+    # it brings half of scikit-image and scipy along
+    from napari_structsr.imaging.registration import MAX_SIDE, register
+
     if matched.reference is None:
         raise SettingsError("there is no reference to register; leave it out")
     planes = list(matched.result.spec.axes.planes())

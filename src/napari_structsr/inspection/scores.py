@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # its parts come when they are first used, and cost time
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from napari_structsr.core.types import Array, Float64Array
@@ -214,7 +214,9 @@ class Scorer:
         yield ScoreRow(index, title, WHOLE, pixels, values)
         if not len(self._labels):
             return
-        boxes = ndimage.find_objects(self._number_regions(plane), len(self._labels))
+        boxes = scipy.ndimage.find_objects(
+            self._number_regions(plane), len(self._labels)
+        )
         for number, (label, box) in enumerate(
             zip(map(int, self._labels), boxes, strict=True), start=1
         ):

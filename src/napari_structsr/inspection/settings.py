@@ -35,8 +35,12 @@ class InspectSettings(BaseModel):
         Places to list of each map.
     place
         Result pixels along the side of such a place.
-    device, precision, tile
+    device, tile
         As in `UpscaleSettings`.
+    precision
+        Of models that are run again. "auto" takes half precision where the device is
+        made for it, but only for the artefacts, which are found by contrast alone; how
+        far results spread is computed in float32.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -51,7 +55,7 @@ class InspectSettings(BaseModel):
     worst: int = Field(default=20, ge=0, le=10000)
     place: int = Field(default=64, ge=16, le=1024, multiple_of=16)
     device: str = "auto"
-    precision: Precision = "float32"
+    precision: Precision = "auto"
     tile: int | None = Field(default=None, ge=16, le=16384)
 
     @field_validator("maps")

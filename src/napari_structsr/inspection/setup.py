@@ -14,9 +14,9 @@ from napari_structsr.core.axes import check_plane
 from napari_structsr.core.error_map import MAPS, Need, list_default_maps
 from napari_structsr.core.intensity import check_dtype
 from napari_structsr.core.record import Record
-from napari_structsr.engine.device import Device, choose_device
+from napari_structsr.engine.device import Device, Precision, choose_device
 from napari_structsr.engine.provenance import find_source, take_fingerprint
-from napari_structsr.errors import ModelError, SettingsError
+from napari_structsr.errors import DeviceError, ModelError, SettingsError
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.squirrel import SquirrelFit
 from napari_structsr.inspection.matching import MatchedImages, match_images
@@ -57,6 +57,11 @@ class ReferenceModels:
     calibration: TrustCalibration | None = None  # how far the own is usually off
 
     @property
+    def artefact(self) -> SRModel | None:
+        """The one of the shipped pair that the result is compared with."""
+        return self.sharp or self.faithful
+
+    @property
     def loaded(self) -> list[SRModel]:
         """All models that there are."""
         models = (self.own, self.faithful, self.sharp)
@@ -78,6 +83,8 @@ class Setup:
     # told nothing or is not run again
     told_models: tuple[SRModel, ...]
     device: Device
+    # the same in the number format of the model that finds artefacts
+    companion: Device
     # source pixels along the side of what is computed at once, and about of a tile
     block_side: int
     tile_side: int
@@ -156,9 +163,11 @@ def prepare(
     models = _keep_needed(models, keys)
     told_models = tell_optics(models.own, record)
     # most maps run no network, so that the device is tried on bicubic
-    device, warning = choose_device(
-        settings.device, settings.precision, load_model("bicubic")
+    precise: Precision = (
+        "float32" if settings.precision == "auto" else settings.precision
     )
+    device, warning = choose_device(settings.device, precise, load_model("bicubic"))
+    companion = _choose_companion(device, settings.precision, models)
     for model in (*models.loaded, *told_models):
         model.to(device.kind)
     # counted in source pixels, while memory goes by the finer ones of the maps
@@ -178,6 +187,7 @@ def prepare(
         describe_channels(record, widths, scalings, statistics) if statistics else (),
         told_models,
         device,
+        companion,
         block_side,
         settings.tile or block_side,
         scalings,
@@ -233,6 +243,19 @@ def _find_models(
     elif own:
         calibration = own.card.calibration
     return ReferenceModels(own, pair[0], pair[1], calibration), notes
+
+
+def _choose_companion(
+    device: Device, precision: Precision, models: ReferenceModels
+) -> Device:
+    """Return the device in the number format that finds artefacts."""
+    if models.artefact is None:
+        return device
+    try:
+        return choose_device(device.kind, precision, models.artefact)[0]
+    except DeviceError:
+        # it has just computed right in the other format
+        return device
 
 
 def _keep_needed(models: ReferenceModels, keys: tuple[str, ...]) -> ReferenceModels:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts come when they are first used, and cost time
 
 from napari_structsr.core.axes import Axes, ImageSpec
 from napari_structsr.core.types import Array
@@ -278,7 +278,7 @@ class ResampledView(_View):
         pixels = self._source.read(where, *parts).astype(np.float64)
         shape = rows.stop - rows.start, columns.stop - columns.start
         transform = partial(
-            ndimage.affine_transform,
+            scipy.ndimage.affine_transform,
             matrix=[line.step for line in self._lines],
             offset=starts,
             output_shape=shape,
@@ -291,7 +291,9 @@ class ResampledView(_View):
             # a spline runs through whole lines, which one NaN would spoil
             image = sample if whole else np.where(known[number], sample, 0)
             if any(self._blurs):
-                image = ndimage.gaussian_filter(image, self._blurs, mode="reflect")
+                image = scipy.ndimage.gaussian_filter(
+                    image, self._blurs, mode="reflect"
+                )
             out[number] = transform(image, order=3)
             if not whole:
                 # linear: what a hole touches is lost, and nothing beyond

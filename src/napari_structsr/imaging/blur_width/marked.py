@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
-from scipy.optimize import curve_fit
+import scipy  # its parts come when they are first used, and cost time
 
 from napari_structsr.core.types import Array, Float64Array
 from napari_structsr.errors import SettingsError
@@ -137,7 +136,7 @@ def _fit_bead(image: Float64Array, centre: Float64Array, label: str) -> Width:
     # relative to what surrounds it, since beads may be dark as well
     around, _ = _cut(image, rows, columns, _RADIUS)
     level = float(np.median(around))
-    smooth = gaussian_filter(crop, 0.7)
+    smooth = scipy.ndimage.gaussian_filter(crop, 0.7)
     peak = np.unravel_index(np.abs(smooth - level).argmax(), crop.shape)
     centre = np.array([top + peak[0], left + peak[1]], dtype=float)
     sigma, radius = 1.0, _RADIUS
@@ -279,7 +278,7 @@ def _fit(
     deviation = None
     try:
         for _ in range(2):
-            parameters, covariance = curve_fit(
+            parameters, covariance = scipy.optimize.curve_fit(
                 model, points, values, p0=first, sigma=deviation, maxfev=2000
             )
             fitted = model(points, *parameters)

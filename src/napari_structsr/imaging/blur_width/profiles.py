@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import erf
+import scipy  # its parts come when they are first used, and cost time
 
 from napari_structsr.core.types import Float64Array
 
@@ -30,7 +30,9 @@ def draw_bead(
 def _integrate(distance: Float64Array, sigma: float) -> Float64Array:
     """Return a Gaussian of height 1, integrated over pixels at these distances."""
     width = math.sqrt(2) * max(abs(sigma), 1e-3)
-    rise = erf((distance + 0.5) / width) - erf((distance - 0.5) / width)
+    rise = scipy.special.erf((distance + 0.5) / width) - scipy.special.erf(
+        (distance - 0.5) / width
+    )
     area: Float64Array = rise * math.sqrt(math.pi) / 2 * width
     return area
 
@@ -52,7 +54,7 @@ def draw_edge(
         place,
         angle,
         bend,
-        lambda d: height * (1 + erf(d / width)) / 2 + slope * d,
+        lambda d: height * (1 + scipy.special.erf(d / width)) / 2 + slope * d,
     )
 
 
