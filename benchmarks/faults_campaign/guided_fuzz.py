@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -51,6 +52,8 @@ def fuzz_reader(
             data = bytes([number]) + path.read_bytes()[:_LARGEST]
             (seeds / f"{number}-{path.name}").write_bytes(data)
     limit_process()
+    # libFuzzer has a clock of its own
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
     def read(data: bytes) -> None:
         pattern = patterns[data[0] % len(patterns)] if data else patterns[0]

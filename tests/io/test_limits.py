@@ -144,9 +144,17 @@ def test_more_planes_than_anybody_takes(tmp_path):
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, np.zeros((2, 8, 8), np.uint8), ome=True)
     text = tifffile.tiffcomment(path)
-    tifffile.tiffcomment(path, text.replace('SizeZ="1"', 'SizeZ="999999999"'))
-    with pytest.raises(SourceError, match=r"announces [0-9]+ planes, more than"):
-        open_source(path)
+    for entry, number in (
+        ('SizeZ="1"', "999999999"),
+        ('SizeZ="1"', "9" * 4000),
+        ('PlaneCount="2"', "2147483648"),
+        ('PlaneCount="2"', " +2147483648 "),
+    ):
+        changed = f'{entry.partition("=")[0]}="{number}"'
+        assert entry in text
+        tifffile.tiffcomment(path, text.replace(entry, changed))
+        with pytest.raises(SourceError, match="announces more planes than"):
+            open_source(path)
 
 
 def test_images_for_training_are_checked_before_they_are_unpacked(tmp_path):

@@ -96,13 +96,13 @@ def check_ome(file: tifffile.TiffFile, path: Path) -> None:
         # who reads the metadata says so
         return
     for entry in entries:
-        sizes = [entry.get(f"Size{name}", "1") for name in "ZCT"]
-        # whoever reads the metadata says what is wrong with others
-        if all(size.isdecimal() and len(size) < 100 for size in sizes):
-            planes = math.prod(map(int, sizes))
-            if planes > PLANES:
-                reason = f"its OME-XML announces {planes} planes, more than {PLANES}"
-                raise_damaged(str(path), reason)
+        sizes = [_read_count(entry, f"Size{name}") for name in "ZCT"]
+        counts = [_read_count(entry, name) for name in ("PlaneCount", "NumPlanes")]
+        planes = max(math.prod(sizes), *counts)
+        if planes > PLANES:
+            # how many may be a number of thousands of digits
+            reason = f"its OME-XML announces more planes than the {PLANES} allowed"
+            raise_damaged(str(path), reason)
     named = {
         entry.get(key) for entry in entries for key in ("FileName", "MetadataFile")
     }
@@ -113,6 +113,15 @@ def check_ome(file: tifffile.TiffFile, path: Path) -> None:
                 f"{path} names {other} as a part of it, which is no file; copy all "
                 "files of the image again from where they came"
             )
+
+
+def _read_count(entry: ElementTree.Element, name: str) -> int:
+    """Return a count as tifffile reads it; 1 where it is none."""
+    try:
+        return int(entry.get(name, "1"))
+    except ValueError:
+        # whoever reads the metadata says what is wrong with it
+        return 1
 
 
 def check_pixels(
