@@ -27,7 +27,7 @@ REQUIRED = sorted(
         name_of(requirement)
         for requirements in (
             PROJECT["project"]["dependencies"],
-            *(extras for name, extras in EXTRAS.items() if name != "export"),
+            *EXTRAS.values(),
         )
         for requirement in requirements
     }

@@ -24,7 +24,7 @@ def calibrate(
         Path, typer.Option("--out", help="name.json, for structsr inspect.")
     ],
     model: Annotated[
-        str, typer.Option(help="Name, or .safetensors or .pth file.")
+        str, typer.Option(help="Name, or .safetensors, .pth, .onnx or .zip file.")
     ] = "sharp",
     factor: Annotated[
         int,

@@ -64,7 +64,7 @@ def upscale(
         ),
     ] = 2,
     model: Annotated[
-        str, typer.Option(help="Name, or .safetensors or .pth file.")
+        str, typer.Option(help="Name, or .safetensors, .pth, .onnx or .zip file.")
     ] = "faithful",
     sharpness: Annotated[
         float, typer.Option(help="Of sharp: 0 is faithful, 1 is sharp.")

@@ -22,6 +22,7 @@ Architecture = Literal[
     "rrdb",
     "swinir",
     "spandrel",
+    "onnx",
     "bicubic",
     "bilinear",
 ]

@@ -127,6 +127,8 @@ class SRModel:
     def packages(self) -> tuple[str, ...]:
         """Packages that hold the code of the network, besides this one and torch."""
         # their version decides the numbers too, so that the record names it
+        if self.card.architecture == "onnx":
+            return ("onnxruntime",)
         foreign = self.card.architecture in ("spandrel", "swinir")
         return ("spandrel",) if foreign else ()
 
@@ -138,7 +140,11 @@ class SRModel:
     @cached_property
     def values_per_pixel(self) -> int:
         """Numbers held at once for each input pixel, for estimates of memory."""
-        return count_activations(self.network) + 4 * self.factor**2
+        # where torch does not compute, the network itself must say
+        held = getattr(self.network, "activations", None)
+        if held is None:
+            held = count_activations(self.network)
+        return int(held) + 4 * self.factor**2
 
     @property
     def conditional(self) -> bool:

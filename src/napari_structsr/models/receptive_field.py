@@ -62,10 +62,18 @@ def measure_receptive_field(
         Pixels of the grid on which the network's windows lie.
     """
     cost = count_operations(network, side=-(-_SMALL // align) * align)
+    return measure_with(Probe(network, factor, align, choose_side(cost, align)))
+
+
+def choose_side(cost: float, align: int) -> int:
+    """Return the side of a test image for a number of multiply-adds of each pixel."""
     # as large as some seconds allow, and at least three windows
     side = math.isqrt(int(_WORK / max(cost, 1)))
-    side = max(min(max(side, _SIDES[0]), _SIDES[1]) // align, 3) * align
-    probe = _Probe(network, factor, align, side)
+    return max(min(max(side, _SIDES[0]), _SIDES[1]) // align, 3) * align
+
+
+def measure_with(probe: Probe) -> ReceptiveField:
+    """Measure how far the network of a probe sees."""
     reach = probe.find_exact()
     radius, beyond = reach or 0, 0.0
     if reach is None or reach > _AFFORDABLE:
@@ -77,12 +85,12 @@ def measure_receptive_field(
     return ReceptiveField(radius, max(beyond, seam if seam > _ROUNDING else 0.0))
 
 
-class _Probe:
+class Probe:
     """A test image, and one window of the network in its middle."""
 
     def __init__(self, network: nn.Module, factor: int, align: int, side: int) -> None:
         self.network, self.factor, self.align = network, factor, align
-        self.image = _make_test_image(side)
+        self.image = make_test_image(side)
         self.first = side // 2 // align * align
         self.last = self.first + align - 1
         # the same network always sees the same image: its distance is reproducible
@@ -148,7 +156,7 @@ class _Probe:
         return float(change.detach().abs().max())
 
 
-def _make_test_image(side: int) -> Tensor:
+def make_test_image(side: int) -> Tensor:
     """Return noise of all scales, as natural images have, within 0..1."""
     generator = torch.Generator().manual_seed(0)
     image = torch.zeros(1, 1, side, side)

@@ -12,6 +12,11 @@ from napari_structsr.errors import ModelError
 from napari_structsr.io.foreign_weights import FOREIGN_ENDINGS, read_foreign
 from napari_structsr.io.weights import read_weights
 from napari_structsr.models.card import ModelCard
+from napari_structsr.zoo.exchange.load import (
+    is_exchanged,
+    load_exchanged_model,
+    read_exchanged_card,
+)
 from napari_structsr.zoo.foreign import (
     is_foreign,
     load_foreign_model,
@@ -68,7 +73,9 @@ def find_card(name: str, *, factor: int | None, sharpness: float = 1.0) -> Model
 def _find_trained_card(name: str, factor: int | None) -> ModelCard:
     path = Path(name)
     if _is_path(name):
-        if is_foreign(path):
+        if is_exchanged(path):
+            card = read_exchanged_card(path)
+        elif is_foreign(path):
             card = make_foreign_card(read_foreign(path), path)
         else:
             card = read_model_card(path)
@@ -78,7 +85,7 @@ def _find_trained_card(name: str, factor: int | None) -> ModelCard:
         names = ", ".join(dict.fromkeys(card.name for card in list_models()))
         raise ModelError(
             f"there is no model named {name!r}; choose one of {names}, "
-            "or give the path of a .safetensors or .pth file"
+            "or give the path of a .safetensors, .pth, .onnx or .zip file"
         )
     return _choose_factor(name, cards, factor)
 
@@ -92,8 +99,9 @@ def load_model(
     ----------
     name
         Name of a model that ships or of the user; path of a .safetensors file with
-        its card beside it; or path of a .pth, .pt, .ckpt or .safetensors file of
-        somebody else, of any architecture that spandrel knows.
+        its card beside it; path of a .pth, .pt, .ckpt or .safetensors file of
+        somebody else, of any architecture that spandrel knows; or path of an .onnx
+        file or a bioimage.io package, a .zip or a folder, that upscales.
     factor
         Upscaling factor along y and x; None takes the one of the file, or the first
         that is offered.
@@ -111,6 +119,10 @@ def load_model(
     from napari_structsr.models.model import SRModel
 
     path = Path(name)
+    if _is_path(name) and is_exchanged(path):
+        model = load_exchanged_model(path)
+        _set_sharpness(_choose_factor(name, [model.card], factor), sharpness)
+        return model
     # read once: such a file may hold hundreds of megabytes
     if _is_path(name) and is_foreign(path):
         found = read_foreign(path)
@@ -183,5 +195,5 @@ def _find_weights(name: str, card: ModelCard) -> Path:
 
 def _is_path(name: str) -> bool:
     """Tell the path of a file from the name of a model."""
-    endings = (".safetensors", ".json", *FOREIGN_ENDINGS)
+    endings = (".safetensors", ".json", ".onnx", ".zip", *FOREIGN_ENDINGS)
     return name.lower().endswith(endings) or "/" in name or "\\" in name

@@ -46,6 +46,8 @@ class ForeignNetwork(nn.Module):
         self.minimum = minimum
         self.square = square
         self.align = math.lcm(multiple, _find_window(module))
+        # numbers held at once for each input pixel, where torch cannot count them
+        self.activations: int | None = None
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (N, 1, h, w) to (N, 1, factor h, factor w); values near 0..1."""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from napari_structsr.core.types import Float32Array
 from napari_structsr.errors import ModelError
+from napari_structsr.models.card import ModelCard
 from napari_structsr.models.model import SRModel
 
 CARD_ENTRY = "structsr"
@@ -105,10 +106,15 @@ def _quiet(model: SRModel) -> Iterator[nn.Module]:
         yield model.to("cpu").network
 
 
+def describe_exported(model: SRModel) -> ModelCard:
+    """Return the card of an export: what belongs to the catalogue stays here."""
+    # an export is one point between two models, and nothing says how far it is off
+    gone = {"calibration": None, "blend_with": None, "sharpness": None}
+    return model.card.model_copy(update=gone)
+
+
 def _write_card(model: SRModel) -> str:
-    # the network alone is exported: how far it is off was found with the whole model
-    card = model.card.model_copy(update={"calibration": None})
-    return json.dumps(card.model_dump(mode="json"))
+    return json.dumps(describe_exported(model).model_dump(mode="json"))
 
 
 def _make_image(shape: tuple[int, ...]) -> Tensor:

@@ -24,6 +24,7 @@ from napari_structsr.zoo.exchange.export import ExportWish
 from napari_structsr.zoo.exchange.network_files import (
     OPSET,
     TOLERANCE,
+    describe_exported,
     write_onnx,
     write_torchscript,
 )
@@ -79,7 +80,7 @@ def write_package(model: SRModel, folder: Path, wish: ExportWish) -> None:
         ) from error
     write_onnx(model, folder / "weights.onnx")
     write_torchscript(model, folder / "weights.pt")
-    card = model.card.model_copy(update={"calibration": None})
+    card = describe_exported(model)
     write_bundle(
         folder / f"{BUNDLE}.safetensors",
         card.model_dump(mode="json"),
