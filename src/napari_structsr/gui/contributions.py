@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari.layers import Image
+from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
 
+from napari_structsr.errors import SettingsError
+from napari_structsr.gui.upscale.companions import follow_image
 from napari_structsr.gui.upscale.run import read_preferred_choice, upscale_layer
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.layers import layer_obstacle
@@ -41,6 +43,21 @@ def _upscale_selected(viewer: Viewer, *, factor: int) -> list[Job]:
         elif isinstance(layer, Image):  # always, without an obstacle; for mypy
             jobs.append(upscale_layer(viewer, layer, choice))
     return jobs
+
+
+def refine_selected_labels(viewer: Viewer) -> None:
+    """Add the selected labels on the pixels of the selected, upscaled image."""
+    selected = [layer for layer in viewer.layers if layer in viewer.layers.selection]
+    labels = [layer for layer in selected if isinstance(layer, Labels)]
+    images = [layer for layer in selected if isinstance(layer, Image)]
+    if not labels or len(images) != 1:
+        show_warning("Select labels, and one upscaled image that they shall follow.")
+        return
+    for layer in labels:
+        try:
+            follow_image(viewer, layer, images[0])
+        except SettingsError as error:
+            show_warning(keep_plain(str(error)))
 
 
 def inspect_against_reference(viewer: Viewer) -> None:
