@@ -1,6 +1,7 @@
 """Put a page of the documentation together from what `structsr benchmark` wrote.
 
-    python scripts/benchmark_docs.py benchmarks shipped=OUT matched=OUT agreement=OUT
+    python scripts/benchmark_docs.py benchmarks shipped=OUT
+    python scripts/benchmark_docs.py benchmark-tables shipped=OUT matched=OUT speed=OUT
 
 The first word is the page, such as docs/benchmarks.md, which is made from
 scripts/benchmarks.template.md. Each other one names a run by the label that the

@@ -39,7 +39,7 @@ CHECKS: dict[str, list[tuple[str, ...]]] = {
         ("check-wheel-contents", "{tmp}"),
         (*PYTHON, "npe2", "validate", "napari-structsr"),
     ],
-    "docs": [(*PYTHON, "mkdocs", "build", "--strict", "--site-dir", "{tmp}")],
+    "docs": [("zensical", "build", "--strict", "--clean")],
     "core": [(*PYTEST, "--ignore", "tests/gui", "{pytest}")],
     "faults": [
         (*PYTHON, "benchmarks.faults_campaign", "--quick", "--out", "{tmp}"),
