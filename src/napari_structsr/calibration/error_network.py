@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from napari_structsr.core.llvm_clash import keep_triton_out
 from napari_structsr.core.types import Float32Array
 from napari_structsr.imaging.expected_error import ErrorPredictor
 
@@ -70,6 +71,7 @@ def fit_predictor(
     predictor = ErrorPredictor(
         means, deviations, tuple(parameters[::2]), tuple(parameters[1::2])
     )
+    keep_triton_out()
     optimiser = torch.optim.AdamW(parameters, lr=_RATE, weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps)
     for _ in range(steps):

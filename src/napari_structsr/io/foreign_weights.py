@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_structsr.core.llvm_clash import keep_triton_out
 from napari_structsr.errors import ModelError
 from napari_structsr.io.limits import WEIGHTS_BYTES, read_limited
 
@@ -118,6 +119,7 @@ def _read_weights(path: Path, data: bytes) -> dict[str, Any]:
 
 def _recognise(path: Path, weights: dict[str, Any]) -> Any:
     """Let spandrel find the architecture, and return its description."""
+    keep_triton_out()
     with warnings.catch_warnings():
         # those of what spandrel imports and builds
         warnings.simplefilter("ignore")

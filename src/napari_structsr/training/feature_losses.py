@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_structsr.core.llvm_clash import keep_triton_out
+
 _VGG_FILE = "vgg19-dcbb9e9d.pth"
 _VGG_LAYERS = 35  # conv5_4, before its activation, as ESRGAN
 _VGG_MEAN, _VGG_STD = 0.449, 0.226  # of ImageNet, averaged over its colours
@@ -45,6 +47,7 @@ class VGGContent(nn.Module):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        keep_triton_out()
         # Late: torchvision is optional.
         from torchvision.models import vgg19
 

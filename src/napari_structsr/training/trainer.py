@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from napari_structsr.core.llvm_clash import keep_triton_out
 from napari_structsr.engine.device import Device
 from napari_structsr.errors import TrainingError
 from napari_structsr.models.discriminator import PatchDiscriminator, PlainDiscriminator
@@ -301,6 +302,7 @@ class Trainer:
     def _make_adam(
         self, parameters: Sequence[nn.Parameter], rate: float
     ) -> torch.optim.Adam:
+        keep_triton_out()
         fused = self.device.kind.startswith("cuda")
         return torch.optim.Adam(parameters, lr=rate, fused=fused)
 

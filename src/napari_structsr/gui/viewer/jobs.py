@@ -26,6 +26,7 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from superqt.utils import WorkerBase
 
+from napari_structsr.core.llvm_clash import keep_triton_out
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
@@ -37,7 +38,6 @@ from napari_structsr.engine.events import (
     Warned,
 )
 from napari_structsr.errors import StructsrError, UnexpectedError
-from napari_structsr.gui.viewer.llvm_clash import keep_triton_out
 from napari_structsr.gui.viewer.plain_text import keep_plain
 
 logger = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ import warnings
 
 from torch import Tensor, nn
 
+from napari_structsr.core.llvm_clash import keep_triton_out
 from napari_structsr.errors import ModelError
 from napari_structsr.imaging.filters import reflect_pad
 
@@ -53,6 +54,7 @@ class SwinIRNet(nn.Module):
         expansion: int = 2,
     ) -> None:
         super().__init__()
+        keep_triton_out()
         try:
             from spandrel.architectures.SwinIR import SwinIR
         except ImportError as error:

@@ -4,6 +4,10 @@ Mesa's software and AMD drivers load LLVM as soon as a canvas is drawn. triton, 
 torch imports for its optimizers where it is installed, brings a copy of its own, and
 loading it beside the first one ends the program without a word (a segmentation fault
 in the initialisers of libtriton). It is only needed to compile networks for GPUs.
+
+Optimizers of torch import triton, and torchvision does, which spandrel imports. So jobs
+of the viewer call this, and so does whatever uses those: the console of napari runs in
+the same program.
 """
 
 from __future__ import annotations
