@@ -25,7 +25,8 @@ from napari_structsr.engine.device import Device, choose_device
 from napari_structsr.errors import ModelError
 from napari_structsr.models.onnx_network import FixedSizeNetwork
 from napari_structsr.zoo.catalogue import find_card
-from napari_structsr.zoo.exchange.export import ExportWish, export_network
+from napari_structsr.zoo.exchange.export_network import export_network
+from napari_structsr.zoo.exchange.wish import ExportWish
 
 WISH = ExportWish(psf_sigma=0.8, noise=0.03)
 

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from napari_structsr.cli import app
 from napari_structsr.errors import ModelError
 from napari_structsr.zoo.catalogue import load_model
-from napari_structsr.zoo.exchange.export import ExportWish, export_network
+from napari_structsr.zoo.exchange.export_network import export_network
+from napari_structsr.zoo.exchange.wish import ExportWish
 
 runner = CliRunner()
 

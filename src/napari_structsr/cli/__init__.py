@@ -13,11 +13,10 @@ from napari_structsr.cli.clean import clean
 from napari_structsr.cli.console import PlainGroup
 from napari_structsr.cli.demo import demo
 from napari_structsr.cli.examples import write_epilog
-from napari_structsr.cli.export import export
 from napari_structsr.cli.finetune import finetune
 from napari_structsr.cli.info import info
 from napari_structsr.cli.inspect import inspect
-from napari_structsr.cli.models import models
+from napari_structsr.cli.models import export, models
 from napari_structsr.cli.terminal import err, out
 from napari_structsr.cli.train import train
 from napari_structsr.cli.upscale import upscale

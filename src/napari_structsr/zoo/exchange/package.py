@@ -20,7 +20,6 @@ from napari_structsr.errors import ModelError
 from napari_structsr.io.weights import write_bundle
 from napari_structsr.models.build import count_parameters
 from napari_structsr.models.model import SRModel
-from napari_structsr.zoo.exchange.export import ExportWish
 from napari_structsr.zoo.exchange.network_files import (
     OPSET,
     TOLERANCE,
@@ -29,6 +28,7 @@ from napari_structsr.zoo.exchange.network_files import (
     write_torchscript,
 )
 from napari_structsr.zoo.exchange.readme import write_readme
+from napari_structsr.zoo.exchange.wish import ExportWish
 
 BUNDLE = "structsr"
 """Name of the weights and of their card within a package, without the ending."""

@@ -9,41 +9,16 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from napari_structsr.errors import ModelError
 from napari_structsr.io.atomic import create_beside, replace_whole
 from napari_structsr.models.conditional_generator import DEFAULT_NOISE
 from napari_structsr.models.model import SRModel
-
-Kind = Literal["bioimageio", "onnx", "torchscript"]
-"""What a model can be exported to."""
+from napari_structsr.zoo.exchange.wish import ExportWish, Kind
 
 _ENDINGS = {"onnx": (".onnx",), "torchscript": (".pt", ".pth")}
-
-
-@dataclass(frozen=True)
-class ExportWish:
-    """What is said of an exported model beside what its card says.
-
-    Parameters
-    ----------
-    psf_sigma, noise
-        What a model that can be told the optics is told: the width of the
-        point-spread function in measured pixels, and the noise relative to the range;
-        None takes those of an undersampled image of little noise.
-    authors
-        Names of those who made it, for a bioimage.io package.
-    licence
-        SPDX identifier, where the card does not state one.
-    """
-
-    psf_sigma: float | None = None
-    noise: float | None = None
-    authors: tuple[str, ...] = field(default=())
-    licence: str | None = None
 
 
 def export_network(
