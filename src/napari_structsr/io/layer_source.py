@@ -62,6 +62,8 @@ def open_layer(
     }
     full = make_axes(names, shape, steps)
     array = levels[level]
+    # a layer that shows what is there yet has the pixels themselves beside it
+    array = getattr(array, "settled", array)
     kept = [n for n, dimension in zip(array.shape, names, strict=True) if dimension]
     channels = _read_channels(layer, full)
     title = name or str(layer.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -16,6 +17,8 @@ import numpy as np
 from napari_structsr.core.axes import Axes
 from napari_structsr.core.types import Array
 from napari_structsr.io.source import Source
+
+_SIDE = 512  # pixels of a tile where nothing else is said
 
 
 class PlaneArray(ABC):
@@ -38,6 +41,26 @@ class PlaneArray(ABC):
     @abstractmethod
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Return a rectangle of a plane, shape (samples, rows, columns)."""
+
+    def peek(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array | None:
+        """Return a rectangle that is at hand already, None otherwise; does not wait."""
+        return None
+
+    def to_dask(self) -> Any:
+        """Return a dask array that reads a chunk at a time, for viewers and scripts."""
+        import dask.array as da
+
+        side = dict(zip("yx", self.tile_sides, strict=True))
+        chunks = tuple(
+            side.get(axis.name, axis.size if axis.name == "s" else 1)
+            for axis in self.axes.items
+        )
+        return da.from_array(self, chunks=chunks, asarray=False, name=False)  # type: ignore[no-untyped-call]
+
+    @property
+    def tile_sides(self) -> tuple[int, int]:
+        """Rows and columns that are best read together."""
+        return _SIDE, _SIDE
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -67,8 +90,12 @@ class PlaneArray(ABC):
             raise ValueError("the pixels are computed for each call; allow a copy")
         return np.asarray(self[...], dtype=dtype)
 
-    def __getitem__(self, key: Any) -> Array:
-        spans, dropped = _find_spans(key, self.shape)
+    def __getitem__(self, key: Any) -> Any:
+        whole = [range(size) for size in self.shape]
+        return self.collect(*select_spans(whole, key))
+
+    def collect(self, spans: Sequence[range], dropped: Sequence[bool]) -> Array:
+        """Return the pixels of `select_spans`; axes that are dropped have one each."""
         count = len(self.axes.loops)
         rows, columns = spans[count : count + 2]
         parts = [
@@ -136,23 +163,34 @@ class SourceArray(PlaneArray):
         return fine.astype(self.dtype, copy=False)
 
 
-def _find_spans(
-    key: Any, shape: tuple[int, ...]
-) -> tuple[tuple[range, ...], tuple[bool, ...]]:
-    """Return which indices are asked for along each axis, and which axes go."""
+def select_spans(spans: Sequence[range], key: Any) -> tuple[list[range], list[bool]]:
+    """Return which indices of each axis a key selects, and which axes it drops.
+
+    Parameters
+    ----------
+    spans
+        What there is to select from, for each axis.
+    key
+        Numbers, slices and ``...``, as between the brackets of an array.
+
+    Raises
+    ------
+    IndexError
+        If there are too many, or a number lies outside.
+    """
     keys = list(key) if isinstance(key, tuple) else [key]
     given = [one for one in keys if one is not Ellipsis]
-    if len(given) > len(shape) or len(keys) - len(given) > 1:
-        raise IndexError(f"{key!r} has too many indices for the shape {shape}")
+    if len(given) > len(spans) or len(keys) - len(given) > 1:
+        raise IndexError(f"{key!r} has too many indices for {len(spans)} axes")
     place = next((n for n, one in enumerate(keys) if one is Ellipsis), len(keys))
-    keys[place : place + 1] = [slice(None)] * (len(shape) - len(given))
-    spans, dropped = [], []
-    for one, size in zip(keys, shape, strict=True):
+    keys[place : place + 1] = [slice(None)] * (len(spans) - len(given))
+    selected, dropped = [], []
+    for one, span in zip(keys, spans, strict=True):
         if isinstance(one, slice):
-            spans.append(range(size)[one])
+            selected.append(span[one])
         else:
             # as a list does: negative ones count from the end, others are refused
-            number = range(size)[operator.index(one)]
-            spans.append(range(number, number + 1))
+            number = span[operator.index(one)]
+            selected.append(range(number, number + 1))
         dropped.append(not isinstance(one, slice))
-    return tuple(spans), tuple(dropped)
+    return selected, dropped

@@ -40,6 +40,7 @@ def open_lazy_image(
     model: SRModel,
     *,
     settings: UpscaleSettings | None = None,
+    source: Source | None = None,
     reading: Mapping[str, Any] | None = None,
     memory: int = _MEMORY,
 ) -> LazyImage:
@@ -54,6 +55,8 @@ def open_lazy_image(
         What upscales it.
     settings
         Choices of the user; the side of tiles is not among them.
+    source
+        The image, where it has been opened already.
     reading
         Keywords of `open_source`.
     memory
@@ -69,7 +72,8 @@ def open_lazy_image(
     StructsrError
         If the image cannot be read or upscaled, as of `upscale`.
     """
-    source = open_source(image, **(reading or {}))
+    if source is None:
+        source = open_source(image, **(reading or {}))
     settings = (settings or UpscaleSettings()).model_copy(update={"tile": _SIDE})
     coarser = tuple(_open_coarser(image, source, reading or {}))
     return LazyImage(source, model, settings, coarser=coarser, memory=memory)
@@ -175,6 +179,21 @@ class LazyImage(PlaneArray):
                     self._held -= gone.nbytes
             return made
 
+    @property
+    def tile_sides(self) -> tuple[int, int]:
+        """Rows and columns of a tile."""
+        return self._grid.unit
+
+    def peek(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array | None:
+        """Return a rectangle whose tiles have been computed, None otherwise."""
+        tiles = self.list_tiles(plane, rows, columns)
+        known = [self.find(tile) for tile in tiles]
+        if any(found is None for found in known):
+            return None
+        if len(tiles) == 1 and tiles[0].write == (rows, columns):
+            return known[0]
+        return self.read(plane, rows, columns)
+
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Return a rectangle of a plane, shape (samples, rows, columns)."""
         height, width = (part.stop - part.start for part in (rows, columns))
@@ -183,17 +202,6 @@ class LazyImage(PlaneArray):
             here, there = find_overlap((rows, columns), tile.write)
             found[:, *here] = self.compute(tile)[:, *there]
         return found
-
-    def to_dask(self) -> Any:
-        """Return a dask array, one chunk for each tile."""
-        import dask.array as da
-
-        unit = dict(zip("yx", self._grid.unit, strict=True))
-        chunks = tuple(
-            unit.get(axis.name, axis.size if axis.name == "s" else 1)
-            for axis in self.axes.items
-        )
-        return da.from_array(self, chunks=chunks, asarray=False, name=False)  # type: ignore[no-untyped-call]
 
 
 class _Screen:

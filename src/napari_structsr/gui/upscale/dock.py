@@ -24,6 +24,10 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from napari_structsr.gui.upscale.as_you_look import (
+    find_order_obstacle,
+    show_as_you_look,
+)
 from napari_structsr.gui.upscale.both_wishes import BothWishes
 from napari_structsr.gui.upscale.commands import write_command
 from napari_structsr.gui.upscale.estimate import EstimateLabel, Part
@@ -74,6 +78,7 @@ class UpscaleDock(ViewerWidget):
         self.estimate = EstimateLabel()
         self.wishes = BothWishes(napari_viewer)
         self.preview_button = QPushButton("Preview")
+        self.look_button = QPushButton("As you look")
         self.copy_button = QPushButton("Copy as command")
         self.run_button = QPushButton("Run")
         self.cancel_button = QPushButton("Cancel")
@@ -88,6 +93,7 @@ class UpscaleDock(ViewerWidget):
     def _lay_out(self) -> None:
         tools, actions = QHBoxLayout(), QHBoxLayout()
         tools.addWidget(self.preview_button)
+        tools.addWidget(self.look_button)
         tools.addWidget(self.copy_button)
         actions.addWidget(self.run_button, 2)
         actions.addWidget(self.cancel_button, 1)
@@ -117,6 +123,7 @@ class UpscaleDock(ViewerWidget):
         self.estimate.refused.connect(self._keep_obstacle)
         self.form.changed.connect(self._refresh)
         self.preview_button.clicked.connect(self._start_preview)
+        self.look_button.clicked.connect(self._look)
         self.copy_button.clicked.connect(self._copy)
         self.run_button.clicked.connect(self._run)
         self.cancel_button.clicked.connect(self.jobs.cancel)
@@ -251,6 +258,11 @@ class UpscaleDock(ViewerWidget):
             "Upscale what the canvas shows of this plane, as a temporary layer.",
         )
         enable(
+            self.look_button,
+            state.preview or find_order_obstacle(self._list_usable()[0]),
+            "Open the layer upscaled at once, and compute what the screen shows.",
+        )
+        enable(
             self.copy_button,
             state.copy,
             "Copy what would be run, for a terminal or a script.",
@@ -292,6 +304,11 @@ class UpscaleDock(ViewerWidget):
         self.preview_button.setEnabled(False)
         self.preview_button.setText("Previewing…")
         job.ended.connect(self._end_preview)
+
+    def _look(self) -> None:
+        choice = self._resolve().choice
+        for layer in self._list_usable():
+            show_as_you_look(self._viewer, layer, choice)
 
     def _end_preview(self) -> None:
         self.preview_button.setText("Preview")

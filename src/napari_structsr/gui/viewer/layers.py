@@ -119,7 +119,7 @@ def free_path(folder: Path, name: str) -> Path:
 
 def result_layer(
     source: Image,
-    output: npt.NDArray[Any] | Path,
+    output: npt.NDArray[Any] | Path | list[Any],
     *,
     factor: int,
     axes: Axes,
@@ -197,15 +197,17 @@ def find_placement(
 
 
 def make_levels(
-    pixels: npt.NDArray[Any] | Path, names: str, *, many: bool
+    pixels: npt.NDArray[Any] | Path | list[Any], names: str, *, many: bool
 ) -> dict[str, Any]:
     """Return the arguments with which an `Image` shows pixels, in levels if need be.
 
-    Pixels are an array with the axes t, c, z, y, x, s as far as present, or the path of
-    an OME-Zarr store, whose levels are opened lazily. `names` are the axes of the
-    layer, a letter for each dimension; an array gets `many` levels until they fit a
-    canvas.
+    Pixels are an array with the axes t, c, z, y, x, s as far as present, the path of an
+    OME-Zarr store, whose levels are opened lazily, or levels with the axes of the
+    layer. `names` are these, a letter for each dimension; an array gets `many` levels
+    until they fit a canvas.
     """
+    if isinstance(pixels, list):
+        return {"data": pixels, "multiscale": True}
     canonical = "".join(name for name in "tczyxs" if name in names)
     if isinstance(pixels, Path):
         if "s" in names:
