@@ -7,8 +7,12 @@ from typing import Any
 
 from napari.layers import Image
 
+from napari_structsr.core.axes import Axes
+from napari_structsr.io.layer_file import AXES, KEY
 from napari_structsr.io.ome_zarr.image_writer import write_image
 from napari_structsr.io.open import open_source
+from napari_structsr.io.source import Source
+from napari_structsr.io.views import PlacedView
 
 
 def write_ome_zarr(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
@@ -32,5 +36,21 @@ def write_ome_zarr(path: str, data: Any, attributes: dict[str, Any]) -> list[str
         If the layer cannot be read or the store cannot be written.
     """
     # a layer of its own, so that scale and units are read as those of any other
-    write_image(open_source(Image(data, **attributes)), Path(path), overwrite=True)
+    layer = Image(data, **attributes)
+    write_image(_open_calibrated(layer), Path(path), overwrite=True)
     return [path]
+
+
+def _open_calibrated(layer: Image) -> Source:
+    """Open a layer, with the axes of a result whose layer counts in pixels."""
+    source = open_source(layer)
+    entry = layer.metadata.get(KEY)
+    axes = entry.get(AXES) if isinstance(entry, dict) else None
+    own = source.spec.axes
+    if not isinstance(axes, Axes) or sorted(axes.names) != sorted(own.names):
+        return source
+    axes = Axes(tuple(axes[name] for name in own.names))
+    # another size or a unit: it was cut or placed since
+    if axes.shape != own.shape or any(axis.unit for axis in own.items):
+        return source
+    return PlacedView(source, axes)

@@ -19,6 +19,9 @@ KEY = "structsr"
 FILE = "file"
 """Entry below it with a `LayerFile`."""
 
+AXES = "calibrated axes"
+"""Entry below it with the `Axes` of a result, where its layer counts in pixels."""
+
 
 @dataclass(frozen=True)
 class LayerFile:

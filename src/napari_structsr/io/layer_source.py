@@ -46,7 +46,7 @@ def open_layer(
         check_finished(Path(path))
     levels = layer.data if getattr(layer, "multiscale", False) else [layer.data]
     check_level(level, len(levels), origin=origin)
-    shape = tuple(int(size) for size in levels[0].shape)
+    shape = shape_of(layer)
     labels: list[str | None] = [str(label) for label in layer.axis_labels]
     if layer.rgb:
         # napari counts no axis for the colours of a pixel
@@ -69,6 +69,27 @@ def open_layer(
     title = name or str(layer.name)
     spec = make_spec(title, scale_axes(full, kept), array.dtype, channels)
     return ArraySource(array, spec, names=names, origin=origin)
+
+
+def is_unlabelled(layer: Any) -> bool:
+    """Say whether the axes have the names that napari gives, which are numbers."""
+    labels = getattr(layer, "axis_labels", ())
+    return all(str(label).lstrip("-").isdigit() for label in labels)
+
+
+def is_uncalibrated(layer: Any) -> bool:
+    """Say whether a layer has the pixel size and place that napari gives to all."""
+    return (
+        all(float(scale) == 1 for scale in layer.scale)
+        and not any(float(shift) for shift in layer.translate)
+        and all(find_unit_name(str(unit)) is None for unit in layer.units)
+    )
+
+
+def shape_of(layer: Any) -> tuple[int, ...]:
+    """Return the shape of the finest level of an image layer."""
+    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+    return tuple(int(size) for size in data.shape)
 
 
 def _read_channels(layer: Any, axes: Axes) -> list[Channel]:

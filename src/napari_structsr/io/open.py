@@ -10,14 +10,17 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from napari_structsr.core.axes import ImageSpec
 from napari_structsr.errors import (
     AxesError,
     PixelError,
     SettingsError,
     SourceError,
+    StructsrError,
     blame_file,
 )
 from napari_structsr.io.formats.image_list import ImageEntry, find_image
@@ -96,11 +99,11 @@ def open_source(
         from napari_structsr.io.views import ChannelsView
 
         source = ChannelsView(source, channels)
-    # what the record of a run notes, to open the same image again
     if channel is not None:
         from napari_structsr.io.views import OneChannelView
 
         source = OneChannelView(source, channel, name=name)
+    # what the record of a run notes, to open the same image again
     given = {
         "axes": axes,
         "level": level or None,
@@ -133,8 +136,13 @@ def _open_any(
     find_image(("0",), series, origin=f"a {type(image).__name__}")
     # a layer is known by what it has, since napari is not imported here
     if all(hasattr(image, part) for part in ("scale", "translate", "name", "data")):
-        from napari_structsr.io.layer_source import open_layer
+        from napari_structsr.io.layer_source import is_unlabelled, open_layer, shape_of
 
+        if axes is None and is_unlabelled(image):
+            known = read_layer_spec(image)
+            # napari's own reader takes channels for planes of a stack
+            if known is not None and known.axes.shape == shape_of(image):
+                axes = known.axes.names
         return open_layer(image, axes=axes, level=level, name=name)
     # an array of xarray, which is not imported either
     if all(hasattr(image, part) for part in ("dims", "coords", "isel", "dtype")):
@@ -149,6 +157,29 @@ def _open_any(
         f"a {type(image).__name__} is no image; give a path, a numpy, dask, zarr or "
         "xarray array, a zarr group, or a napari image layer"
     )
+
+
+def read_layer_spec(layer: Any) -> ImageSpec | None:
+    """Return what the file of a napari layer holds; None where none can be read.
+
+    A layer may show a part of it, or other pixels.
+    """
+    path = getattr(getattr(layer, "source", None), "path", None)
+    if not path:
+        return None
+    try:
+        return _read_spec(str(path), Path(path).stat().st_mtime_ns)
+    except OSError:
+        return None
+
+
+# opening checks every page of a file, and docks ask after each click
+@lru_cache(maxsize=32)
+def _read_spec(path: str, _changed: int) -> ImageSpec | None:
+    try:
+        return open_source(Path(path)).spec
+    except StructsrError:
+        return None
 
 
 def list_images(path: str | os.PathLike[str]) -> tuple[ImageEntry, ...]:

@@ -233,4 +233,4 @@ def test_the_command_repeats_what_the_pixel_size_of_the_layer_gives(
     dock.copy_button.click()
 
     # the file says 0.1 um
-    assert QGuiApplication.clipboard().text().endswith("--psf-sigma 0.389")
+    assert "psf_sigma=0.389" in QGuiApplication.clipboard().text()

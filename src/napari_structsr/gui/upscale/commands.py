@@ -7,7 +7,11 @@ from pathlib import Path
 
 from napari.layers import Image
 
-from napari_structsr.gui.upscale.file_optics import find_command_settings
+from napari_structsr.gui.upscale.file_optics import (
+    find_command_settings,
+    open_measured,
+)
+from napari_structsr.gui.upscale.layer_image import find_opening, is_calibrated_by_file
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.layers import free_path
 
@@ -19,6 +23,16 @@ layer = napari.current_viewer().layers[{name!r}]
 sr.upscale(layer, {path!r}, {options})
 """
 
+# for pixels that are no file's, with the pixel size of one
+_CALIBRATED = """\
+import napari
+import napari_structsr as sr
+from napari_structsr.gui.upscale.layer_image import open_calibrated
+
+layer = napari.current_viewer().layers[{name!r}]
+sr.upscale(open_calibrated(layer), {path!r}, {options})
+"""
+
 
 def write_command(layer: Image, choice: Choice) -> str:
     """Return text that upscales a layer as the dock would, into an OME-Zarr store.
@@ -26,7 +40,8 @@ def write_command(layer: Image, choice: Choice) -> str:
     Parameters
     ----------
     layer
-        A layer that was read from a file gives a shell command, others a script.
+        One that shows an image as its file holds it gives a shell command; for others,
+        such as a part of it, a script takes the pixels from the viewer.
     choice
         What the user wants.
     """
@@ -43,13 +58,16 @@ def write_command(layer: Image, choice: Choice) -> str:
     options |= find_command_settings(layer, choice.optics)
     # 1 is the model itself, and not every model can be blended
     sharpness = None if choice.sharpness == 1 else choice.sharpness
-    # pixels in memory have no path, and are found again by the name of their layer
-    if not layer.source.path:
+    opening = find_opening(layer, open_measured(layer, choice.optics))
+    if opening is None:
         given = {"model": choice.model, "factor": choice.factor}
         given |= {} if sharpness is None else {"sharpness": sharpness}
         words = [f"{key}={value!r}" for key, value in (given | options).items()]
-        return _SCRIPT.format(name=layer.name, path=output, options=", ".join(words))
-    words = ["structsr", "upscale", str(layer.source.path), output]
+        script = _CALIBRATED if is_calibrated_by_file(layer) else _SCRIPT
+        return script.format(name=layer.name, path=output, options=", ".join(words))
+    words = ["structsr", "upscale", opening.path, output]
+    for key, value in opening.options.items():
+        words += [f"--{key}", str(value)]
     words += ["--factor", str(choice.factor), "--model", choice.model]
     if sharpness is not None:
         words += ["--sharpness", str(sharpness)]

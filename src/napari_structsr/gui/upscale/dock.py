@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 
 from napari.layers import Image, Layer
+from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
 from qtpy.QtGui import (
     QCursor,
@@ -24,6 +25,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from napari_structsr.errors import StructsrError
 from napari_structsr.gui.upscale.as_you_look import (
     find_order_obstacle,
     show_as_you_look,
@@ -33,6 +35,7 @@ from napari_structsr.gui.upscale.commands import write_command
 from napari_structsr.gui.upscale.estimate import EstimateLabel, Part
 from napari_structsr.gui.upscale.file_optics import open_measured
 from napari_structsr.gui.upscale.form import UpscaleForm
+from napari_structsr.gui.upscale.layer_image import describe_origin, name_layer_axes
 from napari_structsr.gui.upscale.mark_layers import MarkLayers
 from napari_structsr.gui.upscale.measured_optics import MeasuredOptics
 from napari_structsr.gui.upscale.optics_choice import OpticsChoice, TrainedOptics
@@ -46,6 +49,7 @@ from napari_structsr.gui.upscale.run import (
 )
 from napari_structsr.gui.upscale.state import DockState, LayerFacts, resolve
 from napari_structsr.gui.viewer.layers import layer_obstacle
+from napari_structsr.gui.viewer.plain_text import keep_plain
 from napari_structsr.gui.widgets.controls import enable
 from napari_structsr.gui.widgets.model_signals import models_offered
 from napari_structsr.gui.widgets.progress_row import ProgressRows
@@ -120,6 +124,7 @@ class UpscaleDock(ViewerWidget):
             (self._measured.changed, self._refresh),
         )
         self.form.optics.asked.connect(self._ask_optics)
+        self.form.axes_named.connect(self._name_axes)
         self.estimate.refused.connect(self._keep_obstacle)
         self.form.changed.connect(self._refresh)
         self.preview_button.clicked.connect(self._start_preview)
@@ -198,17 +203,7 @@ class UpscaleDock(ViewerWidget):
         return resolve(
             choice,
             [
-                LayerFacts(
-                    layer.name,
-                    rgb=getattr(layer, "rgb", False),
-                    obstacle=layer_obstacle(layer),
-                    spec=open_measured(layer, choice.optics).spec
-                    if told and layer in usable
-                    else None,
-                    measured=self._find_measured(layer, choice.optics)
-                    if told and layer in usable
-                    else None,
-                )
+                self._describe(layer, choice.optics, told=told)
                 for layer in self._list_selected()
             ],
             models=self._models,
@@ -218,6 +213,20 @@ class UpscaleDock(ViewerWidget):
             busy=self.jobs.is_busy,
             view=find_view_obstacle(self._viewer, usable[0] if usable else None),
         )
+
+    def _describe(
+        self, layer: Layer, optics: OpticsChoice, *, told: bool
+    ) -> LayerFacts:
+        rgb, obstacle = getattr(layer, "rgb", False), layer_obstacle(layer)
+        if obstacle is not None:
+            return LayerFacts(layer.name, rgb, obstacle)
+        axes, origin = describe_origin(layer)
+        facts = LayerFacts(layer.name, rgb, axes=axes, origin=origin)
+        if not told:
+            return facts
+        spec = open_measured(layer, optics).spec
+        measured = self._find_measured(layer, optics)
+        return replace(facts, spec=spec, measured=measured)
 
     def _find_measured(self, layer: Image, optics: OpticsChoice) -> Measured:
         if not optics.measures:
@@ -272,6 +281,14 @@ class UpscaleDock(ViewerWidget):
             None if self.jobs.is_busy else "Nothing is running.",
             "Stop all runs of this dock at their next tile.",
         )
+
+    def _name_axes(self, names: str) -> None:
+        try:
+            for layer in self._list_usable():
+                name_layer_axes(layer, names)
+        except StructsrError as error:
+            show_warning(keep_plain(str(error)))
+        self._refresh()
 
     # -- what the buttons do ----------------------------------------------------------
 

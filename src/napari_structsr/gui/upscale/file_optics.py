@@ -10,18 +10,14 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from napari.layers import Image
 
 from napari_structsr.core.axes import Axes, Channel, ImageSpec
 from napari_structsr.core.optics import Optics
-from napari_structsr.errors import StructsrError
+from napari_structsr.gui.upscale.layer_image import open_calibrated, read_file
 from napari_structsr.gui.upscale.optics_choice import OpticsChoice
-from napari_structsr.io.layer_source import open_layer
-from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
 from napari_structsr.io.units import compute_pixel_size
 from napari_structsr.upscaling.measured_width import measure_marks
@@ -39,17 +35,11 @@ def open_measured(layer: Image, choice: OpticsChoice) -> Source:
     choice
         What the user says of the optics.
     """
-    known = _read_file(layer) if choice.needs_image and not layer.rgb else None
-    if known is None:
-        return open_source(layer)
-    names = None
-    if _is_unlabelled(layer) and _find_shape(layer) == known.axes.shape:
-        # napari's own reader takes channels for planes of a stack
-        names = known.axes.names
-    source = open_layer(layer, axes=names, level=0, name=None)
+    source = open_calibrated(layer)
+    known = read_file(layer) if choice.needs_image and not layer.rgb else None
+    if known is None or source.spec.axes.plane != known.axes.plane:
+        return source  # no file, or cropped or binned: no longer its image
     own = source.spec
-    if own.axes.plane != known.axes.plane:
-        return source  # cropped or binned: no longer the image of the file
     axes = own.axes
     if compute_pixel_size(axes) is None:
         axes = _take_pixel_sizes(axes, known.axes)
@@ -61,6 +51,7 @@ def open_measured(layer: Image, choice: OpticsChoice) -> Source:
             replace(channel, optics=one, name=name or channel.name)
             for channel, (name, one) in zip(channels, optics, strict=True)
         )
+    # views hand on what their source says, and a new spec is theirs alone
     source.spec = replace(own, axes=axes, channels=channels)
     return source
 
@@ -68,7 +59,7 @@ def open_measured(layer: Image, choice: OpticsChoice) -> Source:
 def find_command_settings(layer: Image, choice: OpticsChoice) -> dict[str, Any]:
     """Return the settings with which a command undoes as much blur as the dock."""
     settings = choice.to_settings()
-    known = _read_file(layer)
+    known = read_file(layer)
     follows = "aperture" in settings or choice.marked is not None
     if not choice.undo or not follows or not layer.source.path:
         return settings
@@ -88,37 +79,6 @@ def find_command_settings(layer: Image, choice: OpticsChoice) -> dict[str, Any]:
     # the command reads the file, whose pixel size is not the one of the layer
     optics = Optics(choice.aperture or 0, choice.wavelength or 0, choice.confocal)
     return {"psf_sigma": round(max(optics.cautious_sigma(size), _LEAST), 3)}
-
-
-def _find_shape(layer: Image) -> tuple[int, ...]:
-    """Return the shape of the finest level."""
-    data = layer.data[0] if layer.multiscale else layer.data
-    return tuple(int(size) for size in data.shape)
-
-
-def _read_file(layer: Image) -> ImageSpec | None:
-    """Return what the file of a layer holds; None where there is none to be read."""
-    path = layer.source.path
-    if not path:
-        return None
-    try:
-        return _read_spec(str(path), Path(path).stat().st_mtime_ns)
-    except OSError:
-        return None
-
-
-@lru_cache(maxsize=32)
-def _read_spec(path: str, _changed: int) -> ImageSpec | None:
-    # opening checks every page of a file, and the dock asks after each click
-    try:
-        return open_source(Path(path)).spec
-    except StructsrError:
-        return None
-
-
-def _is_unlabelled(layer: Image) -> bool:
-    """Say whether the axes have the names that napari gives, which are numbers."""
-    return all(str(label).lstrip("-").isdigit() for label in layer.axis_labels)
 
 
 def _take_pixel_sizes(axes: Axes, known: Axes) -> Axes:

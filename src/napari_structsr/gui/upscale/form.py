@@ -6,6 +6,7 @@ decided by `resolve`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import cast
@@ -14,7 +15,7 @@ from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import QComboBox, QWidget
+from qtpy.QtWidgets import QComboBox, QLineEdit, QWidget
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
@@ -37,11 +38,21 @@ class UpscaleForm(QWidget):
 
     changed = Signal()
     """The user has changed something."""
+    axes_named = Signal(str)
+    """The user has named the axes of the layers, one letter each."""
 
     def __init__(self) -> None:
         super().__init__()
         self._base = Choice()
+        self._axes: str | None = None
         self.layers_label = sentence()
+        self.axes = QLineEdit()
+        self.axes.setAccessibleName("Axes")
+        self.axes.setToolTip(
+            "Names of the dimensions of the layer, one letter each: t c z y x. Change "
+            "them where they are others; the layer keeps them."
+        )
+        self.origin = sentence()
         self.model = choice_combo("Model", {})
         self.sharpness = QLabeledSlider(Qt.Orientation.Horizontal)
         self.sharpness.setRange(0, 100)
@@ -74,6 +85,8 @@ class UpscaleForm(QWidget):
         self._layout = make_form(
             [
                 ("Layers", self.layers_label),
+                ("Axes", self.axes),
+                ("", self.origin),
                 ("Model", self.model),
                 ("Sharpness", self.sharpness),
                 ("Factor", self.factor),
@@ -87,6 +100,7 @@ class UpscaleForm(QWidget):
         stack(self, self._layout)
         for combo in self._list_combos():
             combo.currentIndexChanged.connect(self._emit_changed)
+        self.axes.editingFinished.connect(self._emit_axes)
         self.folder.changed.connect(self._emit_changed)
         self.sharpness.valueChanged.connect(self._emit_changed)
         self.optics.changed.connect(self._emit_changed)
@@ -140,6 +154,13 @@ class UpscaleForm(QWidget):
     def show_state(self, state: DockState) -> None:
         """Show the layers, and only the rows and factors that have a meaning."""
         self.layers_label.setText(state.layers)
+        self._axes = state.axes
+        # what is being typed stays
+        if not self.axes.hasFocus() or not self.axes.isModified():
+            self.axes.setText(" ".join(state.axes or ""))
+        self.origin.setText(state.origin)
+        self._layout.setRowVisible(self.axes, bool(state.axes))
+        self._layout.setRowVisible(self.origin, bool(state.origin))
         self._offer_factors(state.factors)
         # a factor that the model lacks stays in the list, greyed
         factors = cast(QStandardItemModel, self.factor.model())
@@ -164,6 +185,12 @@ class UpscaleForm(QWidget):
 
     def _list_combos(self) -> tuple[QComboBox, ...]:
         return self.model, self.factor, self.agreement, self.color, self.output
+
+    def _emit_axes(self) -> None:
+        names = re.sub(r"[\s,]+", "", self.axes.text()).lower()
+        self.axes.setModified(False)
+        if names != self._axes:
+            self.axes_named.emit(names)
 
     def _emit_changed(self) -> None:
         self.changed.emit()

@@ -23,6 +23,7 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.gui.settings import read_preferences
 from napari_structsr.gui.upscale.file_optics import open_measured
+from napari_structsr.gui.upscale.layer_image import is_calibrated_by_file
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job, submit
 from napari_structsr.gui.viewer.layers import (
@@ -33,6 +34,8 @@ from napari_structsr.gui.viewer.layers import (
     names_of,
     result_layer,
 )
+from napari_structsr.io.layer_file import AXES
+from napari_structsr.io.layer_source import is_unlabelled
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
@@ -67,6 +70,7 @@ def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
     # taken now, in the main thread: the layer may change while the job waits
     choice = fit_choice(choice, layer)
     source = open_measured(layer, choice.optics)
+    calibrated = is_calibrated_by_file(layer)
     sink = choose_sink(layer, choice)
     job = Job(
         f"Upscaling {layer.name}",
@@ -75,14 +79,21 @@ def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
 
     def show(event: Finished) -> None:
         """Put the result beside its source."""
+        entry = {"source": layer.name, "record": event.record.to_json()}
+        if calibrated:
+            # in the viewer it lies on its source, and that counts in pixels
+            entry[AXES] = source.spec.upscale(choice.factor).axes
         result = result_layer(
             layer,
             event.output,
             factor=choice.factor,
             axes=source.spec.axes,
             name=free_name(f"{layer.name} {choice.label}", names_of(viewer)),
-            metadata={KEY: {"source": layer.name, "record": event.record.to_json()}},
+            metadata={KEY: entry},
         )
+        if is_unlabelled(result):
+            # those of the file are found no more, since the result has none
+            result.axis_labels = source.spec.axes.names.replace("s", "")
         insert_above(viewer, layer, result)
 
     job.finished.connect(show)

@@ -7,6 +7,7 @@ shown, and why a button cannot work.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -102,6 +103,10 @@ class LayerFacts:
         The image with its optics; needed only where their blur is undone.
     measured
         The blur of each channel, where it is measured in the image.
+    axes
+        Names of its axes, one letter each.
+    origin
+        What of the axes and pixel size is not its own, in words.
     """
 
     name: str
@@ -109,6 +114,8 @@ class LayerFacts:
     obstacle: str | None = None
     spec: ImageSpec | None = None
     measured: Measured = None
+    axes: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,10 @@ class DockState:
         The wish, as far as it can be granted.
     layers
         The selected layers, or what is wrong with them, in words.
+    axes
+        Names of the axes of the layers; None where there are none, or they differ.
+    origin
+        Where axes and pixel sizes come from, in words.
     factors
         What the model offers.
     shows_color
@@ -135,6 +146,8 @@ class DockState:
 
     choice: Choice
     layers: str
+    axes: str | None
+    origin: str
     factors: tuple[int, ...]
     shows_color: bool
     shows_sharpness: bool
@@ -208,6 +221,8 @@ def resolve(
             optics=optics.choice if optics else OpticsChoice(),
         ),
         layers=_describe_layers(layers),
+        axes=usable[0].axes if len({one.axes for one in usable}) == 1 else None,
+        origin=_describe_origins(usable),
         factors=factors,
         shows_color=any(layer.rgb for layer in usable),
         shows_sharpness=model in blending,
@@ -217,6 +232,14 @@ def resolve(
         preview=none or running or several or blurred or view,
         copy=none or blurred or missing,
     )
+
+
+def _describe_origins(layers: Sequence[LayerFacts]) -> str:
+    """Say where axes and pixel sizes come from; by layer where that differs."""
+    if len({layer.origin for layer in layers}) == 1:
+        return layers[0].origin
+    told = (f"{layer.name}: {layer.origin}" for layer in layers if layer.origin)
+    return "\n".join(itertools.islice(told, _LINES))
 
 
 def _describe_layers(layers: Sequence[LayerFacts]) -> str:

@@ -1,0 +1,198 @@
+"""The image that a layer shows: calibrated by its file where the layer says nothing.
+
+napari's own reader hands on pixels and neither pixel size nor names of axes, but a
+layer knows the path of its file. What of an image comes from there is said, and how a
+command opens the very same image is found here too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+
+from napari_structsr.core.axes import Axes, Channel, ImageSpec, check_plane
+from napari_structsr.errors import StructsrError
+from napari_structsr.gui.widgets.controls import format_number
+from napari_structsr.io.layer_file import find_layer_file
+from napari_structsr.io.layer_source import is_uncalibrated, is_unlabelled, shape_of
+from napari_structsr.io.open import open_source, read_layer_spec
+from napari_structsr.io.source import Source
+from napari_structsr.io.units import find_unit_symbol
+
+_COMPARED = 2**26  # pixels of an image that are all compared with those of its file
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How `open_source` opens the image of a layer from its file."""
+
+    path: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def read_file(layer: Image) -> ImageSpec | None:
+    """Return what the file of a layer holds; None where there is none to be read."""
+    noted = find_layer_file(layer)
+    return noted.spec if noted else read_layer_spec(layer)
+
+
+def open_calibrated(layer: Image) -> Source:
+    """Open a layer; pixel sizes it lacks are those of its file, if the shape agrees."""
+    source, known = open_source(layer), _find_calibration(layer)
+    if known is None:
+        return source
+    own, title = source.spec, layer.name
+    # napari calls a layer as the file, without the last of its endings
+    if title == Path(str(layer.source.path)).stem:
+        title = known.name
+    channels = _keep_display(layer, own, known)
+    source.spec = replace(own, name=title, axes=known.axes, channels=channels)
+    return source
+
+
+def describe_origin(layer: Image) -> tuple[str, str]:
+    """Return the names of the axes, such as "zyx", and what is not the layer's own.
+
+    The second is a sentence for the user, empty where all is said by the layer.
+    """
+    names = open_source(layer).spec.axes.names
+    known, words = _find_calibration(layer), []
+    path = Path(str(layer.source.path)).name
+    if is_unlabelled(layer):
+        named = read_file(layer)
+        if named is not None and named.axes.names == names:
+            words.append(f"Axes from {path}.")
+        elif layer.ndim > 2:
+            words.append("Axes guessed: correct them if they are others.")
+    if known is not None and (size := _describe_size(known.axes)):
+        words.append(f"Pixel size from {path}: {size}.")
+    return names.replace("s", ""), " ".join(words)
+
+
+def name_layer_axes(layer: Image, names: str) -> None:
+    """Give the axes of a layer other names, one letter each.
+
+    Raises
+    ------
+    StructsrError
+        If there is no such axis, or they are more or fewer than the layer has.
+    """
+    shape = shape_of(layer)
+    check_plane(Axes.of(names + "s" * layer.rgb, shape))
+    layer.axis_labels = tuple(names)
+
+
+def find_opening(layer: Image, source: Source) -> Opening | None:
+    """Return how the image of a layer is opened from its file.
+
+    `source` is the layer, opened. None where the file holds other pixels, or another
+    pixel size: a part of it is shown, or several files, or it was worked on.
+    """
+    noted = find_layer_file(layer)
+    path = noted.path if noted else layer.source.path
+    if not path:
+        return None
+    options = dict(noted.options) if noted else {}
+    names = source.spec.axes.names
+    try:
+        opened = open_source(path, **options)
+        if opened.spec.axes.names != names and "channel" not in options:
+            options["axes"] = names
+            opened = open_source(path, **options)
+        if not _is_same_grid(opened.spec, source.spec):
+            return None
+        # dask has named the pixels of our reader: they are known to be the same
+        same = noted is not None or _is_same_image(opened, source)
+    except StructsrError:
+        return None
+    return Opening(str(path), options) if same else None
+
+
+def is_calibrated_by_file(layer: Image) -> bool:
+    """Say whether `open_calibrated` takes pixel sizes from a file."""
+    return _find_calibration(layer) is not None
+
+
+def _find_calibration(layer: Image) -> ImageSpec | None:
+    """Return the image of the file, if pixel sizes are taken from it."""
+    if find_layer_file(layer) is not None or not is_uncalibrated(layer):
+        return None
+    known = read_layer_spec(layer)
+    axes = open_source(layer).spec.axes
+    if known is None or (known.axes.names, known.axes.shape) != (
+        axes.names,
+        axes.shape,
+    ):
+        return None
+    return known
+
+
+def _keep_display(
+    layer: Image, own: ImageSpec, known: ImageSpec
+) -> tuple[Channel, ...]:
+    """Return the channels of the file, with what the user has changed in the viewer."""
+    count = own.axes["c"].size if "c" in own.axes else 1
+    channels = known.channels or (Channel(),) * count
+    if layer.rgb or not own.channels:
+        return known.channels
+    shown = own.channels[0]
+    # what napari chose by itself is no wish of the user
+    if list(layer.contrast_limits) != list(layer.contrast_limits_range):
+        channels = tuple(replace(one, window=shown.window) for one in channels)
+    if layer.colormap.name != "gray":
+        channels = tuple(replace(one, color=shown.color) for one in channels)
+    return () if all(one == Channel() for one in channels) else channels
+
+
+def _describe_size(axes: Axes) -> str:
+    """Return pixel sizes in words, such as "z 0.4, y and x 0.065 µm"."""
+    sizes: dict[tuple[float, str], list[str]] = {}
+    for axis in axes.items:
+        if axis.unit is not None:
+            step = abs(axis.scale), find_unit_symbol(axis.unit)
+            sizes.setdefault(step, []).append(axis.name)
+    return ", ".join(
+        f"{' and '.join(names)} {format_number(size)} {unit}"
+        for (size, unit), names in sizes.items()
+    )
+
+
+def _is_same_grid(one: ImageSpec, other: ImageSpec) -> bool:
+    if (one.axes.names, one.axes.shape) != (other.axes.names, other.axes.shape):
+        return False
+    return one.dtype == other.dtype and all(
+        mine.unit == theirs.unit
+        and math.isclose(mine.scale, theirs.scale, rel_tol=1e-9)
+        and math.isclose(mine.translate, theirs.translate, rel_tol=1e-9, abs_tol=1e-9)
+        for mine, theirs in zip(one.axes.items, other.axes.items, strict=True)
+    )
+
+
+def _is_same_image(one: Source, other: Source) -> bool:
+    """Compare pixels; of a large image some planes."""
+    height, width = one.spec.axes.plane
+    rows, columns = slice(0, height), slice(0, width)
+    return all(
+        np.array_equal(
+            one.read(plane, rows, columns),
+            other.read(plane, rows, columns),
+            equal_nan=one.spec.dtype.kind == "f",
+        )
+        for plane in _choose_planes(one.spec.axes)
+    )
+
+
+def _choose_planes(axes: Axes) -> Iterator[tuple[int, ...]]:
+    count = math.prod(axis.size for axis in axes.loops)
+    last = count - 1
+    some = {0, count // 3, last // 2, last}
+    every = math.prod(axes.shape) <= _COMPARED
+    for number, plane in enumerate(axes.planes()):
+        if every or number in some:
+            yield plane
