@@ -11,9 +11,10 @@ import pytest
 import yaozarrs
 from napari._app_model import get_app_model
 from npe2 import PluginManifest
-from scenes import beads, centroid
+from scenes import beads, centroid, pair, show
 
 import napari_structsr
+from napari_structsr.gui.inspect.dock import ErrorDock
 from napari_structsr.gui.viewer.jobs import Job
 
 TIMEOUT = 60_000
@@ -22,6 +23,12 @@ TURN = np.array([[1, 0, 0], [0, 0.8, -0.6], [0, 0.6, 0.8]])
 
 def one_click(factor: int, qtbot) -> None:
     get_app_model().commands.execute_command(f"napari-structsr.upscale_x{factor}")
+    qtbot.waitUntil(lambda: not Job._alive, timeout=TIMEOUT)
+
+
+def open_sample(viewer, key: str, qtbot) -> None:
+    """Open a sample; its pixels are made in the background."""
+    viewer.open_sample("napari-structsr", key)
     qtbot.waitUntil(lambda: not Job._alive, timeout=TIMEOUT)
 
 
@@ -49,7 +56,7 @@ def test_menu_layers_filter_holds_both_commands(viewer):
 
 def test_one_click_on_the_sample(viewer, qtbot, notifications):
     """With the user's default, the model that ships."""
-    viewer.open_sample("napari-structsr", "cells")
+    open_sample(viewer, "cells", qtbot)
     source = viewer.layers[0]
 
     one_click(2, qtbot)
@@ -111,7 +118,7 @@ def test_nothing_selected_is_said(viewer, bicubic, qtbot, notifications):
 
 
 def test_colour_sample(viewer, bicubic, qtbot):
-    viewer.open_sample("napari-structsr", "tissue")
+    open_sample(viewer, "tissue", qtbot)
 
     one_click(2, qtbot)
 
@@ -158,6 +165,51 @@ def test_no_progress_bar_outlives_a_job_that_ends_while_it_is_made(
 
     assert len(viewer.layers) == 2
     assert not any("Upscaling" in bar.desc for bar in progress._all_instances)
+
+
+def test_every_menu_opens_the_same_dock(viewer, qtbot):
+    pair(viewer)
+    show(viewer, qtbot)
+    commands = get_app_model().commands
+
+    for command in ("error_dock", "compare_selected", "inspect_result"):
+        commands.execute_command(f"napari-structsr.{command}")
+    qtbot.waitUntil(lambda: not Job._alive, timeout=TIMEOUT)
+
+    docks = viewer.window.dock_widgets.values()
+    [dock] = [one for one in docks if isinstance(one, ErrorDock)]
+    dock.compare.end()
+
+
+def test_docks_share_a_place_as_tabs(viewer, qtbot):
+    show(viewer, qtbot)
+    commands = get_app_model().commands
+
+    for name in ("upscale", "error", "finetune"):
+        commands.execute_command(f"napari-structsr.{name}_dock")
+
+    frames = [one.frame for one in viewer.window.dock_widgets.values()]
+    assert len(frames) == 3
+    window = frames[0].window()
+    qtbot.waitUntil(lambda: len(window.tabifiedDockWidgets(frames[0])) == 2)
+    assert not frames[2].visibleRegion().isEmpty()
+
+
+def test_a_later_result_lies_on_top_and_is_selected_on_request(viewer, bicubic, qtbot):
+    from napari.settings import get_plugin_settings
+
+    source = viewer.add_image(beads((40, 50), (20, 30)), name="cells")
+    viewer.add_image(beads((40, 50), (20, 30)), name="other")
+    viewer.layers.selection = {source}
+    one_click(2, qtbot)
+    assert list(viewer.layers.selection) == [source]
+
+    get_plugin_settings("napari-structsr").upscale.select_result = True
+    one_click(4, qtbot)
+
+    results = ["cells ×2 bicubic", "cells ×4 bicubic"]
+    assert [layer.name for layer in viewer.layers] == ["cells", *results, "other"]
+    assert viewer.layers.selection.active.name == results[1]
 
 
 def test_dock_opens_from_the_menu(viewer):

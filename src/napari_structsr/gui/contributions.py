@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels
+from napari.plugins import menu_item_template
 from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
 
@@ -17,6 +18,9 @@ from napari_structsr.gui.viewer.plain_text import keep_plain
 
 if TYPE_CHECKING:
     from napari_structsr.gui.inspect.dock import ErrorDock
+
+# as in the manifest
+_PLUGIN = "Structure-informed super-resolution"
 
 
 def upscale_selected_x2(viewer: Viewer) -> None:
@@ -77,11 +81,17 @@ def compare_selected(viewer: Viewer) -> None:
 
 def _open_error_dock(viewer: Viewer) -> ErrorDock:
     """Open the dock, or bring the one that is open to the front."""
-    frame, dock = viewer.window.add_plugin_dock_widget(
-        "napari-structsr", "Structure error"
-    )
-    # napari returns a dock that is open already, which may lie behind another one
-    frame.show()
-    frame.raise_()
-    error_dock: ErrorDock = dock
-    return error_dock
+    from napari_structsr.gui.inspect.dock import ErrorDock
+
+    # napari keeps docks by the name of their menu, so that another way to the same
+    # dock would open a second one
+    docks = viewer.window.dock_widgets.values()
+    found = next((one for one in docks if isinstance(one, ErrorDock)), None)
+    if found is None:
+        found = ErrorDock(viewer)
+        name = menu_item_template.format(_PLUGIN, "Structure error")
+        viewer.window.add_dock_widget(found, name=name)
+    if (frame := found.frame) is not None:
+        frame.show()
+        frame.raise_()
+    return found

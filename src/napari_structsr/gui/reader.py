@@ -65,7 +65,7 @@ def read_layers(path: str) -> list[LayerDataTuple]:
     # what is damaged or a danger is refused, and stays refused
     except (AxesError, PixelError) as error:
         read = napari_get_reader(path)
-        if read is None:
+        if read is None or Path(path).suffix.lower() not in (".tif", ".tiff"):
             raise
         text = f"{error}; napari's own reader has opened it, without pixel size"
         show_warning(keep_plain(text))

@@ -12,7 +12,7 @@ _SMALLEST_TILE = 16  # pixels; the engine takes no smaller one
 
 @dataclass(frozen=True)
 class Preferences:
-    """What the docks begin with; the fields are those of upscaling.
+    """What the docks begin with.
 
     Parameters
     ----------
@@ -26,6 +26,8 @@ class Preferences:
         Share of the way to the model from the one it can be blended with, 0 to 1.
     tile
         Input pixels along the side of what is written at once; None chooses.
+    select_result
+        Whether a new result becomes the selected layer.
     """
 
     model: str = "faithful"
@@ -33,6 +35,7 @@ class Preferences:
     device: str = "auto"
     sharpness: float = 1.0
     tile: int | None = None
+    select_result: bool = False
 
 
 def read_preferences() -> Preferences:
@@ -47,4 +50,5 @@ def read_preferences() -> Preferences:
         device=wishes.device,
         sharpness=wishes.sharpness / 100,  # napari keeps it as percent
         tile=max(_SMALLEST_TILE, wishes.tile) if wishes.tile else None,
+        select_result=wishes.select_result,
     )

@@ -72,7 +72,7 @@ def find_card(name: str, *, factor: int | None, sharpness: float = 1.0) -> Model
 
 def _find_trained_card(name: str, factor: int | None) -> ModelCard:
     path = Path(name)
-    if _is_path(name):
+    if is_path(name):
         if is_exchanged(path):
             card = read_exchanged_card(path)
         elif is_foreign(path):
@@ -119,12 +119,12 @@ def load_model(
     from napari_structsr.models.model import SRModel
 
     path = Path(name)
-    if _is_path(name) and is_exchanged(path):
+    if is_path(name) and is_exchanged(path):
         model = load_exchanged_model(path)
         _set_sharpness(_choose_factor(name, [model.card], factor), sharpness)
         return model
     # read once: such a file may hold hundreds of megabytes
-    if _is_path(name) and is_foreign(path):
+    if is_path(name) and is_foreign(path):
         found = read_foreign(path)
         _set_sharpness(
             _choose_factor(name, [make_foreign_card(found, path)], factor), sharpness
@@ -142,7 +142,7 @@ def load_model(
         file = _find_weights(partner.name, partner)
         other = read_weights(file, sha256=partner.sha256)
         weights = blend_weights(weights, other, sharpness)
-    origin = str(path.absolute()) if _is_path(name) else name
+    origin = str(path.absolute()) if is_path(name) else name
     return SRModel(card, weights, origin=origin)
 
 
@@ -187,13 +187,13 @@ def _choose_factor(name: str, cards: list[ModelCard], factor: int | None) -> Mod
 
 
 def _find_weights(name: str, card: ModelCard) -> Path:
-    if _is_path(name):
+    if is_path(name):
         return Path(name)
     folder = WEIGHTS if name in list_shipped_names() else find_user_folder()
     return folder / f"{name}-x{card.factor}.safetensors"
 
 
-def _is_path(name: str) -> bool:
+def is_path(name: str) -> bool:
     """Tell the path of a file from the name of a model."""
     endings = (".safetensors", ".json", ".onnx", ".zip", *FOREIGN_ENDINGS)
     return name.lower().endswith(endings) or "/" in name or "\\" in name

@@ -443,3 +443,17 @@ def test_every_widget_has_a_name_and_an_order(windowless):
         chain.append(widget)
     wanted = [*form.buttons.values(), form.end_button, form.contrast]
     assert [w for w in chain if w in wanted] == wanted
+
+
+def test_a_second_comparison_ends_the_first(viewer, qtbot):
+    layers = list(pair(viewer))
+    show(viewer, qtbot)
+    before = state(viewer)
+    first, second = (LayerComparison(viewer, layers) for _ in range(2))
+
+    first.blink()
+    second.side_by_side()
+    assert first.mode is None
+    second.end()
+
+    assert state(viewer) == before

@@ -144,5 +144,7 @@ def test_the_command_of_a_part_of_a_file_gives_what_was_measured(
         commands.append(QGuiApplication.clipboard().text())
     whole, part = commands
     assert "--bead 15.0,18.0 --plane 1" in whole
-    assert "--bead" not in part
-    assert float(part.split("--psf-sigma ")[1]) == pytest.approx(SIGMA, rel=0.1)
+    assert "bead=" not in part
+    assert float(part.split("psf_sigma=")[1].rstrip(")\n")) == pytest.approx(
+        SIGMA, rel=0.1
+    )

@@ -105,7 +105,7 @@ def test_run_that_would_fail_is_refused_in_words(viewer, dock, qtbot, monkeypatc
     )
     choose(dock.form.factor, 4)
     qtbot.waitUntil(lambda: "tile" in dock.estimate.text(), timeout=TIMEOUT)
-    assert dock.run_button.isEnabled()
+    assert dock.run_button.isEnabled(), dock.run_button.toolTip()
 
 
 def test_run_puts_the_result_above_its_source(viewer, dock, qtbot, notifications):
@@ -121,7 +121,7 @@ def test_run_puts_the_result_above_its_source(viewer, dock, qtbot, notifications
     assert viewer.layers[1].colormap.name == "magma"
     assert list(viewer.layers.selection) == [source]
     assert dock.jobs.rows[0].text == "done"
-    assert dock.run_button.isEnabled()
+    assert dock.run_button.isEnabled(), dock.run_button.toolTip()
     assert notifications() == []
 
 
@@ -249,7 +249,7 @@ def test_cancel_stops_within_a_tile_and_leaves_a_store_to_go_on_with(
     assert dock.jobs.rows[0].text == "cancelled"
     assert names(viewer) == ["cells"]
     assert read_zarr_record(store)[0] == "partial"
-    assert dock.run_button.isEnabled()
+    assert dock.run_button.isEnabled(), dock.run_button.toolTip()
 
     plans = []
     dock.run_button.click()
@@ -282,7 +282,7 @@ def test_failure_is_one_notification_and_run_is_enabled(
     assert len(notifications()) == 1
     assert notifications()[0].startswith("Upscaling cells: ")
     assert dock.jobs.rows[0].text == "failed"
-    assert dock.run_button.isEnabled()
+    assert dock.run_button.isEnabled(), dock.run_button.toolTip()
     assert names(viewer) == ["cells"]
 
     monkeypatch.setattr(SRModel, "__call__", compute)
@@ -385,6 +385,15 @@ def test_buttons_say_why_they_cannot_work(viewer, dock):
     assert not dock.run_button.isEnabled()
     assert dock.run_button.toolTip() == "Select one or more image layers."
     assert dock.cancel_button.toolTip() == "Nothing is running."
+    # what stands beside the layers is not said again
+    assert dock.form.layers_label.text() == "Select one or more image layers."
+    assert dock.reason.text() == ""
+
+    viewer.add_image(noise((40, 50)), name="cells")
+    choose(dock.form.output, "zarr")
+    assert dock.reason.text() == "Choose the folder for the results."
+    choose(dock.form.output, "memory")
+    assert dock.reason.text() == ""
 
     viewer.add_points(np.zeros((3, 2)), name="spots")
 
@@ -420,6 +429,30 @@ def test_copy_gives_a_script_for_pixels_in_memory(
     exec(QGuiApplication.clipboard().text(), {})
 
     assert read_zarr_record(tmp_path / "cells_x2_bicubic.ome.zarr")[0] == "finished"
+
+
+def test_preferred_model_of_a_file_is_offered_by_its_name(
+    viewer, plugin, qtbot, tmp_path, make_told_model
+):
+    from napari.settings import get_plugin_settings
+
+    from napari_structsr.gui.upscale.dock import UpscaleDock
+    from napari_structsr.io.weights import write_bundle
+
+    model = make_told_model(2, tail=0.1, gains=0.1, psf_range=(0.25, 2.0))
+    stem = tmp_path / "mine-x2"
+    card = model.card.model_dump(exclude={"sha256"})
+    write_bundle(stem, card, model.network.state_dict())
+    path = str(stem.with_suffix(".safetensors"))
+    get_plugin_settings("napari-structsr").upscale.model = path
+    viewer.add_image(noise((40, 50)), name="cells")
+    dock = UpscaleDock(viewer)
+    viewer.window.add_dock_widget(dock)
+    qtbot.waitUntil(lambda: dock.form.model.currentData() == path, timeout=TIMEOUT)
+
+    assert dock.form.model.currentText() == "mine-x2"
+    run(dock, qtbot)
+    assert names(viewer)[-1] == "cells ×2 mine-x2"
 
 
 def test_settings_of_the_user_fill_the_form(viewer, plugin):

@@ -31,7 +31,7 @@ def test_nothing_selected_is_said_on_every_button():
 def test_layers_that_cannot_be_upscaled_are_named_with_the_reason():
     state = resolve(Choice(), [CELLS, MASK], models=MODELS)
 
-    assert state.layers == "cells\nmask: labels hold no intensities"
+    assert state.layers == "mask: labels hold no intensities\ncells"
     assert state.run is None
 
 
@@ -39,6 +39,8 @@ def test_many_layers_do_not_fill_the_dock():
     state = resolve(Choice(), [LayerFacts(f"{n}") for n in range(9)], models=MODELS)
 
     assert state.layers == "0\n1\n2\n3\n4\nand 4 more"
+    mixed = resolve(Choice(), [LayerFacts("0")] * 9 + [MASK], models=MODELS)
+    assert mixed.layers.startswith("mask: labels hold no intensities\n0\n")
 
 
 def test_only_unable_layers_disable_run_with_the_reason():
@@ -74,6 +76,9 @@ def test_sharpness_is_asked_for_models_with_a_partner_alone():
 def test_the_label_names_a_sharpness_below_the_whole():
     assert Choice(model="sharp", sharpness=0.6).label == "×2 sharp 60%"
     assert Choice(model="sharp").label == "×2 sharp"
+    assert Choice(model="/models/mine-x2.safetensors").label == "×2 mine-x2"
+    assert Choice(model="C:\\models\\other.pth").label == "×2 other"
+    assert Choice(model="mine.v2").label == "×2 mine.v2"
 
 
 @pytest.mark.parametrize(("layers", "shown"), [([CELLS], False), ([TISSUE], True)])

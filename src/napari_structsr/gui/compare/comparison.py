@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+from weakref import WeakSet
 
 import numpy as np
 from napari.layers import Image
@@ -59,6 +60,9 @@ class LayerComparison(QObject):
     """The share of the canvas left of the line of a swipe has changed."""
     ended = Signal()
     """The viewer looks as before."""
+
+    # a viewer has one way back: two comparisons would each restore the other's looks
+    _under_way: ClassVar[WeakSet[LayerComparison]] = WeakSet()
 
     def __init__(
         self, viewer: Viewer, layers: Sequence[Image], parent: QObject | None = None
@@ -194,6 +198,7 @@ class LayerComparison(QObject):
 
     def end(self) -> None:
         """Show the viewer as it was before."""
+        self._under_way.discard(self)
         # the window may be gone, and the layers outlive it
         if not isalive(self):  # type: ignore[no-untyped-call]
             return
@@ -207,6 +212,10 @@ class LayerComparison(QObject):
 
     def _enter(self, mode: Mode) -> None:
         if self._before is None:
+            for other in list(self._under_way):
+                if list(other._viewer.layers) == list(self._viewer.layers):
+                    other.end()
+            self._under_way.add(self)
             self._before = ViewerSnapshot(self._viewer)
             self._undo_all.callback(self._before.restore_view)
             layers = self._viewer.layers.events

@@ -17,10 +17,10 @@ from napari_structsr.gui.finetune.pairs_panel import PairsPanel
 from napari_structsr.gui.finetune.train_panel import TrainPanel
 from napari_structsr.gui.finetune.verdict_panel import VerdictPanel
 from napari_structsr.gui.widgets.controls import Section, stack
-from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
+from napari_structsr.gui.widgets.viewer_widget import Dock
 
 
-class FineTuneDock(ViewerWidget):
+class FineTuneDock(Dock):
     """Fine-tunes a model to the user's microscope, by layers of a viewer."""
 
     def __init__(self, napari_viewer: Viewer) -> None:

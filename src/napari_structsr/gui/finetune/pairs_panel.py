@@ -45,7 +45,13 @@ from napari_structsr.gui.viewer.layers import (
     names_of,
 )
 from napari_structsr.gui.viewer.plain_text import keep_plain
-from napari_structsr.gui.widgets.controls import enable, row, stack
+from napari_structsr.gui.widgets.controls import (
+    enable,
+    row,
+    sentence,
+    show_reasons,
+    stack,
+)
 from napari_structsr.gui.widgets.progress_row import ProgressRows
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
@@ -70,6 +76,7 @@ class PairsPanel(ViewerWidget):
         self.form = PairForm()
         self.draw_button = QPushButton("Draw regions")
         self.add_button = QPushButton("Add pairs")
+        self.reason = sentence()
         self.table = PairTable()
         self.remove_button = QPushButton("Remove")
         self.split = SplitPanel(viewer)
@@ -78,6 +85,7 @@ class PairsPanel(ViewerWidget):
             self,
             self.form,
             row(self.draw_button, self.add_button),
+            self.reason,
             self.rows,
             self.table,
             self.remove_button,
@@ -259,6 +267,7 @@ class PairsPanel(ViewerWidget):
         purpose = "Draw rectangles on the image; each becomes a pair."
         enable(self.draw_button, state.draw, purpose)
         enable(self.add_button, state.add, "Register the images and list the pairs.")
+        show_reasons(self.reason, state.add, said=(state.hint,))
         # an overlay may have been removed from the layer list
         shown = [n for n, e in enumerate(self.entries) if self.overlays.shows(e)]
         self.table.show_entries(self.entries, shown)

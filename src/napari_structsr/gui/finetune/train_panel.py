@@ -34,7 +34,13 @@ from napari_structsr.gui.finetune.train_state import (
     suggest_model_name,
 )
 from napari_structsr.gui.settings import read_preferences
-from napari_structsr.gui.widgets.controls import enable, row, stack
+from napari_structsr.gui.widgets.controls import (
+    enable,
+    row,
+    sentence,
+    show_reasons,
+    stack,
+)
 from napari_structsr.gui.widgets.model_signals import models_offered
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 from napari_structsr.zoo.user_models import check_name
@@ -72,11 +78,16 @@ class TrainPanel(ViewerWidget):
         self.pause_button = QPushButton("Pause")
         self.cancel_button = QPushButton("Cancel")
         self.save_button = QPushButton("Save as config…")
+        self.reason = sentence()
         self.runs = RunList()
         self.progress = ProgressView()
         buttons = row(self.start_button, self.pause_button, self.cancel_button)
-        parts = self.form, buttons, self.save_button, self.runs, self.progress
-        stack(self, *parts, margins=(4, 0, 4, 4))
+        stack(
+            self,
+            *(self.form, buttons, self.reason, self.save_button),
+            *(self.runs, self.progress),
+            margins=(4, 0, 4, 4),
+        )
         self.form.changed.connect(self.refresh)
         self.form.named.connect(self._keep_name)
         self.start_button.clicked.connect(self.start)
@@ -150,6 +161,8 @@ class TrainPanel(ViewerWidget):
         self.form.show_state(state, locked=self.is_running)
         parent = self.form.parent_choice
         enable(self.start_button, state.start, "Train the new model.")
+        # that it runs is seen
+        show_reasons(self.reason, None if self.is_running else state.start)
         self.pause_button.setText("Pause" if state.pauses else "Resume")
         purpose = "Hold on; the clock stands still." if state.pauses else "Go on."
         enable(self.pause_button, state.pause, purpose)

@@ -31,7 +31,7 @@ from napari_structsr.gui.widgets.controls import (
     make_form,
     stack,
 )
-from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
+from napari_structsr.gui.widgets.viewer_widget import Dock
 
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import Inspection
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Tab = Literal["Inspect", "Map", "Scores", "Compare"]
 
 
-class ErrorDock(ViewerWidget):
+class ErrorDock(Dock):
     """Shows where not to believe a result."""
 
     def __init__(self, napari_viewer: Viewer) -> None:

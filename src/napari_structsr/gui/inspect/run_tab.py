@@ -30,7 +30,7 @@ from napari_structsr.gui.inspect.state import (
 )
 from napari_structsr.gui.settings import read_preferences
 from napari_structsr.gui.viewer.layers import key_of, list_events
-from napari_structsr.gui.widgets.controls import enable
+from napari_structsr.gui.widgets.controls import enable, sentence, show_reasons
 from napari_structsr.gui.widgets.progress_row import ProgressRows
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
@@ -50,6 +50,7 @@ class InspectPanel(ViewerWidget):
         self.form = ErrorForm()
         self.run_button = QPushButton("Run")
         self.cancel_button = QPushButton("Cancel")
+        self.reason = sentence()
         actions = QHBoxLayout()
         actions.addWidget(self.run_button, 2)
         actions.addWidget(self.cancel_button, 1)
@@ -57,6 +58,7 @@ class InspectPanel(ViewerWidget):
         layout = QVBoxLayout(self)
         layout.addWidget(self.form)
         layout.addLayout(actions)
+        layout.addWidget(self.reason)
         layout.addLayout(self.jobs)
         layout.addStretch(1)
         self.follow(*((signal, self._follow) for signal in list_events(self._viewer)))
@@ -132,6 +134,7 @@ class InspectPanel(ViewerWidget):
             None if self.jobs.is_busy else "Nothing is running.",
             "Stop at the next tile.",
         )
+        show_reasons(self.reason, state.run, said=(state.hint,))
 
     def run(self) -> None:
         """Inspect, if that is possible."""

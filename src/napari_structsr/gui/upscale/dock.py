@@ -13,17 +13,8 @@ from dataclasses import replace
 from napari.layers import Image, Layer
 from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
-from qtpy.QtGui import (
-    QCursor,
-    QEnterEvent,
-    QGuiApplication,
-    QShowEvent,
-)
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QPushButton,
-    QVBoxLayout,
-)
+from qtpy.QtGui import QCursor, QEnterEvent, QGuiApplication, QShowEvent
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout
 
 from napari_structsr.errors import StructsrError
 from napari_structsr.gui.upscale.as_you_look import (
@@ -38,7 +29,8 @@ from napari_structsr.gui.upscale.form import UpscaleForm
 from napari_structsr.gui.upscale.layer_image import describe_origin, name_layer_axes
 from napari_structsr.gui.upscale.mark_layers import MarkLayers
 from napari_structsr.gui.upscale.measured_optics import MeasuredOptics
-from napari_structsr.gui.upscale.optics_choice import OpticsChoice, TrainedOptics
+from napari_structsr.gui.upscale.offered_models import OfferedModels
+from napari_structsr.gui.upscale.optics_choice import OpticsChoice
 from napari_structsr.gui.upscale.optics_state import Measured
 from napari_structsr.gui.upscale.preview import Preview, find_view_obstacle
 from napari_structsr.gui.upscale.run import (
@@ -50,14 +42,13 @@ from napari_structsr.gui.upscale.run import (
 from napari_structsr.gui.upscale.state import DockState, LayerFacts, resolve
 from napari_structsr.gui.viewer.layers import layer_obstacle
 from napari_structsr.gui.viewer.plain_text import keep_plain
-from napari_structsr.gui.widgets.controls import enable
+from napari_structsr.gui.widgets.controls import enable, sentence, show_reasons
 from napari_structsr.gui.widgets.model_signals import models_offered
 from napari_structsr.gui.widgets.progress_row import ProgressRows
-from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
-from napari_structsr.zoo.catalogue import list_models
+from napari_structsr.gui.widgets.viewer_widget import Dock
 
 
-class UpscaleDock(ViewerWidget):
+class UpscaleDock(Dock):
     """Upscales the selected image layers of a viewer.
 
     Parameters
@@ -69,9 +60,7 @@ class UpscaleDock(ViewerWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._models: dict[str, tuple[int, ...]] = {}
-        self._blending: set[str] = set()
-        self._conditional: dict[tuple[str, int], TrainedOptics] = {}
+        self._models = OfferedModels(self)
         self._preview = Preview(napari_viewer)
         self._marks = MarkLayers(napari_viewer)
         self._measured = MeasuredOptics(self._marks)
@@ -86,11 +75,11 @@ class UpscaleDock(ViewerWidget):
         self.copy_button = QPushButton("Copy as command")
         self.run_button = QPushButton("Run")
         self.cancel_button = QPushButton("Cancel")
+        self.reason = sentence()
         self._lay_out()
-        self._offer_models()
         self._connect()
-        self.form.show_choice(read_preferred_choice())
-        self._refresh()
+        self._offer_file()
+        self._models.read_file()
 
     # -- what the user sees ---------------------------------------------------------
 
@@ -109,6 +98,7 @@ class UpscaleDock(ViewerWidget):
         layout.addLayout(tools)
         layout.addWidget(self.wishes)
         layout.addLayout(actions)
+        layout.addWidget(self.reason)
         layout.addLayout(self.jobs)
         layout.addStretch(1)
 
@@ -125,6 +115,7 @@ class UpscaleDock(ViewerWidget):
         )
         self.form.optics.asked.connect(self._ask_optics)
         self.form.axes_named.connect(self._name_axes)
+        self._models.found.connect(self._offer_file)
         self.estimate.refused.connect(self._keep_obstacle)
         self.form.changed.connect(self._refresh)
         self.preview_button.clicked.connect(self._start_preview)
@@ -154,23 +145,14 @@ class UpscaleDock(ViewerWidget):
         self._marks.release()
         super().release()
 
-    # -- the models -------------------------------------------------------------------
-
-    def _offer_models(self) -> None:
-        cards = list_models()
-        self._models = {}
-        for card in cards:
-            self._models[card.name] = (*self._models.get(card.name, ()), card.factor)
-        self._blending = {card.name for card in cards if card.blend_with}
-        self._conditional = {
-            (card.name, card.factor): TrainedOptics(card.psf_sigma, *card.psf_range)
-            for card in cards
-            if card.psf_range
-        }
-        self.form.offer_models({card.name: card.description for card in cards})
+    def _offer_file(self) -> None:
+        self.form.offer_models(self._models.descriptions)
+        self.form.show_choice(read_preferred_choice())
+        self._refresh()
 
     def _refresh_models(self) -> None:
-        self._offer_models()
+        self._models.list_cards()
+        self.form.offer_models(self._models.descriptions)
         self._refresh()
 
     # -- from the selection and the form to what is shown -----------------------------
@@ -196,19 +178,16 @@ class UpscaleDock(ViewerWidget):
         optics = self._measured.complete(usable[0] if usable else None, optics)
         choice = replace(choice, optics=optics)
         # the files of the layers are read only for what follows from them
-        told = choice.optics.undo and any(
-            (choice.model, factor) in self._conditional
-            for factor in self._models.get(choice.model, ())
-        )
+        told = choice.optics.undo and self._models.can_be_told(choice.model)
         return resolve(
             choice,
             [
                 self._describe(layer, choice.optics, told=told)
                 for layer in self._list_selected()
             ],
-            models=self._models,
-            blending=self._blending,
-            conditional=self._conditional,
+            models=self._models.factors,
+            blending=self._models.blending,
+            conditional=self._models.conditional,
             obstacle=self._obstacle,
             busy=self.jobs.is_busy,
             view=find_view_obstacle(self._viewer, usable[0] if usable else None),
@@ -281,6 +260,14 @@ class UpscaleDock(ViewerWidget):
             None if self.jobs.is_busy else "Nothing is running.",
             "Stop all runs of this dock at their next tile.",
         )
+        # what only the preview lacks is no obstacle for anything else
+        preview = state.preview and f"No preview: {state.preview}"
+        show_reasons(
+            self.reason,
+            state.run,
+            preview if state.run is None else None,
+            said=(state.layers, self.estimate.text()),
+        )
 
     def _name_axes(self, names: str) -> None:
         try:
@@ -301,7 +288,8 @@ class UpscaleDock(ViewerWidget):
         for layer in self._list_usable():
             job = upscale_layer(self._viewer, layer, choice)
             self.jobs.add(job, layer.name, resumable=choice.folder is not None)
-            job.ended.connect(self._show)
+            # what was found to stand in the way may have been this very run
+            job.ended.connect(self._refresh)
         self._show()
 
     def _ask_optics(self) -> None:

@@ -20,7 +20,13 @@ from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
 from napari_structsr.gui.upscale.optics_rows import OpticsRows
-from napari_structsr.gui.upscale.state import AGREEMENTS, COLORS, Choice, DockState
+from napari_structsr.gui.upscale.state import (
+    AGREEMENTS,
+    COLORS,
+    Choice,
+    DockState,
+    shorten_model,
+)
 from napari_structsr.gui.widgets.controls import (
     choice_combo,
     fill_combo,
@@ -117,7 +123,7 @@ class UpscaleForm(QWidget):
             before = self.model.currentData()
             self.model.clear()
             for number, (name, text) in enumerate(models.items()):
-                self.model.addItem(name, name)
+                self.model.addItem(shorten_model(name), name)
                 self.model.setItemData(number, text, _TIP)
         select(self.model, before)
 

@@ -47,7 +47,9 @@ if TYPE_CHECKING:
 
 def read_preferred_choice(*, factor: int = 2) -> Choice:
     """Return what the user wants where nothing else is said."""
-    return Choice(factor=factor, **vars(read_preferences()))
+    wishes = vars(read_preferences()).copy()
+    del wishes["select_result"]  # of the viewer, not of the run
+    return Choice(factor=factor, **wishes)
 
 
 def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
@@ -95,6 +97,8 @@ def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
             # those of the file are found no more, since the result has none
             result.axis_labels = source.spec.axes.names.replace("s", "")
         insert_above(viewer, layer, result)
+        if read_preferences().select_result:
+            viewer.layers.selection.active = result
 
     job.finished.connect(show)
     _show_in_activity_dock(job)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from napari_structsr.core.axes import ImageSpec
@@ -20,6 +20,7 @@ from napari_structsr.gui.upscale.optics_state import (
     OpticsState,
     resolve_optics,
 )
+from napari_structsr.io.foreign_weights import FOREIGN_ENDINGS
 
 Agreement = Literal["off", "noise", "exact"]
 Color = Literal["channels", "luminance"]
@@ -42,7 +43,14 @@ COLORS: dict[Color, tuple[str, str]] = {
         "Upscales the brightness and interpolates the colours; three times as fast.",
     ),
 }
+_ENDINGS = (".safetensors", ".json", ".onnx", ".zip", *FOREIGN_ENDINGS)
 _LINES = 6  # for the selected layers
+
+
+def shorten_model(name: str) -> str:
+    """Return what a model is called: of a file the name without folder and ending."""
+    path = PurePath(name.replace("\\", "/"))
+    return path.stem if "/" in str(path) or path.suffix in _ENDINGS else name
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ class Choice:
         """What is appended to the name of a layer."""
         share = "" if self.sharpness == 1 else f" {self.sharpness:.0%}"
         undone = ", blur undone" if self.optics.undo else ""
-        return f"×{self.factor} {self.model}{share}{undone}"
+        return f"×{self.factor} {shorten_model(self.model)}{share}{undone}"
 
 
 @dataclass(frozen=True)
@@ -246,8 +254,9 @@ def _describe_layers(layers: Sequence[LayerFacts]) -> str:
     """Name the layers, and say of each that cannot be upscaled why not."""
     if not layers:
         return "Select one or more image layers."
-    lines = [layer.name for layer in layers if layer.obstacle is None]
-    lines += [f"{layer.name}: {layer.obstacle}" for layer in layers if layer.obstacle]
+    # what is refused first: that list is cut at its end
+    lines = [f"{layer.name}: {layer.obstacle}" for layer in layers if layer.obstacle]
+    lines += [layer.name for layer in layers if layer.obstacle is None]
     if len(lines) > _LINES:
         lines[_LINES - 1 :] = [f"and {len(lines) - _LINES + 1} more"]
     return "\n".join(lines)

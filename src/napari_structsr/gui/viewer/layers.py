@@ -162,13 +162,16 @@ def copy_placement(layer: Layer) -> dict[str, Any]:
 
 
 def insert_above(viewer: Viewer, source: Layer, *results: Layer) -> None:
-    """Add layers directly above another, the lowest first; the selection stays.
+    """Add layers above another and its results; the selection stays.
 
-    They come to the top if the other one is not in the list.
+    The lowest comes first, and they come to the top if the other is not in the list.
     """
     layers = viewer.layers
     selected, active = set(layers.selection), layers.selection.active
     place = layers.index(source) + 1 if source in layers else len(layers)
+    # a result that lay below an earlier one would not be seen
+    while place < len(layers) and _is_result_of(layers[place], source):
+        place += 1
     for number, result in enumerate(results):
         layers.insert(place + number, result)
     # inserting has selected the new layers
@@ -177,6 +180,11 @@ def insert_above(viewer: Viewer, source: Layer, *results: Layer) -> None:
         layers.selection.active = active
         # an active layer becomes the only selected one
         layers.selection.update(selected & set(layers))
+
+
+def _is_result_of(layer: Layer, source: Layer) -> bool:
+    entry = layer.metadata.get(KEY)
+    return isinstance(entry, dict) and entry.get("source") == source.name
 
 
 def find_placement(

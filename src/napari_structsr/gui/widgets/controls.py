@@ -103,6 +103,15 @@ def enable(widget: QWidget, obstacle: str | None, purpose: str) -> None:
     widget.setToolTip(keep_plain(obstacle or purpose))
 
 
+def show_reasons(
+    label: QLabel, *obstacles: str | None, said: Sequence[str] = ()
+) -> None:
+    """Show why buttons cannot work, each reason once, unless it is `said` elsewhere."""
+    reasons = [one for one in dict.fromkeys(obstacles) if one and one not in said]
+    label.setText("\n".join(map(complete_sentence, reasons)))
+    label.setVisible(bool(reasons))
+
+
 def sentence(text: str = "") -> QLabel:
     """Make a label that wraps, can be copied from, and does not widen the dock."""
     label = make_plain(QLabel(text))

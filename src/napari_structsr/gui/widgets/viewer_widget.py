@@ -7,7 +7,8 @@ from typing import Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 
 class ViewerWidget(QWidget):
@@ -44,3 +45,41 @@ class ViewerWidget(QWidget):
         removed = event is not None and event.type() == QEvent.Type.ParentChange
         if removed and self.parent() is None:
             self.release()
+
+
+class Dock(ViewerWidget):
+    """A dock of ours, which joins those that are open already as a tab."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_placed = False
+
+    @property
+    def frame(self) -> QDockWidget | None:
+        """The frame that the window has put around the dock."""
+        widget = self.parentWidget()
+        while widget is not None and not isinstance(widget, QDockWidget):
+            widget = widget.parentWidget()
+        return widget
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Join the others; where the user puts it from then on, it stays."""
+        super().showEvent(event)
+        if not self._is_placed:
+            self._is_placed = True
+            self._join_others()
+
+    def _join_others(self) -> None:
+        # below each other, no dock would have room for its sentences
+        frame, window = self.frame, self.window()
+        if frame is None or not isinstance(window, QMainWindow):
+            return
+        area = window.dockWidgetArea(frame)
+        for other in window.findChildren(Dock):
+            place = other.frame
+            if place in (None, frame) or place.isHidden() or place.isFloating():
+                continue
+            if window.dockWidgetArea(place) == area:
+                window.tabifyDockWidget(place, frame)
+                frame.raise_()
+                return
