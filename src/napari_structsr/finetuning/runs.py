@@ -11,9 +11,9 @@ import json
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from napari_structsr.core.names import check_model_name
 from napari_structsr.errors import TrainingError, blame_file
@@ -51,7 +51,8 @@ class RunSummary:
 
     folder: Path
     name: str
-    factor: int
+    # it stands in the name of a file
+    factor: Annotated[int, Field(ge=1, le=8)]
     parent: str
     state: Literal["begun", "stopped", "finished"]
     step: int

@@ -42,7 +42,8 @@ Key = tuple[int, int]
 """Level and index of a tile."""
 
 
-@dataclass(frozen=True)
+# ten million of them are kept in a large run
+@dataclass(frozen=True, slots=True)
 class FileSum:
     """A file as it was written.
 
