@@ -6,6 +6,7 @@ stands by the command line and by docks.
 
 from __future__ import annotations
 
+import difflib
 import errno
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -114,9 +115,19 @@ def blame_file(
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             raise
-        raise kind(
-            f"{path} cannot be read as {what} ({describe_error(error)}); {remedy}"
-        ) from error
+        said = describe_error(error)
+        if isinstance(error, FileNotFoundError) and not Path(path).exists():
+            said = f"it does not exist{suggest_name(Path(path))}"
+        raise kind(f"{path} cannot be read as {what} ({said}); {remedy}") from error
+
+
+def suggest_name(path: Path) -> str:
+    """Return the end of a sentence about a missing file: a name that is nearly its."""
+    if not path.parent.is_dir():
+        return f" (there is no folder {path.parent})"
+    there = [entry.name for entry in path.parent.iterdir()]
+    close = difflib.get_close_matches(path.name, there, n=1, cutoff=0.8)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def describe_error(error: BaseException) -> str:

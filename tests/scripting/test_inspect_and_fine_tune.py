@@ -60,6 +60,23 @@ def test_what_is_wrong_is_said_in_one_sentence(measured, wrong, error, words):
         sr.inspect(measured, source=measured, **wrong)
 
 
+def test_many_results_are_inspected_with_their_sources(images, tmp_path):
+    results = tmp_path / "results"
+    path = sr.upscale(images[0], f"{results}/", **FAST)
+    choice = {"maps": "residual", "device": "cpu"}
+    (one,) = sr.inspect(results, source=images[0], out=tmp_path / "maps", **choice)
+    assert one.folder == tmp_path / "maps" / "low-x2"
+    assert "low-x2" in (tmp_path / "maps" / "index.html").read_text()
+    assert (tmp_path / "maps" / "scores.csv").read_text().startswith("image,")
+    (other,) = sr.inspect([path], **choice)
+    assert other.scores.means() == one.scores.means()
+    (results / "z.tif").write_bytes(b"no image")
+    with pytest.raises(sr.BatchError, match=r"1 of 2 images failed.*z\.tif"):
+        sr.inspect(results, **choice)
+    with pytest.raises(TypeError, match="result 1 is of the kind ndarray"):
+        sr.inspect([np.ones((40, 40))], **choice)
+
+
 @pytest.fixture
 def parent(tmp_path, monkeypatch):
     """Return a small network that has learnt nothing yet."""
@@ -109,7 +126,11 @@ def test_pairs_of_files_become_a_model_that_upscales(images, parent, tmp_path):
         ({"step": 2}, TypeError, "did you mean steps"),
         ({"name": "../x"}, SettingsError, "cannot name a model"),
         ({"pairs": []}, TrainingError, "add at least one"),
-        ({"pairs": "missing.json"}, TrainingError, "missing.json cannot be read as"),
+        (
+            {"pairs": "/no/missing.json"},
+            TrainingError,
+            "not exist .*folder /no",
+        ),
     ],
 )
 def test_a_fine_tuning_that_cannot_start_says_why(parent, wrong, error, words):

@@ -10,7 +10,7 @@ from napari_structsr.cli.terminal import ProgressKind, err, out
 from napari_structsr.errors import SettingsError
 from napari_structsr.inspection.results import Inspection
 from napari_structsr.scripting.batch import Outcome, find_images
-from napari_structsr.scripting.name_matching import match_names
+from napari_structsr.scripting.name_matching import find_partners
 from napari_structsr.scripting.output import name_folders
 
 Inspect = Callable[[str, str | None, str | None, Path], Inspection]
@@ -41,25 +41,22 @@ def inspect_many(
     progress
         How it is shown.
     """
-    from napari_structsr.inspection.collection import write_collection
+    from napari_structsr.inspection.collection import (
+        explain_missing_page,
+        write_collection,
+    )
 
     if folder.is_file():
         raise SettingsError(f"{folder} is a file; give --out a folder")
     results = find_images(words)
-    partners: list[list[str | None]] = []
-    for others, what in ((reference, "reference"), (source, "source")):
-        found: list[str | None] = [None] * len(results)
-        if others is not None:
-            found = [*match_names(results, others, what=what)]
-        partners.append(found)
+    partners = find_partners(results, reference=reference, source=source)
     places = name_folders(results, folder.expanduser().absolute())
     folder.mkdir(parents=True, exist_ok=True)
     inspections: dict[str, Inspection] = {}
 
     def work(number: int, result: str) -> Outcome:
-        truth, measured = partners[0][number], partners[1][number]
         place = places[number]
-        inspections[place.name] = inspect_one(result, truth, measured, place)
+        inspections[place.name] = inspect_one(result, *partners[number], place)
         return Outcome(result, "written", place)
 
     outcomes = run_images(results, work, progress=progress)
@@ -67,10 +64,6 @@ def inspect_many(
     try:
         write_collection(folder, inspections, failures)
     except ImportError as error:
-        err.print(
-            f"warning: index.html was not written: {error.name} is missing; install it "
-            "with pip install 'napari-structsr[report]'",
-            style="yellow",
-        )
+        err.print(f"warning: {explain_missing_page(error)}", style="yellow")
     out.print(f"wrote {folder}", soft_wrap=True)
     report_outcomes(outcomes, progress=progress)

@@ -61,6 +61,14 @@ def write_collection(
         part.write_text(html, "utf-8")
 
 
+def explain_missing_page(error: ImportError) -> str:
+    """Say why there is no index.html, and what to do."""
+    return (
+        f"index.html was not written: {error.name} is missing; install it with "
+        "pip install 'napari-structsr[report]'"
+    )
+
+
 def join_scores(tables: Mapping[str, ScoreTable]) -> str:
     """Return the rows of all tables as one CSV, the name of the image first.
 

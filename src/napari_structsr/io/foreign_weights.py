@@ -133,15 +133,16 @@ def _recognise(path: Path, weights: dict[str, Any]) -> Any:
         try:
             return spandrel.ModelLoader().load_from_state_dict(weights)
         except spandrel.UnsupportedModelError as error:
-            card = path.with_suffix(".json").name
-            missing = (
-                f", and {card}, the card of a model trained here, is missing"
+            card = path.with_suffix(".json")
+            ours = (
+                f"a model trained here has its card beside it, and {card.name} is "
+                f"missing in {card.parent.absolute()}: copy it there; for others "
                 if path.suffix.lower() == ".safetensors"
                 else ""
             )
             raise ModelError(
-                f"{path} belongs to no architecture that spandrel knows{missing}; "
-                "see the list at github.com/chaiNNer-org/spandrel"
+                f"{path} belongs to no architecture that spandrel knows; {ours}see the "
+                "list at github.com/chaiNNer-org/spandrel"
             ) from error
         except Exception as error:
             # parts are missing, or have another shape

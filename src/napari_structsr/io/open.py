@@ -22,6 +22,7 @@ from napari_structsr.errors import (
     SourceError,
     StructsrError,
     blame_file,
+    suggest_name,
 )
 from napari_structsr.io.formats.image_list import ImageEntry, find_image
 from napari_structsr.io.formats.kinds import check_tiff, find_reader
@@ -268,7 +269,7 @@ def _find_path(path: str) -> Path | None:
     if glob.has_magic(path):
         return None
     raise SourceError(
-        f"{absolute} does not exist; check the path{_suggest_name(absolute)}"
+        f"{absolute} does not exist; check the path{suggest_name(absolute)}"
     )
 
 
@@ -285,13 +286,3 @@ def _open_pattern(path: str, **options: Any) -> Source:
     for file in files:
         check_tiff(file)
     return TiffFiles(absolute, files, **options)
-
-
-def _suggest_name(path: Path) -> str:
-    import difflib
-
-    if not path.parent.is_dir():
-        return f" (there is no folder {path.parent})"
-    there = [entry.name for entry in path.parent.iterdir()]
-    close = difflib.get_close_matches(path.name, there, n=1, cutoff=0.8)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from napari_structsr.errors import SettingsError
+from napari_structsr.errors import SettingsError, check_kind
 from napari_structsr.pairs.files import file_stem
 from napari_structsr.scripting.batch import find_images, is_image_folder
 
 # as results are named here, and as people write it
 _FACTOR = re.compile(r"[-_ ]x?[124]x?$")
 _SHOWN = 5
+
+
+def find_partners(
+    results: Sequence[str], *, reference: Any, source: Any
+) -> list[tuple[str | None, str | None]]:
+    """Return the reference and the source of each result, None where none is given.
+
+    Raises
+    ------
+    ArgumentError
+        If they are no paths.
+    SettingsError
+        As `match_names`.
+    """
+    found: list[list[str | None]] = []
+    for others, what in ((reference, "reference"), (source, "source")):
+        if others is None:
+            found.append([None] * len(results))
+            continue
+        remedy = "give a folder that holds an image for each result"
+        check_kind(what, others, (str, os.PathLike), remedy=remedy)
+        found.append([*match_names(results, os.fsdecode(others), what=what)])
+    return list(zip(*found, strict=True))
 
 
 def match_names(results: Sequence[str], others: str, *, what: str) -> list[str]:
