@@ -21,7 +21,7 @@ TIMEOUT = 30_000
 def look(viewer, dock, qtbot):
     """Click the button; return the new layer."""
     known = set(viewer.layers)
-    dock.look_button.click()
+    dock.look.look_button.click()
     qtbot.waitUntil(lambda: len(viewer.layers) > len(known), timeout=TIMEOUT)
     (new,) = set(viewer.layers) - known
     return new
@@ -127,5 +127,51 @@ def test_other_orders_of_the_axes_are_refused_in_words(viewer, dock, qtbot):
     )
     viewer.dims.order = (2, 0, 1)
     assert dock.preview_button.isEnabled()
-    assert not dock.look_button.isEnabled()
-    assert "transpose" in dock.look_button.toolTip()
+    assert not dock.look.look_button.isEnabled()
+    assert "transpose" in dock.look.look_button.toolTip()
+
+
+def test_a_lens_follows_the_mouse(viewer, dock, qtbot, ended):
+    image = beads((3, 200, 240), (1, 60, 90))
+    source = viewer.add_image(image, name="cells", scale=(2, 0.5, 0.5))
+    show(viewer, qtbot)
+    viewer.dims.set_point(0, 2)
+    choose(dock.form.model, "faithful")
+    viewer.cursor.position = source.data_to_world((1, 62, 85))
+
+    dock.look.lens_button.click()
+    qtbot.waitUntil(lambda: "lens" in viewer.layers, timeout=TIMEOUT)
+    lens = viewer.layers["lens"]
+    assert viewer.layers.selection.active.name == "cells"
+    # through the lens the bead lies where it is, in finer pixels
+    qtbot.waitUntil(lambda: jobs()[0].is_running and settled(lens), timeout=TIMEOUT)
+    position = lens.data_to_world((0, *centroid(lens.data[0])))
+    assert np.allclose(position, source.data_to_world((1, 60, 90)), atol=0.02)
+
+    before = lens.extent.world[0]
+    viewer.cursor.position = source.data_to_world((1, 100, 120))
+    for callback in viewer.mouse_move_callbacks:
+        callback(viewer, None)
+    moved = (lens.extent.world[0] - before) / source.scale
+    assert np.allclose(moved, (0, 38, 35))
+
+    dock.look.lens_button.click()
+    assert [layer.name for layer in viewer.layers] == ["cells"]
+    qtbot.waitUntil(lambda: not jobs(), timeout=TIMEOUT)
+    assert not viewer.mouse_move_callbacks
+
+
+def settled(lens) -> bool:
+    """Return whether a lens shows more than repeated pixels."""
+    fine = lens.data[0].astype(int)
+    return bool((fine[0::2, 0::2] != fine[1::2, 1::2]).any())
+
+
+def test_taking_the_lens_away_by_hand_ends_it(viewer, dock, qtbot, ended):
+    viewer.add_image(noise((60, 70)), name="cells")
+    dock.look.lens_button.click()
+    qtbot.waitUntil(lambda: "lens" in viewer.layers, timeout=TIMEOUT)
+    viewer.layers.remove("lens")
+    qtbot.waitUntil(lambda: not jobs(), timeout=TIMEOUT)
+    assert not viewer.mouse_move_callbacks
+    assert not dock.look.lens_button.isChecked()

@@ -6,9 +6,9 @@ and drops what has left the screen. Nothing is written, and nothing computed twi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.layers import Image
 from napari.viewer import Viewer
@@ -29,23 +29,19 @@ from napari_structsr.gui.viewer.layers import (
 from napari_structsr.gui.viewer.screen_tiles import ScreenTiles
 from napari_structsr.io.open import open_source
 
-if TYPE_CHECKING:
-    from napari_structsr.upscaling.lazy_image import LazyImage
-
 _PATIENCE = 0.2  # seconds after which a waiting thread looks whether it is still needed
 _PAUSE = 100  # milliseconds between two drawings: each slices the layer anew
 
 
 @dataclass(frozen=True)
-class Opened(Event):
+class _Opened(Event):
     """The image can be looked at."""
 
-    image: LazyImage
     tiles: ScreenTiles
 
 
 @dataclass(frozen=True)
-class Loaded(Event):
+class _Loaded(Event):
     """One more tile can be shown."""
 
 
@@ -78,8 +74,60 @@ def show_as_you_look(viewer: Viewer, layer: Image, choice: Choice) -> Job:
         Started already. It runs until the layer is removed, or the job cancelled.
     """
     choice = fit_choice(choice, layer)
-    source = open_measured(layer, choice.optics)
+    axes = open_source(layer).spec.axes
     shown: list[Image] = []
+
+    def show(tiles: ScreenTiles) -> None:
+        if layer not in viewer.layers:
+            job.cancel()
+            return
+        look = result_layer(
+            layer,
+            tiles.screen_levels,
+            factor=choice.factor,
+            axes=axes,
+            name=free_name(f"{layer.name} {choice.label}", names_of(viewer)),
+            metadata={KEY: {"source": layer.name, "as you look": True}},
+        )
+        shown.append(look)
+        insert_above(viewer, layer, look)
+
+    def redraw() -> None:
+        for look in shown:
+            look.refresh(extent=False)
+
+    def stop(event: Any) -> None:
+        if event.value in shown:
+            shown.clear()
+            job.cancel()
+
+    job = load_tiles(layer, choice, opened=show, loaded=redraw)
+    viewer.layers.events.removed.connect(stop)
+    job.ended.connect(lambda: viewer.layers.events.removed.disconnect(stop))
+    job.start()
+    return job
+
+
+def load_tiles(
+    layer: Image,
+    choice: Choice,
+    *,
+    opened: Callable[[ScreenTiles], None],
+    loaded: Callable[[], None],
+) -> Job:
+    """Return a job that loads the tiles of a layer that are wanted, until it is ended.
+
+    Parameters
+    ----------
+    layer, choice
+        What is upscaled, and how.
+    opened
+        Called once, in the main thread, with the tiles.
+    loaded
+        Called in the main thread after tiles have been loaded, ten times a second at
+        most.
+    """
+    source = open_measured(layer, choice.optics)
     low = float(layer.contrast_limits[0])
 
     def events(cancel: Cancel) -> Iterator[Event]:
@@ -93,44 +141,23 @@ def show_as_you_look(viewer: Viewer, layer: Image, choice: Choice) -> Job:
             layer, model, settings=make_settings(choice), source=source
         )
         tiles = ScreenTiles(image.levels, background=low)
-        yield Opened(image, tiles)
+        yield _Opened(tiles)
         while not cancel:
             if tiles.load_next(patience=_PATIENCE) is not None:
-                yield Loaded()
+                yield _Loaded()
         yield Cancelled(0)
+
+    def hear(event: Event) -> None:
+        if isinstance(event, _Opened):
+            opened(event.tiles)
+        elif isinstance(event, _Loaded) and not timer.isActive():
+            timer.start()
 
     job = Job(f"Looking at {layer.name}", events)
     timer = QTimer(job)
     timer.setSingleShot(True)
     timer.setInterval(_PAUSE)
-    timer.timeout.connect(lambda: [one.refresh(extent=False) for one in shown])
-
-    def show(event: Event) -> None:
-        if isinstance(event, Opened) and layer in viewer.layers:
-            look = result_layer(
-                layer,
-                event.tiles.screen_levels,
-                factor=choice.factor,
-                axes=source.spec.axes,
-                name=free_name(f"{layer.name} {choice.label}", names_of(viewer)),
-                metadata={KEY: {"source": layer.name, "as you look": True}},
-            )
-            shown.append(look)
-            insert_above(viewer, layer, look)
-        elif isinstance(event, Loaded) and not timer.isActive():
-            timer.start()
-
-    def stop(event: Any) -> None:
-        if event.value in shown:
-            shown.clear()
-            job.cancel()
-
-    def leave() -> None:
-        viewer.layers.events.removed.disconnect(stop)
-        timer.stop()
-
-    viewer.layers.events.removed.connect(stop)
-    job.said.connect(show)
-    job.ended.connect(leave)
-    job.start()
+    timer.timeout.connect(loaded)
+    job.said.connect(hear)
+    job.ended.connect(timer.stop)
     return job

@@ -17,16 +17,13 @@ from qtpy.QtGui import QCursor, QEnterEvent, QGuiApplication, QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout
 
 from napari_structsr.errors import StructsrError
-from napari_structsr.gui.upscale.as_you_look import (
-    find_order_obstacle,
-    show_as_you_look,
-)
 from napari_structsr.gui.upscale.both_wishes import BothWishes
 from napari_structsr.gui.upscale.commands import write_command
 from napari_structsr.gui.upscale.estimate import EstimateLabel, Part
 from napari_structsr.gui.upscale.file_optics import open_measured
 from napari_structsr.gui.upscale.form import UpscaleForm
 from napari_structsr.gui.upscale.layer_image import describe_origin, name_layer_axes
+from napari_structsr.gui.upscale.look_row import LookRow
 from napari_structsr.gui.upscale.mark_layers import MarkLayers
 from napari_structsr.gui.upscale.measured_optics import MeasuredOptics
 from napari_structsr.gui.upscale.offered_models import OfferedModels
@@ -71,7 +68,9 @@ class UpscaleDock(Dock):
         self.estimate = EstimateLabel()
         self.wishes = BothWishes(napari_viewer)
         self.preview_button = QPushButton("Preview")
-        self.look_button = QPushButton("As you look")
+        self.look = LookRow(
+            napari_viewer, lambda: (self._list_usable(), self._resolve().choice)
+        )
         self.copy_button = QPushButton("Copy as command")
         self.run_button = QPushButton("Run")
         self.cancel_button = QPushButton("Cancel")
@@ -86,7 +85,6 @@ class UpscaleDock(Dock):
     def _lay_out(self) -> None:
         tools, actions = QHBoxLayout(), QHBoxLayout()
         tools.addWidget(self.preview_button)
-        tools.addWidget(self.look_button)
         tools.addWidget(self.copy_button)
         actions.addWidget(self.run_button, 2)
         actions.addWidget(self.cancel_button, 1)
@@ -95,6 +93,7 @@ class UpscaleDock(Dock):
         layout = QVBoxLayout(self)
         layout.addWidget(self.form)
         layout.addWidget(self.estimate)
+        layout.addWidget(self.look)
         layout.addLayout(tools)
         layout.addWidget(self.wishes)
         layout.addLayout(actions)
@@ -119,7 +118,6 @@ class UpscaleDock(Dock):
         self.estimate.refused.connect(self._keep_obstacle)
         self.form.changed.connect(self._refresh)
         self.preview_button.clicked.connect(self._start_preview)
-        self.look_button.clicked.connect(self._look)
         self.copy_button.clicked.connect(self._copy)
         self.run_button.clicked.connect(self._run)
         self.cancel_button.clicked.connect(self.jobs.cancel)
@@ -140,6 +138,7 @@ class UpscaleDock(Dock):
         """Leave the viewer alone from now on."""
         self.estimate.ask([], cheaply=True)  # no late answer to a dead widget
         self._preview.remove()
+        self.look.release()
         self.wishes.forget()
         self._measured.release()
         self._marks.release()
@@ -245,11 +244,7 @@ class UpscaleDock(Dock):
             state.preview,
             "Upscale what the canvas shows of this plane, as a temporary layer.",
         )
-        enable(
-            self.look_button,
-            state.preview or find_order_obstacle(self._list_usable()[0]),
-            "Open the layer upscaled at once, and compute what the screen shows.",
-        )
+        self.look.show_obstacle(state.preview)
         enable(
             self.copy_button,
             state.copy,
@@ -309,11 +304,6 @@ class UpscaleDock(Dock):
         self.preview_button.setEnabled(False)
         self.preview_button.setText("Previewing…")
         job.ended.connect(self._end_preview)
-
-    def _look(self) -> None:
-        choice = self._resolve().choice
-        for layer in self._list_usable():
-            show_as_you_look(self._viewer, layer, choice)
 
     def _end_preview(self) -> None:
         self.preview_button.setText("Preview")
