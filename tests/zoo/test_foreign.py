@@ -56,11 +56,41 @@ def swinir(channels, factor):
 NETWORKS = {"ESRGAN": esrgan, "SwinIR": swinir}
 
 
+def compact(channels, factor):
+    from spandrel.architectures.Compact import Compact
+
+    return Compact(
+        num_in_ch=channels,
+        num_out_ch=channels,
+        num_feat=8,
+        num_conv=2,
+        upscale=factor,
+    )
+
+
+def span(channels, factor):
+    from spandrel.architectures.SPAN import SPAN
+
+    return SPAN(
+        num_in_ch=channels, num_out_ch=channels, feature_channels=8, upscale=factor
+    )
+
+
+def plksr(channels, factor):
+    from spandrel.architectures.PLKSR import PLKSR
+
+    assert channels == 3
+    return PLKSR(dim=16, n_blocks=2, upscaling_factor=factor, kernel_size=9)
+
+
+MORE_NETWORKS = {"Compact": compact, "SPAN": span, "PLKSR": plksr}
+
+
 def written(path, network, *args, **options):
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.meshgrid, within spandrel
-        module = NETWORKS[network](*args, **options)
+        module = (NETWORKS | MORE_NETWORKS)[network](*args, **options)
     for name, value in module.named_parameters():
         if "bias" in name and value.ndim == 1:
             torch.nn.init.normal_(value, std=0.1)
@@ -111,6 +141,24 @@ def test_a_pth_runs_on_a_grey_stack_and_keeps_its_tile_rule(
     with torch.inference_mode():
         expected = module(image.expand(-1, channels, -1, -1)).mean(1, keepdim=True)
     torch.testing.assert_close(model(image), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", MORE_NETWORKS)
+def test_networks_of_other_kinds_run_in_tiles_too(
+    tmp_path, pixels, network, monkeypatch
+):
+    path = tmp_path / f"{network}.safetensors"
+    weights = tmp_path / "weights.pth"
+    written(weights, network, 3, 2)
+    safetensors.torch.save_file(torch.load(weights, weights_only=True), path)
+    model = load_model(str(path))
+    assert network in model.card.description
+    assert (model.align, model.seam) == (1, 0)
+    assert 0 < model.radius <= 64
+    whole = run(pixels, model, dtype="float32")
+    monkeypatch.setattr(Device, "block", 24)
+    tiled = run(pixels, model, dtype="float32")
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-5 * np.ptp(whole))
 
 
 def test_a_deep_network_takes_an_effective_radius_and_stays_under_its_seam(

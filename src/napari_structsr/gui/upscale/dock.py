@@ -137,6 +137,7 @@ class UpscaleDock(Dock):
     def release(self) -> None:
         """Leave the viewer alone from now on."""
         self.estimate.ask([], cheaply=True)  # no late answer to a dead widget
+        self.form.file.release()
         self._preview.remove()
         self.look.release()
         self.wishes.forget()

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import QComboBox, QLineEdit, QWidget
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
+from napari_structsr.gui.upscale.model_file import ModelFileRow
 from napari_structsr.gui.upscale.optics_rows import OpticsRows
 from napari_structsr.gui.upscale.state import (
     AGREEMENTS,
@@ -60,6 +61,7 @@ class UpscaleForm(QWidget):
         )
         self.origin = sentence()
         self.model = choice_combo("Model", {})
+        self.file = ModelFileRow()
         self.sharpness = QLabeledSlider(Qt.Orientation.Horizontal)
         self.sharpness.setRange(0, 100)
         self.sharpness.setPageStep(10)
@@ -94,6 +96,7 @@ class UpscaleForm(QWidget):
                 ("Axes", self.axes),
                 ("", self.origin),
                 ("Model", self.model),
+                ("", self.file),
                 ("Sharpness", self.sharpness),
                 ("Factor", self.factor),
                 *self.optics.rows,
@@ -110,6 +113,7 @@ class UpscaleForm(QWidget):
         self.folder.changed.connect(self._emit_changed)
         self.sharpness.valueChanged.connect(self._emit_changed)
         self.optics.changed.connect(self._emit_changed)
+        self.file.opened.connect(self._choose_model)
 
     def offer_models(self, models: Mapping[str, str]) -> None:
         """Offer models, and keep the one that is chosen if it is still there.
@@ -117,7 +121,7 @@ class UpscaleForm(QWidget):
         Parameters
         ----------
         models
-            Name and description of each, the preferred first.
+            Name and description of each, the preferred first; of a file its path.
         """
         with signals_blocked(self.model):
             before = self.model.currentData()
@@ -197,6 +201,10 @@ class UpscaleForm(QWidget):
         self.axes.setModified(False)
         if names != self._axes:
             self.axes_named.emit(names)
+
+    def _choose_model(self, name: str) -> None:
+        select(self.model, name)
+        self._emit_changed()
 
     def _emit_changed(self) -> None:
         self.changed.emit()

@@ -1,4 +1,4 @@
-"""The models that the dock offers: those of the catalogue, and a preferred file."""
+"""The models that the dock offers: those of the catalogue, and files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from napari_structsr.gui.upscale.optics_choice import TrainedOptics
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.models.card import ModelCard
 from napari_structsr.zoo.catalogue import find_card, is_path, list_models
+from napari_structsr.zoo.opened_files import read_opened_files
 
 
 class OfferedModels(QObject):
@@ -38,6 +39,9 @@ class OfferedModels(QObject):
             for card in cards
             if card.psf_range
         }
+        for file in read_opened_files():
+            self.factors[file.path] = (file.factor,)
+            self.descriptions[file.path] = f"{file.description} {file.path}"
 
     def can_be_told(self, name: str) -> bool:
         """Say whether a model of this name takes the optics, at some factor."""
