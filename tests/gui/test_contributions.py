@@ -16,6 +16,7 @@ from scenes import beads, centroid, pair, show
 import napari_structsr
 from napari_structsr.gui.inspect.dock import ErrorDock
 from napari_structsr.gui.viewer.jobs import Job
+from napari_structsr.gui.viewer.layers import layer_obstacle
 
 TIMEOUT = 60_000
 TURN = np.array([[1, 0, 0], [0, 0.8, -0.6], [0, 0.6, 0.8]])
@@ -28,8 +29,11 @@ def one_click(factor: int, qtbot) -> None:
 
 def open_sample(viewer, key: str, qtbot) -> None:
     """Open a sample; its pixels are made in the background."""
-    viewer.open_sample("napari-structsr", key)
+    layers = viewer.open_sample("napari-structsr", key)
+    assert "still being made" in str(layer_obstacle(layers[0]))
     qtbot.waitUntil(lambda: not Job._alive, timeout=TIMEOUT)
+    assert layer_obstacle(layers[0]) is None
+    assert all(np.ptp(layer.data) > 100 for layer in layers)
 
 
 @pytest.fixture

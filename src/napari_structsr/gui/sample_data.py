@@ -3,15 +3,22 @@
 They are made from an image that ships in scikit-image (immunohistochemical staining of
 colonic glands, CC0), through the forward model that the models were trained to undo.
 The pair for fine-tuning is made through another one: its blur is wider, as of a
-microscope that the models do not know.
+microscope that the models do not know. Making them imports torch, which would hold up
+the menu: they are shown dark at first, and filled in from the background.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from napari import current_viewer
+
+from napari_structsr.engine.events import Cancel, Event, Finished
+from napari_structsr.gui.viewer.jobs import Job
+from napari_structsr.gui.viewer.layers import MAKING
 
 _FOCUS = (3.0, 1.5, 0.0, 1.5, 3.0)  # blur of each plane, in fine pixels
 _PHOTONS = 4000.0
@@ -22,6 +29,95 @@ _OFF = (1.3, -0.8)  # fine pixels that the stage was off between the two images
 _PIXEL = 0.2  # micrometers
 
 LayerDataTuple = tuple[npt.NDArray[Any], dict[str, Any], str]
+_Kind = tuple[tuple[int, ...], type]
+
+_STACK: list[dict[str, Any]] = [
+    {
+        "name": "cells, under-resolved",
+        "scale": (0.5, 0.13, 0.11),
+        "units": ("um", "um", "um"),
+        "axis_labels": ("z", "y", "x"),
+        "contrast_limits": (200, 3800),
+        "colormap": "gray",
+    }
+]
+_COLOUR: list[dict[str, Any]] = [
+    {
+        "name": "tissue, under-resolved",
+        "rgb": True,
+        "scale": (0.5, 0.5),
+        "units": ("um", "um"),
+        "axis_labels": ("y", "x"),
+    }
+]
+_PAIR: list[dict[str, Any]] = [
+    {
+        "name": name,
+        "scale": (size, size),
+        # outer edges lie in one place
+        "translate": ((size - _PIXEL) / 2, (size - _PIXEL) / 2),
+        "units": ("um", "um"),
+        "axis_labels": ("y", "x"),
+        "colormap": "gray",
+    }
+    for name, size in (("low resolution", _PIXEL), ("high resolution", _PIXEL / 2))
+]
+
+
+def open_stack_sample() -> list[LayerDataTuple]:
+    """Show `stack_sample`, dark until it is made."""
+    return _open_later(stack_sample, _STACK, [((5, 256, 256), np.uint16)])
+
+
+def open_colour_sample() -> list[LayerDataTuple]:
+    """Show `colour_sample`, dark until it is made."""
+    return _open_later(colour_sample, _COLOUR, [((256, 256, 3), np.uint8)])
+
+
+def open_pair_sample() -> list[LayerDataTuple]:
+    """Show `pair_sample`, dark until it is made."""
+    sizes: list[_Kind] = [((n, n), np.uint16) for n in (256, 512)]
+    return _open_later(pair_sample, _PAIR, sizes)
+
+
+def _open_later(
+    make: Callable[[], list[LayerDataTuple]],
+    looks: Sequence[dict[str, Any]],
+    kinds: Sequence[_Kind],
+) -> list[LayerDataTuple]:
+    viewer = current_viewer()
+    if viewer is None:
+        # asked for by a script, which has no window to keep alive
+        return make()
+    # one for each opening: a sample may be opened twice
+    marks = [object() for _ in looks]
+
+    def run(cancel: Cancel) -> Iterator[Event]:
+        yield Finished(make())
+
+    def fill(event: Finished) -> None:
+        for (pixels, _, _), mark in zip(event.output, marks, strict=True):
+            for layer in viewer.layers:
+                if layer.metadata.get(MAKING) is mark:
+                    _fill(layer, pixels)
+        # docks look again at what they may work on
+        viewer.layers.selection.events.changed(added=(), removed=())
+
+    job = Job("Making the sample", run)
+    job.finished.connect(fill)
+    job.start()
+    return [
+        (np.zeros(shape, dtype), {**look, "metadata": {MAKING: mark}}, "image")
+        for look, mark, (shape, dtype) in zip(looks, marks, kinds, strict=True)
+    ]
+
+
+def _fill(layer: Any, pixels: npt.NDArray[Any]) -> None:
+    del layer.metadata[MAKING]
+    layer.data = pixels
+    # what was shown of a dark image says nothing
+    if not layer.rgb and layer.contrast_limits[1] <= 1:
+        layer.reset_contrast_limits()
 
 
 def stack_sample() -> list[LayerDataTuple]:
@@ -33,20 +129,7 @@ def stack_sample() -> list[LayerDataTuple]:
     planes = [_measure(fine, blur=blur, seed=n) for n, blur in enumerate(_FOCUS)]
     # counts of a 16-bit camera above an offset, as microscopes store them
     pixels = np.clip(np.stack(planes) * 4000 + 200, 0, 65535).astype(np.uint16)
-    return [
-        (
-            pixels,
-            {
-                "name": "cells, under-resolved",
-                "scale": (0.5, 0.13, 0.11),
-                "units": ("um", "um", "um"),
-                "axis_labels": ("z", "y", "x"),
-                "contrast_limits": (200, 3800),
-                "colormap": "gray",
-            },
-            "image",
-        )
-    ]
+    return [(pixels, dict(_STACK[0]), "image")]
 
 
 def colour_sample() -> list[LayerDataTuple]:
@@ -56,19 +139,7 @@ def colour_sample() -> list[LayerDataTuple]:
     fine = immunohistochemistry() / 255
     samples = [_measure(fine[..., n], blur=0, seed=n) for n in range(3)]
     pixels = np.rint(np.clip(np.stack(samples, axis=-1), 0, 1) * 255).astype(np.uint8)
-    return [
-        (
-            pixels,
-            {
-                "name": "tissue, under-resolved",
-                "rgb": True,
-                "scale": (0.5, 0.5),
-                "units": ("um", "um"),
-                "axis_labels": ("y", "x"),
-            },
-            "image",
-        )
-    ]
+    return [(pixels, dict(_COLOUR[0]), "image")]
 
 
 def pair_sample() -> list[LayerDataTuple]:
@@ -83,25 +154,10 @@ def pair_sample() -> list[LayerDataTuple]:
     # the shift, gain and offset are what registration has to find
     coarse = _measure(fine, blur=0, seed=7, psf_sigma=_WIDE, photons=_OTHER_PHOTONS)
     moved = ndimage.shift(fine, _OFF, order=3, mode="reflect")
-    layers = (
-        ("low resolution", coarse * 1500 + 400, _PIXEL),
-        ("high resolution", moved * 9000 + 150, _PIXEL / 2),
-    )
+    counts = coarse * 1500 + 400, moved * 9000 + 150
     return [
-        (
-            np.clip(pixels, 0, 65535).astype(np.uint16),
-            {
-                "name": name,
-                "scale": (size, size),
-                # outer edges lie in one place
-                "translate": ((size - _PIXEL) / 2, (size - _PIXEL) / 2),
-                "units": ("um", "um"),
-                "axis_labels": ("y", "x"),
-                "colormap": "gray",
-            },
-            "image",
-        )
-        for name, pixels, size in layers
+        (np.clip(pixels, 0, 65535).astype(np.uint16), dict(look), "image")
+        for pixels, look in zip(counts, _PAIR, strict=True)
     ]
 
 

@@ -33,6 +33,9 @@ from napari_structsr.io.layer_file import KEY as KEY  # for all of gui
 from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_zarr_record
 
+MAKING = "structsr: in the making"
+"""Entry of the metadata of a layer whose pixels are still to come."""
+
 # what a result takes over from its source as it is
 _KEPT = (
     "attenuation",
@@ -63,6 +66,8 @@ def layer_obstacle(layer: Layer) -> str | None:
         return f"{kind} hold no intensities; select an image"
     if layer.metadata.get(KEY) == "preview":
         return "this is a preview; select the image it was made from"
+    if MAKING in layer.metadata:
+        return "its pixels are still being made; wait a moment"
     try:
         axes = open_source(layer).spec.axes
     except StructsrError as error:
