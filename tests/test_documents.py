@@ -44,6 +44,7 @@ PARSED_ONLY = {
 NOT_OURS = {
     "apptainer": "containers of a cluster",
     "cd": "a folder of the reader",
+    "dask": "a cluster; what workers do is tested in tests/engine",
     "docker": "there is none here",
     "export": "variables of a batch system",
     "git": "the network",

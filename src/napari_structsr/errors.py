@@ -45,12 +45,20 @@ class SinkError(StructsrError):
     """The result cannot be written where it was asked for."""
 
 
+class BusyError(SinkError):
+    """Another run is writing there."""
+
+
 class DeviceError(StructsrError):
     """The device is missing or computes wrong numbers."""
 
 
 class MemoryShortageError(StructsrError):
     """Memory is too short even for the smallest tile."""
+
+
+class ClusterError(StructsrError):
+    """A cluster cannot be reached, or one of its machines cannot do the work."""
 
 
 class TrainingError(StructsrError):

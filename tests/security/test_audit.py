@@ -45,12 +45,21 @@ UNSAFE_MODULES = {
     "pooch",
     "xmlrpc",
     "webbrowser",
+    "distributed",
 }
-# who holds a lock is told by the name of the machine
 KNOWN = {
+    # who holds a lock is told by the name of the machine
     ("io/locks.py", "socket"),
     # by `safe_load` alone, see below
     ("zoo/exchange/description.py", "yaml"),
+    # pickles our own jobs between processes, once the user names a cluster
+    ("engine/cluster.py", "distributed"),
+    ("engine/batches.py", "distributed"),
+    # for the checker of types alone
+    ("cli/machines.py", "distributed"),
+    ("cli/upscale.py", "distributed"),
+    ("inspection/error_maps.py", "distributed"),
+    ("upscaling/upscale.py", "distributed"),
 }
 UNSAFE_CALLS = {
     "eval",
@@ -117,6 +126,7 @@ def test_the_source_neither_unpickles_nor_calls_out():
     "line",
     [
         "import pickle",
+        "from distributed import Client",
         "from urllib.request import urlopen",
         "torch.load(path)",
         "torch.load(path, weights_only=False)",
@@ -244,6 +254,8 @@ def test_commands_unpickle_nothing_and_open_no_socket(tmp_path, evil):
     assert all("evil" in words or "://" in words for words in refused), refused
     assert len(refused) == 4
     assert found["noted"] == []
+    # nor do they load what would: that waits for --workers or --scheduler
+    assert found["loaded"] == []
     assert not made.exists()
 
 

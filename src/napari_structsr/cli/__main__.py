@@ -2,4 +2,6 @@
 
 from napari_structsr.cli import main
 
-main()
+# processes that are started anew import this as another module
+if __name__ == "__main__":
+    main()

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_structsr.cli.machines import (
+    PartOption,
+    Scheduler,
+    Workers,
+    check_one_image,
+    read_part,
+    use_cluster,
+)
 from napari_structsr.cli.opening import Series, open_one_of
 from napari_structsr.cli.terminal import (
     Progress,
@@ -94,6 +103,9 @@ def inspect(
         int | None, typer.Option(help="Source pixels written at once, along a side.")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace maps in DIR.")] = False,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+    part: PartOption = None,
     _: Annotated[
         bool,
         typer.Option(
@@ -112,7 +124,7 @@ def inspect(
     made from. Many results get a folder each, one table and one page; their sources and
     references are found by name. The same command continues an interrupted inspection.
     """
-    with exit_on_error(progress):
+    with exit_on_error(progress), ExitStack() as held:
         # in the body: torch takes two seconds, and --help must not wait for it
         from napari_structsr.inspection.settings import InspectSettings
 
@@ -136,10 +148,12 @@ def inspect(
         from napari_structsr.scripting.batch import is_image_folder
 
         chosen = split_channels(channels)
+        share = read_part(part)
+        cluster = held.enter_context(use_cluster(scheduler, workers))
 
         def inspect_one(
             result: str, truth: str | None, measured: str | None, place: Path
-        ) -> Inspection:
+        ) -> Any:
             opened = open_one_of(result, series, axes=axes)
             start = partial(
                 iter_inspect,
@@ -151,11 +165,13 @@ def inspect(
                 regions=_read_labels(regions, opened),
                 settings=settings,
                 overwrite=overwrite,
+                client=cluster,
+                part=share,
             )
-            found: Inspection = follow(start, progress=progress).output
-            return found
+            return follow(start, progress=progress).output
 
         if len(results) > 1 or is_image_folder(results[0]):
+            check_one_image(share)
             from napari_structsr.cli.inspect_many import inspect_many
 
             inspect_many(
@@ -167,7 +183,13 @@ def inspect(
                 progress=progress,
             )
             return
-        _print_scores(inspect_one(results[0], reference, source, folder))
+        inspected: Inspection | None = inspect_one(
+            results[0], reference, source, folder
+        )
+        # a part that is not the last has said so
+        if inspected is None:
+            return
+        _print_scores(inspected)
         out.print(f"wrote {folder}", soft_wrap=True)
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from napari_structsr.cli.machines import (
+    PartOption,
+    Scheduler,
+    Workers,
+    check_one_image,
+    read_part,
+    use_cluster,
+)
 from napari_structsr.cli.marks import (
     Bead,
     Diameter,
@@ -32,6 +41,8 @@ from napari_structsr.cli.terminal import (
 from napari_structsr.errors import SettingsError, SinkError
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from napari_structsr.scripting.upscale_images import UpscaleRequest
     from napari_structsr.upscaling.settings import UpscaleSettings
 
@@ -139,10 +150,13 @@ def upscale(
     ome_version: Annotated[str, typer.Option(help="OME-Zarr 0.5 or 0.4.")] = "0.5",
     overwrite: Annotated[bool, typer.Option(help="Replace what is at OUT.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Say what would be done.")] = False,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+    part: PartOption = None,
     progress: Progress = ProgressKind.BAR,
 ) -> None:
     """Upscale stacks of any size; the same command continues an interrupted run."""
-    with exit_on_error(progress):
+    with exit_on_error(progress), ExitStack() as held:
         # in the body: torch takes two seconds, and --help must not wait for it
         from napari_structsr.upscaling.settings import UpscaleSettings
 
@@ -165,6 +179,7 @@ def upscale(
             width_from_image=width_from_image,
             noise=noise,
         )
+        share = read_part(part)
         images, place, many = _split_words(images, output)
         reading = {
             "axes": axes,
@@ -183,9 +198,11 @@ def upscale(
                 overwrite=overwrite,
                 ome_version=ome_version,
                 kind=kind,
+                client=held.enter_context(use_cluster(scheduler, workers)),
             )
 
         if many:
+            check_one_image(share)
             _upscale_many(
                 images,
                 place,
@@ -196,21 +213,25 @@ def upscale(
             )
             return
         if series is None and is_plate(images[0]):
+            check_one_image(share)
             upscale_fields(images[0], place, load, dry_run=dry_run, progress=progress)
             return
         from napari_structsr.scripting.output import choose_sink
 
         # what is wrong with a name is told before torch is imported
-        choose_sink(place, overwrite=overwrite, ome_version=ome_version)
+        sink = choose_sink(
+            place, overwrite=overwrite, ome_version=ome_version, part=share
+        )
         request = load()
         source = open_image(images[0], series, **reading)
-        sink = request.choose_sink(place)
         if dry_run:
             out.print(str(request.plan(source, sink)))
             return
         start = partial(request.start, source, sink)
         finished = follow(start, progress=progress)
-        out.print(f"wrote {finished.output}", soft_wrap=True)
+        # a part that is not the last has said so
+        if finished.output is not None:
+            out.print(f"wrote {finished.output}", soft_wrap=True)
 
 
 def _split_words(words: list[str], output: str | None) -> tuple[list[str], str, bool]:
@@ -247,6 +268,7 @@ def _make_request(
     overwrite: bool,
     ome_version: str,
     kind: str,
+    client: Client | None,
 ) -> UpscaleRequest:
     if kind not in ("zarr", "tif"):
         raise SettingsError(
@@ -266,6 +288,7 @@ def _make_request(
         ome_version=ome_version,
         # checked above; a str is not narrowed to a Literal
         kind=cast(Any, kind),
+        client=client,
     )
 
 

@@ -11,8 +11,8 @@ _MOST = 100_000  # as many jobs as a queue takes in one array
 
 
 @dataclass(frozen=True)
-class Part:
-    """Part `number` of `count`, counted from 1.
+class RunPart:
+    """RunPart `number` of `count`, counted from 1.
 
     Raises
     ------
@@ -31,7 +31,7 @@ class Part:
             )
 
     @classmethod
-    def parse(cls, text: str) -> Part:
+    def parse(cls, text: str) -> RunPart:
         """Return the part that a text such as "2/8" names.
 
         Raises
@@ -58,3 +58,22 @@ class Part:
             total * number // self.count for number in (self.number - 1, self.number)
         )
         return range(first, last)
+
+
+BOTH_WAYS = (
+    "parts and a cluster are two ways to share the work; give --part, or --scheduler "
+    "or --workers"
+)
+"""What is said to whoever asks for both."""
+
+
+def describe_part(part: RunPart, missing: int) -> str:
+    """Say that a part is written, and who finishes the whole.
+
+    `missing` are the tiles of others that are not there yet.
+    """
+    rest = f"{missing} tiles of others are missing" if missing else "as are all others"
+    return (
+        f"part {part} is written, {rest}; the last part to end finishes the result, "
+        "and so does the same command without --part"
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from napari_structsr.errors import StructsrError
@@ -48,6 +48,15 @@ class Plan:
     memory_bytes: int
     device: str
     precision: str
+
+    def share(self, tiles: int, *, done: int) -> Plan:
+        """Return the plan of a run that makes so many of the tiles."""
+        return replace(
+            self,
+            tiles=tiles,
+            done=done,
+            output_bytes=self.output_bytes * tiles // self.tiles,
+        )
 
     def __str__(self) -> str:
         again = f" ({self.done} finished before)" if self.done else ""

@@ -51,6 +51,7 @@ def run_tiles(
     writers: Sequence[Writer],
     cancel: Cancel,
     doing: str,
+    total: int | None = None,
 ) -> Generator[Event, None, int]:
     """Read, compute and write tiles, then what the writers have left to do.
 
@@ -70,8 +71,10 @@ def run_tiles(
         Looked at before each tile, and before each step of a pyramid.
     doing
         What the progress is called.
+    total
+        Tiles that count as all of them; those of the grid where it is left out.
     """
-    total = len(computer.grid)
+    total = len(computer.grid) if total is None else total
     done = total - len(tiles)
     writing: deque[Future[None]] = deque()
     with ExitStack() as stack:
@@ -94,7 +97,7 @@ def run_tiles(
             done += 1
             yield Progressed(done, total, doing)
         for writer in writers:
-            yield from _finish_levels(writer, pool, cancel)
+            yield from finish_levels(writer, pool, cancel)
     return done
 
 
@@ -133,7 +136,7 @@ def _collect(running: deque[Future[None]], *, allowed: int) -> int:
     return done
 
 
-def _finish_levels(
+def finish_levels(
     writer: Writer, pool: ThreadPoolExecutor, cancel: Cancel
 ) -> Iterator[Event]:
     """Do what a writer has left to do, such as the levels of a pyramid."""

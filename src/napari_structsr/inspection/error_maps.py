@@ -10,13 +10,16 @@ journal of its tiles, and the scores one of their planes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+from napari_structsr.core.part import BOTH_WAYS, RunPart, describe_part
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
+from napari_structsr.engine.cluster import StoreWriter, run_on_cluster
 from napari_structsr.engine.events import (
     Cancel,
     Cancelled,
@@ -30,7 +33,8 @@ from napari_structsr.engine.events import (
 from napari_structsr.engine.failures import yield_failures
 from napari_structsr.engine.provenance import find_record
 from napari_structsr.engine.run_tiles import run_tiles
-from napari_structsr.errors import check_kind
+from napari_structsr.errors import BusyError, ClusterError, check_kind
+from napari_structsr.inspection.inspect_job import make_job
 from napari_structsr.inspection.map_tiles import TileMapper
 from napari_structsr.inspection.plan import (
     choose_limits,
@@ -51,6 +55,9 @@ from napari_structsr.io.locks import lock_folder
 from napari_structsr.io.ome_zarr.map_store import MapStores, check_map_folder
 from napari_structsr.io.open import open_source
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 
 def iter_inspect(
     result: Any,
@@ -64,6 +71,8 @@ def iter_inspect(
     settings: InspectSettings | None = None,
     overwrite: bool = False,
     cancel: Cancel | None = None,
+    client: Client | None = None,
+    part: RunPart | None = None,
 ) -> Iterator[Event]:
     """Map where the structure of a result is wrong or unsupported.
 
@@ -91,6 +100,12 @@ def iter_inspect(
         Whether maps that are in the way are replaced.
     cancel
         Looked at before each tile and each plane.
+    client
+        Of a dask cluster whose workers compute and write the maps. They open the
+        images by path; a folder `out` is needed, which all of them reach.
+    part
+        Make the maps of this part of the tiles alone, beside runs of the other parts;
+        the last of them to end finishes the inspection, and others return None.
 
     Yields
     ------
@@ -110,6 +125,8 @@ def iter_inspect(
         overwrite=overwrite,
         # an unset `Cancel` is false
         cancel=cancel if cancel is not None else Cancel(),
+        client=client,
+        part=part,
     )
     yield from yield_failures(events, "the inspection")
 
@@ -126,27 +143,53 @@ def _run(
     settings: InspectSettings | None,
     overwrite: bool,
     cancel: Cancel,
+    client: Client | None,
+    part: RunPart | None,
 ) -> Iterator[Event]:
     settings = InspectSettings() if settings is None else settings
     remedy = "give sr.InspectSettings(...)"
     check_kind("settings", settings, InspectSettings, remedy=remedy)
     check_kind("cancel", cancel, Cancel, remedy="give a sr.Cancel()")
+    if out is None and (client is not None or part is not None):
+        raise ClusterError(
+            "workers of a cluster, and parts, cannot write into the memory of this "
+            "process; give a folder for the maps"
+        )
+    if client is not None and part is not None:
+        raise ClusterError(BOTH_WAYS)
+    inspect = partial(
+        _inspect,
+        result,
+        reference,
+        source=source,
+        out=out,
+        regions=regions,
+        names=names,
+        record=record,
+        settings=settings,
+        overwrite=overwrite,
+        cancel=cancel,
+        client=client,
+    )
     with ExitStack() as held:
         if out is not None:
             check_map_folder(out)
-            held.enter_context(lock_folder(out, parents=False))
-        yield from _inspect(
-            result,
-            reference,
-            source=source,
-            out=out,
-            regions=regions,
-            names=names,
-            record=record,
-            settings=settings,
-            overwrite=overwrite,
-            cancel=cancel,
-        )
+            held.enter_context(lock_folder(out, parents=False, part=part))
+        missing = yield from inspect(part=part)
+    if part is None or out is None or cancel:
+        return
+    if not missing:
+        try:
+            with lock_folder(out, parents=False):
+                # tiles were counted before
+                for event in inspect(part=None):
+                    if not isinstance(event, (Started, Noted, Warned)):
+                        yield event
+            return
+        except BusyError:
+            pass  # another part that ended at the same time does it
+    yield Noted(describe_part(part, missing))
+    yield Finished(None)
 
 
 def _inspect(
@@ -161,43 +204,75 @@ def _inspect(
     settings: InspectSettings,
     overwrite: bool,
     cancel: Cancel,
-) -> Iterator[Event]:
+    client: Client | None,
+    part: RunPart | None,
+) -> Generator[Event, None, int]:
+    """Inspect, or make a part of the maps; return how many tiles are missing then."""
     result = open_source(result)
     reference, source = (
         None if image is None else open_source(image) for image in (reference, source)
     )
-    record = record or find_record(result)
+    made = record or find_record(result)
     setup = prepare(
         result,
         reference,
         source,
-        record=record,
+        record=made,
         settings=settings,
         watch=out is not None,
     )
     regions = crop_regions(regions, result.spec.axes, setup)
     record = make_record(setup, settings, digests=out is not None)
-    stores = MapStores(out, describe_maps(setup), record, overwrite=overwrite)
+    specs = describe_maps(setup)
+    stores = MapStores(out, specs, record, overwrite=overwrite, part=part)
     grid = lay_map_tiles(setup, stores)
     # all stores are open at once: a tile is written to every map
     with ExitStack() as stack:
         stores.open(stack)
-        left = [index for index in range(len(grid)) if not stores.holds(index)]
-        yield Started(len(grid), plan_maps(setup, stores, grid, len(left)))
+        own = part.own(len(grid)) if part else range(len(grid))
+        left = [index for index in own if not stores.holds(index)]
+        plan = plan_maps(setup, stores, grid, len(left))
+        yield Started(len(own), plan.share(len(own), done=len(own) - len(left)))
         yield from (Noted(note) for note in setup.notes)
         yield from (Warned(warning) for warning in setup.warnings + stores.warnings)
-        done = yield from run_tiles(
-            TileMapper(setup, grid),
-            left,
-            write=stores.write,
-            writers=stores.writers,
-            cancel=cancel,
-            doing="mapping",
-        )
+        if client is None:
+            done = yield from run_tiles(
+                TileMapper(setup, grid),
+                left,
+                write=stores.write,
+                # levels are made from all parts
+                writers=[] if part else stores.writers,
+                cancel=cancel,
+                doing="mapping",
+                total=len(own),
+            )
+        else:
+            writers = cast(Mapping[str, StoreWriter], stores.opened)
+            job = make_job(
+                result,
+                reference,
+                source,
+                made=made,
+                settings=settings,
+                grid=grid,
+                record=record,
+                writers=writers,
+            )
+            done = yield from run_on_cluster(
+                client,
+                job,
+                left,
+                grid=grid,
+                writers=writers,
+                cancel=cancel,
+                doing="mapping",
+            )
         if cancel:
             yield Cancelled(done)
-            return
-        maps = stores.finish()
+            return 0
+        maps = {} if part else stores.finish()
+    if part:
+        return stores.count_missing(len(grid))
     arrays = stores.arrays()
     scorer = Scorer(setup, arrays, regions=regions, names=names, settings=settings)
     scores: list[PlaneScores] = []
@@ -206,7 +281,7 @@ def _inspect(
         for number, plane in enumerate(planes, start=1):
             if cancel:
                 yield Cancelled(len(grid))
-                return
+                return 0
             # an earlier run may have scored it
             found = journal.find(plane)
             scores.append(found or journal.add(plane, scorer.score_plane(plane)))
@@ -235,3 +310,4 @@ def _inspect(
                 "with pip install 'napari-structsr[report]'"
             )
     yield Finished(inspection, record)
+    return 0

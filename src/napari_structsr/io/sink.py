@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.grid import Tile
+from napari_structsr.core.part import RunPart
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 
@@ -88,6 +89,30 @@ class Sink(Destination, Protocol):
         SinkError
             As `check`; or if an unfinished result of another run is in the way.
         """
+        ...
+
+
+@runtime_checkable
+class SharedSink(Sink, Protocol):
+    """A place that several runs may fill together, part by part."""
+
+    @property
+    def part(self) -> RunPart | None:
+        """Which part a run fills; None is the whole."""
+        ...
+
+    @property
+    def whole(self) -> SharedSink:
+        """The same place for a run that finishes what all parts have made."""
+        ...
+
+    def count_noted(self) -> int:
+        """Return how many tiles runs have finished, of whichever part."""
+        ...
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a finished result is there."""
         ...
 
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from napari_structsr.errors import ArgumentError, SettingsError, describe_faults
+from napari_structsr.engine.events import Cancel
+from napari_structsr.errors import (
+    ArgumentError,
+    SettingsError,
+    check_kind,
+    describe_faults,
+)
 from napari_structsr.io.open import open_source
 
 if TYPE_CHECKING:
@@ -97,3 +103,9 @@ def _make_plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return tuple(map(_make_plain, value)) if isinstance(value, list) else value
+
+
+def check_cancel(cancel: object) -> None:
+    """Raise ArgumentError unless a cancel is one, or None."""
+    if cancel is not None:
+        check_kind("cancel", cancel, Cancel, remedy="give a sr.Cancel()")

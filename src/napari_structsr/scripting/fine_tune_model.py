@@ -24,10 +24,14 @@ from napari_structsr.io.open import open_source
 from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.pairs.register_pair import field_pair
-from napari_structsr.scripting.arguments import make_settings, split_keywords
+from napari_structsr.scripting.arguments import (
+    check_cancel,
+    make_settings,
+    split_keywords,
+)
 from napari_structsr.scripting.old_forms import keep_old_fine_tune
 from napari_structsr.scripting.progress import choose_display, run_to_end
-from napari_structsr.scripting.upscale_images import check_cancel, choose_model
+from napari_structsr.scripting.upscale_images import choose_model
 
 _PAIRS = (
     "give a list of (low, high) images, a list of what sr.field_pair returns, or the "

@@ -21,6 +21,7 @@ from napari_structsr.inspection.results import Inspection
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.open import open_source
 from napari_structsr.scripting.arguments import (
+    check_cancel,
     is_list,
     make_settings,
     split_keywords,
@@ -35,7 +36,6 @@ from napari_structsr.scripting.batch import (
 from napari_structsr.scripting.name_matching import find_partners
 from napari_structsr.scripting.output import name_folders
 from napari_structsr.scripting.progress import choose_display, run_to_end
-from napari_structsr.scripting.upscale_images import check_cancel
 
 Inspect = Callable[[Any, Any, Any, Path | None], Inspection]
 """Inspects a result with its reference and its source into a folder."""

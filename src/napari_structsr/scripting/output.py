@@ -10,8 +10,10 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
+from napari_structsr.core.part import RunPart
 from napari_structsr.errors import SettingsError, SinkError
 from napari_structsr.io.sink import Sink
+from napari_structsr.io.source import Source
 from napari_structsr.pairs.files import file_stem
 
 Format = Literal["zarr", "tif"]
@@ -24,7 +26,11 @@ _ODD = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')
 
 
 def choose_sink(
-    path: str | os.PathLike[str], *, overwrite: bool = False, ome_version: str = "0.5"
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    ome_version: str = "0.5",
+    part: RunPart | None = None,
 ) -> Sink:
     """Return the sink of a file, by the ending of its name.
 
@@ -36,6 +42,8 @@ def choose_sink(
         Whether what is at `path` is replaced.
     ome_version
         Of OME-Zarr, "0.5" or "0.4".
+    part
+        Which part of the result a run makes, if not all of it.
 
     Raises
     ------
@@ -63,9 +71,9 @@ def choose_sink(
     if place.suffix.lower() == ".zarr":
         # checked above; a str is not narrowed to a Literal
         version: Any = ome_version
-        return OmeZarrSink(place, overwrite=overwrite, version=version)
+        return OmeZarrSink(place, overwrite=overwrite, version=version, part=part)
     if place.suffix.lower() in (".tif", ".tiff"):
-        return TiffSink(place, overwrite=overwrite)
+        return TiffSink(place, overwrite=overwrite, part=part)
     raise SinkError(
         f"the ending of {place.name} names no format that is written; "
         "use name.ome.zarr or name.ome.tif"
@@ -155,3 +163,14 @@ def _list_spellings(path: str, name: str) -> list[str]:
 
 def _make_safe(name: str) -> str:
     return _ODD.sub("_", name).strip(" .") or "image"
+
+
+def describe_image(image: Any, number: int) -> tuple[str, str]:
+    """Return the path of an image, or "", and its name."""
+    if isinstance(image, (str, os.PathLike)):
+        return os.fsdecode(image), ""
+    if isinstance(image, Source):
+        origin = image.origin if Path(image.origin).is_absolute() else ""
+        return origin, image.spec.name
+    name = getattr(image, "name", None)
+    return "", str(name) if name else f"image-{number}"

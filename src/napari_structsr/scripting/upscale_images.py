@@ -21,6 +21,7 @@ from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
 from napari_structsr.models.model import SRModel
 from napari_structsr.scripting.arguments import (
+    check_cancel,
     is_list,
     make_settings,
     split_keywords,
@@ -37,6 +38,7 @@ from napari_structsr.scripting.old_forms import keep_old_upscale
 from napari_structsr.scripting.output import (
     Format,
     choose_sink,
+    describe_image,
     is_output_folder,
     name_outputs,
 )
@@ -183,6 +185,8 @@ class UpscaleRequest:
         Keywords of `open_source`.
     overwrite, ome_version, kind
         How results are written; `kind` where they are named here.
+    client
+        Whose workers do it, see `iter_upscale`.
     """
 
     model: SRModel
@@ -191,6 +195,7 @@ class UpscaleRequest:
     overwrite: bool = False
     ome_version: str = "0.5"
     kind: Format = "zarr"
+    client: Any = None
 
     @property
     def factor(self) -> int:
@@ -211,7 +216,12 @@ class UpscaleRequest:
     def start(self, source: Source, sink: Sink, *, cancel: Cancel) -> Iterator[Event]:
         """Return the events of the run of one image."""
         return iter_upscale(
-            source, self.model, sink, settings=self.settings, cancel=cancel
+            source,
+            self.model,
+            sink,
+            settings=self.settings,
+            cancel=cancel,
+            client=self.client,
         )
 
     def plan(self, source: Source, sink: Sink) -> Plan:
@@ -223,7 +233,7 @@ class UpscaleRequest:
     ) -> list[Path]:
         """Return where the results of images go in a folder."""
         place = Path(folder).expanduser().absolute()
-        named = [_describe_image(image, n) for n, image in enumerate(images, start=1)]
+        named = [describe_image(image, n) for n, image in enumerate(images, start=1)]
         label = f"x{self.factor}"
         return name_outputs(named, place, label=label, kind=self.kind)
 
@@ -299,12 +309,6 @@ def choose_model(model: Any, *, factor: Any, sharpness: float = 1.0) -> SRModel:
     return load_model(name, factor=factor, sharpness=sharpness)
 
 
-def check_cancel(cancel: object) -> None:
-    """Raise ArgumentError unless a cancel is one, or None."""
-    if cancel is not None:
-        check_kind("cancel", cancel, Cancel, remedy="give a sr.Cancel()")
-
-
 def _upscale_all(
     images: Any,
     out: Any,
@@ -338,20 +342,9 @@ def _upscale_all(
             found = restore_kind(found, image, source, request.reading, request.factor)
         return Outcome(name, "written", found)
 
-    named = [_describe_image(image, n) for n, image in enumerate(given, start=1)]
+    named = [describe_image(image, n) for n, image in enumerate(given, start=1)]
     names = [path or name for path, name in named]
     outcomes = list(run_batch(list(zip(names, given, strict=True)), work))
     if any(one.error for one in outcomes):
         raise BatchError(outcomes)
     return [one.output for one in outcomes]
-
-
-def _describe_image(image: Any, number: int) -> tuple[str, str]:
-    """Return the path of an image, or "", and its name."""
-    if isinstance(image, (str, os.PathLike)):
-        return os.fsdecode(image), ""
-    if isinstance(image, Source):
-        origin = image.origin if Path(image.origin).is_absolute() else ""
-        return origin, image.spec.name
-    name = getattr(image, "name", None)
-    return "", str(name) if name else f"image-{number}"

@@ -6,10 +6,12 @@ cancels or something breaks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+from napari_structsr.core.part import BOTH_WAYS, RunPart, describe_part
+from napari_structsr.engine.cluster import StoreWriter, ask_worker, run_on_cluster
 from napari_structsr.engine.device import choose_device
 from napari_structsr.engine.events import (
     Cancel,
@@ -18,18 +20,29 @@ from napari_structsr.engine.events import (
     Finished,
     Noted,
     Plan,
+    Progressed,
     Started,
     Warned,
 )
 from napari_structsr.engine.failures import yield_failures
 from napari_structsr.engine.run_tiles import run_tiles
-from napari_structsr.errors import check_kind
+from napari_structsr.errors import ClusterError, SinkError, check_kind
+from napari_structsr.io.locks import is_locked
 from napari_structsr.io.open import open_source
-from napari_structsr.io.sink import Sink
+from napari_structsr.io.sink import SharedSink, Sink, Writer
 from napari_structsr.models.model import SRModel
-from napari_structsr.upscaling.prepare import plan_tiles, prepare
+from napari_structsr.upscaling.prepare import Prepared, plan_tiles, prepare
 from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.tile_upscaler import IMAGE, TileUpscaler
+from napari_structsr.upscaling.upscale_job import (
+    ImageAndModel,
+    UpscaleJob,
+    check_reachable,
+    prepare_job,
+)
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 def plan(
@@ -59,6 +72,7 @@ def iter_upscale(
     *,
     settings: UpscaleSettings | None = None,
     cancel: Cancel | None = None,
+    client: Client | None = None,
 ) -> Iterator[Event]:
     """Upscale every plane of a source into a sink.
 
@@ -74,6 +88,9 @@ def iter_upscale(
         Choices of the user.
     cancel
         Looked at before each tile.
+    client
+        Of a dask cluster whose workers compute and write the tiles. They open image,
+        model and result by path, so that these must be files that all of them reach.
 
     Yields
     ------
@@ -82,7 +99,10 @@ def iter_upscale(
         `Cancelled` or `Failed` last. If nothing was started, the last one alone.
     """
     cancel = cancel if cancel is not None else Cancel()
-    events = _run(source, model, sink, settings, cancel)
+    if client is None:
+        events = _run(source, model, sink, settings, cancel)
+    else:
+        events = _run_on_cluster(source, model, sink, settings, cancel, client=client)
     yield from yield_failures(events, "upscaling")
 
 
@@ -100,19 +120,99 @@ def _run(
     if cancel:
         yield Cancelled(0)
         return
-    upscaler = TileUpscaler(prepared)
-    total = len(prepared.grid)
+    part = sink.part if isinstance(sink, SharedSink) else None
+    output = yield from _fill(prepared, sink, cancel, part=part)
+    if part is not None and not cancel and isinstance(sink, SharedSink):
+        output = yield from _join(prepared, sink, cancel)
+    if not cancel:
+        yield Finished(output, prepared.record)
+
+
+def _fill(
+    prepared: Prepared, sink: Sink, cancel: Cancel, *, part: RunPart | None
+) -> Generator[Event, None, Any]:
+    """Upscale all tiles, or those of a part; return what became whole."""
     with sink.open(prepared.spec, prepared.record) as writer:
-        # an unfinished result of the same run is continued
-        left = [index for index in range(total) if index not in writer.done]
-        yield Started(total, replace(prepared.plan, done=total - len(left)))
-        yield from (Noted(note) for note in prepared.notes)
-        yield from (Warned(warning) for warning in prepared.warnings + writer.warnings)
+        left, total = yield from _start(prepared, writer, part)
         done = yield from run_tiles(
-            upscaler,
+            TileUpscaler(prepared),
             left,
             write=lambda tile, images: writer.write(tile, images[IMAGE]),
-            writers=[writer],
+            # levels are made from all parts
+            writers=[] if part else [writer],
+            cancel=cancel,
+            doing="upscaling",
+            total=total,
+        )
+        if cancel:
+            yield Cancelled(done)
+        return None if part or cancel else writer.finish()
+
+
+def _join(
+    prepared: Prepared, sink: SharedSink, cancel: Cancel
+) -> Generator[Event, None, Any]:
+    """Finish the result if all parts are there; None if that is left to another."""
+    missing = len(prepared.grid) - sink.count_noted()
+    if not missing:
+        try:
+            events = _fill(prepared, sink.whole, cancel, part=None)
+            return (yield from _drop_start(events))
+        except SinkError:
+            # another part that ended at the same time does it, or has done it
+            if not (sink.is_finished or is_locked(cast(Path, sink.path))):
+                raise
+    if sink.is_finished:
+        return sink.path
+    yield Noted(describe_part(cast(RunPart, sink.part), missing))
+    return None
+
+
+def _drop_start(events: Generator[Event, None, Any]) -> Generator[Event, None, Any]:
+    """Yield events of a job that has started already; return what it returns."""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            return end.value
+        # tiles were counted before, and what was said need not be said again
+        if isinstance(event, (Progressed, Cancelled)):
+            yield event
+
+
+def _run_on_cluster(
+    source: Any,
+    model: SRModel,
+    sink: Sink,
+    settings: UpscaleSettings | None,
+    cancel: Cancel,
+    *,
+    client: Client,
+) -> Iterator[Event]:
+    check_kind("cancel", cancel, Cancel, remedy="give a sr.Cancel()")
+    source = open_source(source)
+    settings = _check_kinds(model, sink, settings)
+    check_reachable(sink)
+    if isinstance(sink, SharedSink) and sink.part:
+        raise ClusterError(BOTH_WAYS)
+    given = ImageAndModel.of(source, model)
+    # this machine may have no device at all: a worker measures what all share
+    job: UpscaleJob | None = yield from ask_worker(
+        client, prepare_job, given, sink, settings, cancel=cancel
+    )
+    if cancel or job is None:
+        yield Cancelled(0)
+        return
+    prepared = job.prepared
+    with sink.open(prepared.spec, prepared.record) as opened:
+        writer = cast(StoreWriter, opened)
+        left, _ = yield from _start(prepared, writer, None)
+        done = yield from run_on_cluster(
+            client,
+            job.fill(writer.store),
+            left,
+            grid=prepared.grid,
+            writers={IMAGE: writer},
             cancel=cancel,
             doing="upscaling",
         )
@@ -136,3 +236,18 @@ def _check_kinds(
     remedy = "give sr.UpscaleSettings(...)"
     check_kind("settings", settings, UpscaleSettings, remedy=remedy)
     return settings
+
+
+def _start(
+    prepared: Prepared, writer: Writer, part: RunPart | None
+) -> Generator[Event, None, tuple[list[int], int]]:
+    """Say what will be done; return the tiles that are left, and how many there are."""
+    total = len(prepared.grid)
+    own = part.own(total) if part else range(total)
+    # an unfinished result of the same run is continued
+    left = [index for index in own if index not in writer.done]
+    done = len(own) - len(left)
+    yield Started(len(own), prepared.plan.share(len(own), done=done))
+    yield from (Noted(note) for note in prepared.notes)
+    yield from (Warned(warning) for warning in prepared.warnings + writer.warnings)
+    return left, len(own)

@@ -18,11 +18,11 @@ import zarr
 
 from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.core.intensity import to_dtype
-from napari_structsr.core.part import Part
+from napari_structsr.core.part import RunPart
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError
 from napari_structsr.io.atomic import remove
-from napari_structsr.io.ome_zarr.journal import Journal
+from napari_structsr.io.ome_zarr.journal import Journal, Key
 from napari_structsr.io.ome_zarr.layout import Layout, make_write_grid
 
 
@@ -186,7 +186,7 @@ class ChunkStore(ChunkArrays):
         Which part of the result this run makes, beside others; None makes the whole.
     """
 
-    def __init__(self, root: Path, layout: Layout, part: Part | None = None) -> None:
+    def __init__(self, root: Path, layout: Layout, part: RunPart | None = None) -> None:
         if part is None:
             # zarr and we write a file beside its place and rename it: a kill leaves
             # these; where others write beside us, they may be theirs
@@ -194,6 +194,8 @@ class ChunkStore(ChunkArrays):
                 remove(torn)
         self.journal = Journal(root, part)
         super().__init__(root, layout, self.journal)
+        # whether others have looked at all that was written
+        self.checked = False
         self._drop_damaged()
 
     def rounds(self) -> Iterator[tuple[int, list[int]]]:
@@ -211,11 +213,9 @@ class ChunkStore(ChunkArrays):
         for level, left in self.rounds():
             yield [partial(self.coarsen, level, index) for index in left]
         self.journal.sync()
-        yield [
-            partial(self._check, (level, index))
-            for level in range(len(self.arrays))
-            for index in sorted(self.journal.finished(level))
-        ]
+        if not self.checked:
+            tiles = self.journal.list_tiles()
+            yield [partial(self.check_tile, key) for key in tiles]
 
     def check_files(self) -> None:
         """Raise SinkError if something that was written is gone, or cut short."""
@@ -236,7 +236,8 @@ class ChunkStore(ChunkArrays):
                 ]
                 self.journal.drop([*damaged, *above])
 
-    def _check(self, key: tuple[int, int]) -> None:
+    def check_tile(self, key: Key) -> None:
+        """Raise SinkError if a tile is not what was written."""
         if not self.journal.holds(key):
             self.check_there()
             raise SinkError(self._describe_damage(key[0]))

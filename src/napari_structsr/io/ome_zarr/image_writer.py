@@ -13,13 +13,14 @@ from napari_structsr.errors import SinkError
 from napari_structsr.io.atomic import create_beside
 from napari_structsr.io.locks import lock_output
 from napari_structsr.io.ome_zarr.chunk_store import ChunkStore
+from napari_structsr.io.ome_zarr.disk import translate_os_errors
 from napari_structsr.io.ome_zarr.layout import (
     create_arrays,
     make_write_grid,
     write_attributes,
 )
 from napari_structsr.io.ome_zarr.metadata import make_attributes
-from napari_structsr.io.ome_zarr.writer import OmeZarrSink, translate_os_errors
+from napari_structsr.io.ome_zarr.writer import OmeZarrSink
 from napari_structsr.io.source import Source
 
 

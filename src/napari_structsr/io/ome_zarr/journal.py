@@ -26,7 +26,7 @@ from pathlib import Path
 
 import google_crc32c
 
-from napari_structsr.core.part import Part
+from napari_structsr.core.part import RunPart
 from napari_structsr.io.atomic import replace_whole, sync
 
 JOURNAL = "structsr-journal.txt"
@@ -131,7 +131,7 @@ class Journal:
         known as well. Without it theirs are taken over, and their files removed.
     """
 
-    def __init__(self, root: Path, part: Part | None = None) -> None:
+    def __init__(self, root: Path, part: RunPart | None = None) -> None:
         self._root = root
         self._path = root / (_OF_PART.format(part.label) if part else JOURNAL)
         self._lock = threading.Lock()
@@ -159,6 +159,14 @@ class Journal:
         """Return the finished tiles of a level."""
         keys = (*self._others, *self._entries)
         return frozenset(index for found, index in keys if found == level)
+
+    def list_tiles(self) -> list[Key]:
+        """Return all tiles that it holds, level by level."""
+        return sorted(self._entries)
+
+    def sums_of(self, key: Key) -> tuple[FileSum, ...]:
+        """Return the files of a tile as they were written."""
+        return self._entries[key]
 
     def add(self, level: int, index: int, names: Iterable[str]) -> None:
         """Note a tile whose files are written; from any thread."""
@@ -190,10 +198,7 @@ class Journal:
 
     def holds(self, key: Key) -> bool:
         """Tell whether the files of a tile are what was written; from any thread."""
-        folder = self._root / str(key[0])
-        sums = self._entries[key]
-        # journals before sums were kept name no files
-        return bool(sums) and all(one.holds(folder) for one in sums)
+        return hold_sums(self._root / str(key[0]), self._entries[key])
 
     def find_missing(self) -> Key | None:
         """Return a tile whose files are gone or of another size, None if there is none.
@@ -250,6 +255,12 @@ class Journal:
 def sum_files(folder: Path, names: Iterable[str]) -> tuple[FileSum, ...]:
     """Return the sums of files as they are now."""
     return tuple(FileSum.of(folder, name) for name in names)
+
+
+def hold_sums(folder: Path, sums: Sequence[FileSum]) -> bool:
+    """Tell whether the files of a tile are what was written."""
+    # journals before sums were kept name no files
+    return bool(sums) and all(one.holds(folder) for one in sums)
 
 
 def count_files(root: Path) -> int:

@@ -16,14 +16,16 @@ import zarr
 
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.grid import Tile
+from napari_structsr.core.part import RunPart
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError, blame_file
+from napari_structsr.io.ome_zarr.disk import check_folder
 from napari_structsr.io.ome_zarr.layout import has_all_files
 from napari_structsr.io.ome_zarr.metadata import is_zarr
-from napari_structsr.io.ome_zarr.writer import OmeZarrSink, check_folder
+from napari_structsr.io.ome_zarr.writer import OmeZarrSink
 from napari_structsr.io.records import read_zarr_record
-from napari_structsr.io.sink import MemorySink, Sink, Writer
+from napari_structsr.io.sink import MemorySink, SharedSink, Sink, Writer
 
 # pixels, and no more: all maps of a tile are in memory at once
 _SHARD = 1024
@@ -54,6 +56,8 @@ class MapStores:
         How they are made.
     overwrite
         Whether stores that are in the way are replaced.
+    part
+        Which part of the maps a run makes, as in `OmeZarrSink`.
 
     Raises
     ------
@@ -68,6 +72,7 @@ class MapStores:
         record: Record,
         *,
         overwrite: bool = False,
+        part: RunPart | None = None,
     ) -> None:
         self._specs = specs
         self._record = record
@@ -84,7 +89,7 @@ class MapStores:
         needed = 0
         for key, spec in specs.items():
             self._paths[key] = path = folder / f"{key}.ome.zarr"
-            sink = OmeZarrSink(path, overwrite=overwrite, shard=_SHARD)
+            sink = OmeZarrSink(path, overwrite=overwrite, shard=_SHARD, part=part)
             self._sinks[key] = sink
             status, found = None, None
             if path.exists() and not overwrite:
@@ -122,6 +127,11 @@ class MapStores:
         return next(iter(self._sinks.values())).unit(self.spec)
 
     @property
+    def opened(self) -> dict[str, Writer]:
+        """Opened stores that are not finished, by the keys of their maps."""
+        return dict(self._writers)
+
+    @property
     def writers(self) -> list[Writer]:
         """Opened stores that are not finished."""
         return list(self._writers.values())
@@ -142,6 +152,12 @@ class MapStores:
         """Tell whether an earlier run has written a tile to every map."""
         # one pass makes all maps of a tile: it counts as done for all or none
         return all(tile in writer.done for writer in self._writers.values())
+
+    def count_missing(self, total: int) -> int:
+        """Return how many of all tiles no run has finished, of whichever part."""
+        sinks = (one for one in self._sinks.values() if isinstance(one, SharedSink))
+        noted = [total if one.is_finished else one.count_noted() for one in sinks]
+        return total - min(noted, default=total)
 
     def write(self, tile: Tile, maps: Mapping[str, Array]) -> None:
         """Write one tile to every map that lacks it."""

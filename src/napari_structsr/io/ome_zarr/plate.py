@@ -23,9 +23,9 @@ from napari_structsr.errors import SinkError, SourceError, describe_error
 from napari_structsr.io.atomic import create_beside, remove_folder
 from napari_structsr.io.locks import lock_output
 from napari_structsr.io.ome_zarr.contents import get_ome, list_places
+from napari_structsr.io.ome_zarr.disk import translate_os_errors
 from napari_structsr.io.ome_zarr.layout import write_attributes
 from napari_structsr.io.ome_zarr.metadata import check_finished, is_zarr_group
-from napari_structsr.io.ome_zarr.writer import translate_os_errors
 from napari_structsr.io.records import KEY
 
 Version = Literal["0.4", "0.5"]

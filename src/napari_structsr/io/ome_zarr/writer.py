@@ -8,9 +8,8 @@ for an image; its attributes say that it is partial.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,13 +17,15 @@ from typing import Any, Literal, Self
 
 from napari_structsr.core.axes import Axes, Axis, ImageSpec
 from napari_structsr.core.grid import Tile
+from napari_structsr.core.part import RunPart
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError, SourceError
 from napari_structsr.io.atomic import create_beside, remove_folder
 from napari_structsr.io.locks import check_unlocked, lock_output
 from napari_structsr.io.ome_zarr.chunk_store import ChunkStore
-from napari_structsr.io.ome_zarr.journal import count_files
+from napari_structsr.io.ome_zarr.disk import check_folder, translate_os_errors
+from napari_structsr.io.ome_zarr.journal import count_files, find_noted
 from napari_structsr.io.ome_zarr.layout import (
     Layout,
     create_arrays,
@@ -55,6 +56,9 @@ class OmeZarrSink:
     result
         The file that a temporary store is for: messages name it, and what an earlier
         run has left of the store is replaced.
+    part
+        Which part of the result a run makes, beside the runs of other parts. A run
+        without part finishes what all have made.
     """
 
     def __init__(
@@ -66,12 +70,19 @@ class OmeZarrSink:
         chunk: int = 512,
         shard: int | Literal["auto"] = "auto",
         result: Path | None = None,
+        part: RunPart | None = None,
     ) -> None:
         if chunk < 16 or (shard != "auto" and shard % chunk):
             raise SinkError(
                 f"chunks of {chunk} and shards of {shard} pixels do not fit; chunks "
                 "have at least 16 pixels, shards a multiple of those of a chunk"
             )
+        if part and overwrite:
+            raise SinkError(
+                "a part of a result that is started again would delete what others "
+                "have made; delete the old result first, and leave --overwrite out"
+            )
+        self.part = part
         self.path = Path(path).absolute()
         self.chunk = chunk
         self.shard: int | Literal["auto"] = shard
@@ -90,7 +101,7 @@ class OmeZarrSink:
         `besides` are bytes that are needed in the same folder.
         """
         self.layout(spec)
-        check_unlocked(self.path)
+        check_unlocked(self.path, self.part)
         check_folder(self.path.parent, self.count_bytes(spec) + besides)
 
     def count_bytes(self, spec: ImageSpec) -> int:
@@ -116,15 +127,24 @@ class OmeZarrSink:
         """Create the store, or continue the one of the same run; see `Sink.open`."""
         layout = self.layout(spec)
         with ExitStack() as held, translate_os_errors(self.path):
-            held.enter_context(lock_output(self.path))
+            begun = held.enter_context(lock_output(self.path, self.part))
             if not self._continues(layout, record):
                 status = {KEY: {"status": "partial", "record": record.to_json()}}
                 # whole or not at all: a store of this name can always be resumed
                 with create_beside(self.path) as new:
                     create_arrays(new, layout, status)
             found = read_zarr_record(self.path)[1]
-            store = ChunkStore(self.path, layout)
-            writer = OmeZarrWriter(store, spec, record, self.version, held.pop_all())
+            store = ChunkStore(self.path, layout, self.part)
+            if self.part:
+                begun.close()
+            writer = OmeZarrWriter(
+                store,
+                spec,
+                record,
+                self.version,
+                held.pop_all(),
+                shared=self.part is not None,
+            )
             if record.fingerprint and found and not found.fingerprint:
                 writer.warnings = (
                     f"{self._named} was begun by a version that did not note what the "
@@ -132,6 +152,29 @@ class OmeZarrSink:
                     "--overwrite",
                 )
             return writer
+
+    @property
+    def whole(self) -> OmeZarrSink:
+        """The same place for a run without part."""
+        return OmeZarrSink(
+            self.path,
+            version=self.version,
+            chunk=self.chunk,
+            shard=self.shard,
+            result=self._result,
+        )
+
+    def count_noted(self) -> int:
+        """Return how many tiles runs have finished, of whichever part."""
+        return len(find_noted(self.path, 0))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a finished result is there."""
+        try:
+            return read_zarr_record(self.path)[0] == "finished"
+        except SourceError:
+            return False
 
     def layout(self, spec: ImageSpec) -> Layout:
         """Return how the image will lie on disk; colour samples become channels.
@@ -219,11 +262,17 @@ class OmeZarrWriter:
     _record: Record
     _version: Literal["0.4", "0.5"]
     _held: ExitStack
+    shared: bool = False  # whether others write other parts of it
     _finished: bool = False
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.done: Container[int] = self._store.journal.finished(0)
+
+    @property
+    def store(self) -> ChunkStore:
+        """Its arrays and their journal."""
+        return self._store
 
     @property
     def levels(self) -> list[Any]:
@@ -289,35 +338,9 @@ class OmeZarrWriter:
         with self._held, translate_os_errors(self._store.root):
             if not self._finished and journal.is_there:
                 # without a single tile there is nothing to resume
-                if not len(journal):
+                if not len(journal) and not self.shared:
                     remove_folder(self._store.root)
                 # after an error its message counts, not that of the disk
                 elif error is None:
                     journal.sync()
             journal.close()
-
-
-def check_folder(folder: Path, needed: int) -> None:
-    """Refuse folders that are missing, closed or too full."""
-    if not folder.is_dir():
-        raise SinkError(f"the folder {folder} does not exist; create it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise SinkError(f"no permission to write into {folder}; choose another folder")
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise SinkError(
-            f"the result takes up to {needed / 1e9:.3g} GB and {folder} has "
-            f"{free / 1e9:.3g} GB free; make room or choose another folder"
-        )
-
-
-@contextmanager
-def translate_os_errors(path: Path) -> Iterator[None]:
-    """Turn errors of the system into sentences."""
-    try:
-        yield
-    except OSError as error:
-        raise SinkError(
-            f"{path} cannot be written ({error.strerror or error}); what is finished "
-            "is kept: mend it and start the same command again"
-        ) from error

@@ -19,16 +19,15 @@ import numpy as np
 
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.grid import Tile
+from napari_structsr.core.part import RunPart
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError
 from napari_structsr.io.atomic import hide, put_in_place
 from napari_structsr.io.locks import check_unlocked, lock_output
-from napari_structsr.io.ome_zarr.writer import (
-    OmeZarrSink,
-    OmeZarrWriter,
-    translate_os_errors,
-)
+from napari_structsr.io.ome_zarr.chunk_store import ChunkStore
+from napari_structsr.io.ome_zarr.disk import translate_os_errors
+from napari_structsr.io.ome_zarr.writer import OmeZarrSink, OmeZarrWriter
 from napari_structsr.io.units import find_unit_symbol
 
 _TILE = 512
@@ -44,17 +43,25 @@ class TiffSink:
         The file, by custom ``name.ome.tif``.
     overwrite
         Whether a file that is in the way is replaced when the result is whole.
+    part
+        As in `OmeZarrSink`.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, overwrite: bool = False
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        part: RunPart | None = None,
     ) -> None:
+        self.part = part
         self.path = Path(path).absolute()
         self.overwrite = overwrite
         self._store = OmeZarrSink(
             self.path.with_name(f".{self.path.name}.ome.zarr"),
             overwrite=overwrite,
             result=self.path,
+            part=part,
         )
 
     def unit(self, spec: ImageSpec) -> tuple[int, int]:
@@ -63,7 +70,7 @@ class TiffSink:
 
     def check(self, spec: ImageSpec) -> None:
         """Refuse what is in the way, or what TIFF cannot hold; see `Sink.check`."""
-        check_unlocked(self.path)
+        check_unlocked(self.path, self.part)
         self._check_free()
         if spec.dtype.name not in _TYPES:
             raise SinkError(
@@ -73,13 +80,29 @@ class TiffSink:
         # with the levels, and both are compressed
         self._store.check(spec, besides=spec.nbytes * 2 // 3)
 
+    @property
+    def whole(self) -> TiffSink:
+        """The same place for a run without part."""
+        return TiffSink(self.path)
+
+    def count_noted(self) -> int:
+        """Return how many tiles runs have finished, of whichever part."""
+        return self._store.count_noted()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a finished result is there."""
+        return self.path.exists()
+
     def open(self, spec: ImageSpec, record: Record) -> _TiffWriter:
         """Create or continue the temporary store; see `Sink.open`."""
         with ExitStack() as held, translate_os_errors(self.path):
-            held.enter_context(lock_output(self.path))
+            begun = held.enter_context(lock_output(self.path, self.part))
             # another run may have finished since the check
             self._check_free()
             store = self._store.open(spec, record)
+            if self.part:
+                begun.close()
             return _TiffWriter(store, self.path, spec, record, held.pop_all())
 
     def _check_free(self) -> None:
@@ -107,6 +130,11 @@ class _TiffWriter:
         self._part = hide(path, "part")
         self.done: Container[int] = store.done
         self.warnings = store.warnings
+
+    @property
+    def store(self) -> ChunkStore:
+        """The temporary store that tiles are written into."""
+        return self._store.store
 
     def write(self, tile: Tile, pixels: Array) -> None:
         self._store.write(tile, pixels)

@@ -1,0 +1,226 @@
+"""Runs on workers of a cluster: the same bytes, and words for what workers lack.
+
+Here workers are threads of this process; `test_cluster_faults` has real ones.
+"""
+
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from distributed import Client
+
+from napari_structsr import (
+    Cancel,
+    InspectSettings,
+    MemorySink,
+    OmeZarrSink,
+    TiffSink,
+    UpscaleSettings,
+    iter_inspect,
+    iter_upscale,
+    load_model,
+    open_source,
+    result_of,
+)
+from napari_structsr.core.part import RunPart
+from napari_structsr.engine import batches, cluster
+from napari_structsr.engine.batches import ImagePath, StorePlace, run_batch
+from napari_structsr.engine.events import Cancelled, Finished, Noted, Progressed
+from napari_structsr.errors import ClusterError, ModelError
+from napari_structsr.upscaling.upscale_job import ImageAndModel, prepare_job
+
+SETTINGS = UpscaleSettings(device="cpu", precision="float32", agreement="noise")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_machine():
+    """Let a scheduler look up where it listens: on this machine, which asks nobody."""
+    here = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", lambda *_, **__: [here])
+        patch.setattr("distributed.utils._get_ip", lambda *_, **__: "127.0.0.1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def client():
+    with Client(
+        processes=False,
+        n_workers=2,
+        threads_per_worker=1,
+        dashboard_address="127.0.0.1:0",
+        set_as_default=False,
+    ) as found:
+        yield found
+
+
+@pytest.fixture
+def image(tmp_path, stack):
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(
+        path,
+        stack.reshape(4, 96, 112),
+        photometric="minisblack",
+        metadata={"axes": "ZYX"},
+    )
+    return path
+
+
+def read_tree(folder):
+    """Return the bytes of all files by their names."""
+    if folder.is_file():
+        return {"": folder.read_bytes()}
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def run(image, sink, **options):
+    model = load_model("faithful", factor=2)
+    return iter_upscale(open_source(image), model, sink, settings=SETTINGS, **options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(OmeZarrSink, "{}.ome.zarr"), (TiffSink, "{}.ome.tif")]
+)
+def test_workers_leave_the_bytes_of_a_plain_run(tmp_path, image, client, kind, name):
+    plain = result_of(run(image, kind(tmp_path / name.format("plain"))))
+    events = list(run(image, kind(tmp_path / name.format("spread")), client=client))
+    assert read_tree(events[-1].output) == read_tree(plain)
+    shown = [event for event in events if isinstance(event, Progressed)]
+    assert (shown[0].total, shown[0].doing) == (4, "upscaling")
+    hidden = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert not hidden
+
+
+def test_workers_leave_the_maps_and_scores_of_a_plain_inspection(
+    tmp_path, image, client
+):
+    result = result_of(run(image, OmeZarrSink(tmp_path / "r.ome.zarr")))
+    settings = InspectSettings(maps=("residual", "null_space"), device="cpu")
+    for name, who in (("plain", None), ("spread", client)):
+        # to the very end, where the lock of the folder goes
+        *_, last = iter_inspect(
+            result, out=tmp_path / name, settings=settings, client=who
+        )
+        assert isinstance(last, Finished)
+    found = read_tree(tmp_path / "spread")
+    wanted = read_tree(tmp_path / "plain")
+    assert found == wanted
+    assert "scores.csv" in found
+
+
+def test_a_cancelled_run_goes_on_with_or_without_a_cluster(tmp_path, image, client):
+    plain = result_of(run(image, OmeZarrSink(tmp_path / "plain.ome.zarr")))
+    sink = OmeZarrSink(tmp_path / "spread.ome.zarr")
+    cancel = Cancel()
+    for event in run(image, sink, client=client, cancel=cancel):
+        if isinstance(event, Progressed):
+            cancel()
+        last = event
+    assert isinstance(last, Cancelled)
+    assert read_tree(result_of(run(image, sink))) == read_tree(plain)
+
+
+def test_what_only_this_process_has_is_refused_with_what_to_do(
+    tmp_path, image, stack, client
+):
+    with pytest.raises(ClusterError, match="write to OME-Zarr or TIFF"):
+        result_of(run(image, MemorySink(), client=client))
+    sink = OmeZarrSink(tmp_path / "a.ome.zarr")
+    with pytest.raises(ClusterError, match=r"numpy array.*write it"):
+        result_of(run(stack[0], sink, client=client))
+    with pytest.raises(ClusterError, match="give a folder"):
+        result_of(iter_inspect(image, source=image, client=client))
+    part = OmeZarrSink(tmp_path / "a.ome.zarr", part=RunPart(1, 2))
+    with pytest.raises(ClusterError, match="give --part, or"):
+        result_of(run(image, part, client=client))
+
+
+@pytest.fixture
+def job(tmp_path, image):
+    given = ImageAndModel.of(open_source(image), load_model("faithful", factor=2))
+    sink = OmeZarrSink(tmp_path / "out.ome.zarr")
+    prepared = prepare_job(given, sink, SETTINGS)
+    with sink.open(prepared.prepared.spec, prepared.record) as writer:
+        yield prepared.fill(writer.store)
+
+
+def test_a_worker_that_does_not_see_what_it_needs_says_so(tmp_path, job, monkeypatch):
+    monkeypatch.setattr(batches, "name_worker", lambda: "the worker A on B")
+    gone = ImagePath(str(tmp_path / "gone.tif"), {})
+    with pytest.raises(ClusterError, match=r"worker A on B cannot open.*share"):
+        replace(job, given=replace(job.given, image=gone)).open()
+    with pytest.raises(ClusterError, match="another model of that name"):
+        replace(job, given=replace(job.given, sha256="0" * 64)).open()
+    place = StorePlace(tmp_path / "elsewhere.ome.zarr", job.stores["image"].layout)
+    with pytest.raises(ClusterError, match=r"cannot see the result.*share"):
+        run_batch(replace(job, stores={"image": place}), [0])
+    missing = OmeZarrSink(tmp_path / "none" / "a.ome.zarr")
+    with pytest.raises(ClusterError, match="cannot see the folder"):
+        prepare_job(job.given, missing, SETTINGS)
+
+
+def test_a_worker_that_would_compute_other_numbers_is_refused(job, image):
+    record = replace(job.record, versions={**job.record.versions, "torch": "1.0"})
+    other = replace(job, prepared=replace(job.prepared, record=record))
+    with pytest.raises(ClusterError, match=r"torch .* where the run has 1\.0"):
+        other.open()
+    tifffile.imwrite(image, np.zeros((5, 96, 112), "u2"), photometric="minisblack")
+    with pytest.raises(Exception, match="sees another image"):
+        job.open()
+
+
+def test_a_lost_scheduler_is_told_and_nothing_noted_is_lost(tmp_path, image):
+    plain = result_of(run(image, OmeZarrSink(tmp_path / "plain.ome.zarr")))
+    sink = OmeZarrSink(tmp_path / "spread.ome.zarr")
+    options = {"dashboard_address": "127.0.0.1:0", "set_as_default": False}
+    with Client(processes=False, n_workers=1, **options) as lost:
+        events = run(image, sink, client=lost)
+        for event in events:
+            if isinstance(event, Progressed):
+                break
+        lost.cluster.scheduler.remove_client(lost.id)
+        lost.close()
+        with pytest.raises(ClusterError, match="start the same command again"):
+            result_of(events)
+    assert read_tree(result_of(run(image, sink))) == read_tree(plain)
+
+
+def test_a_cluster_without_workers_waits_and_can_be_left(tmp_path, image):
+    options = {"dashboard_address": "127.0.0.1:0", "set_as_default": False}
+    with Client(processes=False, n_workers=0, **options) as empty:
+        cancel = Cancel()
+        sink = OmeZarrSink(tmp_path / "a.ome.zarr")
+        events = run(image, sink, client=empty, cancel=cancel)
+        first = next(events)
+        assert isinstance(first, Noted)
+        assert "waiting" in first.message
+        cancel()
+        assert list(events) == [Cancelled(0)]
+
+
+def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
+    with (
+        pytest.raises(ClusterError, match="no scheduler answers at nowhere://1"),
+        cluster.open_client("nowhere://1", None),
+    ):
+        pass
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda _: None)
+    with (
+        pytest.raises(ClusterError, match=r"napari-structsr\[cluster\]"),
+        cluster.open_client(None, 1),
+    ):
+        pass
+
+
+def test_an_unknown_model_is_told_by_the_worker(tmp_path, image, client):
+    model = load_model("faithful", factor=2)
+    model.origin = "no model"
+    sink = OmeZarrSink(tmp_path / "a.ome.zarr")
+    with pytest.raises(ClusterError, match="cannot open the model no model"):
+        result_of(iter_upscale(open_source(image), model, sink, client=client))
+    assert issubclass(ModelError, Exception)
+    assert not Path(sink.path).exists()
