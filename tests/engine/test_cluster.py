@@ -182,7 +182,6 @@ def test_a_lost_scheduler_is_told_and_nothing_noted_is_lost(tmp_path, image):
         for event in events:
             if isinstance(event, Progressed):
                 break
-        lost.cluster.scheduler.remove_client(lost.id)
         lost.close()
         with pytest.raises(ClusterError, match="start the same command again"):
             result_of(events)

@@ -285,6 +285,8 @@ def _result_of(future: Future[Any], client: Client) -> Any:
 
 def _count_threads(client: Client) -> int:
     """Return how many batches workers can work on at once, now."""
+    if client.status in ("closing", "closed"):
+        raise _explain_loss(client)
     try:
         threads: Mapping[str, int] = client.nthreads()
     except OSError as error:
