@@ -56,7 +56,7 @@ KNOWN = {
     ("engine/cluster.py", "distributed"),
     ("engine/batches.py", "distributed"),
     # for the checker of types alone
-    ("cli/machines.py", "distributed"),
+    ("cli/opening.py", "distributed"),
     ("cli/upscale.py", "distributed"),
     ("inspection/error_maps.py", "distributed"),
     ("upscaling/upscale.py", "distributed"),

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_structsr.cli.machines import (
+from napari_structsr.cli.opening import (
     PartOption,
     Scheduler,
+    Series,
     Workers,
     check_one_image,
+    open_one_of,
     read_part,
     use_cluster,
 )
-from napari_structsr.cli.opening import Series, open_one_of
 from napari_structsr.cli.terminal import (
     Progress,
     ProgressKind,

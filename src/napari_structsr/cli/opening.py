@@ -1,7 +1,9 @@
-"""Opening the image that a command names, and saying where there are others in it."""
+"""Opening what a command names: an image, where there are others, and a cluster."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +13,9 @@ from napari_structsr.cli.terminal import err
 from napari_structsr.errors import SettingsError
 
 if TYPE_CHECKING:
+    from distributed import Client
+
+    from napari_structsr.core.part import RunPart
     from napari_structsr.io.source import Source
 
 Series = Annotated[
@@ -18,6 +23,25 @@ Series = Annotated[
     typer.Option(
         metavar="N|NAME",
         help="One of several images in a file; structsr info lists them.",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Let the workers of a dask scheduler do it, such as tcp://10.0.0.5:8786.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Let N processes of this machine do it."),
+]
+PartOption = Annotated[
+    str | None,
+    typer.Option(
+        "--part",
+        metavar="K/N",
+        help="Do the K-th of N parts, beside the same command for the others.",
     ),
 ]
 
@@ -64,3 +88,54 @@ def open_one_of(path: str, series: str | None, **options: Any) -> Source:
 
     several = series is not None and len(list_names(path)) > 1
     return open_image(path, series if several else None, **options)
+
+
+def read_part(text: str | None) -> RunPart | None:
+    """Return the part that an option names; None for the whole.
+
+    Raises
+    ------
+    SettingsError
+        If it names none.
+    """
+    from napari_structsr.core.part import RunPart
+
+    return None if text is None else RunPart.parse(text)
+
+
+def check_one_image(part: RunPart | None) -> None:
+    """Refuse a part where there are many images.
+
+    Raises
+    ------
+    SettingsError
+        Saying what to do instead.
+    """
+    if part is not None:
+        raise SettingsError(
+            "--part shares the tiles of one image, and there are many; give one, or "
+            "leave --part out and give each command some of the images"
+        )
+
+
+@contextmanager
+def use_cluster(scheduler: str | None, workers: int | None) -> Iterator[Client | None]:
+    """Connect to the workers that options ask for; None where they ask for none.
+
+    Raises
+    ------
+    StructsrError
+        If both ask, or nobody answers.
+    """
+    if scheduler is None and workers is None:
+        yield None
+        return
+    if scheduler is not None and workers is not None:
+        raise SettingsError(
+            "--scheduler and --workers both say who does the work; give one"
+        )
+    from napari_structsr.engine.cluster import open_client
+
+    with open_client(scheduler, workers) as client:
+        err.print(f"dashboard: {client.dashboard_link}", soft_wrap=True)
+        yield client

@@ -9,14 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from napari_structsr.cli.machines import (
-    PartOption,
-    Scheduler,
-    Workers,
-    check_one_image,
-    read_part,
-    use_cluster,
-)
 from napari_structsr.cli.marks import (
     Bead,
     Diameter,
@@ -25,7 +17,17 @@ from napari_structsr.cli.marks import (
     Plane,
     read_marks,
 )
-from napari_structsr.cli.opening import Series, is_plate, open_image
+from napari_structsr.cli.opening import (
+    PartOption,
+    Scheduler,
+    Series,
+    Workers,
+    check_one_image,
+    is_plate,
+    open_image,
+    read_part,
+    use_cluster,
+)
 from napari_structsr.cli.plates import upscale_fields
 from napari_structsr.cli.terminal import (
     Progress,
