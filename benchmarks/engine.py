@@ -7,7 +7,8 @@ each run in a process of its own. With `--against` the same runs are made with a
 revision, which is checked out into SCRATCH, in turns, so that a busy machine is busy
 for both. Prints Markdown tables: wall and CPU seconds, peak memory, and the ratios;
 efficiency, the time of the bare network on the pixels of the image over that of the
-whole run; and what a tile and a small plane cost beside the network.
+whole run; what a tile and a small plane cost beside the network; and an inspection of
+half as many pixels along y and x, with the source alone and with a reference.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +77,22 @@ def main() -> None:
         "--agreements", nargs="+", default=["off", "exact", "noise"], metavar="KIND"
     )
     parser.add_argument("--small-planes", type=int, nargs=2, default=[40, 240])
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        default=["runs", "overheads", "inspections"],
+        choices=["runs", "overheads", "inspections"],
+    )
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     with _revisions(args.folder, args.against) as revisions:
-        _compare_runs(args, revisions)
-        _compare_overheads(args, revisions)
+        parts = {
+            "runs": _compare_runs,
+            "overheads": _compare_overheads,
+            "inspections": _compare_inspections,
+        }
+        for part in args.parts:
+            parts[part](args, revisions)
 
 
 @contextmanager
@@ -160,27 +172,66 @@ def _compare_overheads(args: argparse.Namespace, revisions: dict[str, Path]) -> 
             )
 
 
+def _compare_inspections(args: argparse.Namespace, revisions: dict[str, Path]) -> None:
+    """Print what the default maps, scores and the report of a result cost."""
+    stack, truth, result = (
+        args.folder / f"{name}.ome.zarr" for name in ("source", "truth", "sharp")
+    )
+    write_image(Cells(args.planes, args.side // 2), stack, overwrite=True)
+    write_image(Cells(args.planes, args.side), truth, overwrite=True)
+    words = ["upscale", stack, result, "--model", "sharp", "--overwrite"]
+    _run(args, revisions["this revision"], words)
+    print(f"\ninspection of {args.planes} results of {args.side} x {args.side}")
+    print("| with | revision | wall s | CPU s | peak GiB |\n|---|---|---|---|---|")
+    maps = args.folder / "maps"
+    for title, options in {
+        "source": [],
+        "source and reference": ["--reference", truth],
+    }.items():
+        costs: dict[str, list[Cost]] = {name: [] for name in revisions}
+        for _ in range(args.repeats):
+            for name, sources in revisions.items():
+                shutil.rmtree(maps, ignore_errors=True)
+                words = ["inspect", result, "--out", maps, "--source", stack]
+                words += options
+                costs[name].append(_run(args, sources, words))
+        for name, found in costs.items():
+            figures = [f"{_median(found, by):.1f}" for by in ("wall", "cpu", "peak")]
+            print(f"| {title} | {name} | {' | '.join(figures)} |", flush=True)
+        if len(revisions) == 2:
+            old, new = costs.values()
+            ratios = [f"{_compare(old, new, by):.2f}" for by in ("wall", "cpu", "peak")]
+            print(f"| {title} | ratio | {' | '.join(ratios)} |", flush=True)
+    for path in (stack, truth, result, maps):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def _upscale(
     args: argparse.Namespace, sources: Path, stack: Path, options: list[str]
 ) -> Cost:
     result = args.folder / "result.ome.zarr"
-    words = ["upscale", str(stack), str(result), "--model", args.model]
+    words = ["upscale", stack, result, "--model", args.model]
     words += ["--precision", args.precision, *options]
     shutil.rmtree(result, ignore_errors=True)
-    log = args.folder / "log.txt"
     try:
-        begin = time.perf_counter()
-        with log.open("w") as lines:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "napari_structsr.cli", *words],
-                env=os.environ | {"PYTHONPATH": str(sources)},
-                stdout=lines,
-                stderr=lines,
-            )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - begin
+        return _run(args, sources, words)
     finally:
         shutil.rmtree(result, ignore_errors=True)
+
+
+def _run(args: argparse.Namespace, sources: Path, words: Sequence[str | Path]) -> Cost:
+    """Run a command of a revision in a process of its own."""
+    log = args.folder / "log.txt"
+    begin = time.perf_counter()
+    with log.open("w") as lines:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "napari_structsr.cli", *words],
+            env=os.environ | {"PYTHONPATH": str(sources)},
+            stdout=lines,
+            stderr=lines,
+        )
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - begin
     if status:
         raise SystemExit(f"structsr ended with {status}: {log.read_text()}")
     unit = 1 if sys.platform == "darwin" else 1024
