@@ -45,11 +45,9 @@ def imported():
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 found.add((node.module or "").partition(".")[0])
-            elif isinstance(node, ast.Call) and node.args:
-                # import_module, which takes a name
-                word = getattr(node.args[0], "value", None)
-                if getattr(node.func, "attr", "") == "import_module" and word:
-                    found.add(str(word).partition(".")[0])
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                # what is optional is imported by a name that stands in a table
+                found.add(node.value)
     return found
 
 
