@@ -43,7 +43,8 @@ def fuzz_reader(
             raise typer.BadParameter(f"{name}: choose among {', '.join(READERS)}")
         family = READERS[name]
         # read once, since most modules are imported late
-        family.read(family.prepare(folder / "whole"))
+        if fault := find_fault(family.read, family.prepare(folder / "whole")):
+            raise fault
     seeds = folder / "seeds"
     seeds.mkdir()
     patterns = [pattern for pattern, _ in dict(family.changes).items()]
