@@ -149,6 +149,7 @@ def test_more_planes_than_anybody_takes(tmp_path):
         ('SizeZ="1"', "9" * 4000),
         ('PlaneCount="2"', "2147483648"),
         ('PlaneCount="2"', " +2147483648 "),
+        ('SizeX="8"', "9999999999"),
     ):
         changed = f'{entry.partition("=")[0]}="{number}"'
         assert entry in text

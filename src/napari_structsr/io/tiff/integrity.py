@@ -99,6 +99,13 @@ def check_ome(file: tifffile.TiffFile, path: Path) -> None:
         sizes = [_read_count(entry, f"Size{name}") for name in "ZCT"]
         counts = [_read_count(entry, name) for name in ("PlaneCount", "NumPlanes")]
         planes = max(math.prod(sizes), *counts)
+        plane = _read_count(entry, "SizeY"), _read_count(entry, "SizeX")
+        # tifffile counts in pages as large as those it finds, whatever is announced
+        full = planes * math.prod(plane) // max(file.pages.first.size, 1)
+        if full > PLANES:
+            keys = {page.keyframe for page in file.pages}
+            found = {(page.imagelength, page.imagewidth) for page in keys if page}
+            planes = planes if plane in found else full
         if planes > PLANES:
             # how many may be a number of thousands of digits
             reason = f"its OME-XML announces more planes than the {PLANES} allowed"
