@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
 
-from napari_structsr.cli.terminal import ProgressKind, err, out
+from napari_structsr.cli.terminal import ProgressKind, err, follow, out
 from napari_structsr.errors import CancelError
 from napari_structsr.scripting.batch import Outcome, run_batch
+
+if TYPE_CHECKING:
+    from napari_structsr.scripting.upscale_images import UpscaleRequest
 
 _STATES = {"written": "written", "there": "was there already", "failed": "failed"}
 
@@ -80,6 +83,51 @@ def report_outcomes(outcomes: Sequence[Outcome], *, progress: ProgressKind) -> N
             err.print(line, style="red", soft_wrap=True)
     if failed:
         raise typer.Exit(1)
+
+
+def upscale_fields(
+    image: str,
+    place: str,
+    load: Callable[[], UpscaleRequest],
+    *,
+    dry_run: bool,
+    progress: ProgressKind,
+) -> None:
+    """Upscale every field of a plate, and write a plate.
+
+    Fields that fail are told at the end; the plate is then unfinished, and the same
+    command goes on with it.
+
+    Parameters
+    ----------
+    image, place
+        The plate, and where the result goes.
+    load
+        Returns what all fields have in common.
+    dry_run, progress
+        As the options of the command.
+    """
+    from napari_structsr.io.ome_zarr.plate import read_plate
+    from napari_structsr.scripting.plates import open_plate_run
+
+    plate = read_plate(image)
+    if dry_run:
+        for field in plate.fields:
+            out.print(f"{plate.origin}/{field} -> {place}/{field}", soft_wrap=True)
+        return
+    with open_plate_run(plate, place, load()) as run:
+
+        def follow_field(start: Callable[..., Iterator[Any]]) -> Any:
+            return follow(start, progress=progress)
+
+        def work(_: int, field: str) -> Outcome:
+            return run.upscale_field(field, follow_field)
+
+        outcomes = run_images(plate.fields, work, progress=progress)
+        whole = not any(one.error for one in outcomes)
+        written = run.finish() if whole else None
+    report_outcomes(outcomes, progress=progress)
+    out.print(f"wrote {written}", soft_wrap=True)
 
 
 def _write_line(words: dict[str, Any]) -> None:

@@ -28,7 +28,6 @@ from napari_structsr.cli.opening import (
     read_part,
     use_cluster,
 )
-from napari_structsr.cli.plates import upscale_fields
 from napari_structsr.cli.terminal import (
     Progress,
     ProgressKind,
@@ -215,6 +214,8 @@ def upscale(
             )
             return
         if series is None and is_plate(images[0]):
+            from napari_structsr.cli.batch_report import upscale_fields
+
             check_one_image(share)
             upscale_fields(images[0], place, load, dry_run=dry_run, progress=progress)
             return

@@ -12,7 +12,11 @@ from napari_structsr.engine.failures import explain_error
 from napari_structsr.errors import CancelError, SourceError, StructsrError
 from napari_structsr.io.ome_zarr.metadata import is_zarr
 
-_ENDINGS = (".tif", ".tiff", ".zarr")
+# what is an image whatever it begins with
+_ENDINGS = (
+    *(".tif", ".tiff", ".zarr", ".lsm", ".stk", ".ndpi", ".czi", ".nd2", ".lif"),
+    *(".dv", ".png", ".jpg", ".jpeg", ".npy"),
+)
 _SHOWN = 8  # failures in a sentence
 
 
@@ -99,8 +103,8 @@ def find_images(paths: Sequence[str]) -> list[str]:
         inside = sorted(str(entry) for entry in folder.iterdir() if _is_image(entry))
         if not inside:
             raise SourceError(
-                f"there is no image in {folder}; give images, or a folder of TIFF or "
-                "OME-Zarr images"
+                f"there is no image in {folder}; give images, or a folder of them, "
+                "such as TIFF or OME-Zarr"
             )
         found += inside
     # a file that is named twice is one image

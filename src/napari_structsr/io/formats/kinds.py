@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from napari_structsr.errors import SourceError
+from napari_structsr.io.formats.others import find_other_reader
 from napari_structsr.io.limits import open_regular
 from napari_structsr.io.source import Source
 
@@ -23,11 +24,12 @@ _INSTRUMENTS: tuple[tuple[tuple[bytes, ...], str], ...] = (
     # the older one holds JPEG 2000
     ((b"\xda\xce\xbe\x0a", b"\x00\x00\x00\x0cjP  "), "nd2"),
     ((b"\x70\x00\x00\x00",), "lif"),
+    ((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\x93NUMPY"), "pictures"),
 )
 
 KINDS = (
-    "TIFF (also ImageJ, OME-TIFF, LSM, STK and NDPI), CZI, ND2, LIF, OME-Zarr 0.4 and "
-    "0.5, and zarr arrays"
+    "TIFF (also ImageJ, OME-TIFF, LSM, STK and NDPI), CZI, ND2, LIF, PNG, JPEG, NPY, "
+    "OME-Zarr 0.4 and 0.5, and zarr arrays"
 )
 """What is read, for messages."""
 
@@ -70,9 +72,11 @@ def find_reader(path: Path) -> Reader:
         return Reader(tiff_reader.list_names, tiff_reader.TiffSource)
     for marks, module in _INSTRUMENTS:
         if head.startswith(marks):
-            # by name: each needs a library that not everybody has
+            # by name: some need a library that not everybody has
             reader: Any = import_module(f"napari_structsr.io.formats.{module}")
             return Reader(reader.list_names, reader.open_file)
+    if found := find_other_reader(path):
+        return Reader(found.list_names, found.open_file)
     raise SourceError(_describe_unknown(path))
 
 
@@ -94,6 +98,6 @@ def _read_head(path: Path) -> bytes:
 
 def _describe_unknown(path: Path) -> str:
     return (
-        f"{path} is not an image of a kind that is read; {KINDS} are read: convert it "
-        "first"
+        f"{path} is not an image of a kind that is read; {KINDS} are read, and what "
+        "readers of others add (see the page Formats): convert it first"
     )

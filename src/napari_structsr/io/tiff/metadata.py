@@ -18,6 +18,7 @@ import numpy.typing as npt
 from napari_structsr.core.axes import Channel
 from napari_structsr.core.optics import Optics, read_optics
 from napari_structsr.errors import SourceError
+from napari_structsr.io.tiff.instruments import read_instrument
 from napari_structsr.io.units import Step, convert_unit, find_unit_name, is_pixel_size
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ def read_tiff_metadata(
         )
     if file.imagej_metadata:
         return _read_imagej(file.imagej_metadata, file.pages.first.tags)
+    # of a file with several images, the tags of the instrument tell the first
+    if series is file.series[0] and (found := read_instrument(file)):
+        return found
     return _read_plain(series.keyframe.tags), ()
 
 
