@@ -1,6 +1,7 @@
 """Readers of other packages: asked by their entry points, held to the same rules."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,20 +14,12 @@ from napari_structsr.io.arrays import ArraySource, make_spec
 from napari_structsr.io.open import list_names, open_source
 from napari_structsr.io.units import Step, make_axes
 
-READER = """
-import numpy as np
-
-def read(path):
-    if not path.endswith(".raw8"):
-        return None
-    pixels = np.fromfile(path, np.uint8).reshape(-1, 20, 24)
-    if len(pixels) == 1:
-        return pixels[0]
-    return {"first": pixels[0], "second": pixels[1]}
-
-def fail(path):
-    raise ValueError("no such thing")
-"""
+PAGE = Path(__file__).parents[3] / "docs" / "formats.md"
+# the example of the page, and a reader that fails
+READER = (
+    PAGE.read_text("utf-8").partition("```python")[2].partition("```")[0]
+    + "\n\ndef fail(path):\n    raise ValueError('no such thing')\n"
+)
 
 
 @pytest.fixture

@@ -27,9 +27,13 @@ _INSTRUMENTS: tuple[tuple[tuple[bytes, ...], str], ...] = (
     ((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"\x93NUMPY"), "pictures"),
 )
 
+# bytes that tell all kinds apart, and where DV and MRC have their marks
+_HEAD = 256
+_DV_MARK, _MRC_MARK = slice(96, 98), slice(208, 212)
+
 KINDS = (
-    "TIFF (also ImageJ, OME-TIFF, LSM, STK and NDPI), CZI, ND2, LIF, PNG, JPEG, NPY, "
-    "OME-Zarr 0.4 and 0.5, and zarr arrays"
+    "TIFF (also ImageJ, OME-TIFF, LSM, STK and NDPI), CZI, ND2, LIF, DV, PNG, JPEG, "
+    "NPY, OME-Zarr 0.4 and 0.5, and zarr arrays"
 )
 """What is read, for messages."""
 
@@ -75,8 +79,17 @@ def find_reader(path: Path) -> Reader:
             # by name: some need a library that not everybody has
             reader: Any = import_module(f"napari_structsr.io.formats.{module}")
             return Reader(reader.list_names, reader.open_file)
+    if head[_DV_MARK] in (b"\xa0\xc0", b"\xc0\xa0"):
+        from napari_structsr.io.formats import dv
+
+        return Reader(dv.list_names, dv.open_file)
     if found := find_other_reader(path):
         return Reader(found.list_names, found.open_file)
+    if head[_MRC_MARK] == b"MAP ":
+        raise SourceError(
+            f"{path} is an MRC file of electron microscopy, which is not read; convert "
+            "it with mrc2tif of IMOD, or save its pixels as .npy"
+        )
     raise SourceError(_describe_unknown(path))
 
 
@@ -88,7 +101,7 @@ def check_tiff(path: Path) -> None:
 
 def _read_head(path: Path) -> bytes:
     with open_regular(path) as file:
-        head = file.read(16)
+        head = file.read(_HEAD)
     if not head:
         raise SourceError(
             f"{path} is empty (0 bytes); copy it again from where it came from"
