@@ -3,6 +3,7 @@
 Nobody writes such files but Nikon: real ones are compared by benchmarks/formats.py.
 """
 
+import sys
 from types import SimpleNamespace as Entry
 
 import numpy as np
@@ -11,7 +12,6 @@ import pytest
 from napari_structsr.core.axes import Axis, Channel
 from napari_structsr.core.optics import Optics
 from napari_structsr.errors import SettingsError
-from napari_structsr.io.formats import libraries
 from napari_structsr.io.open import list_images, open_source
 
 
@@ -66,7 +66,7 @@ def pixels(rng):
 @pytest.fixture
 def path(tmp_path, pixels, monkeypatch):
     library = Entry(ND2File=lambda path: FakeFile(pixels, ["A1", "A1", "B2"]))
-    monkeypatch.setattr(libraries, "import_module", lambda name: library)
+    monkeypatch.setitem(sys.modules, "nd2", library)
     path = tmp_path / "cells.nd2"
     path.write_bytes(b"\xda\xce\xbe\x0a" + bytes(64))
     return path

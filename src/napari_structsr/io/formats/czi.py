@@ -34,7 +34,7 @@ from napari_structsr.io.formats.frames import (
     name_dimensions,
 )
 from napari_structsr.io.formats.image_list import find_image, name_images
-from napari_structsr.io.formats.libraries import load_library
+from napari_structsr.io.formats.libraries import explain_missing
 from napari_structsr.io.units import make_axes
 
 _COLOURS = (3, 4)
@@ -163,8 +163,9 @@ class _BlockArray:
 
 
 def _open(path: Path) -> Any:
-    library = load_library("czifile", path, kind="a CZI file of Zeiss")
-    return library.CziFile(str(path))
+    with explain_missing(path, kind="a CZI file of Zeiss"):
+        import czifile
+    return czifile.CziFile(str(path))
 
 
 def _read_metadata(file: Any) -> Any:

@@ -12,7 +12,7 @@ from napari_structsr.io.arrays import check_level, make_spec
 from napari_structsr.io.fingerprint import WatchedFiles
 from napari_structsr.io.formats.frames import InstrumentSource, name_dimensions
 from napari_structsr.io.formats.image_list import find_image
-from napari_structsr.io.formats.libraries import load_library
+from napari_structsr.io.formats.libraries import explain_missing
 from napari_structsr.io.units import Step, is_pixel_size, make_axes
 
 # such as "Olympus 100X/1.35, U Plan Apo, IX70"
@@ -33,11 +33,12 @@ def open_file(
     name: str | None,
 ) -> InstrumentSource:
     """Open a DV file; see `open_source`."""
-    library = load_library("mrc", path, kind="a DV file of DeltaVision")
+    with explain_missing(path, kind="a DV file of DeltaVision"):
+        import mrc
     find_image(("0",), series, origin=str(path))
     check_level(level, 1, origin=str(path))
     watch = WatchedFiles([path])
-    file = library.DVFile(path)
+    file = mrc.DVFile(path)
     try:
         names = name_dimensions(list(file.sizes), file.shape, axes)
         sizes = zip("xyz", file.voxel_size, strict=True)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from napari_structsr.errors import SourceError
 
 
-def load_library(name: str, path: Path, *, kind: str) -> Any:
-    """Return a library that reads a kind of file.
+@contextmanager
+def explain_missing(path: Path, *, kind: str) -> Iterator[None]:
+    """Say what helps where the library that reads a kind of file is not installed.
 
     Raises
     ------
     SourceError
-        If it is not installed, saying what helps.
+        If the block cannot import it.
     """
     try:
-        return import_module(name)
+        yield
     except ImportError as error:
         raise SourceError(
-            f"{path} is {kind}, and the package {name} that reads it is not installed "
-            f'({error}); run pip install "napari-structsr[formats]"'
+            f"{path} is {kind}, and the package {error.name or 'that'} that reads it "
+            f'is not installed ({error}); run pip install "napari-structsr[formats]"'
         ) from error

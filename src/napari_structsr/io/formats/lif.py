@@ -23,7 +23,7 @@ from napari_structsr.io.formats.frames import (
     name_dimensions,
 )
 from napari_structsr.io.formats.image_list import find_image, name_images
-from napari_structsr.io.formats.libraries import load_library
+from napari_structsr.io.formats.libraries import explain_missing
 from napari_structsr.io.units import (
     Step,
     convert_unit,
@@ -107,7 +107,9 @@ def open_file(
 
 
 def _load(path: Path) -> Any:
-    return load_library("liffile", path, kind="a LIF file of Leica")
+    with explain_missing(path, kind="a LIF file of Leica"):
+        import liffile
+    return liffile
 
 
 def _list_images(file: Any, path: Path) -> list[_Image]:

@@ -24,7 +24,7 @@ from napari_structsr.io.formats.frames import (
     name_dimensions,
 )
 from napari_structsr.io.formats.image_list import find_image, name_images
-from napari_structsr.io.formats.libraries import load_library
+from napari_structsr.io.formats.libraries import explain_missing
 from napari_structsr.io.units import Step, is_pixel_size, make_axes
 
 _POSITION = "P"
@@ -83,7 +83,9 @@ def open_file(
 
 
 def _load(path: Path) -> Any:
-    return load_library("nd2", path, kind="an ND2 file of Nikon")
+    with explain_missing(path, kind="an ND2 file of Nikon"):
+        import nd2
+    return nd2
 
 
 def _read_frame(
