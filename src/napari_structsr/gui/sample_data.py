@@ -18,7 +18,7 @@ from napari import current_viewer
 
 from napari_structsr.engine.events import Cancel, Event, Finished
 from napari_structsr.gui.viewer.jobs import Job
-from napari_structsr.gui.viewer.layers import MAKING
+from napari_structsr.io.layer_file import MAKING
 
 _FOCUS = (3.0, 1.5, 0.0, 1.5, 3.0)  # blur of each plane, in fine pixels
 _PHOTONS = 4000.0

@@ -16,6 +16,9 @@ from napari_structsr.core.axes import ImageSpec
 KEY = "structsr"
 """Entry of a layer's metadata in which this plugin keeps what it knows."""
 
+MAKING = "structsr: in the making"
+"""Entry of the metadata of a layer whose pixels are still to come."""
+
 FILE = "file"
 """Entry below it with a `LayerFile`."""
 

@@ -30,11 +30,9 @@ from napari.viewer import Viewer
 from napari_structsr.core.axes import Axes
 from napari_structsr.errors import StructsrError
 from napari_structsr.io.layer_file import KEY as KEY  # for all of gui
+from napari_structsr.io.layer_file import MAKING
 from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_zarr_record
-
-MAKING = "structsr: in the making"
-"""Entry of the metadata of a layer whose pixels are still to come."""
 
 # what a result takes over from its source as it is
 _KEPT = (
