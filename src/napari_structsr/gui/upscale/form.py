@@ -19,7 +19,6 @@ from qtpy.QtWidgets import QComboBox, QLineEdit, QWidget
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
-from napari_structsr.gui.upscale.model_file import ModelFileRow
 from napari_structsr.gui.upscale.optics_rows import OpticsRows
 from napari_structsr.gui.upscale.state import (
     AGREEMENTS,
@@ -36,6 +35,7 @@ from napari_structsr.gui.widgets.controls import (
     sentence,
     stack,
 )
+from napari_structsr.gui.widgets.model_file import ModelFileRow
 
 _TIP = Qt.ItemDataRole.ToolTipRole
 
