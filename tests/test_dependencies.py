@@ -31,7 +31,8 @@ REQUIRED = sorted(
         )
         for requirement in requirements
     }
-    - {"napari-structsr"}
+    # the dashboard of dask imports it, where it is there
+    - {"napari-structsr", "bokeh"}
 )
 
 

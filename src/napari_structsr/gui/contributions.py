@@ -10,8 +10,8 @@ from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
 
 from napari_structsr.errors import SettingsError
-from napari_structsr.gui.upscale.companions import follow_image
 from napari_structsr.gui.upscale.run import read_preferred_choice, upscale_layer
+from napari_structsr.gui.viewer.companions import follow_image
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.layers import layer_obstacle
 from napari_structsr.gui.viewer.plain_text import keep_plain
