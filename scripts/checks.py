@@ -40,7 +40,7 @@ CHECKS: dict[str, list[tuple[str, ...]]] = {
         (*PYTHON, "npe2", "validate", "napari-structsr"),
     ],
     "docs": [("zensical", "build", "--strict", "--clean")],
-    "core": [(*PYTEST, "--ignore", "tests/gui", "{pytest}")],
+    "core": [(*PYTEST, "-n", "auto", "--ignore", "tests/gui", "{pytest}")],
     "faults": [
         (*PYTHON, "benchmarks.faults_campaign", "--quick", "--out", "{tmp}"),
     ],
