@@ -52,6 +52,12 @@ def run_images(
         raise typer.Exit(int(str(cancelled))) from None
 
 
+def _shorten(path: str | Path) -> str:
+    """Return the name of a file, and of a field of a plate those around it as well."""
+    place = Path(path)
+    return place.name if place.suffix else "/".join(place.parts[-3:])
+
+
 def report_outcomes(outcomes: Sequence[Outcome], *, progress: ProgressKind) -> None:
     """Show a table of what became of each image, failures last; exit with 1 for them.
 
@@ -62,8 +68,8 @@ def report_outcomes(outcomes: Sequence[Outcome], *, progress: ProgressKind) -> N
     """
     table = Table("image", "result", "")
     for one in outcomes:
-        result = "" if one.output is None else Path(one.output).name
-        table.add_row(Path(one.image).name, result, _STATES[one.state])
+        result = "" if one.output is None else _shorten(one.output)
+        table.add_row(_shorten(one.image), result, _STATES[one.state])
     out.print(table)
     failed = [one for one in outcomes if one.error is not None]
     if progress is ProgressKind.JSON:

@@ -82,7 +82,8 @@ def test_fields_are_listed_and_opened_by_name(plate):
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_a_plate_in_and_a_valid_plate_out(tmp_path, plate, version):
     out = tmp_path / "out.zarr"
-    upscale(plate, out, "--ome-version", version)
+    said = upscale(plate, out, "--ome-version", version)
+    assert said.count("B/03/1") >= 2  # in its line, and in the table
     yaozarrs.validate_zarr_store(str(out))
     root = zarr.open_group(out, mode="r")
     assert root.metadata.zarr_format == {"0.4": 2, "0.5": 3}[version]
