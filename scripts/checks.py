@@ -25,6 +25,8 @@ PYTEST = (*PYTHON, "pytest")
 WITHOUT_GUI = {
     "PYTHONPATH": str(ROOT / "tests" / "without_gui"),
     "STRUCTSR_WITHOUT_GUI": "1",
+    # cores that share the tests are in use; more threads would wait for each other
+    "OMP_NUM_THREADS": "1",
 }
 CHECKS: dict[str, list[tuple[str, ...]]] = {
     "style": [
