@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari_structsr.cli.batch_report import report_outcomes, run_images
 from napari_structsr.cli.terminal import ProgressKind, err, out
+from napari_structsr.core.names import expand_home
 from napari_structsr.errors import SettingsError
 from napari_structsr.inspection.results import Inspection
 from napari_structsr.scripting.batch import Outcome, find_images
@@ -50,7 +51,7 @@ def inspect_many(
         raise SettingsError(f"{folder} is a file; give --out a folder")
     results = find_images(words)
     partners = find_partners(results, reference=reference, source=source)
-    places = name_folders(results, folder.expanduser().absolute())
+    places = name_folders(results, expand_home(folder).absolute())
     folder.mkdir(parents=True, exist_ok=True)
     inspections: dict[str, Inspection] = {}
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_structsr.cli.terminal import err
+from napari_structsr.core.names import expand_home
 from napari_structsr.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def open_image(path: str, series: str | None, **options: Any) -> Source:
 def is_plate(path: str) -> bool:
     """Tell a plate from an image."""
     # zarr takes time to import, and no file is one
-    if not Path(path).expanduser().is_dir():
+    if not expand_home(path).is_dir():
         return False
     from napari_structsr.io.ome_zarr import plate
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -39,6 +38,7 @@ from napari_structsr.cli.terminal import (
     read_factor,
     split_channels,
 )
+from napari_structsr.core.names import expand_home
 from napari_structsr.errors import SettingsError, SinkError
 
 if TYPE_CHECKING:
@@ -312,7 +312,7 @@ def _upscale_many(
     places = request.name_outputs(images, folder)
     if not dry_run:
         # the check of a sink wants a folder that is there
-        Path(folder).expanduser().mkdir(parents=True, exist_ok=True)
+        expand_home(folder).mkdir(parents=True, exist_ok=True)
 
     def work(number: int, image: str) -> Outcome:
         place = places[number]

@@ -6,7 +6,9 @@ name: all of them ask here.
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 _NAME = re.compile(r"\w[\w .+-]{0,63}")
 # names of devices on Windows; models travel between systems
@@ -34,3 +36,14 @@ def check_model_name(name: str) -> str:
             "everywhere; choose another name"
         )
     return name
+
+
+def expand_home(path: str | os.PathLike[str]) -> Path:
+    """Return a path in which ``~`` stands for a home, where there is such a home.
+
+    Of a user that nobody knows it stays as it is, and is a file that does not exist.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)

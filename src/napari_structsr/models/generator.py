@@ -128,6 +128,8 @@ def _filter(image: Tensor, taps: Tensor) -> Tensor:
     """Filter each image by its own taps, or all by the same."""
     count, number = taps.shape[:2]
     wide = F.pad(image, (RADIUS,) * 4, mode="replicate")
+    if count == 1:  # no shape is named, so that exports take images of every size
+        return F.conv2d(wide, taps[0, :, None])
     # images side by side as channels: each has filters of its own
     wide = wide.reshape(-1, count, *wide.shape[-2:])
     found = F.conv2d(wide, taps.reshape(-1, 1, *taps.shape[-2:]), groups=count)

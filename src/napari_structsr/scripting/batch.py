@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from napari_structsr.core.names import expand_home
 from napari_structsr.engine.failures import explain_error
 from napari_structsr.errors import CancelError, SourceError, StructsrError
 from napari_structsr.io.ome_zarr.metadata import is_zarr
@@ -99,7 +100,7 @@ def find_images(paths: Sequence[str]) -> list[str]:
         if not is_image_folder(path):
             found.append(path)
             continue
-        folder = Path(path).expanduser()
+        folder = expand_home(path)
         inside = sorted(str(entry) for entry in folder.iterdir() if _is_image(entry))
         if not inside:
             raise SourceError(
@@ -115,7 +116,7 @@ def is_image_folder(image: Any) -> bool:
     """Tell a folder of images from one image, which a zarr is."""
     if not isinstance(image, (str, os.PathLike)):
         return False
-    path = Path(image).expanduser()
+    path = expand_home(image)
     if not os.fsdecode(image):  # which is the current folder for pathlib
         return False
     # a damaged zarr is told so, and is no folder of images

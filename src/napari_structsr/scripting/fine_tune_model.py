@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_structsr.core.names import expand_home
 from napari_structsr.engine.events import Cancel, Event, Noted
 from napari_structsr.errors import ArgumentError
 from napari_structsr.finetuning.config import FineTuneConfig, read_fine_tuning
@@ -143,7 +144,7 @@ def fine_tune(
         "minutes": minutes,
         "steps": steps,
         "device": device,
-        "out": None if out is None else str(Path(out).expanduser().absolute()),
+        "out": None if out is None else str(expand_home(out).absolute()),
     }
     _, chosen = split_keywords("fine_tune", named | choices, FineTuneConfig)
     check_cancel(cancel)

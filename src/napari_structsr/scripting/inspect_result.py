@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_structsr.core.names import expand_home
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 from napari_structsr.engine.events import Cancel
@@ -149,7 +150,7 @@ def inspect(
             open_source(one, **whole),
             None if truth is None else open_source(truth, **reading),
             source=None if measured is None else open_source(measured, **reading),
-            out=None if place is None else Path(place).expanduser(),
+            out=None if place is None else expand_home(place),
             regions=regions,
             region_names=region_names,
             record=record,
@@ -176,7 +177,7 @@ def _inspect_all(
     paths = find_images([os.fsdecode(one) for one in given])
     partners = find_partners(paths, reference=reference, source=source)
     places: Sequence[Path | None] = [None] * len(paths)
-    folder = None if out is None else Path(out).expanduser().absolute()
+    folder = None if out is None else expand_home(out).absolute()
     if folder is not None:
         places = name_folders(paths, folder)
         folder.mkdir(parents=True, exist_ok=True)

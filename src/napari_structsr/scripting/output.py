@@ -10,6 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
+from napari_structsr.core.names import expand_home
 from napari_structsr.core.part import RunPart
 from napari_structsr.errors import SettingsError, SinkError
 from napari_structsr.io.sink import Sink
@@ -67,7 +68,7 @@ def choose_sink(
         raise SettingsError(
             f"OME-Zarr {ome_version} is unknown; choose --ome-version 0.5 or 0.4"
         )
-    place = Path(text).expanduser()
+    place = expand_home(text)
     if place.suffix.lower() == ".zarr":
         # checked above; a str is not narrowed to a Literal
         version: Any = ome_version
@@ -94,7 +95,7 @@ def is_output_folder(path: str | os.PathLike[str], *, new: bool = False) -> bool
     # a remote place and a name of an image are one result
     if _URL.match(text) or Path(text).suffix.lower() in (".zarr", ".tif", ".tiff"):
         return False
-    if text.endswith(("/", os.sep)) or Path(text).expanduser().is_dir():
+    if text.endswith(("/", os.sep)) or expand_home(text).is_dir():
         return True
     return new and not Path(text).suffix
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_structsr.core.names import expand_home
 from napari_structsr.engine.events import Cancel, Event, Plan
 from napari_structsr.engine.provenance import take_fingerprint
 from napari_structsr.errors import SettingsError, StructsrError, check_kind
@@ -232,7 +233,7 @@ class UpscaleRequest:
         self, images: Sequence[Any], folder: str | os.PathLike[str]
     ) -> list[Path]:
         """Return where the results of images go in a folder."""
-        place = Path(folder).expanduser().absolute()
+        place = expand_home(folder).absolute()
         named = [describe_image(image, n) for n, image in enumerate(images, start=1)]
         label = f"x{self.factor}"
         return name_outputs(named, place, label=label, kind=self.kind)
@@ -328,7 +329,7 @@ def _upscale_all(
     if out is not None:
         places = request.name_outputs(given, out)
         # the check of a sink wants a folder that is there
-        Path(out).expanduser().mkdir(parents=True, exist_ok=True)
+        expand_home(out).mkdir(parents=True, exist_ok=True)
 
     def work(number: int, image: Any) -> Outcome:
         name, place = names[number], places[number]
