@@ -520,3 +520,32 @@ def test_precision_is_recorded_and_close(measured, precision):
     )
     assert finished.record.settings["precision"] == precision
     np.testing.assert_allclose(finished.output, run(measured), atol=0.02)
+
+
+def test_a_cancel_while_the_result_is_finished_comes_too_late(tmp_path, monkeypatch):
+    cancel, finish = Cancel(), Store.open
+    path = tmp_path / "late.ome.zarr"
+
+    def open_late(self, *words):
+        writer = finish(self, *words)
+        whole = writer.finish
+
+        def finish_late():
+            cancel()
+            return whole()
+
+        writer.finish = finish_late
+        return writer
+
+    monkeypatch.setattr(Store, "open", open_late)
+    events = list(
+        iter_upscale(
+            np.arange(64.0, dtype=np.float32).reshape(8, 8),
+            load_model("bicubic", factor=2),
+            OmeZarrSink(path),
+            settings=settings(),
+            cancel=cancel,
+        )
+    )
+    assert isinstance(events[-1], Finished)
+    assert zarr.open_group(path)["0"].shape == (16, 16)

@@ -176,7 +176,8 @@ def _run(
             check_map_folder(out)
             held.enter_context(lock_folder(out, parents=False, part=part))
         missing = yield from inspect(part=part)
-    if part is None or out is None or cancel:
+    # None after a cancel, which has been said
+    if part is None or out is None or missing is None:
         return
     if not missing:
         try:
@@ -206,7 +207,7 @@ def _inspect(
     cancel: Cancel,
     client: Client | None,
     part: RunPart | None,
-) -> Generator[Event, None, int]:
+) -> Generator[Event, None, int | None]:
     """Inspect, or make a part of the maps; return how many tiles are missing then."""
     result = open_source(result)
     reference, source = (
@@ -269,7 +270,7 @@ def _inspect(
             )
         if cancel:
             yield Cancelled(done)
-            return 0
+            return None
         maps = {} if part else stores.finish()
     if part:
         return stores.count_missing(len(grid))
@@ -281,7 +282,7 @@ def _inspect(
         for number, plane in enumerate(planes, start=1):
             if cancel:
                 yield Cancelled(len(grid))
-                return 0
+                return None
             # an earlier run may have scored it
             found = journal.find(plane)
             scores.append(found or journal.add(plane, scorer.score_plane(plane)))

@@ -7,6 +7,7 @@ cancels or something breaks.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -121,16 +122,24 @@ def _run(
         yield Cancelled(0)
         return
     part = sink.part if isinstance(sink, SharedSink) else None
-    output = yield from _fill(prepared, sink, cancel, part=part)
-    if part is not None and not cancel and isinstance(sink, SharedSink):
-        output = yield from _join(prepared, sink, cancel)
-    if not cancel:
-        yield Finished(output, prepared.record)
+    ended = yield from _fill(prepared, sink, cancel, part=part)
+    if not ended.cancelled and part is not None and isinstance(sink, SharedSink):
+        ended = yield from _join(prepared, sink, cancel)
+    if not ended.cancelled:
+        yield Finished(ended.output, prepared.record)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How a run ended: what it has finished, or that it was cancelled, and said so."""
+
+    output: Any = None
+    cancelled: bool = False
 
 
 def _fill(
     prepared: Prepared, sink: Sink, cancel: Cancel, *, part: RunPart | None
-) -> Generator[Event, None, Any]:
+) -> Generator[Event, None, _Ended]:
     """Upscale all tiles, or those of a part; return what became whole."""
     with sink.open(prepared.spec, prepared.record) as writer:
         left, total = yield from _start(prepared, writer, part)
@@ -144,14 +153,16 @@ def _fill(
             doing="upscaling",
             total=total,
         )
+        # looked at once: a result that is being finished is cancelled no more
         if cancel:
             yield Cancelled(done)
-        return None if part or cancel else writer.finish()
+            return _Ended(cancelled=True)
+        return _Ended(None if part else writer.finish())
 
 
 def _join(
     prepared: Prepared, sink: SharedSink, cancel: Cancel
-) -> Generator[Event, None, Any]:
+) -> Generator[Event, None, _Ended]:
     """Finish the result if all parts are there; None if that is left to another."""
     missing = len(prepared.grid) - sink.count_noted()
     if not missing:
@@ -163,18 +174,21 @@ def _join(
             if not (sink.is_finished or is_locked(cast(Path, sink.path))):
                 raise
     if sink.is_finished:
-        return sink.path
+        return _Ended(sink.path)
     yield Noted(describe_part(cast(RunPart, sink.part), missing))
-    return None
+    return _Ended()
 
 
-def _drop_start(events: Generator[Event, None, Any]) -> Generator[Event, None, Any]:
+def _drop_start(
+    events: Generator[Event, None, _Ended],
+) -> Generator[Event, None, _Ended]:
     """Yield events of a job that has started already; return what it returns."""
     while True:
         try:
             event = next(events)
         except StopIteration as end:
-            return end.value
+            ended: _Ended = end.value
+            return ended
         # tiles were counted before, and what was said need not be said again
         if isinstance(event, (Progressed, Cancelled)):
             yield event
