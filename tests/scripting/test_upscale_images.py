@@ -1,6 +1,7 @@
 """`sr.upscale` as a script meets it: arrays and files in, arrays and files out."""
 
 import json
+import subprocess
 import sys
 import types
 import warnings
@@ -348,3 +349,15 @@ def test_a_record_of_a_script_repeats_the_run(image, tmp_path):
     record = json.loads((path / "zarr.json").read_text())["attributes"]["structsr"]
     assert record["record"]["source"]["options"] == {"channels": [0]}
     assert Path(record["record"]["source"]["origin"]) == image
+
+
+def test_who_upscales_does_not_wait_for_what_others_import():
+    script = """
+import sys
+import numpy as np
+import napari_structsr as sr
+sr.upscale(np.eye(8, dtype=np.float32), model="bicubic", progress=False)
+late = {"napari_structsr.finetuning.fine_tune", "scipy.signal", "distributed"}
+assert not late & set(sys.modules), late & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

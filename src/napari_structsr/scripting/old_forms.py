@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 from napari_structsr.engine.events import Event
-from napari_structsr.finetuning.fine_tune import iter_fine_tune
-from napari_structsr.inspection.error_maps import iter_inspect
-from napari_structsr.upscaling.upscale import iter_upscale
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -27,6 +24,8 @@ def keep_old_upscale(function: Callable[_P, _R]) -> Callable[_P, _R]:
         # a sink was never optional, and has no such place any more
         if len(args) > 2 or "sink" in options:
             _warn("upscale(source, model, sink)", "iter_upscale", "upscale(image, out)")
+            from napari_structsr.upscaling.upscale import iter_upscale
+
             old: Any = iter_upscale(*args, **options)  # type: ignore[arg-type]
             return old  # type: ignore[no-any-return]
         return function(*args, **options)
@@ -45,6 +44,9 @@ def keep_old_fine_tune(function: Callable[_P, _R]) -> Callable[_P, _R]:
                 "iter_fine_tune",
                 "fine_tune(pairs, name=...)",
             )
+            # who upscales should not wait for what fine-tuning imports
+            from napari_structsr.finetuning.fine_tune import iter_fine_tune
+
             old: Any = iter_fine_tune(*args, **options)  # type: ignore[arg-type]
             return old  # type: ignore[no-any-return]
         return function(*args, **options)
@@ -54,6 +56,8 @@ def keep_old_fine_tune(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 def error_maps(*args: Any, **options: Any) -> Iterator[Event]:
     """Return the events of `iter_inspect`, as which this is known from now on."""
+    from napari_structsr.inspection.error_maps import iter_inspect
+
     _warn("error_maps", "iter_inspect", "inspect")
     return iter_inspect(*args, **options)
 
