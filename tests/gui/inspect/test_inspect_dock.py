@@ -783,6 +783,12 @@ def test_menu_holds_the_commands(viewer):
     } <= ids
 
 
+def find_docks(viewer):
+    """Return the Structure error docks that are open."""
+    docks = viewer.window.dock_widgets.values()
+    return [dock for dock in docks if isinstance(dock, ErrorDock)]
+
+
 def test_one_click_against_a_reference(viewer, qtbot, notifications):
     pair(viewer)
 
@@ -792,7 +798,7 @@ def test_one_click_against_a_reference(viewer, qtbot, notifications):
 
     assert notifications() == []
     assert {"error", "ssim", "gradient"} <= set(maps(viewer))
-    _, dock = viewer.window.add_plugin_dock_widget("napari-structsr", "Structure error")
+    (dock,) = find_docks(viewer)
     assert dock.tabs.tabText(dock.tabs.currentIndex()) == "Map"
 
 
@@ -813,7 +819,7 @@ def test_one_click_compares(viewer, qtbot):
     get_app_model().commands.execute_command("napari-structsr.compare_selected")
 
     assert viewer.canvas.grid.enabled
-    _, dock = viewer.window.add_plugin_dock_widget("napari-structsr", "Structure error")
+    (dock,) = find_docks(viewer)
     assert dock.tabs.tabText(dock.tabs.currentIndex()) == "Compare"
     dock.compare.end()
     assert not viewer.canvas.grid.enabled

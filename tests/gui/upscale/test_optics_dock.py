@@ -196,7 +196,7 @@ def test_a_width_by_hand_reaches_run_preview_and_script(
     viewer.layers.selection = {layer}
     rows.keep.setChecked(True)
     run(dock, qtbot)
-    assert told(viewer.layers[1]) == [0.35]
+    assert told(viewer.layers[2]) == [0.35]  # the last result is on top
 
     rows.undo.setChecked(True)
     dock.copy_button.click()
@@ -218,8 +218,9 @@ def test_a_preview_is_told_the_optics_of_its_channel(viewer, dock, qtbot, tmp_pa
     dock.preview_button.click()
     qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=TIMEOUT)
 
-    assert viewer.layers[1].name == "preview ×2 told, blur undone"
-    np.testing.assert_array_equal(np.asarray(viewer.layers[1].data)[0], whole[1])
+    # above the result, which would hide it
+    assert viewer.layers[2].name == "preview ×2 told, blur undone"
+    np.testing.assert_array_equal(np.asarray(viewer.layers[2].data)[0], whole[1])
 
 
 def test_the_command_repeats_what_the_pixel_size_of_the_layer_gives(

@@ -222,7 +222,7 @@ def test_into_ome_zarr(viewer, dock, qtbot, tmp_path: Path, rgb):
 
     store = tmp_path / "cells_x2_bicubic.ome.zarr"
     yaozarrs.validate_zarr_store(store)
-    result = viewer.layers[1]
+    result = viewer.layers[2]  # above the one in memory
     assert result.multiscale
     assert result.rgb is rgb
     np.testing.assert_array_equal(np.asarray(result.data[0]), in_memory)
