@@ -235,3 +235,19 @@ def test_weights_are_not_read_from_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "a.pth")
     with pytest.raises(ModelError, match="pipe, a socket or a device"):
         read_foreign(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_pages_that_lead_back_to_earlier_ones(tmp_path, stack, bigtiff):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path, bigtiff=bigtiff) as file:
+        for plane in stack[:3]:
+            file.write(plane, contiguous=False)
+    with tifffile.TiffFile(path) as file:
+        offsets = [page.offset for page in file.pages]
+        form, tags = file.tiff, len(file.pages[-1].tags)
+    data = bytearray(path.read_bytes())
+    last = offsets[-1] + form.tagnosize + tags * form.tagsize
+    data[last : last + form.offsetsize] = struct.pack(form.offsetformat, offsets[1])
+    path.write_bytes(data)
+    refused(path, "leads back to an earlier one; copy the file again")

@@ -44,6 +44,30 @@ def raise_damaged(
     ) from error
 
 
+def check_chain(file: tifffile.TiffFile, path: Path) -> None:
+    """Check that no page leads back to an earlier one: such a chain has no end.
+
+    Raises
+    ------
+    SourceError
+        If one does.
+    """
+    form, handle = file.tiff, file.filehandle
+    where, seen = file.pages.first.offset, set[int]()
+    while where:
+        if where in seen:
+            raise_damaged(str(path), "one of its pages leads back to an earlier one")
+        seen.add(where)
+        # a chain that breaks off is told by `check_directories`
+        try:
+            handle.seek(where)
+            (tags,) = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))
+            handle.seek(where + form.tagnosize + tags * form.tagsize)
+            (where,) = struct.unpack(form.offsetformat, handle.read(form.offsetsize))
+        except (struct.error, OSError, ValueError):
+            return
+
+
 def check_directories(file: tifffile.TiffFile, *, origin: str) -> None:
     """Check that the chain of pages ends, and that metadata lie inside the file.
 

@@ -25,6 +25,7 @@ from napari_structsr.io.formats.image_list import find_image, name_images
 from napari_structsr.io.tiff.decoding import open_compressed
 from napari_structsr.io.tiff.integrity import (
     PageFacts,
+    check_chain,
     check_directories,
     check_ome,
     check_pixels,
@@ -136,6 +137,7 @@ def list_names(path: Path) -> tuple[str, ...]:
 def _list_series(file: tifffile.TiffFile, path: Path) -> list[tifffile.TiffPageSeries]:
     """Return the images of a file, the first and those that are none of a thumbnail."""
     check_ome(file, path)
+    check_chain(file, path)
     found = file.series
     if not found:
         raise_damaged(str(path), "it holds no image")
