@@ -56,7 +56,13 @@ def test_the_screen_shows_what_a_run_gives(viewer, dock, qtbot, ended):
 
     layer = look(viewer, dock, qtbot)
     viewer.reset_view()
-    settle(qtbot, layer)
+
+    def see():
+        """Look at the plane; return whether all of it is there."""
+        np.asarray(layer.data[0][1])
+        return layer.data[0]._tiles.is_complete
+
+    qtbot.waitUntil(see, timeout=TIMEOUT)
 
     assert layer.name == "cells ×2 faithful"
     assert layer.contrast_limits == source.contrast_limits

@@ -57,6 +57,7 @@ class ScreenTiles:
         self._tiles: OrderedDict[Key, Array] = OrderedDict()
         self._held = 0
         self._wanted: dict[int, list[Key]] = {}
+        self._loading: Key | None = None
         self._changed = threading.Condition()
 
     @property
@@ -109,19 +110,27 @@ class ScreenTiles:
             key = self._wanted[level].pop(0)
             if not self._wanted[level]:
                 del self._wanted[level]
-        if self._find(key) is None:
-            rows, columns = self._place_of(key)
-            found = self.levels[key.level].read(key.plane, rows, columns)
-            # what keeps its own tiles needs no second place for them
-            if self.levels[key.level].peek(key.plane, rows, columns) is None:
-                self._keep(key, found)
+            self._loading = key
+        try:
+            self._load(key)
+        finally:
+            self._loading = None
         return key
+
+    def _load(self, key: Key) -> None:
+        if self._find(key) is not None:
+            return
+        rows, columns = self._place_of(key)
+        found = self.levels[key.level].read(key.plane, rows, columns)
+        # what keeps its own tiles needs no second place for them
+        if self.levels[key.level].peek(key.plane, rows, columns) is None:
+            self._keep(key, found)
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is wanted."""
+        """Whether nothing is wanted, and nothing being loaded."""
         with self._changed:
-            return not self._wanted
+            return not self._wanted and self._loading is None
 
     def _want(
         self,
