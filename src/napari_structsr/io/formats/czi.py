@@ -32,6 +32,7 @@ from napari_structsr.io.formats.frames import (
     PieceCache,
     check_piece,
     name_dimensions,
+    title_image,
 )
 from napari_structsr.io.formats.image_list import find_image, name_images
 from napari_structsr.io.formats.libraries import explain_missing
@@ -99,11 +100,13 @@ def open_file(
         blocks = list(scenes.values())[number]
         array = _BlockArray(file, blocks, origin=str(path))
         given = name_dimensions(array.dims, array.shape, axes)
-        title = path.stem if len(names) == 1 else f"{path.stem} {names[number]}"
         about = _read_metadata(file)
         steps, channels = read_steps(about), read_channels(about)
         spec = make_spec(
-            name or title, make_axes(given, array.shape, steps), array.dtype, channels
+            name or title_image(path, names, number),
+            make_axes(given, array.shape, steps),
+            array.dtype,
+            channels,
         )
         source = InstrumentSource(
             array, spec, names=given, path=path, watch=watch, close=file.close

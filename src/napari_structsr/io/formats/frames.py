@@ -118,6 +118,11 @@ class FrameArray:
         return self._cache.get(place, read)
 
 
+def title_image(path: Path, names: Sequence[str], number: int) -> str:
+    """Return what the image of a file is called, where nobody says another name."""
+    return path.stem if len(names) == 1 else f"{path.stem} {names[number]}"
+
+
 class InstrumentSource(ArraySource):
     """An image of a file that a library keeps open.
 

@@ -21,6 +21,7 @@ from napari_structsr.io.formats.frames import (
     FrameArray,
     InstrumentSource,
     name_dimensions,
+    title_image,
 )
 from napari_structsr.io.formats.image_list import find_image, name_images
 from napari_structsr.io.formats.libraries import explain_missing
@@ -88,9 +89,8 @@ def open_file(
         )
         labels = [key for key in (*loops, *frame) if key != _TILES or tile is None]
         given = name_dimensions(labels, array.shape, axes)
-        title = path.stem if len(names) == 1 else f"{path.stem} {names[number]}"
         spec = make_spec(
-            name or title,
+            name or title_image(path, names, number),
             make_axes(given, array.shape, read_steps(image.xml_element)),
             array.dtype,
             read_channels(image.xml_element),

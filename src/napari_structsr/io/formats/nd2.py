@@ -22,6 +22,7 @@ from napari_structsr.io.formats.frames import (
     FrameArray,
     InstrumentSource,
     name_dimensions,
+    title_image,
 )
 from napari_structsr.io.formats.image_list import find_image, name_images
 from napari_structsr.io.formats.libraries import explain_missing
@@ -64,9 +65,8 @@ def open_file(
         )
         labels = [key for key in (*loops, *frame) if key != _POSITION]
         given = name_dimensions(labels, array.shape, axes)
-        title = path.stem if len(names) == 1 else f"{path.stem} {names[number]}"
         spec = make_spec(
-            name or title,
+            name or title_image(path, names, number),
             make_axes(given, array.shape, read_steps(file)),
             array.dtype,
             read_channels(file),
