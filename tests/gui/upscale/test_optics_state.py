@@ -9,7 +9,7 @@ import pytest
 
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.core.optics import Optics
-from napari_structsr.gui.upscale.optics_choice import OpticsChoice, TrainedOptics
+from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice, TrainedOptics
 from napari_structsr.gui.upscale.state import Choice, LayerFacts, resolve
 
 MODELS = {"faithful": (2, 4), "conditional": (1, 2, 4)}

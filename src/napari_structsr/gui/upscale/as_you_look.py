@@ -15,7 +15,7 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QTimer
 
 from napari_structsr.engine.events import Cancel, Cancelled, Event
-from napari_structsr.gui.upscale.file_optics import open_measured
+from napari_structsr.gui.upscale.optics.file_optics import open_measured
 from napari_structsr.gui.upscale.run import fit_choice, make_settings
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job

@@ -17,18 +17,18 @@ from qtpy.QtGui import QCursor, QEnterEvent, QGuiApplication, QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout
 
 from napari_structsr.errors import StructsrError
-from napari_structsr.gui.upscale.both_wishes import BothWishes
 from napari_structsr.gui.upscale.commands import write_command
 from napari_structsr.gui.upscale.estimate import EstimateLabel, Part
-from napari_structsr.gui.upscale.file_optics import open_measured
 from napari_structsr.gui.upscale.form import UpscaleForm
 from napari_structsr.gui.upscale.layer_image import describe_origin, name_layer_axes
 from napari_structsr.gui.upscale.look_row import LookRow
-from napari_structsr.gui.upscale.mark_layers import MarkLayers
-from napari_structsr.gui.upscale.measured_optics import MeasuredOptics
 from napari_structsr.gui.upscale.offered_models import OfferedModels
-from napari_structsr.gui.upscale.optics_choice import OpticsChoice
-from napari_structsr.gui.upscale.optics_state import Measured
+from napari_structsr.gui.upscale.optics.both_wishes import BothWishes
+from napari_structsr.gui.upscale.optics.file_optics import open_measured
+from napari_structsr.gui.upscale.optics.mark_layers import MarkLayers
+from napari_structsr.gui.upscale.optics.measured_optics import MeasuredOptics
+from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice
+from napari_structsr.gui.upscale.optics.optics_state import Measured
 from napari_structsr.gui.upscale.preview import Preview, find_view_obstacle
 from napari_structsr.gui.upscale.run import (
     choose_sink,

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import QComboBox, QLineEdit, QWidget
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
-from napari_structsr.gui.upscale.optics_rows import OpticsRows
+from napari_structsr.gui.upscale.optics.optics_rows import OpticsRows
 from napari_structsr.gui.upscale.state import (
     AGREEMENTS,
     COLORS,

@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_structsr.engine.events import Cancel, Event, Finished
 from napari_structsr.gui.settings import read_preferences
-from napari_structsr.gui.upscale.optics_choice import TrainedOptics
+from napari_structsr.gui.upscale.optics.optics_choice import TrainedOptics
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.models.card import ModelCard
 from napari_structsr.zoo.catalogue import find_card, is_path, list_models

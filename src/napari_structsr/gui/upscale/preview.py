@@ -2,7 +2,7 @@
 
 It owns which pixels are visible and the temporary layer that shows them. The preview
 is computed from the visible pixels alone, with a margin that the canvas hides.
-`upscale_region` does the same for `both_wishes`.
+`upscale_region` does the same for `optics.both_wishes`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from napari.viewer import Viewer
 
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.engine.events import Cancel, Event, Finished
-from napari_structsr.gui.upscale.file_optics import open_measured
-from napari_structsr.gui.upscale.optics_choice import OpticsChoice
+from napari_structsr.gui.upscale.optics.file_optics import open_measured
+from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice
 from napari_structsr.gui.upscale.run import run_upscaling
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job

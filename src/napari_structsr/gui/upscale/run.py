@@ -22,8 +22,8 @@ from napari_structsr.engine.events import (
     Started,
 )
 from napari_structsr.gui.settings import read_preferences
-from napari_structsr.gui.upscale.file_optics import open_measured
 from napari_structsr.gui.upscale.layer_image import is_calibrated_by_file
+from napari_structsr.gui.upscale.optics.file_optics import open_measured
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job, submit
 from napari_structsr.gui.viewer.layers import (

@@ -14,8 +14,8 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from napari_structsr.core.axes import ImageSpec
-from napari_structsr.gui.upscale.optics_choice import OpticsChoice, TrainedOptics
-from napari_structsr.gui.upscale.optics_state import (
+from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice, TrainedOptics
+from napari_structsr.gui.upscale.optics.optics_state import (
     Measured,
     OpticsState,
     resolve_optics,

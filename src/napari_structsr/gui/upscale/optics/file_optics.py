@@ -17,7 +17,7 @@ from napari.layers import Image
 from napari_structsr.core.axes import Axes, Channel, ImageSpec
 from napari_structsr.core.optics import Optics
 from napari_structsr.gui.upscale.layer_image import open_calibrated, read_file
-from napari_structsr.gui.upscale.optics_choice import OpticsChoice
+from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice
 from napari_structsr.io.source import Source
 from napari_structsr.io.units import compute_pixel_size
 from napari_structsr.upscaling.measured_width import measure_marks

@@ -11,10 +11,10 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from napari_structsr.core.optics import FoundWidth
 from napari_structsr.engine.events import Cancel, Cancelled, Event, Finished
 from napari_structsr.errors import StructsrError
-from napari_structsr.gui.upscale.file_optics import open_measured
-from napari_structsr.gui.upscale.mark_layers import MarkLayers
-from napari_structsr.gui.upscale.optics_choice import OpticsChoice
-from napari_structsr.gui.upscale.optics_state import Measured
+from napari_structsr.gui.upscale.optics.file_optics import open_measured
+from napari_structsr.gui.upscale.optics.mark_layers import MarkLayers
+from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice
+from napari_structsr.gui.upscale.optics.optics_state import Measured
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.widgets.controls import complete_sentence
 from napari_structsr.upscaling.measured_width import Marks, measure_marks

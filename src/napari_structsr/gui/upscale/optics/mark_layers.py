@@ -12,7 +12,7 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_structsr.core.axes import Axes
-from napari_structsr.gui.upscale.optics_choice import MarkedShape
+from napari_structsr.gui.upscale.optics.optics_choice import MarkedShape
 from napari_structsr.gui.viewer.layers import free_name, names_of
 
 _NAMES: dict[MarkedShape, str] = {

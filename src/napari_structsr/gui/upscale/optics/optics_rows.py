@@ -16,8 +16,8 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_structsr.gui.upscale.optics_choice import WIDTH_SOURCES, OpticsChoice
-from napari_structsr.gui.upscale.optics_state import OpticsState
+from napari_structsr.gui.upscale.optics.optics_choice import WIDTH_SOURCES, OpticsChoice
+from napari_structsr.gui.upscale.optics.optics_state import OpticsState
 from napari_structsr.gui.widgets.controls import (
     choice_combo,
     select,

@@ -14,8 +14,8 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from napari_structsr.core.types import Array
 from napari_structsr.engine.events import Cancel, Cancelled, Event, Finished
-from napari_structsr.gui.upscale.file_optics import open_measured
-from napari_structsr.gui.upscale.optics_choice import OpticsChoice
+from napari_structsr.gui.upscale.optics.file_optics import open_measured
+from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice
 from napari_structsr.gui.upscale.preview import (
     Region,
     find_visible_region,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from napari_structsr.core.axes import Channel, ImageSpec
 from napari_structsr.core.optics import FoundWidth, Optics
-from napari_structsr.gui.upscale.optics_choice import OpticsChoice, TrainedOptics
+from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice, TrainedOptics
 from napari_structsr.io.units import compute_pixel_size
 
 _WAVELENGTHS = (0.1, 5.0)  # micrometres; what the engine takes
