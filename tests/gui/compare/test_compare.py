@@ -341,6 +341,26 @@ def test_buttons_say_why_they_cannot_work(viewer, panel):
     assert not panel.form.contrast.isEnabled()
 
 
+def test_contrast_is_the_same_unless_the_user_wants_otherwise(model, windowless):
+    source, fine = pair(model)
+    colour = model.add_image(np.zeros((40, 50, 3), np.uint8))
+    fine.contrast_limits = (100, 900)
+    windowless.layers = [source, fine]
+
+    windowless.start("side by side")
+    assert fine.contrast_limits == source.contrast_limits == [0, 3200]
+    windowless.layers = [source, fine, colour]  # colour has none to share
+    assert fine.contrast_limits == [100, 900]
+    windowless.layers = [source, fine]
+    assert fine.contrast_limits == [0, 3200]
+    windowless.form.contrast.setChecked(False)
+    assert fine.contrast_limits == [100, 900]
+    windowless.end()
+    windowless.start("blink")
+    assert fine.contrast_limits == [100, 900]
+    windowless.end()
+
+
 def test_a_whole_visit(viewer, panel, qtbot):
     pair(viewer)
     before = state(viewer)

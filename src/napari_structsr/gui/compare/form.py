@@ -77,6 +77,8 @@ class CompareForm(QWidget):
         self.note = make_plain(QLabel())
         self.note.setWordWrap(True)
         self.contrast = QCheckBox("Same contrast")
+        # two contrasts would be taken for two results
+        self.contrast.setChecked(True)
         self.place = make_plain(QLabel())
         self.place.setWordWrap(True)
         self.table = ValueTable()

@@ -170,6 +170,8 @@ class ComparePanel(ViewerWidget):
             except SettingsError:
                 comparison.end()
             else:
+                # layers that cannot share it may have gone
+                self._share_contrast(self.form.contrast.isChecked())
                 if mode == "swipe":
                     comparison.swipe(left=sides[0], right=sides[1])
         names = [layer.name for layer in layers]
