@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from napari_structsr.finetuning.verdict import reach_verdict
+from napari_structsr.finetuning.verdict import measure_chance, reach_verdict
 
 TILES = 12
 
@@ -29,6 +30,9 @@ def test_a_clear_gain_is_recommended_with_its_size():
     found = verdict(table(30.6, 0.82, 0.55))
     assert found.recommended
     assert "0.60 dB over its parent and 2.60 dB over bicubic" in found.sentence
+    assert "on 12 of 12 tiles, which chance alone gives less than once" in (
+        found.sentence
+    )
     assert found.scores["adapted"]["psnr"] == pytest.approx(30.6)
 
 
@@ -63,11 +67,25 @@ def test_a_gain_on_one_tile_alone_may_be_chance():
     assert "may be chance: it is positive on 1 of 12 tiles" in found.sentence
 
 
-def test_few_tiles_must_all_gain():
-    assert verdict(table(30.6, 0.82, tiles=3)).recommended
-    mixed = table(30.6, 0.82, tiles=3)
-    mixed[0, 0] -= 0.7
-    assert not verdict(mixed).recommended
+@pytest.mark.parametrize("tiles", range(1, 10))
+def test_all_of_few_tiles_are_better_as_often_as_coins_fall_alike(tiles):
+    found = verdict(table(30.6, 0.82, tiles=tiles))
+    assert found.chance == pytest.approx(2.0**-tiles)
+    assert found.recommended == (tiles >= 5)
+    said = "12 times in 100" if tiles == 3 else f"once in {2**tiles} times"
+    assert tiles < 3 or said in found.sentence
+    if not found.recommended:
+        assert f"positive on {tiles} of {tiles} tile" in found.sentence
+        assert "more or larger regions for validation" in found.sentence
+
+
+@given(st.integers(0, 2**31), st.integers(5, 13))
+def test_chance_is_that_of_the_signs(seed, tiles):
+    """Of gains of one size the sign test of others says the same."""
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], tiles)
+    better = int((signs > 0).sum())
+    wanted = stats.binomtest(better, tiles, alternative="greater").pvalue
+    assert measure_chance(0.25 * signs) == pytest.approx(wanted)
 
 
 def test_pairs_that_do_not_belong_together_are_refused_whatever_the_gain():

@@ -191,7 +191,7 @@ def test_bad_input_is_refused_with_what_to_do(scene):
     refused("planes along z", second=stack)
     colour = source(np.stack([scene] * 3, -1), FINE, names="yxs")
     refused("in colour", second=colour)
-    refused("bin the low", second=source(scene, 1.9 * FINE))
+    refused("bin the low", factor=2, second=source(scene, 1.9 * FINE))
     refused("factor 4", factor=4, second=source(scene, 0.9 * FINE))
     refused("2 or 4", factor=3)
     holes = scene.copy()

@@ -53,6 +53,9 @@ class PairFiles(Table):
         all.
     plane
         Index of the plane along the axes before y and x; None takes the first.
+    bins
+        Pixels of the measured image that are averaged along y and x; rectangles count
+        the larger pixels.
     training, validation
         Parts to train on and to validate on, in the same pixels as `region`, whatever
         region is given. Where no pair of the file has any, they are chosen by the
@@ -65,6 +68,7 @@ class PairFiles(Table):
         None
     )
     plane: Annotated[tuple[Index, ...] | None, Field(strict=False)] = None
+    bins: int = Field(default=1, ge=1, le=8)
     # The old names of these entries are still read, never written.
     training: Annotated[
         tuple[Rectangle, ...],
@@ -105,9 +109,10 @@ class FineTuneConfig(Table):
     name
         Name of the model to be.
     parent
-        Model to begin with: a name, or the path of a .safetensors file.
+        Model to begin with: a name, or the path of a .safetensors file. By default
+        faithful, and conditional for the factor 1.
     factor
-        Upscaling factor.
+        Upscaling factor; 1 removes noise and blur alone.
     pairs
         Files of the pairs; a caller that has pairs already leaves it empty.
     microscope
@@ -156,7 +161,7 @@ class FineTuneConfig(Table):
 
     name: ModelName
     parent: str = "faithful"
-    factor: Literal[2, 4] = 2
+    factor: Literal[1, 2, 4] = 2
     pairs: Annotated[tuple[PairFiles, ...], Field(strict=False)] = ()
     microscope: MicroscopeConfig = MicroscopeConfig()
     minutes: float | None = Field(default=None, gt=0, le=60 * 24 * 7)
@@ -187,6 +192,18 @@ class FineTuneConfig(Table):
             values.get("minutes") or "steps" in values
         ):
             return {**values, "minutes": 3.0}
+        return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _set_default_parent(cls, values: object) -> object:
+        # No other model that ships has the factor 1.
+        if (
+            isinstance(values, dict)
+            and values.get("factor") == 1
+            and "parent" not in values
+        ):
+            return {**values, "parent": "conditional"}
         return values
 
     @model_validator(mode="after")

@@ -52,7 +52,7 @@ def load_pairs(config: FineTuneConfig) -> list[ImagePair]:
         }
         if files.low is not None:
             low, high = open_once(files.low), open_once(files.high)
-            pair = field_pair(low, high, **common)
+            pair = field_pair(low, high, bins=files.bins, **common)
         else:
             pair = high_only_pair(
                 open_once(files.high),

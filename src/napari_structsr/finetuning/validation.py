@@ -27,7 +27,8 @@ from napari_structsr.models.model import SRModel
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.training.validation import Network, ScoredPart, bicubic
 
-_TILE = 48  # measured pixels
+_TILES = (48, 32, 24)  # measured pixels; smaller ones where there are few of large
+_ENOUGH = 8  # tiles, of which a gain can be told from chance
 _LEAST = 12  # measured pixels; the window of SSIM must fit in
 _MOST = 64  # tiles
 _LEAST_SLOPE = 1e-6  # mean gradient, so that empty tiles can be scored as well
@@ -82,7 +83,11 @@ class PairValidation:
         # gap: those next to it were trained on.
         told = [find_pair_optics(pair, parent) for pair in pairs]
         around = min(parent.radius, split.gap)
-        tiles = list(_cut_tiles(pairs, split, around, device, told=told))
+        tiles: list[_Tile] = []
+        for side in _TILES:
+            tiles = list(_cut_tiles(pairs, split, around, device, told=told, side=side))
+            if len(tiles) >= _ENOUGH:
+                break
         if not tiles:
             raise TrainingError(
                 f"no region for validation is {_LEAST} measured pixels wide; draw "
@@ -150,13 +155,14 @@ def _cut_tiles(
     device: str,
     *,
     told: Sequence[tuple[float, ...]],
+    side: int,
 ) -> Iterator[_Tile]:
     """Cut the regions for validation into tiles of about one size."""
     for block in split.validation:
         pair = pairs[block.pair]
         height, width = pair.measured.shape
-        for top, bottom in _cut_line(*block.rows):
-            for left, right in _cut_line(*block.columns):
+        for top, bottom in _cut_line(*block.rows, side):
+            for left, right in _cut_line(*block.columns, side):
                 first_row, first_column = max(0, top - around), max(0, left - around)
                 wide = pair.measured[
                     first_row : min(height, bottom + around),
@@ -176,12 +182,12 @@ def _cut_tiles(
                 )
 
 
-def _cut_line(first: int, last: int) -> list[tuple[int, int]]:
+def _cut_line(first: int, last: int, side: int) -> list[tuple[int, int]]:
     """Cut a line into parts of about the side of a tile; none if it is too short."""
     if last - first < _LEAST:
         return []
     # Of equal size: a narrow rest would weigh as much as a whole tile.
-    count = max(1, round((last - first) / _TILE))
+    count = max(1, round((last - first) / side))
     ends = [first + (last - first) * n // count for n in range(count + 1)]
     return list(pairwise(ends))
 

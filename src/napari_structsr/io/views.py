@@ -1,4 +1,4 @@
-"""Views of a source: some channels, a part, its luminance, or another grid.
+"""Views of a source: some channels, a part, its luminance, larger pixels, a grid.
 
 Views are sources themselves and read no more than is asked of them.
 """
@@ -222,6 +222,36 @@ class LuminanceView(_View):
         # of the samples of a pixel the fourth is transparency
         colours = np.concatenate(found)[:3].astype(np.float32)
         return np.tensordot(np.array([LUMINANCE], np.float32), colours, 1)
+
+
+class BinnedView(_View):
+    """The means of squares of pixels, as a camera with larger ones would measure.
+
+    Parameters
+    ----------
+    source
+        What is binned.
+    bins
+        Pixels along the side of a square; a rest at the end is left out.
+    """
+
+    def __init__(self, source: Source, bins: int) -> None:
+        kept = source.spec.dtype
+        dtype = kept if kept.kind == "f" else np.dtype(np.float32)
+        axes = source.spec.axes.downscale(bins)
+        super().__init__(source, replace(source.spec, axes=axes, dtype=dtype))
+        self._bins = bins
+
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
+        """Read a rectangle of means; `rows` and `columns` count squares."""
+        n = self._bins
+        wide = (slice(part.start * n, part.stop * n) for part in (rows, columns))
+        pixels = self._source.read(plane, *wide)
+        samples, height, width = pixels.shape
+        squares = pixels.reshape(samples, height // n, n, width // n, n)
+        # in double precision: integers of 32 bits have more digits than float32
+        means: Array = squares.mean(axis=(2, 4), dtype=np.float64)
+        return means.astype(self.spec.dtype)
 
 
 class ResampledView(_View):

@@ -33,9 +33,10 @@ Mappings = tuple[AxisMapping, AxisMapping]
 SMALLEST = 32
 """Measured pixels along a side that a pair needs."""
 
-_FACTORS = (2, 4)
+_FACTORS = (1, 2, 4)
 _LEAST_SHARE = 0.25  # of a region that was drawn
-_LEAST_STEP = 1.4  # true pixels in a measured one; below, there is nothing to learn
+_LEAST_STEP = 1.4  # true pixels in a measured one; below, no finer grid is to be learnt
+_ALIKE = 0.95  # true pixels in a measured one, with which the factor 1 begins
 _LEAST_DETAIL = 0.7  # true pixels that are there, of those that are needed
 _CHECK = "the pixel sizes (scale) and places (translate) of both layers"
 
@@ -49,7 +50,7 @@ class Grid:
     mappings
         Where rows and columns of the measured image lie in the true one.
     factor
-        2 or 4.
+        1, 2 or 4.
     notes
         What was decided, in sentences.
     """
@@ -124,7 +125,7 @@ def match_grids(low: Source, high: Source, factor: int | None) -> Grid:
     low, high
         The measured and the true image.
     factor
-        2 or 4; None takes the one that is nearer to the pixel sizes.
+        1, 2 or 4; None takes the one that is nearest to the pixel sizes.
 
     Raises
     ------
@@ -132,7 +133,7 @@ def match_grids(low: Source, high: Source, factor: int | None) -> Grid:
         If the images were swapped, or their pixel sizes are no pair's.
     """
     if factor not in (None, *_FACTORS):
-        raise TrainingError(f"a factor of {factor} is not offered; choose 2 or 4")
+        raise TrainingError(f"a factor of {factor} is not offered; choose 1, 2 or 4")
     mappings, notes = _map_pixels(low.spec.axes, high.spec.axes)
     steps = [mapping.step for mapping in mappings]
     # the geometric mean, as pixels may differ along y and x
@@ -164,23 +165,26 @@ def measure_pixel_step(low: Axes, high: Axes) -> float:
 
 def nearest_factor(step: float) -> int:
     """Return the factor that is nearest to a ratio of pixel sizes."""
+    if step < _LEAST_STEP:
+        return 1
     # by ratio and not by difference, so that 2.83 lies halfway
-    return min(_FACTORS, key=lambda factor: abs(math.log(step / factor)))
+    return min(_FACTORS[1:], key=lambda factor: abs(math.log(step / factor)))
 
 
 def find_step_reason(step: float, factor: int) -> str | None:
     """Return why a ratio of pixel sizes does not suit a factor; None if it does."""
-    if step < 1 / _LEAST_STEP:
+    if step < (_ALIKE if factor == 1 else 1 / _LEAST_STEP):
         return (
             "the low-resolution image has the finer pixels "
             f"({1 / step:.3g} of them in one of the high-resolution image); low and "
             "high are swapped: exchange them"
         )
-    if step < _LEAST_STEP:
+    if step < _LEAST_STEP and factor > 1:
         return (
             f"one pixel of the low-resolution image holds {step:.3g} of the "
-            "high-resolution one, so that there is no finer grid to learn; check "
-            f"{_CHECK}, or bin the low-resolution image by 2 first"
+            "high-resolution one, so that there is no finer grid to learn; bin the "
+            "low-resolution image by 2, take the factor 1, which removes noise and "
+            f"blur alone, or check {_CHECK}"
         )
     if step < _LEAST_DETAIL * factor:
         return (

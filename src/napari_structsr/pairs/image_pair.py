@@ -77,7 +77,7 @@ class ImagePair:
     truth
         Shape (factor h, factor w); its pixel edges are those of `measured`.
     factor
-        2 or 4.
+        1, 2 or 4.
     where
         Where it was taken from.
     psf_sigma

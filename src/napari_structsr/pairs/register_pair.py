@@ -24,7 +24,7 @@ from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.psf_fit import fit_forward_model, upsample
 from napari_structsr.imaging.registration import IDENTITY, MAX_SIDE, Registration
 from napari_structsr.io.source import Source
-from napari_structsr.io.views import LuminanceView, ResampledView
+from napari_structsr.io.views import BinnedView, LuminanceView, ResampledView
 from napari_structsr.pairs.checks import (
     check_common,
     check_detail,
@@ -60,6 +60,7 @@ def field_pair(
     region: Region | None = None,
     plane: tuple[int, ...] | None = None,
     factor: int | None = None,
+    bins: int = 1,
     register: bool = True,
     name: str | None = None,
 ) -> ImagePair:
@@ -76,7 +77,10 @@ def field_pair(
     plane
         Index of the plane along the looped axes of `low`; the first by default.
     factor
-        2 or 4; by default the one nearer to the pixel sizes.
+        1, 2 or 4; by default the one nearest to the pixel sizes.
+    bins
+        Average so many pixels of `low` along y and x before anything else; regions
+        count the larger pixels. So two images of one pixel size teach to upscale.
     register
         Lay the images on each other by their content; otherwise their coordinates are
         trusted.
@@ -90,6 +94,8 @@ def field_pair(
     PixelError
         If an image holds no number at all.
     """
+    if bins > 1:
+        low = BinnedView(low, bins)
     plane = choose_plane(low, plane)
     high_plane = match_plane(low, high, plane)
     # by content, as one image may be open under two names
@@ -101,6 +107,8 @@ def field_pair(
         )
     grid = match_grids(low, high, factor)
     notes = list(grid.notes)
+    if bins > 1:
+        notes.append(f"the low-resolution image was binned by {bins}")
     name = name or low.spec.name
     if low.spec.axes.samples > 1:
         notes.append("both images are in colour; their luminance is learnt from")

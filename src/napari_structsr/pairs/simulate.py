@@ -49,7 +49,7 @@ def high_only_pair(
     high
         The true image. Colour is learnt from by luminance.
     factor
-        2 or 4.
+        1, 2 or 4.
     region
         First and last + 1 row, first and last + 1 column in `high`; all by default.
     plane
@@ -74,8 +74,8 @@ def high_only_pair(
     PixelError
         If an image holds no number at all.
     """
-    if factor not in (2, 4):
-        raise TrainingError(f"a factor of {factor} is not offered; choose 2 or 4")
+    if factor not in (1, 2, 4):
+        raise TrainingError(f"a factor of {factor} is not offered; choose 1, 2 or 4")
     axes = high.spec.axes
     plane = choose_plane(high, plane)
     # in colour still, as the same file is hashed where it is opened again

@@ -23,6 +23,7 @@ from napari_structsr.finetuning.split import Split
 from napari_structsr.finetuning.verdict import Verdict
 from napari_structsr.io.open import open_source
 from napari_structsr.models.model import SRModel
+from napari_structsr.pairs.geometry import measure_pixel_step, nearest_factor
 from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.pairs.register_pair import field_pair
 from napari_structsr.scripting.arguments import (
@@ -95,9 +96,10 @@ def fine_tune(
         Of the model to be; "tuned" if nothing is said.
     model
         To begin with: a name, the path of a file, or what `load_model` returns; by
-        default `faithful`.
+        default `faithful`, and `conditional` for the factor 1.
     factor
-        2 or 4; by default 2, or that of the pairs.
+        1, 2 or 4; by default that of the pairs, and of images 1 where their pixels
+        are of one size and 2 where not.
     minutes, steps
         Length, the one or the other; 3 minutes if nothing is said.
     out
@@ -157,7 +159,7 @@ def fine_tune(
         settings = settings.model_copy(update={"minutes": None, "steps": None})
     images = None if pairs is None else _check_pairs(pairs)
     if settings is None and images and "factor" not in chosen:
-        chosen |= {"factor": next((p.factor for p in images if _is_pair(p)), 2)}
+        chosen |= {"factor": _choose_factor(images)}
     if settings is None:
         chosen = {"name": "tuned"} | chosen
     if model is not None:
@@ -193,6 +195,16 @@ def _check_pairs(pairs: Any) -> list[Any]:
                 f"pair {number} is of the kind {type(pair).__name__}; {_PAIRS}"
             )
     return found
+
+
+def _choose_factor(images: list[Any]) -> int:
+    """Return the factor of pairs where nothing is said of it."""
+    made = next((pair.factor for pair in images if _is_pair(pair)), None)
+    if made is not None:
+        return int(made)
+    low, high = (open_source(image).spec.axes for image in images[0])
+    # other sizes are resampled to two
+    return 1 if nearest_factor(measure_pixel_step(low, high)) == 1 else 2
 
 
 def _is_pair(pair: object) -> bool:

@@ -167,11 +167,27 @@ def test_the_factor_of_pairs_is_known_before_they_are_made():
     mixed = factor(replace(BOTH, factor=4), fold=3.3, there=2)
     assert "pairs in the list are ×2" in mixed.add
     assert "too few for the factor 4" in factor(replace(BOTH, factor=4)).add
-    assert "no finer grid" in factor(fold=1.2).add
+    assert "no finer grid" in factor(replace(BOTH, factor=2), fold=1.2).add
     alone = replace(BOTH, kind="high")
     assert factor(alone).factor == 2
     assert factor(alone, parent=4).factor == 4
     assert factor(alone, parent=4, there=2).factor == 2
+
+
+def test_pixels_of_one_size_are_for_the_factor_1_or_are_binned():
+    images = [LOW, replace(HIGH, pixel=LOW.pixel, plane=LOW.plane)]
+    found = resolve_pairs(BOTH, images, regions={})
+    assert (found.factor, found.bins, found.add) == (1, 1, None)
+    assert found.shows_bins
+    assert "bin the low one" in found.hint
+
+    binned = resolve_pairs(replace(BOTH, binned=True), images, regions={})
+    assert (binned.factor, binned.bins, binned.add) == (2, 2, None)
+    assert "as wide as 2 high-resolution ones" in binned.hint
+
+    # a tick that is not seen has no effect
+    usual = resolve_pairs(replace(BOTH, binned=True), [LOW, HIGH], regions={})
+    assert (usual.factor, usual.bins, usual.shows_bins) == (2, 1, False)
 
 
 def test_nothing_runs_nothing_can_be_paused():

@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from napari_structsr.errors import StructsrError, TrainingError
 from napari_structsr.gui.finetune.pairs_entry import PairEntry
@@ -30,7 +30,7 @@ def make_config(choice: TrainChoice, parent: Parent, *, device: str) -> FineTune
     return FineTuneConfig(
         name=choice.name,
         parent=parent.name,
-        factor=4 if parent.factor == 4 else 2,
+        factor=cast(Literal[1, 2, 4], parent.factor),  # as those who train have it
         minutes=choice.minutes,
         mode=choice.mode,
         replay=choice.replay,
@@ -113,6 +113,7 @@ def _describe_pairs(
                 low=None if request.low is None else name_file(request.low, low),
                 region=request.region,
                 plane=request.plane or None,
+                bins=request.bins,
             )
         )
     microscope = MicroscopeConfig()

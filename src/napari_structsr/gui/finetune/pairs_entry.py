@@ -184,8 +184,10 @@ class PairRequest:
     paths
         Files of the images, as far as they are files.
     factor
-        2 or 4; None takes that of the pairs that there are, or the one that is nearest
-        to the pixel sizes.
+        1, 2 or 4; None takes that of the pairs that there are, or the one that is
+        nearest to the pixel sizes.
+    bins
+        Pixels of `low` that are averaged along y and x; `region` counts these means.
     psf_sigma, sample
         For `high` alone: blur in measured pixels, and an image whose noise is taken.
     """
@@ -198,6 +200,7 @@ class PairRequest:
     frame: LayerFrame | None = None
     paths: tuple[str | None, str | None] = (None, None)
     factor: int | None = None
+    bins: int = 1
     psf_sigma: float | None = None
     sample: Source | None = None
 
@@ -215,7 +218,13 @@ class PairRequest:
             return False
         # a layer is opened anew for each request: its origin tells whether it is one
         mine, theirs = (
-            (one.plane, one.region, one.high and one.high.origin, one.psf_sigma)
+            (
+                one.plane,
+                one.region,
+                one.high and one.high.origin,
+                one.psf_sigma,
+                one.bins,
+            )
             for one in (self, other)
         )
         return self.frame.layer == other.frame.layer and mine == theirs

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QDoubleSpinBox, QFileDialog, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QToolButton,
+    QWidget,
+)
 from superqt.utils import signals_blocked
 
 from napari_structsr.gui.finetune.pairs_state import Kind, PairsChoice, PairsState
@@ -46,6 +52,7 @@ _FACTORS = {
         "That of the pairs in the list; for the first one, the factor that is nearest "
         "to the pixel sizes.",
     ),
+    1: ("×1", "Pixels of the same size: noise and blur are removed, nothing else."),
     2: ("×2", "Half the pixel size."),
     4: ("×4", "A quarter of the pixel size."),
 }
@@ -89,6 +96,11 @@ class PairForm(QWidget):
             "How much finer the pixels of the result will be. All pairs have the one "
             "of the model that they train."
         )
+        self.binned = QCheckBox("Bin the low one by 2")
+        self.binned.setToolTip(
+            "Average 2 × 2 pixels of the low-resolution image, so that two images with "
+            "pixels of one size teach a ×2 model."
+        )
         self.psf = choice_combo("Point-spread function", _PSF)
         self.aperture = _make_number_box("Numerical aperture", 0.05, 1.7)
         self.aperture.setToolTip("Of the objective that takes the low-resolution image")
@@ -112,6 +124,7 @@ class PairForm(QWidget):
                 ("High", self.high_path.native),
                 ("Regions", self.regions),
                 ("Factor", self.factor),
+                ("", self.binned),
                 ("Blur", self._psf_row),
                 ("NA", self.aperture),
                 ("Wavelength", self.wavelength),
@@ -126,6 +139,7 @@ class PairForm(QWidget):
             combo.currentIndexChanged.connect(self.changed)
         for box in (self.aperture, self.wavelength, self.sigma):
             box.valueChanged.connect(self.changed)
+        self.binned.toggled.connect(lambda: self.changed.emit())
         for edit in (self.low_path, self.high_path):
             # a signal of magicgui passes its value on, which ours does not take
             edit.changed.connect(lambda: self.changed.emit())
@@ -141,6 +155,7 @@ class PairForm(QWidget):
             low_path=str(self.low_path.line_edit.value or ""),
             high_path=str(self.high_path.line_edit.value or ""),
             factor=self.factor.currentData(),
+            binned=self.binned.isChecked(),
             psf=self.psf.currentData(),
             aperture=self.aperture.value(),
             wavelength=self.wavelength.value(),
@@ -183,6 +198,7 @@ class PairForm(QWidget):
             (self.low_path.native, files),
             (self.high_path.native, files),
             (self.regions, layers or alone),
+            (self.binned, state.shows_bins),
             (self._psf_row, alone),
             (self.aperture, alone and choice.psf == "optics"),
             (self.wavelength, alone and choice.psf == "optics"),

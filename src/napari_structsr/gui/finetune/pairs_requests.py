@@ -94,6 +94,7 @@ def make_requests(
                 high=None,
                 paths=(str(low), str(high)),
                 factor=state.factor,
+                bins=state.bins,
             )
             for low, high in match_files(Path(choice.low_path), Path(choice.high_path))
         ]
@@ -124,6 +125,7 @@ def _request_layers(viewer: Viewer, state: PairsState) -> list[PairRequest]:
         high=open_source(high) if alone else open_source_on(drawn_on, high),
         paths=(None if alone else _find_path(layers[choice.low]), _find_path(high)),
         factor=state.factor,
+        bins=state.bins,
         psf_sigma=state.sigma,
         sample=None if choice.sample is None else open_source(layers[choice.sample]),
     )
@@ -138,10 +140,10 @@ def _request_layers(viewer: Viewer, state: PairsState) -> list[PairRequest]:
         for number, corners in enumerate(_map_shapes(shapes, drawn_on, here), 1):
             position = _round_to_pixel(corners.mean(axis=0), drawn_on)
             # whole pixels, which may lie outside: the engine refuses those in words
-            rows, columns = frame.to_pixels(corners)
+            rows, columns = replace(frame, step=state.bins).to_pixels(corners)
             regions.append((position, (*rows, *columns), f"region {number}"))
-    # a computed partner is measured in pixels that are coarser than those drawn on
-    step = float((state.factor or 2) if alone else 1)
+    # a computed or binned partner has pixels that are coarser than those drawn on
+    step = float((state.factor or 2) if alone else state.bins)
     return [
         replace(
             common,

@@ -43,6 +43,8 @@ class PairsChoice:
     factor
         How much finer the pixels of the truth are; 0 decides by the pairs that there
         are and by pixel sizes.
+    binned
+        Whether the low-resolution image is binned by 2 first.
     psf
         Whether the width comes from the optics or is given.
     aperture, wavelength
@@ -60,6 +62,7 @@ class PairsChoice:
     low_path: str = ""
     high_path: str = ""
     factor: int = 0
+    binned: bool = False
     psf: Literal["optics", "given"] = "optics"
     aperture: float = 0.5
     wavelength: float = 520.0
@@ -84,6 +87,10 @@ class PairsState:
         alone; None where it is not known.
     add, draw, swap
         Why the button cannot work; None if it can.
+    bins
+        Pixels of the low-resolution image that are averaged along a side.
+    shows_bins
+        Whether binning is offered: it makes something of pixels of one size.
     """
 
     choice: PairsChoice
@@ -93,6 +100,8 @@ class PairsState:
     add: str | None
     draw: str | None
     swap: str | None
+    bins: int = 1
+    shows_bins: bool = False
 
 
 def suggest_pair(
@@ -158,6 +167,12 @@ def resolve_pairs(
         regions=choice.regions if choice.regions in regions else None,
     )
     step = _measure_step(low, high) if choice.kind == "layers" else 0.0
+    # of files nothing is known before they are opened
+    shows_bins = choice.kind == "files" or (
+        step > 0 and nearest_factor(step) == 1 and not find_step_reason(step, 1)
+    )
+    bins = 2 if choice.binned and shows_bins else 1
+    step *= bins
     # one model has one factor: that of the pairs there are goes before any guess
     factor = choice.factor or there
     if not factor and choice.kind == "high":
@@ -197,6 +212,8 @@ def resolve_pairs(
         choice=choice,
         factor=factor,
         hint=_describe_choice(choice, sigma, factor, step),
+        bins=bins,
+        shows_bins=shows_bins,
         sigma=sigma,
         add=obstacle or ("Pairs are being made: wait, or cancel it." if busy else None),
         draw=draw,
@@ -263,6 +280,11 @@ def _describe_choice(
     if not step or find_step_reason(step, factor or 2):
         return ""
     same = math.isclose(step, factor or 0, rel_tol=1e-3)
+    if factor == 1:
+        return (
+            "The pixels of both images have one size: pairs for a ×1 model, which "
+            "removes noise and blur alone. To learn ×2 of them, bin the low one."
+        )
     return (
         f"One low-resolution pixel is as wide as {step:.3g} high-resolution ones"
         f"{', resampled' * (not same)}: pairs for a ×{factor} model."

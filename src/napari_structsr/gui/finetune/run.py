@@ -115,8 +115,7 @@ def list_trainable_models() -> list[Parent]:
     return [
         Parent(card.name, card.factor, card.description)
         for card in list_models()
-        # pairs have finer pixels on one side, so that none is there for the factor 1
-        if card.architecture in TRAINABLE and card.factor > 1
+        if card.architecture in TRAINABLE
     ]
 
 
@@ -175,6 +174,7 @@ def _make_entry(request: PairRequest, there: Sequence[PairEntry]) -> PairEntry:
                 region=request.region,
                 plane=request.plane,
                 factor=factor,
+                bins=request.bins,
                 name=request.name,
             )
     except StructsrError as error:
