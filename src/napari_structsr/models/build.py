@@ -29,6 +29,7 @@ _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "rrdb": RRDBNet,
     "swinir": SwinIRNet,
 }
+_AROUND = ("over_bicubic", "told")
 _INTERPOLATIONS = ("bicubic", "bilinear")
 _SIDE = 48  # pixels of the image on which costs are counted
 
@@ -48,7 +49,8 @@ def build_network(
     options
         Arguments of the architecture, such as width and blocks. With
         ``over_bicubic=1`` the network adds to bicubic interpolation, with
-        ``over_bicubic=2`` it also sees detail alone.
+        ``over_bicubic=2`` it also sees detail alone; with ``told=1`` as well it can be
+        told the optics.
 
     Returns
     -------
@@ -69,12 +71,19 @@ def build_network(
             f"{', '.join((*_NETWORKS, *_INTERPOLATIONS))}"
         )
     # what is around a network is no argument of it
-    own = {name: value for name, value in options.items() if name != "over_bicubic"}
+    own = {name: value for name, value in options.items() if name not in _AROUND}
+    around, told = (options.get(name, 0) for name in _AROUND)
+    if told:
+        # beside the image, a map of the width and one of the noise
+        own["inputs"] = 3
     try:
         with _limit_parameters(architecture):
             network = _NETWORKS[architecture](factor, **own)
-        around = options.get("over_bicubic", 0)
-        return OverBicubic(network, detail=around == 2) if around else network
+        if told and not around:
+            raise TypeError("told goes with over_bicubic")
+        if around:
+            return OverBicubic(network, detail=around == 2, told=bool(told))
+        return network
     except TypeError as error:
         raise ModelError(
             f"the options {dict(options)} do not belong to the architecture "
@@ -103,6 +112,34 @@ def _limit_parameters(architecture: str) -> Iterator[None]:
         yield
     finally:
         hook.remove()
+
+
+def can_be_told(network: Callable[..., Tensor]) -> bool:
+    """Tell whether a network takes the optics beside the image."""
+    return bool(getattr(network, "told", False))
+
+
+def fix_optics(network: nn.Module, *, sigma: float, noise: float) -> nn.Module:
+    """Make the network for one kind of image of one that can be told.
+
+    Parameters
+    ----------
+    network
+        See `can_be_told`.
+    sigma, noise
+        As in `ConditionalGenerator.fold`.
+    """
+    if isinstance(network, OverBicubic):
+        return network.fix_optics(sigma=sigma, noise=noise)
+    assert isinstance(network, ConditionalGenerator)
+    fixed = ResidualGenerator(
+        network.factor,
+        width=network.width,
+        blocks=network.blocks,
+        filters=network.filters,
+    )
+    fixed.load_state_dict(network.fold(sigma=sigma, noise=noise))
+    return fixed
 
 
 def adapt_network(found: ForeignModel) -> ForeignNetwork:

@@ -46,6 +46,8 @@ class ConditionalGenerator(ResidualGenerator):
         noise. Filters are made for the optics.
     """
 
+    # as in `OverBicubic`
+    told = True
     # they follow from the optics, and are no weights of this network
     _has_taps = False
 

@@ -13,7 +13,12 @@ from torch import Tensor, nn
 
 from napari_structsr.errors import ModelError
 from napari_structsr.imaging.forward import ForwardModel
-from napari_structsr.models.build import build_network, count_activations
+from napari_structsr.models.build import (
+    build_network,
+    can_be_told,
+    count_activations,
+    fix_optics,
+)
 from napari_structsr.models.card import ModelCard
 from napari_structsr.models.conditional_generator import (
     SIGMA_RANGE,
@@ -149,7 +154,7 @@ class SRModel:
     @property
     def conditional(self) -> bool:
         """Whether it can be told the optics, see `with_optics`."""
-        return isinstance(self.network, ConditionalGenerator)
+        return can_be_told(self.network)
 
     @property
     def psf_range(self) -> tuple[float, float]:
@@ -185,7 +190,7 @@ class SRModel:
         ModelError
             If it is no conditional model, or was trained for other widths.
         """
-        if not isinstance(self.network, ConditionalGenerator):
+        if not self.conditional:
             raise ModelError(
                 f"{self.card.name} x{self.factor} cannot be told the optics; choose a "
                 "conditional model, or leave the width of the point-spread function out"
@@ -199,16 +204,19 @@ class SRModel:
                 f"the point-spread function is {psf_sigma:.3g} measured pixels wide, "
                 f"and {self.card.name} was trained for {low:g} to {high:g}; {remedy}"
             )
-        # folded weights are those of the generator that is told nothing
-        changes = {"architecture": "residual-generator", "psf_sigma": psf_sigma}
-        card = self.card.model_copy(update=changes)
+        network = fix_optics(self.network, sigma=psf_sigma, noise=noise)
+        changes: dict[str, object] = {"psf_sigma": psf_sigma}
+        if isinstance(self.network, ConditionalGenerator):
+            # folded weights are those of the generator that is told nothing
+            changes["architecture"] = "residual-generator"
         told = SRModel(
-            card,
-            self.network.fold(sigma=psf_sigma, noise=noise),
+            self.card.model_copy(update=changes),
+            network.state_dict(),
             origin=self.origin,
+            network=network,
             low_precision=self.low_precision,
         )
-        return told.to(str(self.network.head.device))
+        return told.to(str(next(self.network.parameters()).device))
 
     def to(self, device: str) -> SRModel:
         """Move the network; returns the model itself."""

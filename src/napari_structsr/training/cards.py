@@ -61,8 +61,8 @@ def make_card(
         psf_sigma=DEFAULT_SIGMA
         if recipe.optics
         else round(sum(recipe.data.psf_sigma) / 2, 6),
-        psf_range=recipe.optics.psf_sigma if recipe.optics else None,
-        noise_range=NOISE_RANGE if recipe.optics else None,
+        psf_range=recipe.optics.psf_sigma if recipe.optics and recipe.told else None,
+        noise_range=NOISE_RANGE if recipe.told else None,
         intensity_equivariant=recipe.network.architecture
         in ("residual-generator", "conditional-generator"),
         training=f"{_describe_aim(recipe)}; {_describe_data(recipe)}; {how}",
@@ -106,8 +106,9 @@ def _describe_data(recipe: Recipe) -> str:
     """Return how images were measured, in words."""
     data, optics = recipe.data, recipe.optics
     if optics:
+        told = "told " if recipe.told else ""
         return (
-            f"told point-spread sigma of {optics.psf_sigma[0]:g} to "
+            f"{told}point-spread sigma of {optics.psf_sigma[0]:g} to "
             f"{optics.psf_sigma[1]:g} measured pixels ({optics.airy:.0%} Airy, "
             f"{optics.elliptic:.0%} elliptic), {optics.photons[0]:g} to "
             f"{optics.photons[1]:g} photons, read noise {optics.read_noise[0]:.2%} to "

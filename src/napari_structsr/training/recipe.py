@@ -75,7 +75,7 @@ class DataConfig(Table):
 
 
 class OpticsConfig(Table):
-    """How measured images are made for a conditional generator, and what it is told.
+    """How images are measured in many ways, and what a conditional generator is told.
 
     Parameters
     ----------
@@ -227,7 +227,8 @@ class Recipe(Table):
     network, data, loss, adversary
         See there; without an adversary the generator stays alone.
     optics
-        In place of `data`, for a conditional generator.
+        In place of `data`: each image by optics of its own, which a conditional
+        generator is told.
     megapixels
         Measured pixels to see, in millions.
     patch
@@ -262,22 +263,30 @@ class Recipe(Table):
     seed: Seed = 0
 
     @model_validator(mode="after")
-    def _check_conditional(self) -> Recipe:
-        conditional = self.network.architecture == "conditional-generator"
-        if conditional != (self.optics is not None):
+    def _check_optics(self) -> Recipe:
+        if self.told and self.optics is None:
             raise ValueError(
-                "the table optics and the architecture conditional-generator belong "
-                "together; give both or neither"
+                "a network that is told the optics is trained on many; add the table "
+                "optics"
             )
         losses = [self.loss, self.adversary.loss if self.adversary else None]
-        if conditional and any(loss.data for loss in losses if loss):
+        if self.optics and any(loss.data for loss in losses if loss):
             raise ValueError(
-                "the data term asks for one forward model, and a conditional generator "
-                "is trained on many; give it no weight"
+                "the data term asks for one forward model, and the table optics "
+                "draws many; give it no weight"
             )
-        if self.factor == 1 and not conditional:
-            raise ValueError("the factor 1 is for conditional generators; take 2 or 4")
+        if self.factor == 1 and not self.optics:
+            raise ValueError(
+                "the factor 1 undoes blur and noise; add the table optics, or take 2 "
+                "or 4"
+            )
         return self
+
+    @property
+    def told(self) -> bool:
+        """Whether the generator is told the optics of each image."""
+        conditional = self.network.architecture == "conditional-generator"
+        return conditional or bool(self.network.options.get("told"))
 
     @property
     def steps(self) -> int:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from napari_structsr.engine.events import (
     Cancel,
@@ -298,13 +299,26 @@ class _ImageSession(Session):
                 network.architecture, factor=self.recipe.factor, options=network.options
             ).state_dict()
             weights = {
-                name: weights[name]
-                if name in weights and weights[name].shape == value.shape
-                else value
+                name: _take_weights(weights.get(name), value)
                 for name, value in fresh.items()
             }
         card = self._make_card("not trained yet", megapixels=0.0)
         return SRModel(card, weights)
+
+
+def _take_weights(known: Tensor | None, fresh: Tensor) -> Tensor:
+    """Return the weights of a parent in the shape of a fresh layer, else the fresh."""
+    if known is None or known.shape == fresh.shape:
+        return fresh if known is None else known
+    if known.ndim == 4 and (len(known), *known.shape[2:]) == (
+        len(fresh),
+        *fresh.shape[2:],
+    ):
+        # a layer that sees more than the parent's did, and at first nothing of it
+        wider = torch.zeros_like(fresh)
+        wider[:, : known.shape[1]] = known
+        return wider
+    return fresh
 
 
 def _load_parent(recipe: Recipe) -> SRModel | None:
@@ -314,9 +328,10 @@ def _load_parent(recipe: Recipe) -> SRModel | None:
     parent = load_model(recipe.start, factor=recipe.start_factor or recipe.factor)
     found = (parent.card.architecture, parent.card.options)
     wanted = (recipe.network.architecture, recipe.network.options)
-    # a conditional generator is a residual generator with a network beside it, and
-    # filters are beside the first layer
-    options = {key: value for key, value in wanted[1].items() if key != "filters"}
+    # a conditional generator is a residual generator with a network beside it, filters
+    # are beside the first layer, and what is told is more channels for it
+    added = ("filters", "told")
+    options = {key: value for key, value in wanted[1].items() if key not in added}
     untold = wanted[0].replace("conditional", "residual")
     if found not in product((wanted[0], untold), (wanted[1], options)):
         raise TrainingError(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from napari_structsr.core.llvm_clash import keep_triton_out
 from napari_structsr.engine.device import Device
 from napari_structsr.errors import TrainingError
+from napari_structsr.models.build import can_be_told
 from napari_structsr.models.discriminator import PatchDiscriminator, PlainDiscriminator
 from napari_structsr.training.checkpoint import (
     optimiser_tensors,
@@ -141,6 +142,7 @@ class Trainer:
         warm_up: int = _WARM_UP,
     ) -> None:
         self.recipe, self.device, self.network = recipe, device, network
+        self._told = can_be_told(network)
         self._warm_up = warm_up
         if trained is None:
             network.train().requires_grad_(True)
@@ -196,7 +198,8 @@ class Trainer:
             group["lr"] = rate
 
         # One pass over patches and replayed images: the network runs once a step.
-        measured, optics = batch.measured, batch.optics
+        measured = batch.measured
+        optics = batch.optics if self._told else ()
         if replay is not None:
             measured = torch.cat([measured, replay.measured])
             pairs = zip(optics, replay.optics, strict=True)

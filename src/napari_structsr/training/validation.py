@@ -17,10 +17,8 @@ from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.imaging.spectrum import compare_band
 from napari_structsr.imaging.ssim import ssim
 from napari_structsr.imaging.structure import gradient_error
-from napari_structsr.models.conditional_generator import (
-    ConditionalGenerator,
-    noise_level,
-)
+from napari_structsr.models.build import can_be_told
+from napari_structsr.models.conditional_generator import noise_level
 from napari_structsr.models.generator import interpolate
 from napari_structsr.training.patch_sampler import FULL_SCALE, Plane
 from napari_structsr.training.recipe import Recipe
@@ -109,7 +107,7 @@ class ScoredPart:
             for span in (self.rows, self.columns)
         )
         with torch.no_grad():
-            told = self.optics if isinstance(network, ConditionalGenerator) else ()
+            told = self.optics if can_be_told(network) else ()
             return network(self.surroundings, *told).float()[..., rows, columns]
 
 

@@ -7,10 +7,17 @@ methods of a comparison begin where `ResidualGenerator` begins.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_structsr.models.conditional_generator import (
+    DEFAULT_NOISE,
+    DEFAULT_SIGMA,
+    standardise,
+)
 from napari_structsr.models.generator import interpolate
 
 # brings what differs from the mean of 3 x 3 pixels to about 1
@@ -23,16 +30,23 @@ class OverBicubic(nn.Module):
     Parameters
     ----------
     network
-        Maps (N, 1, h, w) to (N, 1, factor h, factor w).
+        Maps (N, 1, h, w) to (N, 1, factor h, factor w); (N, 3, h, w) if it is told.
     detail
         Whether the network sees ten times the difference to the mean of 3 x 3 pixels
         in place of the image.
+    told
+        Whether the network also sees two constant images: width of the point-spread
+        function and noise (as maps, Zhang et al. 2018, "SRMD").
     """
 
-    def __init__(self, network: nn.Module, *, detail: bool = False) -> None:
+    def __init__(
+        self, network: nn.Module, *, detail: bool = False, told: bool = False
+    ) -> None:
         super().__init__()
         self.network = network
         self.detail = detail
+        self._sees_optics = told
+        self._fixed: tuple[float, float] | None = None
         # small: training starts near the interpolation
         self.gain = nn.Parameter(torch.tensor(0.1))
         self.factor = int(network.factor)  # type: ignore[arg-type]
@@ -45,8 +59,30 @@ class OverBicubic(nn.Module):
         # the bicubic kernel itself sees 2 pixels
         return max(reach + self.detail, 2)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Map (N, 1, h, w) to (N, 1, factor h, factor w), in the same unit."""
+    @property
+    def told(self) -> bool:
+        """Whether it can be told the optics."""
+        return self._sees_optics and self._fixed is None
+
+    def fix_optics(self, *, sigma: float, noise: float) -> OverBicubic:
+        """Return a copy for one kind of image, see `ConditionalGenerator.fold`."""
+        fixed = copy.deepcopy(self)
+        fixed._fixed = (sigma, noise)
+        return fixed
+
+    def forward(
+        self, image: Tensor, sigma: Tensor | None = None, noise: Tensor | None = None
+    ) -> Tensor:
+        """Map (N, 1, h, w) to (N, 1, factor h, factor w), in the same unit.
+
+        Parameters
+        ----------
+        image
+            Shape (N, 1, h, w).
+        sigma, noise
+            As in `ConditionalGenerator.gains`, if it can be told them; by default
+            those of an undersampled image of little noise.
+        """
         with torch.autocast(image.device.type, enabled=False):
             # in float32: bfloat16 keeps 3 digits, and the level passes through here
             image = image.float()
@@ -55,5 +91,14 @@ class OverBicubic(nn.Module):
                 # the border pixel is repeated, so that the mean needs no other weights
                 wide = F.pad(image, (1, 1, 1, 1), mode="replicate")
                 image = _DETAIL_GAIN * (image - F.avg_pool2d(wide, 3, stride=1))
+            if self._sees_optics:
+                usual = self._fixed or (DEFAULT_SIGMA, DEFAULT_NOISE)
+                optics = [
+                    image.new_full((len(image),), value) if given is None else given
+                    for given, value in zip((sigma, noise), usual, strict=True)
+                ]
+                constants = standardise(*optics)[..., None, None]
+                maps = constants.expand(-1, -1, *image.shape[2:])
+                image = torch.cat([image, maps], dim=1)
         out: Tensor = base + self.gain * self.network(image).float()
         return out

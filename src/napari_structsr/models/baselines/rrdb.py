@@ -31,15 +31,23 @@ class RRDBNet(nn.Module):
         Channels that each layer of a dense block adds.
     blocks
         Residual blocks of three dense blocks.
+    inputs
+        Channels that are seen.
     """
 
     def __init__(
-        self, factor: int, *, width: int = 64, growth: int = 32, blocks: int = 23
+        self,
+        factor: int,
+        *,
+        width: int = 64,
+        growth: int = 32,
+        blocks: int = 23,
+        inputs: int = 1,
     ) -> None:
         super().__init__()
         self.factor = factor
         self.blocks = blocks
-        self.head = _make_conv(1, width)
+        self.head = _make_conv(inputs, width)
         self.body = nn.ModuleList(_Block(width, growth) for _ in range(blocks))
         self.join = _make_conv(width, width)
         stages = round(math.log2(factor))
@@ -58,7 +66,7 @@ class RRDBNet(nn.Module):
         return reach + 1 + 15 * self.blocks + 1
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map (N, 1, h, w) to (N, 1, factor h, factor w); values near 0..1."""
+        """Map (N, inputs, h, w) to (N, 1, factor h, factor w); values near 0..1."""
         first = features = self.head(image)
         for block in self.body:
             features = block(features)

@@ -19,13 +19,17 @@ class SRResNet(nn.Module):
     ----------
     factor, width, blocks
         As in `ResidualGenerator`; the factor is a power of two.
+    inputs
+        Channels that are seen.
     """
 
-    def __init__(self, factor: int, *, width: int = 64, blocks: int = 16) -> None:
+    def __init__(
+        self, factor: int, *, width: int = 64, blocks: int = 16, inputs: int = 1
+    ) -> None:
         super().__init__()
         self.factor = factor
         self.blocks = blocks
-        self.head = nn.Sequential(nn.Conv2d(1, width, 9, padding=4), nn.PReLU())
+        self.head = nn.Sequential(nn.Conv2d(inputs, width, 9, padding=4), nn.PReLU())
         self.body = nn.Sequential(
             *(_Block(width) for _ in range(blocks)),
             nn.Conv2d(width, width, 3, padding=1),
@@ -55,7 +59,7 @@ class SRResNet(nn.Module):
         return reach + 2 * self.blocks + 1 + 4
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map (N, 1, h, w) to (N, 1, factor h, factor w); values near 0..1."""
+        """Map (N, inputs, h, w) to (N, 1, factor h, factor w); values near 0..1."""
         first = self.head(image)
         result: Tensor = self.tail(self.rise(first + self.body(first)))
         return result

@@ -35,6 +35,8 @@ class SwinIRNet(nn.Module):
         Pixels along the side of a window.
     expansion
         Width of the hidden layer behind each attention, as a multiple of `width`.
+    inputs
+        Channels that are seen.
 
     Raises
     ------
@@ -52,6 +54,7 @@ class SwinIRNet(nn.Module):
         heads: int = 6,
         window: int = 8,
         expansion: int = 2,
+        inputs: int = 1,
     ) -> None:
         super().__init__()
         keep_triton_out()
@@ -82,6 +85,9 @@ class SwinIRNet(nn.Module):
                 # stochastic depth is for larger networks
                 drop_path_rate=0.0,
             )
+        if inputs > 1:
+            # spandrel's module gives out as many channels as it takes in
+            self.network.conv_first = nn.Conv2d(inputs, width, 3, padding=1)
         # masks and indices follow from the sizes: they need not travel with weights
         for module in self.network.modules():
             for name, buffer in list(module.named_buffers(recurse=False)):
@@ -93,7 +99,7 @@ class SwinIRNet(nn.Module):
         return _measure_window_reach(self._depths, self.align)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map (N, 1, h, w) to (N, 1, factor h, factor w); values near 0..1."""
+        """Map (N, inputs, h, w) to (N, 1, factor h, factor w); values near 0..1."""
         height, width = image.shape[-2:]
         # at the bottom and the right alone: pixels keep their place in the windows
         bottom, right = -height % self.align, -width % self.align
