@@ -1,18 +1,22 @@
 """The figures of a report: a plane with all its maps, and the worst places of one.
 
 Images that are compared share black and white, maps have their limits and units, and
-every image has a scale bar.
+every image has a scale bar. Titles, frames and scales are drawn by the browser, from
+what stands here: it does so sharper than pixels, and a drawing library takes longer to
+import than most inspections take for a map.
 """
 
 from __future__ import annotations
 
-import io
+import base64
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+import imagecodecs
 import numpy as np
+import numpy.typing as npt
 
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.types import Array
@@ -20,26 +24,52 @@ from napari_structsr.inspection.matching import MatchedImages
 from napari_structsr.inspection.results import Inspection, WorstRegion
 from napari_structsr.io.source import Source
 
+COLORS = (
+    *("#000004", "#160b39", "#420a68", "#6a176e", "#932667", "#bc3754"),
+    *("#dd513a", "#f37819", "#fca50a", "#f6d746", "#fcffa4"),
+)
+"""Even steps of matplotlib's inferno (CC0), from the best value of a map to the worst:
+perceptually uniform, and readable with every kind of colour blindness."""
+
 _CLASSES = ("#bbbbbb", "#009e73", "#0072b2", "#d55e00")  # Okabe and Ito
 _AROUND = 32  # pixels around a place
 _SIDE = 450  # pixels along a side of what a figure shows of a plane; twice the paper
 _BAND = 512  # rows that are read at once
-# inches of a panel, to its right for the scale of a map, above for the title, around
-_PANEL, _SCALE, _TITLE, _MARGIN = 2.5, 1.1, 0.4, 0.1
-_DPI = 80
+_PAPER = 200  # units along the longer side of a figure on the page
 _BAR = 0.3  # of the width of a figure, the longest scale bar
+_TICKS = 6  # of the scale of a map, at most
 
 
 @dataclass(frozen=True)
-class _Panel:
-    """One image of a figure."""
+class Tick:
+    """A value on the scale of a map."""
+
+    share: float  # of the scale, from its lower end
+    words: str
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Which colours stand for which values of a map."""
+
+    unit: str
+    ticks: tuple[Tick, ...]
+    bright: str = "high"  # or "low": values that `COLORS` end with
+    classes: tuple[str, ...] = ()  # a colour for each, in place of `COLORS`
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One image with what is drawn into it, in units of the page."""
 
     title: str
-    image: Array
-    key: str | None = None  # of the map, if it is one
-    grey: tuple[float, float] = (0.0, 1.0)  # black and white, if it is none
-    pixel: tuple[float, float] = (1.0, 1.0)  # along y and x, in the unit of the axes
-    frame: tuple[int, int, int, int] | None = None  # first row and column, sides
+    png: str  # base64
+    width: float
+    height: float
+    smooth: bool  # whether the browser may smoothen pixels
+    bar: tuple[float, str] | None = None  # length and words of the scale bar
+    scale: Scale | None = None
+    frame: tuple[float, float, float, float] | None = None  # x, y, width, height
 
 
 def draw_overview(
@@ -47,29 +77,23 @@ def draw_overview(
     matched: MatchedImages,
     maps: Mapping[str, Any],
     plane: tuple[int, ...],
-) -> bytes:
-    """Draw a plane and its maps, as PNG."""
+) -> list[Figure]:
+    """Draw a plane and its maps."""
     height, width = found.spec.axes.plane
     step = max(1, -(-max(height, width) // _SIDE))
     whole = (slice(0, height), slice(0, width))
-    panels = _read_images(found, matched, plane, whole, step=step)
-    panels += [
-        _Panel(
-            MAPS[key].title,
-            np.asarray(values[(*plane, *[slice(None, None, step)] * 2)]),
-            key,
-            pixel=_pixel_size(found, step),
-        )
-        for key, values in maps.items()
-    ]
-    return _draw([panels[n : n + 4] for n in range(0, len(panels), 4)], found)
+    figures = _draw_images(found, matched, plane, whole, step=step)
+    for key, values in maps.items():
+        thinned = np.asarray(values[(*plane, *[slice(None, None, step)] * 2)])
+        figures.append(_draw_map(found, key, thinned, MAPS[key].title))
+    return figures
 
 
 def draw_worst_places(
     found: Inspection, matched: MatchedImages, values: Any, places: list[WorstRegion]
-) -> bytes:
-    """Draw the worst places of one map, a row each, as PNG."""
-    rows: list[list[_Panel]] = []
+) -> list[list[Figure]]:
+    """Draw the worst places of one map, a row each."""
+    rows = []
     for place in places:
         plane = tuple(place.plane.values())
         spans = zip((place.rows, place.columns), found.spec.axes.plane, strict=True)
@@ -78,10 +102,10 @@ def draw_worst_places(
             for (first, last), size in spans
         )
         frame = (
-            place.rows[0] - down.start,
             place.columns[0] - across.start,
-            place.rows[1] - place.rows[0],
+            place.rows[0] - down.start,
             place.columns[1] - place.columns[0],
+            place.rows[1] - place.rows[0],
         )
         words = [
             "result",
@@ -89,38 +113,26 @@ def draw_worst_places(
             f"row {place.rows[0]}",
             f"column {place.columns[0]}",
         ]
-        result, *others = _read_images(found, matched, plane, (down, across))
-        rows.append(
-            [
-                replace(result, title=", ".join(words), frame=frame),
-                *others,
-                _Panel(
-                    f"mean in the frame {place.value:.3g}",
-                    np.asarray(values[(*plane, down, across)]),
-                    place.map,
-                    pixel=_pixel_size(found),
-                    frame=frame,
-                ),
-            ]
+        images = _draw_images(
+            found, matched, plane, (down, across), title=", ".join(words), frame=frame
         )
-    return _draw(rows, found)
+        title = f"mean in the frame {place.value:.3g}"
+        part = np.asarray(values[(*plane, down, across)])
+        rows.append([*images, _draw_map(found, place.map, part, title, frame=frame)])
+    return rows
 
 
-def _pixel_size(found: Inspection, factor: int = 1) -> tuple[float, float]:
-    """Return the sides of so many pixels of the maps."""
-    down, across = (abs(found.spec.axes[name].scale) * factor for name in "yx")
-    return down, across
-
-
-def _read_images(
+def _draw_images(
     found: Inspection,
     matched: MatchedImages,
     plane: tuple[int, ...],
     part: tuple[slice, slice],
     *,
     step: int = 1,
-) -> list[_Panel]:
-    """Read the compared images of a part of a plane, each so many pixels one."""
+    title: str = "result",
+    frame: tuple[int, int, int, int] | None = None,
+) -> list[Figure]:
+    """Draw the compared images of a part of a plane, each so many pixels one."""
     factor = matched.factor
     images = {"result": _read_thinned(matched.result, plane, part, step)}
     if matched.reference is not None:
@@ -137,16 +149,126 @@ def _read_images(
     low, high = (float(v) for v in np.percentile(values, (0.5, 99.5)))
     channel = matched.result.spec.axes.channel_of(plane)
     gains, offsets = (found.alignment.get(name) for name in ("gain", "offset"))
-    panels = []
+    figures = []
     for name, image in images.items():
         # one black and white for all, so that a wrong gain is seen; a gain that was
         # fitted and undone is undone here as well
-        grey = low, high
+        black, white = low, high
         if name != "reference" and gains and offsets:
-            grey = tuple(gains[channel] * v + offsets[channel] for v in grey)
-        size = _pixel_size(found, step * (factor if name == "source" else 1))
-        panels.append(_Panel(name, image, grey=grey, pixel=size))
-    return panels
+            black, white = (gains[channel] * v + offsets[channel] for v in (low, high))
+        share = (image.astype(np.float64) - black) / max(white - black, 1e-12)
+        grey = _paint(share, ("#000000", "#ffffff"))
+        is_result = name == "result"
+        pixels = step * (factor if name == "source" else 1)
+        figures.append(
+            _lay_out(
+                found,
+                title if is_result else name,
+                grey,
+                pixels=pixels,
+                frame=frame if is_result else None,
+                with_bar=True,
+            )
+        )
+    return figures
+
+
+def _draw_map(
+    found: Inspection,
+    key: str,
+    values: Array,
+    title: str,
+    *,
+    frame: tuple[int, int, int, int] | None = None,
+) -> Figure:
+    entry = MAPS[key]
+    best, worst = found.limits[key]
+    low, high = min(best, worst), max(best, worst)
+    if names := entry.classes:
+        colors = np.array([_read_color(color) for color in _CLASSES], np.uint8)
+        painted = colors[np.clip(values.astype(int), 0, len(colors) - 1)]
+        ticks = [Tick((n + 0.5) / len(names), name) for n, name in enumerate(names)]
+        scale = Scale("", tuple(ticks), classes=_CLASSES[: len(names)])
+    else:
+        span = worst - best
+        # bright is bad, also where a low value is
+        shares = (values.astype(np.float64) - best) / (span or 1e-12)
+        painted = _paint(shares, COLORS)
+        bright = "high" if best <= worst else "low"
+        scale = Scale(entry.unit, _find_ticks(low, high), bright)
+    return _lay_out(found, title, painted, scale=scale, frame=frame)
+
+
+def _lay_out(
+    found: Inspection,
+    title: str,
+    colors: npt.NDArray[np.uint8],
+    *,
+    pixels: int = 1,
+    scale: Scale | None = None,
+    frame: tuple[int, int, int, int] | None = None,
+    with_bar: bool = False,
+) -> Figure:
+    """Lay out an image, each of its pixels so many of the maps."""
+    height, width = colors.shape[:2]
+    # pixels need not be square
+    down, across = (abs(found.spec.axes[name].scale) for name in "yx")
+    unit = _PAPER / max(height * down, width * across)
+    x, y = unit * across, unit * down
+    return Figure(
+        title,
+        base64.b64encode(imagecodecs.png_encode(colors, level=1)).decode(),
+        width * x,
+        height * y,
+        scale is None,
+        _find_bar(found, width * across * pixels, width * x) if with_bar else None,
+        scale,
+        frame and (frame[0] * x, frame[1] * y, frame[2] * x, frame[3] * y),
+    )
+
+
+def _paint(
+    shares: npt.NDArray[np.float64], steps: tuple[str, ...]
+) -> npt.NDArray[np.uint8]:
+    """Return red, green and blue of values from 0 to 1; white where there is none."""
+    table = np.array([_read_color(color) for color in steps])
+    fine = np.linspace(0, len(steps) - 1, 256)
+    table = np.stack(
+        [np.interp(fine, range(len(steps)), column) for column in table.T], axis=1
+    )
+    table = np.concatenate([table.round(), [[255.0] * 3]]).astype(np.uint8)
+    index = np.nan_to_num(np.clip(shares, 0, 1) * 255, nan=256)
+    return table[np.rint(index).astype(np.intp)]
+
+
+def _read_color(color: str) -> list[int]:
+    return list(bytes.fromhex(color[1:]))
+
+
+def _find_ticks(low: float, high: float) -> tuple[Tick, ...]:
+    """Return round values from low to high."""
+    span = high - low
+    if not 0 < span < math.inf:
+        return (Tick(0.0, f"{low:.3g}"),)
+    step = _round_length(span / (_TICKS - 1), upwards=True)
+    numbers = range(math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6) + 1)
+    return tuple(Tick((n * step - low) / span, f"{n * step:.4g}") for n in numbers)
+
+
+def _round_length(length: float, *, upwards: bool) -> float:
+    """Return the next of 1, 2 and 5 times a power of 10."""
+    power = 10.0 ** math.floor(math.log10(length))
+    steps = [n * power for n in (1, 2, 5, 10)]
+    if upwards:
+        return next(step for step in steps if step >= length * (1 - 1e-9))
+    return max(step for step in steps if step <= length)
+
+
+def _find_bar(found: Inspection, length: float, width: float) -> tuple[float, str]:
+    """Return how long the scale bar of an image of a length is on the page."""
+    bar = _round_length(_BAR * length, upwards=False)
+    unit = found.spec.axes["x"].unit
+    return bar / length * width, f"{bar:g} {unit or 'pixels'}"
 
 
 def _read_thinned(
@@ -164,97 +286,3 @@ def _read_thinned(
             for top in range(rows.start, rows.stop, band)
         ]
     )
-
-
-def _draw(rows: list[list[_Panel]], found: Inspection) -> bytes:
-    """Draw images in grey and maps in colour."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.colors import ListedColormap
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
-
-    columns = max(map(len, rows))
-    width = columns * (_PANEL + _SCALE) + _MARGIN
-    height = len(rows) * (_PANEL + _TITLE) + _MARGIN
-    # not pyplot: it would keep the figure, and choose a window system
-    figure = Figure(figsize=(width, height), dpi=_DPI)
-    FigureCanvasAgg(figure)
-    # places that are known: to find them matplotlib would draw everything twice
-    grid = figure.subplots(
-        len(rows),
-        columns,
-        squeeze=False,
-        gridspec_kw={
-            "left": _MARGIN / width,
-            "right": 1 - _SCALE / width,
-            "bottom": _MARGIN / height,
-            "top": 1 - _TITLE / height,
-            "wspace": _SCALE / _PANEL,
-            "hspace": _TITLE / _PANEL,
-        },
-    )
-    for place in grid.flat:
-        place.set_axis_off()
-    for row, axes in zip(rows, grid, strict=True):
-        for panel, place in zip(row, axes, strict=False):
-            place.set_title(panel.title, fontsize=9)
-            # pixels need not be square
-            aspect = panel.pixel[0] / panel.pixel[1]
-            if panel.frame is not None:
-                top, left, height, width = panel.frame
-                place.add_patch(
-                    Rectangle(
-                        (left - 0.5, top - 0.5), width, height, fill=False, ec="cyan"
-                    )
-                )
-            if panel.key is None:
-                low, high = panel.grey
-                place.imshow(
-                    panel.image,
-                    cmap="gray",
-                    vmin=low,
-                    vmax=max(high, low + 1e-12),
-                    aspect=aspect,
-                )
-                _draw_scale_bar(place, panel, found.spec.axes["x"].unit)
-                continue
-            entry = MAPS[panel.key]
-            best, worst = found.limits[panel.key]
-            names = entry.classes
-            cmap: Any = "inferno" if best < worst else "inferno_r"
-            if names:  # colours that the colour-blind tell apart
-                cmap = ListedColormap(_CLASSES)
-            drawn = place.imshow(
-                panel.image,
-                cmap=cmap,
-                vmin=min(best, worst) - (0.5 if names else 0),
-                vmax=max(best, worst) + (0.5 if names else 0),
-                interpolation="nearest",
-                aspect=aspect,
-            )
-            bar = figure.colorbar(drawn, cax=place.inset_axes((1.03, 0.1, 0.05, 0.8)))
-            bar.ax.tick_params(labelsize=7)
-            if names:
-                bar.set_ticks(range(len(names)), labels=list(names))
-            else:
-                bar.set_label(entry.unit, fontsize=7)
-    target = io.BytesIO()
-    # quick to pack, and a few percent larger
-    figure.savefig(target, format="png", pil_kwargs={"compress_level": 2})
-    return target.getvalue()
-
-
-def _draw_scale_bar(place: Any, panel: _Panel, unit: str | None) -> None:
-    """Draw a bar of a round length into the lower left corner."""
-    height, width = panel.image.shape
-    longest = _BAR * width * panel.pixel[1]
-    power = 10.0 ** math.floor(math.log10(longest))
-    # the round lengths are 1, 2 and 5 times a power of 10
-    length = max(n * power for n in (1, 2, 5) if n * power <= longest)
-    start, end = 0.05 * width, 0.05 * width + length / panel.pixel[1]
-    words = f"{length:g} {unit or 'pixels'}"
-    from matplotlib.patheffects import withStroke
-
-    outline = [withStroke(linewidth=3, foreground="black")]
-    place.plot([start, end], [0.94 * height] * 2, "w-", lw=2, path_effects=outline)
-    place.text(start, 0.91 * height, words, color="w", fontsize=7, path_effects=outline)

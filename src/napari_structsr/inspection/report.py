@@ -6,13 +6,12 @@ each map what it cannot see. The page itself is the template `report.html`.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from napari_structsr.core.error_map import MAPS
-from napari_structsr.inspection.figures import draw_overview, draw_worst_places
+from napari_structsr.inspection.figures import COLORS, draw_overview, draw_worst_places
 from napari_structsr.inspection.matching import MatchedImages
 from napari_structsr.inspection.results import SCORES, Inspection
 from napari_structsr.io.atomic import replace_whole
@@ -27,7 +26,7 @@ def write_report(
     """Write what was found in the images that were compared as one HTML file.
 
     The arrays of the maps come by key, indexed by plane, rows and columns.
-    `ImportError` says that matplotlib or jinja2 is missing.
+    `ImportError` says that jinja2 is missing.
     """
     from jinja2 import Environment
 
@@ -48,12 +47,13 @@ def write_report(
         more_rows=max(len(table.rows) - _ROWS, 0),
         meanings=[(key, SCORES[key]) for key in table.keys if key in SCORES],
         plane=", ".join(f"{n} {i}" for n, i in zip(loops, plane, strict=True)),
-        overview=_encode(draw_overview(found, matched, maps, plane)),
+        colors=COLORS,
+        overview=draw_overview(found, matched, maps, plane),
         maps=[MAPS[key] for key in found.maps],
         close_ups=[
             (
                 MAPS[key].title,
-                _encode(draw_worst_places(found, matched, maps[key], several)),
+                draw_worst_places(found, matched, maps[key], several),
             )
             for key, several in places.items()
             if several
@@ -81,8 +81,3 @@ def _describe_pixel(found: Inspection) -> str:
         return "the size of a pixel is not known"
     sizes = dict.fromkeys(f"{abs(side.scale):.4g} {side.unit}" for side in sides)
     return f"a pixel of the maps is {' by '.join(sizes)} large"
-
-
-def _encode(png: bytes) -> str:
-    # embedded, so that the file can be mailed
-    return base64.b64encode(png).decode()
