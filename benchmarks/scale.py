@@ -1,26 +1,40 @@
 """What a tile costs beside its pixels, from a hundred thousand to ten million tiles.
 
     python benchmarks/scale.py --folder SCRATCH --tiles 10000000 --planes 10000
+    python benchmarks/scale.py --folder SCRATCH --sparse 1 8 64
 
 Plans, notes and resumes runs of more and more tiles without computing any pixel, and
 upscales more and more small planes. Prints Markdown tables: microseconds and bytes of
 memory a tile, and milliseconds a plane. Flat columns mean that a run ten times as large
 takes ten times as long, and no more.
+
+With `--sparse` images of so many GB, of which few chunks hold anything, are upscaled
+by `bicubic`, about as many tiles of each and as one part of many, as if a queue shared
+the work: what is planned, measured and kept in memory is that of the whole image.
+Prints seconds until the first tile, milliseconds a tile from then on, and the peak of
+memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import resource
 import shutil
+import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import psutil
+import zarr
 
+from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.grid import TileGrid
-from napari_structsr.engine.events import Cancel, Failed
+from napari_structsr.core.part import RunPart
+from napari_structsr.engine.events import Cancel, Failed, Progressed
 from napari_structsr.engine.run_tiles import run_tiles
 from napari_structsr.io.ome_zarr.journal import JOURNAL, FileSum, Journal
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
@@ -29,6 +43,8 @@ from napari_structsr.zoo.catalogue import load_model
 
 _BATCH = 1000  # tiles noted at once here, so that writing the file is no part of it
 _SIDE = 64  # pixels along the side of a small plane
+_PLANE = 2048  # pixels along the side of a plane of a sparse image
+_WRITTEN = 96  # tiles of it that are computed
 _EVENTS = 10_000  # tiles whose events are counted; threads and events do not add up
 
 
@@ -53,8 +69,12 @@ def main() -> None:
     )
     parser.add_argument("--tiles", type=int, default=1_000_000, help="At most.")
     parser.add_argument("--planes", type=int, default=1000, help="At most.")
+    parser.add_argument("--sparse", type=int, nargs="+", metavar="GB")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
+    if options.sparse:
+        _print_sparse(options.sparse, options.folder)
+        return
     print("| tiles | plan | events | notes | resume | memory | journal |")
     print("|--:|--:|--:|--:|--:|--:|--:|")
     for tiles in _grow(100_000, options.tiles):
@@ -140,6 +160,58 @@ def _measure_planes(planes: int, path: Path) -> float:
     for event in iter_upscale(pixels, model, OmeZarrSink(path)):
         assert not isinstance(event, Failed), event.error
     return time.process_time() - begun
+
+
+class _UncheckedSink(OmeZarrSink):
+    """Asks for no free space: all but a part of the result stays unwritten."""
+
+    def count_bytes(self, spec: ImageSpec) -> int:
+        return 0
+
+
+def _print_sparse(sizes: list[int], folder: Path) -> None:
+    print("| GB | planes | tiles | first tile s | CPU ms a tile | peak MiB |")
+    print("|--:|--:|--:|--:|--:|--:|")
+    for size in sizes:
+        # a process for each: the peak of one is that of all before it
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+            figures = pool.submit(_measure_sparse, size, folder / "sparse").result()
+        planes, tiles, first, each, peak = figures
+        print(
+            f"| {size} | {planes:,.0f} | {tiles:,.0f} | {first:.1f} | {each:.1f} "
+            f"| {peak:.0f} |",
+            flush=True,
+        )
+
+
+def _measure_sparse(size: int, folder: Path) -> list[float]:
+    """Return figures of a part of an image of so many GB."""
+    shutil.rmtree(folder, ignore_errors=True)
+    planes = size * 10**9 // (2 * _PLANE**2)
+    shape = (planes, _PLANE, _PLANE)
+    image = zarr.create_array(
+        folder / "in.zarr", shape=shape, chunks=(1, 512, 512), dtype="u2"
+    )
+    # as if measured: an image that is empty where it is sampled would be constant
+    chance = np.random.default_rng(0)
+    filled = chance.poisson(200, shape[1:]).astype("u2")
+    for index in np.linspace(0, planes - 1, 4, dtype=int):
+        image[int(index)] = filled
+    parts = max(1, round(4 * planes / _WRITTEN))
+    sink = _UncheckedSink(folder / "out.ome.zarr", part=RunPart(1, parts))
+    model = load_model("bicubic", factor=2)
+    begun, first, done = time.process_time(), 0.0, 0
+    for event in iter_upscale(image, model, sink):
+        assert not isinstance(event, Failed), event.error
+        if isinstance(event, Progressed) and event.doing == "upscaling":
+            done = event.done
+            first = first or time.process_time()
+    each = (time.process_time() - first) / (done - 1)
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    shutil.rmtree(folder)
+    return [planes, done, first - begun, 1000 * each, peak]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 from distributed import Client
 
+import napari_structsr as sr
 from napari_structsr import (
     Cancel,
     InspectSettings,
@@ -110,6 +111,23 @@ def test_workers_leave_the_maps_and_scores_of_a_plain_inspection(
     wanted = read_tree(tmp_path / "plain")
     assert found == wanted
     assert "scores.csv" in found
+
+
+def test_calls_of_one_line_take_a_client(tmp_path, image, client):
+    choices = {"device": "cpu", "progress": False}
+    spread = tmp_path / "spread.ome.zarr"
+    plain = sr.upscale(image, tmp_path / "plain.ome.zarr", model="bicubic", **choices)
+    sr.upscale(image, spread, model="bicubic", client=client, **choices)
+    assert read_tree(spread) == read_tree(plain)
+    choices |= {"source": image, "maps": "residual"}
+    sr.inspect(plain, out=tmp_path / "maps", **choices)
+    sr.inspect(plain, out=tmp_path / "spread maps", client=client, **choices)
+    assert read_tree(tmp_path / "spread maps") == read_tree(tmp_path / "maps")
+    with pytest.raises(ClusterError, match="give a folder for the maps"):
+        sr.inspect(plain, client=client, **choices)
+    for call in (sr.upscale, sr.inspect):
+        with pytest.raises(TypeError, match=r"client is .* str; give a distributed"):
+            call(image, client="tcp://127.0.0.1:8786")
 
 
 def test_a_cancelled_run_goes_on_with_or_without_a_cluster(tmp_path, image, client):

@@ -10,10 +10,11 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 
@@ -163,3 +164,38 @@ def test_inspection_survives_a_worker_and_its_coordinator(machines, scene):
     kill_both_and_repeat(machines, scene, journal, words)
     found, wanted = (read_tree(scene / name) for name in ("spread maps", "plain maps"))
     assert found == wanted
+
+
+def find_workers(command):
+    """Return the worker processes that a command has started and that live."""
+    found = []
+    for process in psutil.Process(command.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "spawn_main" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def test_workers_of_this_machine_are_replaced_when_one_dies(tmp_path, scene):
+    # not below the scene, whose other results are compared as whole folders
+    path = tmp_path / "spread.ome.zarr"
+    words = ["upscale", "in.tif", path, "--model", "bicubic", "--workers", "2"]
+    words += ["--device", "cpu", "--precision", "float32"]
+    log = tmp_path / "log.txt"
+    with ExitStack() as stack, log.open("ab") as lines:
+        command = subprocess.Popen(
+            [sys.executable, "-m", "napari_structsr.cli", *map(str, words)],
+            cwd=scene,
+            env=ENVIRONMENT,
+            stdout=lines,
+            stderr=subprocess.STDOUT,
+        )
+        stack.callback(command.wait)
+        stack.callback(command.kill)
+        wait_for(lambda: count_lines(path / JOURNAL) >= 8, "the first tiles")
+        find_workers(command)[0].kill()
+        assert (path / JOURNAL).exists(), "it was killed too late"
+        assert command.wait(timeout=PATIENCE) == 0, log.read_text()
+    # where to look at what they do
+    assert "dashboard: http" in log.read_text()
+    assert read_tree(path) == read_tree(scene / "plain.ome.zarr")

@@ -15,6 +15,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -109,7 +110,7 @@ class Axes:
         pairs = zip(names.lower(), shape, strict=True)
         return cls(tuple(Axis(name, int(size)) for name, size in pairs))
 
-    @property
+    @cached_property
     def names(self) -> str:
         """The names in order, as one string."""
         return "".join(axis.name for axis in self.items)
@@ -135,7 +136,7 @@ class Axes:
         """Samples of a colour pixel; 1 where there is no axis s."""
         return self["s"].size if "s" in self else 1
 
-    @property
+    @cached_property
     def loops(self) -> tuple[Axis, ...]:
         """The axes that are looped over: t, c, z as far as present, in this order."""
         return tuple(self[name] for name in "tcz" if name in self)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,6 +19,8 @@ from napari_structsr.errors import (
     describe_faults,
 )
 from napari_structsr.io.open import open_source
+from napari_structsr.models.model import SRModel
+from napari_structsr.zoo.catalogue import list_models, load_model
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -109,3 +113,45 @@ def check_cancel(cancel: object) -> None:
     """Raise ArgumentError unless a cancel is one, or None."""
     if cancel is not None:
         check_kind("cancel", cancel, Cancel, remedy="give a sr.Cancel()")
+
+
+def check_client(client: object) -> None:
+    """Raise ArgumentError unless a client of a dask cluster is one, or None."""
+    if client is not None:
+        # whoever has a client has imported it
+        library = sys.modules.get("distributed")
+        kinds = (library.Client,) if library else ()
+        check_kind("client", client, kinds, remedy="give a distributed.Client(...)")
+
+
+def choose_model(model: Any, *, factor: Any, sharpness: float = 1.0) -> SRModel:
+    """Return a model by its name or file, or as it was given.
+
+    Parameters
+    ----------
+    model
+        Name, path, or `SRModel`.
+    factor
+        None takes 2 for a name, and else what the model has.
+    sharpness
+        As for `load_model`.
+    """
+    remedy = (
+        "give the name of a model, the path of its file, or what sr.load_model returns"
+    )
+    check_kind("model", model, (str, os.PathLike, SRModel), remedy=remedy)
+    if factor is not None:
+        check_kind("factor", factor, (int, np.integer), remedy="give 1, 2 or 4")
+        factor = int(factor)
+    if isinstance(model, SRModel):
+        if factor not in (None, model.factor):
+            raise SettingsError(
+                f"factor={factor} was asked for, and the model {model.card.name} has "
+                f"{model.factor}; leave the factor out, or load another model"
+            )
+        return model
+    name = os.fsdecode(model)
+    if factor is None:
+        cards = (*list_models(), *list_models(purpose="comparison"))
+        factor = 2 if name in {card.name for card in cards} else None
+    return load_model(name, factor=factor, sharpness=sharpness)

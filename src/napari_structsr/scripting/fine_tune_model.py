@@ -28,12 +28,12 @@ from napari_structsr.pairs.image_pair import ImagePair
 from napari_structsr.pairs.register_pair import field_pair
 from napari_structsr.scripting.arguments import (
     check_cancel,
+    choose_model,
     make_settings,
     split_keywords,
 )
 from napari_structsr.scripting.old_forms import keep_old_fine_tune
 from napari_structsr.scripting.progress import choose_display, run_to_end
-from napari_structsr.scripting.upscale_images import choose_model
 
 _PAIRS = (
     "give a list of (low, high) images, a list of what sr.field_pair returns, or the "

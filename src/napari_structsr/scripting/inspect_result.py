@@ -23,6 +23,7 @@ from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.open import open_source
 from napari_structsr.scripting.arguments import (
     check_cancel,
+    check_client,
     is_list,
     make_settings,
     split_keywords,
@@ -59,6 +60,7 @@ def inspect(
     overwrite: bool = False,
     progress: bool | None = None,
     cancel: Cancel | None = None,
+    client: Any = None,
     settings: InspectSettings | None = None,
     **choices: Any,
 ) -> Any:
@@ -98,8 +100,8 @@ def inspect(
         As in `UpscaleSettings`.
     overwrite
         Whether maps that are in the way are replaced.
-    progress, cancel
-        As for `upscale`.
+    progress, cancel, client
+        As for `upscale`; with a client `out` is needed.
     settings
         All settings in one; single ones that are given beside it win.
     **choices
@@ -141,6 +143,7 @@ def inspect(
     if out is not None:
         check_kind("out", out, (str, os.PathLike), remedy="give the path of a folder")
     check_cancel(cancel)
+    check_client(client)
     # a result has the chosen channels alone
     whole = {name: value for name, value in reading.items() if name == "axes"}
     checked = make_settings(InspectSettings, settings, chosen)
@@ -157,6 +160,7 @@ def inspect(
             settings=checked,
             overwrite=overwrite,
             cancel=cancel,
+            client=client,
         )
         found: Inspection = run_to_end(events, choose_display(progress)).output
         return found

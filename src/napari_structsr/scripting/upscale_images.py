@@ -10,12 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_structsr.core.names import expand_home
 from napari_structsr.engine.events import Cancel, Event, Plan
 from napari_structsr.engine.provenance import take_fingerprint
-from napari_structsr.errors import SettingsError, StructsrError, check_kind
+from napari_structsr.errors import StructsrError, check_kind
 from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_record
 from napari_structsr.io.sink import MemorySink, Sink
@@ -23,6 +21,8 @@ from napari_structsr.io.source import Source
 from napari_structsr.models.model import SRModel
 from napari_structsr.scripting.arguments import (
     check_cancel,
+    check_client,
+    choose_model,
     is_list,
     make_settings,
     split_keywords,
@@ -46,7 +46,6 @@ from napari_structsr.scripting.output import (
 from napari_structsr.scripting.progress import Display, choose_display, run_to_end
 from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.upscale import iter_upscale, plan
-from napari_structsr.zoo.catalogue import list_models, load_model
 
 
 @keep_old_upscale
@@ -67,6 +66,7 @@ def upscale(
     overwrite: bool = False,
     progress: bool | None = None,
     cancel: Cancel | None = None,
+    client: Any = None,
     settings: UpscaleSettings | None = None,
     **choices: Any,
 ) -> Any:
@@ -102,6 +102,9 @@ def upscale(
         None shows it in a terminal and in a notebook, True everywhere, False nowhere.
     cancel
         Stops the run from another thread when it is called.
+    client
+        ``distributed.Client`` of a dask cluster whose workers do it, from a file into
+        a file that all of them reach under the same path.
     settings
         All settings in one; single ones that are given beside it win.
     **choices
@@ -150,11 +153,13 @@ def upscale(
         )
         check_kind("out", out, (str, os.PathLike, Sink), remedy=remedy)
     check_cancel(cancel)
+    check_client(client)
     request = UpscaleRequest(
         choose_model(model, factor=factor, sharpness=sharpness),
         make_settings(UpscaleSettings, settings, chosen),
         reading=reading,
         overwrite=overwrite,
+        client=client,
     )
     cancel = cancel if cancel is not None else Cancel()
     if is_list(image) or is_image_folder(image):
@@ -275,39 +280,6 @@ class UpscaleRequest:
         # as JSON gives it back
         same: bool = json.loads(json.dumps(mine)) == json.loads(json.dumps(theirs))
         return same
-
-
-def choose_model(model: Any, *, factor: Any, sharpness: float = 1.0) -> SRModel:
-    """Return a model by its name or file, or as it was given.
-
-    Parameters
-    ----------
-    model
-        Name, path, or `SRModel`.
-    factor
-        None takes 2 for a name, and else what the model has.
-    sharpness
-        As for `load_model`.
-    """
-    remedy = (
-        "give the name of a model, the path of its file, or what sr.load_model returns"
-    )
-    check_kind("model", model, (str, os.PathLike, SRModel), remedy=remedy)
-    if factor is not None:
-        check_kind("factor", factor, (int, np.integer), remedy="give 1, 2 or 4")
-        factor = int(factor)
-    if isinstance(model, SRModel):
-        if factor not in (None, model.factor):
-            raise SettingsError(
-                f"factor={factor} was asked for, and the model {model.card.name} has "
-                f"{model.factor}; leave the factor out, or load another model"
-            )
-        return model
-    name = os.fsdecode(model)
-    if factor is None:
-        cards = (*list_models(), *list_models(purpose="comparison"))
-        factor = 2 if name in {card.name for card in cards} else None
-    return load_model(name, factor=factor, sharpness=sharpness)
 
 
 def _upscale_all(

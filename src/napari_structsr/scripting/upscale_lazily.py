@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from napari_structsr.scripting.arguments import make_settings, split_keywords
-from napari_structsr.scripting.upscale_images import choose_model
+from napari_structsr.scripting.arguments import (
+    choose_model,
+    make_settings,
+    split_keywords,
+)
 from napari_structsr.upscaling.lazy_image import LazyImage, open_lazy_image
 from napari_structsr.upscaling.settings import UpscaleSettings
 

@@ -143,7 +143,9 @@ class ChunkArrays:
         array = self.arrays[level]
         # zarr makes folders that are missing, and would leave a part of a result
         self.check_there()
-        array[place] = pixels.reshape([part.stop - part.start for part in place])
+        shape = [part.stop - part.start for part in place]
+        # slices alone: to look for lists of indices takes as long as a small chunk
+        array.set_basic_selection(place, pixels.reshape(shape))
         spans = (
             range(part.start // size, -(-part.stop // size))
             for part, size in zip(place, array.shards or array.chunks, strict=True)

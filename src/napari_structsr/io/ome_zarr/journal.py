@@ -297,8 +297,13 @@ def _parse(text: str) -> Iterator[tuple[Key, tuple[FileSum, ...]]]:
 def _sync_files(root: Path, files: Sequence[Path]) -> None:
     """Wait until files below a folder are on disk, and their names as well."""
     # a new file is on disk once its folder is, and that once the one above is
-    folders = {above for file in files for above in file.relative_to(root).parents}
-    for path in [*files, *(root / folder for folder in sorted(folders)[::-1])]:
+    folders = {root}
+    for file in files:
+        folder = file.parent
+        while folder not in folders:
+            folders.add(folder)
+            folder = folder.parent
+    for path in [*files, *sorted(folders, reverse=True)]:
         sync(path)
 
 
