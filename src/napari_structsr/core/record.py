@@ -5,6 +5,7 @@ A record holds no time and no duration, so that the same run leaves the same byt
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import shlex
@@ -115,14 +116,27 @@ class Record:
             if not isinstance(value, _OPTIONS[name]):
                 raise TypeError(f"the {name} of its source cannot be {value!r}"[:80])
         # an inspection need not know the model, and then runs none
-        if self.task == "upscale" and not isinstance(self.model["name"], str):
-            raise TypeError("its model has no name")
+        if self.task == "upscale":
+            if not isinstance(self.model["name"], str):
+                raise TypeError("its model has no name")
+            if not isinstance(self.model.get("sha256"), (str, type(None))):
+                raise TypeError("the hash of its model is none")
         if type(self.model["factor"]) is not int or self.task not in _TASKS:
             raise TypeError("its factor or its task is none")
         ranges = [value for entry in self.intensity for value in astuple(entry)]
         for value in (*ranges, *self.least_shares):
-            if type(value) not in (int, float) or not math.isfinite(value):
+            if not _is_number(value):
                 raise TypeError(f"{str(value)[:80]!r} is no intensity")
+        told = [
+            (one["psf_sigma"], one["noise"]) for one in self.model.get("optics", ())
+        ]
+        numbers = [self.model.get(name) for name in ("psf_sigma", "sharpness")]
+        for value in (*numbers, *itertools.chain.from_iterable(told)):
+            if value is not None and not _is_number(value):
+                raise TypeError(f"{str(value)[:80]!r} is none of its model's optics")
+        for channel in self.source["options"].get("channels", ()):
+            if not isinstance(channel, (int, str)):
+                raise TypeError(f"{str(channel)[:80]!r} is no channel")
         self.command()
 
     def find_differences(self, other: Record) -> list[str]:
@@ -167,6 +181,10 @@ class Record:
         if self.settings.get("confocal") is False:  # against what the file says
             words.append("--wide-field")
         return shlex.join(words)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def find_versions(*others: str) -> dict[str, str]:

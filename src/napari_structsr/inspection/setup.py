@@ -225,7 +225,7 @@ def _find_models(
         except ModelError as error:
             notes.append(f"the model of the result cannot be run again: {error}")
         # a model of the same name that was trained again did not make this result
-        if own and own.card.sha256 != made["sha256"]:
+        if own and own.card.sha256 != made.get("sha256"):
             notes.append(
                 f"the model {made['name']} has changed since the result was made; "
                 "maps that need it are left out"

@@ -42,6 +42,9 @@ NAME_LENGTH = 200
 PLANES = 1 << 24
 """Planes of an image, over all times, channels and slices: 16.8 million."""
 
+IMAGES = 1 << 16
+"""Images of one file: 65,536."""
+
 OPTION = 4096
 """Largest option of a network on a card, such as its width or its blocks."""
 

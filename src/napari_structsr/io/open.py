@@ -17,6 +17,7 @@ from typing import Any
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.errors import (
     AxesError,
+    MemoryShortageError,
     PixelError,
     SettingsError,
     SourceError,
@@ -249,6 +250,12 @@ def _explain(path: Path) -> Iterator[None]:
         raise SourceError(
             f"{path} cannot be opened ({error.strerror or error}); check that it "
             "exists and that you may read it"
+        ) from error
+    except MemoryError as error:
+        # libraries ask for what a damaged file names
+        raise MemoryShortageError(
+            f"{path} cannot be opened: it asks for more memory than there is; copy "
+            "the image again from where it came from, or close other programs"
         ) from error
 
 

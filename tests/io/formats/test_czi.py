@@ -1,8 +1,10 @@
 """CZI files: scenes, mosaics, colours and metadata, against czifile's own reading."""
 
+import struct
 import sys
 
 import czifile
+import imagecodecs
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -159,6 +161,43 @@ def test_a_compression_that_is_unknown_is_refused_in_words(tmp_path, write_czi, 
     one = block(stack[0, 0, 0], Z=0, Y=0, X=0) | {"compression": 77}
     source = open_source(write_czi(tmp_path / "a.czi", [one], XML))
     with pytest.raises(SourceError, match=r"compression|invalid"):
+        source.read((), slice(0, 24), slice(0, 32))
+
+
+def make_packed(pixels, compression):
+    """Return a block that is packed as CZI numbers it."""
+    pack = {
+        1: lambda: imagecodecs.jpeg8_encode(pixels, 95),
+        2: lambda: imagecodecs.lzw_encode(pixels.tobytes()),
+        4: lambda: imagecodecs.jpegxr_encode(pixels),
+    }[compression]
+    one = block(pixels, Z=0, Y=0, X=0)
+    return one | {"compression": compression, "data": bytes(pack())}
+
+
+@pytest.mark.parametrize("compression", [1, 2, 4])
+def test_packed_blocks_are_read_or_refused(tmp_path, write_czi, stack, compression):
+    pixels = (stack[0, 0, 0] // 16).astype(np.uint8)
+    one = make_packed(pixels, compression)
+    with open_source(write_czi(tmp_path / "a.czi", [one])) as source:
+        found = source.read((), slice(0, 24), slice(0, 32))[0]
+    # JPEG alone loses something
+    assert np.abs(found.astype(int) - pixels).max() <= (8 if compression == 1 else 0)
+    # codes that stand for nothing, and a head alone
+    data = one["data"]
+    bad = data[:1] + b"\xff" * 30 if compression == 2 else data[:40]
+    path = write_czi(tmp_path / "b.czi", [one | {"data": bad}])
+    with open_source(path) as source, pytest.raises(SourceError, match=r"b\.czi"):
+        source.read((), slice(0, 24), slice(0, 32))
+
+
+def test_a_block_that_asks_for_a_larger_image_is_refused(tmp_path, write_czi, stack):
+    one = make_packed((stack[0, 0, 0] // 16).astype(np.uint8), 1)
+    data = bytearray(one["data"])
+    frame = data.index(b"\xff\xc0")
+    struct.pack_into(">2H", data, frame + 5, 60000, 60000)
+    path = write_czi(tmp_path / "a.czi", [one | {"data": bytes(data)}])
+    with open_source(path) as source, pytest.raises(SourceError, match="in the place"):
         source.read((), slice(0, 24), slice(0, 32))
 
 

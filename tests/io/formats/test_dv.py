@@ -1,10 +1,9 @@
 """DV files of DeltaVision, against the library that reads them."""
 
-import struct
-
 import numpy as np
 import pytest
 
+from benchmarks.faults_campaign.instrument_files import write_dv
 from napari_structsr.core.axes import Axis, Channel
 from napari_structsr.core.optics import Optics
 from napari_structsr.errors import SourceError
@@ -12,27 +11,11 @@ from napari_structsr.io.open import open_source
 
 mrc = pytest.importorskip("mrc")
 
-# sizes, pixels, marks, lens and wavelengths lie at places that are published
-PLACES = {
-    0: ("<4i", lambda p: (p.shape[3], p.shape[2], p.shape[0] * p.shape[1], 6)),
-    40: ("<3f", lambda p: (0.13, 0.14, 0.3)),
-    96: ("<h", lambda p: (-16224,)),
-    162: ("<h", lambda p: (10003,)),
-    180: ("<h", lambda p: (1,)),
-    182: ("<h", lambda p: (2,)),
-    196: ("<6h", lambda p: (p.shape[0], 525, 632, 0, 0, 0)),
-}
-
 
 @pytest.fixture
 def path(tmp_path, rng):
     pixels = rng.integers(0, 4000, (2, 3, 20, 24), np.uint16)
-    head = bytearray(1024)
-    for place, (layout, values) in PLACES.items():
-        struct.pack_into(layout, head, place, *values(pixels))
-    path = tmp_path / "cells.dv"
-    path.write_bytes(bytes(head) + pixels.tobytes())
-    return path
+    return write_dv(tmp_path / "cells.dv", pixels)
 
 
 def test_a_stack_as_the_library_reads_it(path, whole):

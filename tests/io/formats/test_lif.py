@@ -1,5 +1,7 @@
 """LIF files: every image of the tree, against liffile's own reading."""
 
+import struct
+
 import liffile
 import numpy as np
 import pytest
@@ -78,3 +80,19 @@ def test_files_cut_short_are_damaged(path):
         path.write_bytes(data[:size])
         with pytest.raises(SourceError, match=r"cells\.lif"):
             read_all(path)
+
+
+def test_a_mosaic_of_endless_tiles_is_refused(path):
+    read_all(path)
+    few, many = (f'DimID="10" NumberOfElements="{n}"' for n in (2, 2**31))
+    data = path.read_bytes().replace(few.encode("utf-16-le"), many.encode("utf-16-le"))
+    size = struct.unpack_from("<i", data, 9)[0] + len(many) - len(few)
+    path.write_bytes(
+        data[:4]
+        + struct.pack("<i", 5 + 2 * size)
+        + data[8:9]
+        + struct.pack("<i", size)
+        + data[13:]
+    )
+    with pytest.raises(SourceError, match="more than 65536 images"):
+        list_names(str(path))

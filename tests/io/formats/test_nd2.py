@@ -1,17 +1,19 @@
 """ND2 files: what the library returns becomes axes, channels and positions.
 
-Nobody writes such files but Nikon: real ones are compared by benchmarks/formats.py.
+Real files of Nikon are compared by benchmarks/formats.py.
 """
 
+import struct
 import sys
 from types import SimpleNamespace as Entry
 
 import numpy as np
 import pytest
 
+from benchmarks.faults_campaign.instrument_files import write_nd2
 from napari_structsr.core.axes import Axis, Channel
 from napari_structsr.core.optics import Optics
-from napari_structsr.errors import SettingsError
+from napari_structsr.errors import MemoryShortageError, SettingsError, SourceError
 from napari_structsr.io.open import list_images, open_source
 
 
@@ -110,3 +112,35 @@ def test_a_frame_is_read_once_for_all_its_tiles(path, pixels, monkeypatch):
         for channel in range(2):
             source.read((0, channel, 0), slice(top, top + 4), slice(0, 20))
     assert read == [0]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_of_bytes_as_the_library_reads_it(tmp_path, rng, whole, packed):
+    nd2 = pytest.importorskip("nd2")
+    pixels = rng.integers(0, 4000, (2, 2, 3, 16, 20, 2), np.uint16)
+    path = write_nd2(tmp_path / "a.nd2", pixels, packed=packed)
+    with nd2.ND2File(path) as file:
+        expected, sizes = file.asarray(), file.sizes
+    assert "".join(sizes) == "PTZCYX"
+    source = open_source(path, series="at 1")
+    assert (whole(source)[:, :, :, 0] == expected[1].transpose(0, 2, 1, 3, 4)).all()
+    assert source.spec.axes["z"].scale == pytest.approx(0.3)
+    assert source.spec.channels[0].optics == Optics(1.2, 0.525)
+    source.close()
+
+
+def test_a_part_that_names_more_bytes_than_there_can_be(tmp_path, rng):
+    pytest.importorskip("nd2")
+    pixels = rng.integers(0, 4000, (1, 1, 1, 16, 20, 1), np.uint16)
+    path = write_nd2(tmp_path / "a.nd2", pixels, packed=True)
+    data = path.read_bytes()
+    for part, error in (
+        (b"ImageAttributesLV!", MemoryShortageError),
+        (b"ImageDataSeq|0!", SourceError),
+    ):
+        changed = bytearray(data)
+        # the length stands before the name
+        struct.pack_into("<Q", changed, data.index(part) - 8, 2**50)
+        path.write_bytes(changed)
+        with pytest.raises(error, match="more memory than there is"):
+            open_source(path).read((), slice(0, 16), slice(0, 20))

@@ -7,6 +7,7 @@ Scenes are images of their own.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 
 from napari_structsr.core.types import Array
@@ -36,9 +38,14 @@ from napari_structsr.io.formats.frames import (
 )
 from napari_structsr.io.formats.image_list import find_image, name_images
 from napari_structsr.io.formats.libraries import explain_missing
+from napari_structsr.io.tiff.codec_trial import CodecTrial
+from napari_structsr.io.tiff.decoding import find_piece_fault
 from napari_structsr.io.units import make_axes
 
 _COLOURS = (3, 4)
+_LZW = 2
+# JPEG, LZW, lossless JPEG and JPEG XR, as CZI and as TIFF number them
+_COMPRESSIONS = {1: 7, _LZW: 5, 3: 7, 4: 22610}
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ def open_file(
             channels,
         )
         source = InstrumentSource(
-            array, spec, names=given, path=path, watch=watch, close=file.close
+            array, spec, names=given, path=path, watch=watch, close=array.close
         )
     except BaseException:
         file.close()
@@ -132,7 +139,7 @@ class _BlockArray:
                 )
             check_piece((*block.shape, block.samples), block.dtype, origin=origin)
         self._file, self._blocks = file, blocks
-        self._cache = PieceCache()
+        self._cache, self._trial = PieceCache(), CodecTrial()
         self._starts = np.array([block.start for block in blocks])
         self._stops = self._starts + np.array([block.shape for block in blocks])
         self._origin = self._starts.min(axis=0)
@@ -158,11 +165,17 @@ class _BlockArray:
             there = tuple(map(slice, (first - low).tolist(), (last - low).tolist()))
             here = tuple(map(slice, (first - start).tolist(), (last - start).tolist()))
             pixels = self._cache.get(
-                number, partial(_read_block, self._file, self._blocks[number])
+                number,
+                partial(_read_block, self._file, self._blocks[number], self._trial),
             )
             found[there] = pixels[here]
         keep = tuple(slice(None) if isinstance(part, slice) else 0 for part in index)
         return found[keep]
+
+    def close(self) -> None:
+        """Close the file; reading is over."""
+        self._file.close()
+        self._trial.close()
 
 
 def _open(path: Path) -> Any:
@@ -241,19 +254,46 @@ def _name_scenes(file: Any, scenes: Sequence[int | None]) -> tuple[str, ...]:
     return name_images(named.get(scene) for scene in scenes)
 
 
-def _read_block(file: Any, block: _Block) -> Array:
+def _read_block(file: Any, block: _Block, trial: CodecTrial) -> Array:
     """Return the pixels of a block, colours as red, green and blue."""
     entry = block.entry
-    if hasattr(entry, "read_segment_data"):
-        pixels = entry.read_segment_data(file).data()
+    is_new = hasattr(entry, "read_segment_data")
+    segment = entry.read_segment_data(file) if is_new else entry.data_segment()
+    # the older library goes by what stands beside the pixels, not in the directory
+    compression = int(segment.directory_entry.compression)
+    if compression in _COMPRESSIONS:
+        _check_before_decoding(segment.data(raw=True), compression, block, trial)
+    coloured = block.samples in _COLOURS
+    shape = (*block.shape, block.samples) if coloured else block.shape
+    if is_new:
+        pixels = segment.data()
+    elif compression == _LZW:
+        # the older library does so by a function that numpy has no more
+        data = bytes(imagecodecs.lzw_decode(segment.data(raw=True)))
+        pixels = np.frombuffer(data, block.dtype).reshape(shape)
+        return pixels[..., ::-1] if coloured else pixels
     else:
         try:
-            pixels = entry.data_segment().data(resize=False)
+            pixels = segment.data(resize=False)
         except KeyError as error:
             raise ValueError(
                 f"its compression {entry.compression} is unknown to the installed "
                 "version of czifile; Python 3.12 or later has a newer one"
             ) from error
-    coloured = block.samples in _COLOURS
-    shape = (*block.shape, block.samples) if coloured else block.shape
     return np.asarray(pixels).reshape(shape)
+
+
+def _check_before_decoding(
+    data: bytes, compression: int, block: _Block, trial: CodecTrial
+) -> None:
+    """Raise ValueError if what is packed would end its decoder, or take all memory."""
+    pixels = math.prod(block.shape)
+    fault = find_piece_fault(
+        data,
+        _COMPRESSIONS[compression],
+        pixels=pixels,
+        unpacked=pixels * block.samples * block.dtype.itemsize,
+        trial=trial,
+    )
+    if fault:
+        raise ValueError(f"a block cannot be unpacked: {fault}")

@@ -20,7 +20,7 @@ import numpy as np
 
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.types import Array
-from napari_structsr.errors import SourceError
+from napari_structsr.errors import MemoryShortageError, SourceError
 from napari_structsr.io.arrays import ArraySource
 from napari_structsr.io.fingerprint import WatchedFiles
 from napari_structsr.io.limits import CACHE_BYTES, PIECE_BYTES
@@ -46,7 +46,13 @@ class PieceCache:
             if key in self._pieces:
                 self._pieces.move_to_end(key)
                 return self._pieces[key]
-            piece = read()
+            try:
+                piece = read()
+            except MemoryError as error:
+                # smaller tiles would not help: it is read whole
+                raise MemoryShortageError(
+                    "it asks for more memory than there is; close other programs"
+                ) from error
             self._pieces[key] = piece
             self._nbytes += piece.nbytes
             # the piece that was just read is kept, whatever its size

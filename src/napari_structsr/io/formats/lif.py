@@ -5,6 +5,7 @@ Every image of the tree is one here, and every tile of a mosaic.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from napari_structsr.io.formats.frames import (
 )
 from napari_structsr.io.formats.image_list import find_image, name_images
 from napari_structsr.io.formats.libraries import explain_missing
+from napari_structsr.io.limits import IMAGES
 from napari_structsr.io.units import (
     Step,
     convert_unit,
@@ -113,9 +115,15 @@ def _load(path: Path) -> Any:
 
 
 def _list_images(file: Any, path: Path) -> list[_Image]:
-    found = list(_split_tiles(file.images))
+    # one more than there may be: a file may count tiles without end
+    found = list(itertools.islice(_split_tiles(file.images), IMAGES + 1))
     if not found:
         raise SourceError(f"{path} holds no image; export one in the program LAS X")
+    if len(found) > IMAGES:
+        raise SourceError(
+            f"{path} holds more than {IMAGES} images, the most that are read; export "
+            "some of them in the program LAS X"
+        )
     return found
 
 

@@ -94,15 +94,17 @@ def _list_well(group: zarr.Group, origin: str) -> list[str]:
 
 def _list_paths(entry: Any, kind: str, origin: str) -> list[str]:
     found = entry.get(kind) if isinstance(entry, Mapping) else None
-    paths = [one.get("path") for one in found or () if isinstance(one, Mapping)]
+    found = found if isinstance(found, list) else []
+    paths = [one.get("path") for one in found if isinstance(one, Mapping)]
     # a path that leads out of the group is none of its parts
     bad = [p for p in paths if not isinstance(p, str) or ".." in p.split("/") or not p]
-    if not paths or bad or len(paths) != len(found or ()):
+    if not paths or bad or len(paths) != len(found):
         raise SourceError(
             f"the OME-Zarr metadata of {origin} list no {kind} that can be found; "
             "copy the image again from where it came from"
         )
-    return [str(path).strip("/") for path in paths]
+    # what is listed twice is there once
+    return list(dict.fromkeys(str(path).strip("/") for path in paths))
 
 
 def _list_parts(group: zarr.Group) -> list[str]:

@@ -19,7 +19,7 @@ import zarr
 from pydantic import ValidationError
 from yaozarrs import v04, v05
 
-from napari_structsr.errors import SinkError, SourceError, describe_error
+from napari_structsr.errors import SinkError, SourceError, blame_file, describe_error
 from napari_structsr.io.atomic import create_beside, remove_folder
 from napari_structsr.io.locks import lock_output
 from napari_structsr.io.ome_zarr.contents import get_ome, list_places
@@ -75,6 +75,12 @@ def read_plate(path: str | os.PathLike[str]) -> Plate:
         If its metadata are damaged, or it is still being written.
     """
     folder = Path(path).expanduser().absolute()
+    remedy = "copy the plate again from where it came from"
+    with blame_file(folder, SourceError, what="a plate", remedy=remedy):
+        return _read_plate(folder)
+
+
+def _read_plate(folder: Path) -> Plate:
     check_finished(folder)
     group = zarr.open_group(folder, mode="r")
     entry = get_ome(group).get("plate")
@@ -128,45 +134,54 @@ class PlateFolder:
 
     def finish(self) -> Path:
         """Say which wells and fields there are; from now on it is a plate."""
+        with translate_os_errors(self.path):
+            for folder, attributes in self.describe():
+                write_attributes(folder, self._zarr_format, attributes)
+        return self.path
+
+    def describe(self) -> list[tuple[Path, dict[str, Any]]]:
+        """Return what each well, and last the plate, says of itself.
+
+        Raises
+        ------
+        ValidationError
+            If OME-Zarr does not allow it.
+        """
         wells: dict[str, list[str]] = defaultdict(list)
         for field in self.plate.fields:
             well, _, name = field.rpartition("/")
             wells[well].append(name)
-        with translate_os_errors(self.path):
-            for well, names in wells.items():
-                images = [
-                    {"path": name, **self._find_acquisition(f"{well}/{name}")}
-                    for name in names
-                ]
-                self._write(self.path / well, "well", {"images": images})
-            there = [one for one in self.plate.layout["wells"] if one["path"] in wells]
-            most = max(map(len, wells.values()))
-            layout = {**self.plate.layout, "wells": there, "field_count": most}
-            self._write(self.path, "plate", layout, {KEY: {"status": "finished"}})
-        return self.path
+        found = []
+        for well, names in wells.items():
+            images = [
+                {"path": name, **self._find_acquisition(f"{well}/{name}")}
+                for name in names
+            ]
+            entry = self._check("well", {"images": images})
+            found.append((self.path / well, entry))
+        there = [one for one in self.plate.layout["wells"] if one["path"] in wells]
+        most = max(map(len, wells.values()))
+        layout = {**self.plate.layout, "wells": there, "field_count": most}
+        whole = {**self._check("plate", layout), KEY: {"status": "finished"}}
+        return [*found, (self.path, whole)]
 
     def _find_acquisition(self, field: str) -> dict[str, int]:
         number = self.plate.acquisitions.get(field)
         return {} if number is None else {"acquisition": number}
 
-    def _write(
-        self,
-        folder: Path,
-        kind: Literal["plate", "well"],
-        entry: dict[str, Any],
-        more: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Write what a group says of itself, once yaozarrs has checked it."""
+    def _check(
+        self, kind: Literal["plate", "well"], entry: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the attributes of a group, once yaozarrs has checked them."""
         models: Any = v04 if self.version == "0.4" else v05
         model = models.Plate if kind == "plate" else models.Well
         if self.version == "0.4":
             attributes: dict[str, Any] = {kind: {"version": "0.4", **entry}}
             model.model_validate(attributes)
-        else:
-            inner: dict[str, Any] = {"version": "0.5", kind: entry}
-            model.model_validate(inner)
-            attributes = {"ome": inner}
-        write_attributes(folder, self._zarr_format, {**attributes, **(more or {})})
+            return attributes
+        inner: dict[str, Any] = {"version": "0.5", kind: entry}
+        model.model_validate(inner)
+        return {"ome": inner}
 
     @property
     def _zarr_format(self) -> Literal[2, 3]:
@@ -198,6 +213,8 @@ def open_plate_folder(
     ------
     SinkError
         If something is in the way, or another run writes there.
+    SourceError
+        If what the plate says of itself may not be written.
     """
     folder = Path(path).expanduser().absolute()
     if not folder.parent.is_dir():
@@ -205,6 +222,15 @@ def open_plate_folder(
     if folder == Path(plate.origin):
         raise SinkError(f"{folder} is the plate itself; choose another name")
     target = PlateFolder(folder, plate, version)
+    try:
+        # now, and not when every field is upscaled
+        target.describe()
+    except ValueError as error:
+        raise SourceError(
+            f"the plate {plate.origin} cannot be written again, since its metadata are "
+            f"not valid ({describe_error(error)}); upscale its images one by one with "
+            "--series"
+        ) from error
     with translate_os_errors(folder), lock_output(folder):
         if os.path.lexists(folder) and not _is_begun(target, overwrite=overwrite):
             remove_folder(folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import zarr
 
 from napari_structsr.core.types import Array
-from napari_structsr.errors import SourceError
+from napari_structsr.errors import SourceError, blame_file
 from napari_structsr.io.ome_zarr.contents import get_ome, list_places, list_wells
 from napari_structsr.io.ome_zarr.reader import open_zarr
 from napari_structsr.io.source import Source
@@ -55,7 +56,8 @@ class PlateMosaic:
         self.options: Mapping[str, Any] = {}
         self.origin = str(path)
         self._path, self._level = path, level
-        self._wells = dict(_place_wells(path))
+        with _blame(path):
+            self._wells = dict(_place_wells(path))
         # a cache of its own for each mosaic, which goes with it
         self._open = lru_cache(maxsize=_OPEN)(self._open_well)
         first = next((w for w in map(self._open, self._wells.values()) if w), None)
@@ -97,14 +99,21 @@ class PlateMosaic:
 
     def _open_well(self, well: str) -> Source | None:
         """Return the first field of a well; None where there is none."""
-        group = zarr.open(self._path / well, mode="r")
-        if not isinstance(group, zarr.Group):
-            return None
-        places = list_places(group, origin=str(self._path / well))
-        if not places:
-            return None
-        field = self._path / well / places[0].path
-        return open_zarr(field, axes=None, level=self._level, name=None)
+        with _blame(self._path / well):
+            group = zarr.open(self._path / well, mode="r")
+            if not isinstance(group, zarr.Group):
+                return None
+            places = list_places(group, origin=str(self._path / well))
+            if not places:
+                return None
+            field = self._path / well / places[0].path
+            return open_zarr(field, axes=None, level=self._level, name=None)
+
+
+def _blame(path: Path) -> AbstractContextManager[None]:
+    """Name the plate, or the well, in whatever it lets its reader raise."""
+    remedy = "copy the plate again from where it came from"
+    return blame_file(path, SourceError, what="a plate", remedy=remedy)
 
 
 def _place_wells(path: Path) -> Iterator[tuple[tuple[int, int], str]]:

@@ -140,9 +140,14 @@ def _check_before_decoding(keyframe: tifffile.TiffPage, trial: CodecTrial) -> No
 
     def decode_checked(data: bytes | None, index: int, /, **options: Any) -> Any:
         if data is not None and (
-            fault := find_excess(len(data), unpacked)
-            or _find_large_image(compression, data, pixels)
-            or _find_fault(data, compression, is_reversed, trial)
+            fault := find_piece_fault(
+                data,
+                compression,
+                pixels=pixels,
+                unpacked=unpacked,
+                trial=trial,
+                is_reversed=is_reversed,
+            )
         ):
             raise ValueError(f"strip or tile {index} cannot be unpacked: {fault}")
         return decode(data, index, **options)
@@ -151,6 +156,37 @@ def _check_before_decoding(keyframe: tifffile.TiffPage, trial: CodecTrial) -> No
     # pages that are read from the file again find it there
     keyframe.parent.root._decoders[keyframe.hash] = decode_checked
     keyframe.decode = decode_checked
+
+
+def find_piece_fault(
+    data: bytes,
+    compression: int,
+    *,
+    pixels: int,
+    unpacked: int,
+    trial: CodecTrial,
+    is_reversed: bool = False,
+) -> str | None:
+    """Say why a piece of an image must not be given to its decoder; None if it may be.
+
+    Parameters
+    ----------
+    data
+        The strip, tile or block.
+    compression
+        As TIFF numbers them.
+    pixels, unpacked
+        Pixels that it is to hold, and their bytes.
+    trial
+        Of the file.
+    is_reversed
+        Whether the bits of its bytes are in reverse order.
+    """
+    return (
+        find_excess(len(data), unpacked)
+        or _find_large_image(compression, data, pixels)
+        or _find_fault(data, compression, is_reversed, trial)
+    )
 
 
 def _find_large_image(compression: int, data: bytes, pixels: int) -> str | None:
