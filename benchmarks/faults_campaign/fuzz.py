@@ -20,13 +20,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.faults_campaign.exchange_family import EXCHANGE_FAMILY
+from benchmarks.faults_campaign.image_families import IMAGE_FAMILIES
 from benchmarks.faults_campaign.jobs import Place
 from benchmarks.faults_campaign.odd_files import Family, find_fault
 from benchmarks.faults_campaign.readers import FAMILIES
 from benchmarks.faults_campaign.run_families import RUN_FAMILIES
 from benchmarks.faults_campaign.tally import Outcome, Tally
 
-READERS = {family.name: family for family in (*FAMILIES, *RUN_FAMILIES)}
+READERS = {
+    family.name: family
+    for family in (*FAMILIES, *RUN_FAMILIES, *IMAGE_FAMILIES, EXCHANGE_FAMILY)
+}
 _SLOW = 120  # seconds for one small file, where others share the machine
 _MEMORY = 12 * 2**30  # bytes that a process may ask for
 _ENOUGH = 3  # faults of one reader; who mends them needs no more

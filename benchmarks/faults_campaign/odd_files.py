@@ -222,14 +222,14 @@ def change_description(data: bytes, chance: random.Random) -> bytes:
     elif chance.random() < 0.1:
         text = "<OME" + chance.choice(ODD_BYTES).decode("utf-8", "replace")
     else:
-        text = _change_xml(text, chance)
+        text = change_xml(text, chance)
     target = io.BytesIO()
     description = text.encode("utf-8", "replace")
     tifffile.imwrite(target, pixels, description=description, metadata=None)
     return target.getvalue()
 
 
-def _change_xml(text: str, chance: random.Random) -> str:
+def change_xml(text: str, chance: random.Random) -> str:
     """Change an attribute of an XML text, or remove, double or empty an element."""
     from xml.etree import ElementTree
 

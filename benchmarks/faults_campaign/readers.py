@@ -24,6 +24,7 @@ from benchmarks.faults_campaign.odd_files import (
 from napari_structsr.core.axes import Channel
 from napari_structsr.core.record import Record
 from napari_structsr.engine.provenance import find_record, find_source
+from napari_structsr.inspection.told_optics import find_widths, undoes_optics
 from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_record
 from napari_structsr.zoo.shipped import WEIGHTS
@@ -44,7 +45,11 @@ def read_image(path: Path) -> None:
         area = slice(0, min(height, 64)), slice(0, min(width, 64))
         for plane in planes:
             source.read(plane, *area)
-        find_source(find_record(source))
+        record = find_record(source)
+        find_source(record)
+        find_widths(record, (), count=2)
+        if record is not None:
+            undoes_optics(record)
     finally:
         if close := getattr(source, "close", None):
             close()
@@ -67,6 +72,7 @@ def _make_record(origin: str = "/nowhere/b.tif") -> Record:
         "options": {"channels": [0, 1]},
     }
     model = {"name": "bicubic", "factor": 2, "sha256": None, "psf_sigma": 0.4}
+    model["optics"] = [{"psf_sigma": 0.6, "noise": 0.01}] * 2
     settings = {"agreement": "off", "tile": 64, "confocal": False}
     ranges = (Intensity(0.0, 4000.0), Intensity(0.0, 4000.0, 1.0, 2.0))
     return Record(source, model, settings, ranges, (0.1, 0.1), "cpu", {"numpy": "2"})

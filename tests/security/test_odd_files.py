@@ -15,13 +15,13 @@ import pytest
 import tifffile
 from typer.testing import CliRunner
 
+from benchmarks.faults_campaign.fuzz import READERS
 from benchmarks.faults_campaign.odd_files import (
     ODD_BYTES,
     ODD_VALUES,
     find_fault,
     make_odd_zips,
 )
-from benchmarks.faults_campaign.readers import FAMILIES
 from napari_structsr.cli import app
 from napari_structsr.errors import (
     ModelError,
@@ -39,7 +39,6 @@ from napari_structsr.zoo.catalogue import list_models
 from napari_structsr.zoo.shipped import WEIGHTS
 from napari_structsr.zoo.user_models import export_model, find_user_folder, import_model
 
-BY_NAME = {family.name: family for family in FAMILIES}
 TRIES = 12
 
 
@@ -74,7 +73,7 @@ def whole(tmp_path_factory):
 
 # a file may well warn; here it must not break what reads it
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("family", READERS.values(), ids=lambda family: family.name)
 def test_whole_files_are_read_and_changed_ones_read_or_refused(
     family, whole, tmp_path, caplog
 ):
@@ -96,7 +95,7 @@ IMAGES = {"zarr.json": "ome-zarr 0.5", ".zattrs": "ome-zarr 0.4"}
 @pytest.mark.parametrize("name", ZARRS)
 @pytest.mark.parametrize("text", ODD_BYTES, ids=lambda text: repr(text[:6]))
 def test_info_answers_to_any_text_in_the_place_of_metadata(whole, tmp_path, name, text):
-    _, opened = whole(BY_NAME[IMAGES[name]])
+    _, opened = whole(READERS[IMAGES[name]])
     path = tmp_path / opened.name
     shutil.copytree(opened, path)
     (path / name).write_bytes(text)
@@ -106,7 +105,7 @@ def test_info_answers_to_any_text_in_the_place_of_metadata(whole, tmp_path, name
 
 @pytest.mark.parametrize("entry", ["record", "status", "window", "scale", "axes"])
 def test_info_answers_to_any_value_in_zarr_metadata(whole, tmp_path, entry):
-    _, opened = whole(BY_NAME["ome-zarr 0.5"])
+    _, opened = whole(READERS["ome-zarr 0.5"])
     path = tmp_path / opened.name
     shutil.copytree(opened, path)
     before = (path / "zarr.json").read_text()
@@ -134,7 +133,7 @@ def test_info_answers_to_any_value_in_zarr_metadata(whole, tmp_path, entry):
 
 
 def test_a_window_beyond_all_numbers_is_left_out(whole, tmp_path):
-    _, opened = whole(BY_NAME["ome-zarr 0.5"])
+    _, opened = whole(READERS["ome-zarr 0.5"])
     path = tmp_path / "a.ome.zarr"
     shutil.copytree(opened, path)
     tree = json.loads((path / "zarr.json").read_text())
@@ -145,6 +144,7 @@ def test_a_window_beyond_all_numbers_is_left_out(whole, tmp_path):
     assert all(channel.window is None for channel in open_source(path).spec.channels)
 
 
+MODEL = {"name": "a", "factor": 2}
 SOURCE = {"origin": "a.tif", "axes": "yx", "shape": [4, 4], "options": {}}
 
 
@@ -157,9 +157,16 @@ SOURCE = {"origin": "a.tif", "axes": "yx", "shape": [4, 4], "options": {}}
         ("source", SOURCE | {"shape": 3}),
         ("source", SOURCE | {"options": {"image": "b.tif"}}),
         ("source", SOURCE | {"options": {"channels": 3}}),
+        ("source", SOURCE | {"options": {"channels": [[]]}}),
         ("fingerprint", []),
         ("model", {"name": None, "factor": 2}),
-        ("model", {"name": "a", "factor": "2"}),
+        ("model", MODEL | {"factor": "2"}),
+        ("model", MODEL | {"sha256": []}),
+        ("model", MODEL | {"sharpness": "b"}),
+        ("model", MODEL | {"psf_sigma": float("inf")}),
+        ("model", MODEL | {"optics": 3}),
+        ("model", MODEL | {"optics": [{"psf_sigma": 1.0}]}),
+        ("model", MODEL | {"optics": [{"psf_sigma": "a", "noise": 0.1}]}),
         ("settings", []),
         ("intensity", [{"low": "a", "high": 1}]),
         ("intensity", [{"low": float("nan"), "high": 1}]),
@@ -170,7 +177,7 @@ SOURCE = {"origin": "a.tif", "axes": "yx", "shape": [4, 4], "options": {}}
     ],
 )
 def test_a_record_of_wrong_kinds_is_refused(whole, tmp_path, entry, value):
-    _, opened = whole(BY_NAME["ome-zarr 0.5"])
+    _, opened = whole(READERS["ome-zarr 0.5"])
     path = tmp_path / "a.ome.zarr"
     shutil.copytree(opened, path)
     tree = json.loads((path / "zarr.json").read_text())
@@ -228,7 +235,7 @@ def test_no_card_breaks_the_list_of_models(tmp_path, monkeypatch):
 
 @pytest.fixture
 def exported(tmp_path, monkeypatch, whole):
-    _, opened = whole(BY_NAME["card"])
+    _, opened = whole(READERS["card"])
     monkeypatch.setenv("STRUCTSR_MODELS", str(opened.parent))
     path = export_model("mine", tmp_path / "mine.zip", factor=2)
     monkeypatch.setenv("STRUCTSR_MODELS", str(tmp_path / "models"))
