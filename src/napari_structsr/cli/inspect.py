@@ -247,7 +247,7 @@ def _read_labels(path: str | None, result: Source) -> Array | None:
 
 
 def _print_scores(found: Inspection) -> None:
-    """Print the means over planes, and the worst place of each map."""
+    """Print what was found: the scores, the worst place of each map, a sentence."""
     from rich.table import Table
 
     from napari_structsr.core.error_map import MAPS
@@ -267,3 +267,4 @@ def _print_scores(found: Inspection) -> None:
                 f"column {place.columns[0]}",
                 soft_wrap=True,
             )
+    out.print(found.sentence, soft_wrap=True, style="bold")

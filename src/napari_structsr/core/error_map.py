@@ -6,6 +6,7 @@ take names, units and blind spots. How a map is computed stands in `imaging`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,8 +21,10 @@ class ErrorMap:
     ----------
     key
         Name in scripts, on the command line and of files.
+    plain
+        Name for people, in everyday words.
     title
-        Name for people.
+        Technical name, for those who know the method.
     needs
         What it is computed from besides the result: the reference; the source, which
         is the measured image; a model that can be run again on the source; the
@@ -43,6 +46,7 @@ class ErrorMap:
     """
 
     key: str
+    plain: str
     title: str
     needs: frozenset[Need]
     meaning: str
@@ -67,6 +71,7 @@ _CALIBRATED: frozenset[Need] = frozenset({"source", "calibration"})
 _ALL = (
     ErrorMap(
         "error",
+        "difference from the reference",
         "absolute error",
         _REFERENCE,
         "How far each pixel lies from the reference.",
@@ -76,6 +81,7 @@ _ALL = (
     ),
     ErrorMap(
         "ssim",
+        "likeness of structure",
         "local SSIM",
         _REFERENCE,
         "Similarity of brightness, contrast and structure with the reference around "
@@ -88,6 +94,7 @@ _ALL = (
     ),
     ErrorMap(
         "gradient",
+        "wrong edges",
         "gradient difference",
         _REFERENCE,
         "Length of the difference of the gradients, as vectors: edges that are "
@@ -97,6 +104,7 @@ _ALL = (
     ),
     ErrorMap(
         "gradient_similarity",
+        "likeness of edges",
         "gradient magnitude similarity",
         _REFERENCE,
         "Similarity of the strength of edges (GMS); 1 is equality.",
@@ -108,6 +116,7 @@ _ALL = (
     ),
     ErrorMap(
         "coherence",
+        "wrong directedness",
         "coherence difference",
         _REFERENCE,
         "By how much the image around a pixel is more, or less, of one direction "
@@ -119,6 +128,7 @@ _ALL = (
     ),
     ErrorMap(
         "orientation",
+        "turned structure",
         "orientation difference",
         _REFERENCE,
         "Angle between the directions of structure, weighted by how much there is of "
@@ -130,6 +140,7 @@ _ALL = (
     ),
     ErrorMap(
         "resolution",
+        "confirmed detail",
         "local resolution",
         _REFERENCE,
         "Period at which the local Fourier ring correlation with the reference falls "
@@ -141,17 +152,19 @@ _ALL = (
     ),
     ErrorMap(
         "change",
+        "improved, lost, invented",
         "change classes",
         frozenset({"reference", "source"}),
-        "Whether a pixel came nearer to the reference than interpolation, stayed as "
-        "it was, or became something that is in neither.",
-        "Differences within twice the noise are not classed.",
+        "Whether the surroundings of a pixel came nearer to the reference than "
+        "interpolation, stayed as they were, or became something that is in neither.",
+        "What lies within the noise on average is not classed, nor are single pixels.",
         "class",
         limits=(0.0, 3.0),
-        classes=("within noise", "improvement", "omission", "hallucination"),
+        classes=("within noise", "improved", "lost", "invented"),
     ),
     ErrorMap(
         "residual",
+        "departure from the measurement",
         "residual in noise units",
         _SOURCE,
         "The result, measured again by the forward model, against what was measured, "
@@ -163,6 +176,7 @@ _ALL = (
     ),
     ErrorMap(
         "squirrel",
+        "departure after a fitted blur",
         "SQUIRREL error",
         _SOURCE,
         "The result, blurred and scaled as fits best, against the interpolated source.",
@@ -172,6 +186,7 @@ _ALL = (
     ),
     ErrorMap(
         "artefact",
+        "invented or lost texture",
         "adversarial artefacts",
         frozenset({"source"}),
         "Similarity of the local contrast with that of faithful, or of sharp if "
@@ -184,6 +199,7 @@ _ALL = (
     ),
     ErrorMap(
         "spread",
+        "unsteadiness of the model",
         "spread over flips and rotations",
         _MODEL,
         "Standard deviation of what the model makes of the source in its eight "
@@ -195,6 +211,7 @@ _ALL = (
     ),
     ErrorMap(
         "null_space",
+        "beyond the measurement",
         "null-space energy",
         _SOURCE,
         "What the result holds that the measurement can neither confirm nor deny.",
@@ -205,6 +222,7 @@ _ALL = (
     ErrorMap(
         "trust",
         "expected error",
+        "expected error",
         _CALIBRATED,
         "Expected absolute error of each pixel, predicted from contrast and noise "
         "around it.",
@@ -214,6 +232,7 @@ _ALL = (
     ),
     ErrorMap(
         "interval",
+        "range of the true value",
         "90% interval",
         _CALIBRATED,
         "Half width of the interval around each pixel that holds the true value for "
@@ -240,3 +259,17 @@ def list_default_maps(available: frozenset[Need]) -> tuple[str, ...]:
     return tuple(
         entry.key for entry in _ALL if entry.default and entry.needs <= available
     )
+
+
+def choose_first_maps(keys: Iterable[str]) -> tuple[str, ...]:
+    """Return the maps to look at first, at most three, of those that there are.
+
+    With a reference structure comes first, never the error of single pixels; without
+    one it is what contradicts the measurement, then how far off a pixel may be.
+    """
+    there = tuple(keys)
+    structure = [key for key in ("ssim", "gradient") if key in there][:1]
+    wanted = [*structure, "residual", *([] if structure else ["trust"]), "artefact"]
+    rest = sorted(there, key=lambda key: (key == "error", there.index(key)))
+    order = dict.fromkeys([key for key in wanted if key in there] + rest)
+    return tuple(order)[:3]

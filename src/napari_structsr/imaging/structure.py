@@ -77,7 +77,12 @@ def gradient_error(result: Tensor, truth: Tensor) -> Tensor:
 
 
 def change_map(
-    result: Tensor, truth: Tensor, base: Tensor, *, noise: Tensor | float
+    result: Tensor,
+    truth: Tensor,
+    base: Tensor,
+    *,
+    noise: Tensor | float,
+    radius: int = 0,
 ) -> Tensor:
     """Classify each pixel: improvement, omission or hallucination.
 
@@ -98,6 +103,10 @@ def change_map(
         standard deviation; a number, or broadcast to the shape. It is the least unit
         of the distances, so that where truth and measurement agree an invention is
         still found. Pixels where all three images lie within it are not classified.
+    radius
+        Pixels to each side over which distances and noise are averaged before they
+        are compared, so that a region is judged; 0, as in the paper, judges each pixel
+        by itself.
 
     Returns
     -------
@@ -112,7 +121,10 @@ def change_map(
     """
 
     def classify(x: Tensor, z: Tensor, u: Tensor, noise: Tensor) -> Tensor:
-        to_truth, to_base, reference = (x - z).abs(), (x - u).abs(), (u - z).abs()
+        to_truth, to_base, reference, noise = (
+            _average(distance, radius)
+            for distance in ((x - z).abs(), (x - u).abs(), (u - z).abs(), noise)
+        )
         # the reference alone is 0 where nothing is missing, and any change infinite
         unit = torch.maximum(reference, noise).clamp_min_(torch.finfo(z.dtype).tiny)
         d_im, d_om = to_truth / unit, to_base / unit
@@ -131,7 +143,7 @@ def change_map(
 
     noise = torch.as_tensor(noise, dtype=truth.dtype, device=truth.device)
     return map_row_chunks(
-        classify, result, truth, base, noise.expand_as(truth), radius=0
+        classify, result, truth, base, noise.expand_as(truth), radius=radius
     )
 
 
@@ -150,6 +162,14 @@ def intensity_slope(result: Tensor, truth: Tensor) -> Tensor:
     x, z = result.flatten(1).double(), truth.flatten(1).double()
     z = z - z.mean(dim=1, keepdim=True)
     return (x * z).sum(dim=1) / (z**2).sum(dim=1)
+
+
+def _average(image: Tensor, radius: int) -> Tensor:
+    if radius == 0:
+        return image
+    window = (1 / (2 * radius + 1),) * (2 * radius + 1)
+    padded = reflect_pad(image, (radius, radius), (radius, radius))
+    return correlate_separable(padded, window, window)
 
 
 def _prewitt(image: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ from napari_structsr.inspection.plan import (
     make_record,
     plan_maps,
 )
-from napari_structsr.inspection.report import write_report
+from napari_structsr.inspection.report import explain_missing_report, write_report
 from napari_structsr.inspection.results import Inspection, ScoreTable
 from napari_structsr.inspection.score_journal import ScoreJournal
 from napari_structsr.inspection.scores import PlaneScores, Scorer
@@ -224,7 +224,8 @@ def _inspect(
     )
     regions = crop_regions(regions, result.spec.axes, setup)
     record = make_record(setup, settings, digests=out is not None)
-    specs = describe_maps(setup)
+    spec = setup.matched.result.spec
+    specs = describe_maps(spec, setup.keys, channels=len(setup.scalings))
     stores = MapStores(out, specs, record, overwrite=overwrite, part=part)
     grid = lay_map_tiles(setup, stores)
     # all stores are open at once: a tile is written to every map
@@ -287,18 +288,24 @@ def _inspect(
             found = journal.find(plane)
             scores.append(found or journal.add(plane, scorer.score_plane(plane)))
             yield Progressed(number, len(planes), "scoring")
+        worst, cut = merge_worst(
+            (place for plane in scores for place in plane.worst),
+            (plane.usual for plane in scores),
+            count=settings.worst,
+        )
         inspection = Inspection(
             maps,
             stores.spec,
             ScoreTable(tuple(row for plane in scores for row in plane.rows)),
-            merge_worst(
-                (place for plane in scores for place in plane.worst), settings.worst
-            ),
+            worst,
             (*setup.notes, *setup.warnings),
             setup.alignment,
             record,
             choose_limits(setup, scores),
             out,
+            cut=cut,
+            doubts=setup.doubts,
+            matched=setup.matched,
         )
         journal.finish(inspection)
     if out is not None:
@@ -306,9 +313,6 @@ def _inspect(
         try:
             write_report(out / "report.html", inspection, setup.matched, arrays)
         except ImportError as error:
-            yield Warned(
-                f"the report was not written: {error.name} is missing; install it "
-                "with pip install 'napari-structsr[report]'"
-            )
+            yield Warned(explain_missing_report(error))
     yield Finished(inspection, record)
     return 0

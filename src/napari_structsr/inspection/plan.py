@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +26,7 @@ from napari_structsr.imaging.filters import FILL_RADIUS
 from napari_structsr.imaging.local_resolution import resolution_radius
 from napari_structsr.imaging.orientation import orientation_radius
 from napari_structsr.imaging.squirrel import squirrel_radius
+from napari_structsr.inspection.map_block import CHANGE_RADIUS
 from napari_structsr.inspection.map_tiles import map_dtype
 from napari_structsr.inspection.scores import PlaneScores
 from napari_structsr.inspection.settings import InspectSettings
@@ -125,13 +127,14 @@ def crop_regions(regions: Array | None, axes: Axes, setup: Setup) -> Array | Non
     return regions
 
 
-def describe_maps(setup: Setup) -> dict[str, ImageSpec]:
-    """Say what each map is as an image."""
-    spec = setup.matched.result.spec
+def describe_maps(
+    spec: ImageSpec, keys: Iterable[str], *, channels: int
+) -> dict[str, ImageSpec]:
+    """Say what each map of a result is as an image."""
     found = {}
-    for key in setup.keys:
+    for key in keys:
         entry = MAPS[key]
-        known = spec.channels or (Channel(),) * len(setup.scalings)
+        known = spec.channels or (Channel(),) * channels
         low_high = entry.limits and (min(entry.limits), max(entry.limits))
         found[key] = replace(
             spec,
@@ -176,7 +179,7 @@ def _find_halo(setup: Setup) -> int:
         "coherence": (orientation_radius(), 0),
         "orientation": (orientation_radius(), 0),
         "resolution": (resolution_radius(), 0),
-        "change": (0, _BICUBIC_REACH),
+        "change": (0, CHANGE_RADIUS + _BICUBIC_REACH),
         "residual": (0, forward.reach + 1),
         "squirrel": (squirrel_radius(), _BICUBIC_REACH),
         "artefact": (5, network),

@@ -14,7 +14,8 @@ class RegionSums:
     """Sums and counts of pixels by the name of a score, for a plane and its regions.
 
     Names that begin with "_" are no scores themselves: "_squared" error and "_power" of
-    the reference, "_wrong" and "_gradient" for the gradients of either.
+    the reference, "_wrong" and "_gradient" for the gradients of either. What ends in
+    "_bicubic" is that of the interpolated source.
     """
 
     def __init__(self, count: int) -> None:
@@ -54,12 +55,15 @@ class RegionSums:
         # the root is taken last: squares can be summed over blocks
         if found.get("residual_rms"):
             found["residual_rms"] = math.sqrt(found["residual_rms"] or 0)
+        for end in ("", "_bicubic"):
+            if counts.get(f"_squared{end}"):
+                mean = sums[f"_squared{end}"] / counts[f"_squared{end}"]
+                found[f"psnr{end}"] = -10 * math.log10(mean) if mean else None
+                edges = sums["_gradient"]
+                wrong = sums[f"_wrong{end}"]
+                found[f"gradient_error{end}"] = wrong / edges if edges else None
         if counts.get("_squared"):
-            mean = sums["_squared"] / counts["_squared"]
-            found["psnr"] = -10 * math.log10(mean) if mean else None
             found["nrmse"] = (
                 math.sqrt(sums["_squared"] / sums["_power"]) if sums["_power"] else None
             )
-            edges = sums["_gradient"]
-            found["gradient_error"] = sums["_wrong"] / edges if edges else None
         return found

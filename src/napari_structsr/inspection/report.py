@@ -12,6 +12,7 @@ from typing import Any
 
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.inspection.figures import COLORS, draw_overview, draw_worst_places
+from napari_structsr.inspection.findings import compare_with_bicubic
 from napari_structsr.inspection.matching import MatchedImages
 from napari_structsr.inspection.results import SCORES, Inspection
 from napari_structsr.io.atomic import replace_whole
@@ -41,6 +42,15 @@ def write_report(
     text = Path(__file__).with_suffix(".html").read_text("utf-8")
     html = page.from_string(text).render(
         name=matched.result.spec.name,
+        sentence=found.sentence,
+        gains=[
+            (
+                SCORES[one.key],
+                *(f"{v:.{one.digits}f}" for v in (one.result, one.bicubic)),
+            )
+            for one in compare_with_bicubic(table.means())
+        ],
+        doubts={MAPS[key].title: texts for key, texts in found.doubts.items()},
         notes=[*(note.rstrip(".?") for note in found.notes), _describe_pixel(found)],
         header=table.header,
         rows=table.cells()[:_ROWS],
@@ -61,6 +71,14 @@ def write_report(
     )
     with replace_whole(path) as part:
         part.write_text(html, "utf-8")
+
+
+def explain_missing_report(error: ImportError) -> str:
+    """Say why there is no report.html, and what to do."""
+    return (
+        f"the report was not written: {error.name} is missing; install it with "
+        "pip install 'napari-structsr[report]'"
+    )
 
 
 def _find_worst_plane(found: Inspection, matched: MatchedImages) -> tuple[int, ...]:

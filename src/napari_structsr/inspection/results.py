@@ -10,27 +10,36 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 
+if TYPE_CHECKING:
+    from napari_structsr.inspection.matching import MatchedImages
+
 WHOLE = "image"
 """Name of the region that is the whole plane."""
 
 SCORES = {
     "psnr": "peak signal-to-noise ratio in dB, of the range of the reference",
+    "psnr_bicubic": "the same of bicubic interpolation of the source",
     "ssim": "mean structural similarity, 5 pixels at the border left out",
+    "ssim_bicubic": "the same of bicubic interpolation of the source",
     "ms_ssim": "multi-scale structural similarity",
     "micro_ssim": "structural similarity that gain and offset do not change",
     "nrmse": "root of the summed squared error over that of the squared reference",
     "gradient_error": "summed gradient differences over gradients of the reference",
+    "gradient_error_bicubic": "the same of bicubic interpolation of the source",
     "frc_resolution": "period in pixels where the Fourier ring correlation is 1/7",
-    "improvement": "share of pixels that came nearer to the reference than bicubic",
-    "omission": "share of pixels that stay as with bicubic",
-    "hallucination": "share of pixels that are near neither",
+    "improvement": "share of pixels whose surroundings came nearer to the reference "
+    "than bicubic",
+    "omission": "share of pixels whose surroundings stay as with bicubic",
+    "hallucination": "share of pixels whose surroundings are near neither",
+    "supported": "share of pixels that agree with the measurement within 4 times its "
+    "noise",
     "residual_rms": "root mean square of the residual, in noise units",
     "rse": "SQUIRREL: root mean square error after the fit, in units of the image",
     "rsp": "SQUIRREL: correlation after the fit, negative if inverted",
@@ -177,6 +186,12 @@ class Inspection:
         Values to show of each map from the best to the worst.
     folder
         Where everything was written, if anywhere.
+    cut
+        Maps that have more places than were to be listed.
+    doubts
+        Sentences of `notes` that make a map doubtful, by its key.
+    matched
+        The images that were compared, for a report that is written later.
     """
 
     maps: Mapping[str, Array | Path]
@@ -188,3 +203,13 @@ class Inspection:
     record: Record
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     folder: Path | None = None
+    cut: tuple[str, ...] = ()
+    doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    matched: MatchedImages | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in plain words, see `describe_findings`."""
+        from napari_structsr.inspection.findings import describe_findings
+
+        return describe_findings(self)

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from napari_structsr.core.error_map import Need
 from napari_structsr.core.intensity import Intensity
 from napari_structsr.core.types import Array
 from napari_structsr.engine.statistics import measure_intensity, read_finite_samples
@@ -144,17 +145,21 @@ def fill_with_mean(pixels: Array) -> Array:
 
 def find_dissimilar_images(
     matched: MatchedImages, scalings: Sequence[Scaling]
-) -> list[str]:
-    """Say which image hardly correlates with the result, in the middle of a plane."""
+) -> list[tuple[Need, str]]:
+    """Say which image hardly correlates with the result, in the middle of a plane.
+
+    Each sentence comes after what it makes doubtful.
+    """
     axes = matched.result.spec.axes
     planes = list(axes.planes())
     plane = planes[len(planes) // 2]
     scaling = scalings[axes.channel_of(plane)]
-    found = []
-    for other, name, step, intensity in (
+    found: list[tuple[Need, str]] = []
+    roles: tuple[tuple[Source | None, Need, int, Intensity], ...] = (
         (matched.reference, "reference", 1, scaling.truth),
         (matched.source, "source", matched.factor, scaling.measured),
-    ):
+    )
+    for other, name, step, intensity in roles:
         if other is None:
             continue
         x, z = (
@@ -172,11 +177,12 @@ def find_dissimilar_images(
             continue
         correlation = float(np.corrcoef(x.ravel(), z.ravel())[0, 1])
         if abs(correlation) < _LEAST_CORRELATION:
-            found.append(
+            sentence = (
                 f"the result hardly resembles the {name} (correlation "
                 f"{correlation:.2f} in the middle): is the {name} another image or "
                 "plane, or is one of them flipped, turned or moved?"
             )
+            found.append((name, sentence))
     return found
 
 

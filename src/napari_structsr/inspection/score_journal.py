@@ -62,19 +62,7 @@ class ScoreJournal:
         if self._folder is None or self._file is None:
             return
         self._file.close()
-        facts = {
-            "notes": found.notes,
-            "alignment": found.alignment,
-            "limits": found.limits,
-            "record": found.record.to_json(),
-        }
-        for name, text in (
-            ("scores.csv", found.scores.to_csv()),
-            ("worst.csv", _format_worst(found)),
-            ("inspection.json", json.dumps(facts, indent=1) + "\n"),
-        ):
-            with replace_whole(self._folder / name) as part:
-                part.write_text(text, "utf-8")
+        write_tables(self._folder, found)
         (self._folder / _NAME).unlink()
 
     def _read(self, lines: list[str], mark: str) -> None:
@@ -96,6 +84,7 @@ class ScoreJournal:
                     for place in entry["worst"]
                 ),
                 entry["samples"],
+                entry["usual"],
             )
 
     def _write(self, entry: Any) -> None:
@@ -110,6 +99,25 @@ class ScoreJournal:
         # an unfinished journal stays, for the next run
         if self._file is not None:
             self._file.close()
+
+
+def write_tables(folder: Path, found: Inspection) -> None:
+    """Write scores.csv, worst.csv and, last, inspection.json."""
+    facts = {
+        "found": found.sentence,
+        "notes": found.notes,
+        "doubts": found.doubts,
+        "alignment": found.alignment,
+        "limits": found.limits,
+        "record": found.record.to_json(),
+    }
+    for name, text in (
+        ("scores.csv", found.scores.to_csv()),
+        ("worst.csv", _format_worst(found)),
+        ("inspection.json", json.dumps(facts, indent=1) + "\n"),
+    ):
+        with replace_whole(folder / name) as part:
+            part.write_text(text, "utf-8")
 
 
 def _format_line(entry: Any) -> str:

@@ -29,13 +29,14 @@ from napari_structsr.inspection.results import WHOLE, ScoreRow, WorstRegion
 from napari_structsr.inspection.scaling import Scaling, fill_with_mean
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.inspection.setup import Setup
-from napari_structsr.inspection.worst_places import SquareMeans
+from napari_structsr.inspection.worst_places import DEPARTURE, SquareMeans
 from napari_structsr.models.generator import interpolate
 
 # MS-SSIM, MicroSSIM and ring correlation are no sums over pixels: they are computed on
 # blocks of about this many result pixels a side, and averaged by area
 _BLOCK = 2048
 _HALO = 6  # pixels around a block that SSIM and gradients look at
+_REACH = 3  # source pixels that bicubic interpolation looks at
 _BORDER = 5  # pixels that the mean of SSIM leaves out, as scikit-image
 _SMALLEST = 16  # pixels along a side from which structure is scored
 _DECORRELATED = 1024  # pixels of the part whose resolution is estimated
@@ -52,6 +53,8 @@ class PlaneScores:
     worst: tuple[WorstRegion, ...]  # places of each map
     # quantiles of each map, to choose what to show
     samples: Mapping[str, list[float]] = field(default_factory=dict)
+    # quantiles of each map in half places, to know what is usual
+    usual: Mapping[str, list[float]] = field(default_factory=dict)
 
 
 class Scorer:
@@ -87,7 +90,9 @@ class Scorer:
         index = dict(zip([axis.name for axis in axes.loops], plane, strict=True))
         sums = RegionSums(len(self._labels))
         blocks: dict[str, list[tuple[float, int]]] = defaultdict(list)
-        squares = SquareMeans(self._settings.place, axes.plane)
+        squares = SquareMeans(
+            self._settings.place, axes.plane, factor=self._matched.factor
+        )
         samples: dict[str, list[Float64Array]] = defaultdict(list)
         for rows, columns in self._cut_blocks():
             regions = self._number_regions(plane, rows, columns)
@@ -113,13 +118,15 @@ class Scorer:
         }
         return PlaneScores(
             tuple(self._build_rows(plane, sums, whole)),
-            tuple(squares.rank(self._settings.worst, plane=index)),
+            # one more than is listed, to know whether there are more
+            tuple(squares.rank(self._settings.worst + 1, plane=index)),
             # a map without a number has no range
             {
                 key: np.quantile(values, _QUANTILES).tolist() if values.size else []
                 for key, found in samples.items()
                 for values in [np.concatenate(found)]
             },
+            squares.sample(),
         )
 
     def _cut_blocks(self) -> Iterator[tuple[slice, slice]]:
@@ -155,6 +162,7 @@ class Scorer:
         height, width = self._matched.result.spec.axes.plane
         read, keep = zip(_grow(rows, height), _grow(columns, width), strict=True)
         x, z, known = self._read_pair(plane, *read)
+        u = self._read_bicubic(plane, *read)
         # blocks are read with halo, so that only the border of the plane is left out
         inside = known.copy()
         for axis, (part, size) in enumerate(zip(read, (height, width), strict=True)):
@@ -164,20 +172,53 @@ class Scorer:
         # NRMSE divides by the reference in pixel values, which do not begin at 0
         intensity = self._scaling(plane).truth
         level = intensity.low / intensity.span
-        similar = ssim_map(x, z)[0, 0].double().numpy()
-        sums.add("ssim", np.where(inside, similar, np.nan)[keep], regions)
-        wrong = gradient_difference_map(x, z)[0, 0].double().numpy()
+        # the interpolated source by the same measures, so that gain can be told
+        for image, end in ((x, ""), (u, "_bicubic")):
+            if image is None:
+                continue
+            similar = ssim_map(image, z)[0, 0].double().numpy()
+            sums.add(f"ssim{end}", np.where(inside, similar, np.nan)[keep], regions)
+            wrong = gradient_difference_map(image, z)[0, 0].double().numpy()
+            squared = ((image - z)[0, 0].double().numpy()) ** 2
+            for name, values in (("_wrong", wrong), ("_squared", squared)):
+                counted = np.where(known, values, np.nan)[keep]
+                sums.add(f"{name}{end}", counted, regions)
         there = gradient_difference_map(torch.zeros_like(z), z)[0, 0].double().numpy()
         x, z = (image[..., keep[0], keep[1]] for image in (x, z))
         known = known[keep]
         for name, values in (
-            ("_wrong", wrong[keep]),
             ("_gradient", there[keep]),
-            ("_squared", ((x - z)[0, 0].double().numpy()) ** 2),
             ("_power", (z[0, 0].double().numpy() + level) ** 2),
         ):
             sums.add(name, np.where(known, values, np.nan), regions)
         return _score_structure(x, z, known)
+
+    def _read_bicubic(
+        self, plane: tuple[int, ...], rows: slice, columns: slice
+    ) -> Tensor | None:
+        """Interpolate the source, in units of the reference; None if there is none.
+
+        Shape (1, 1, rows, columns), of pixels of the result.
+        """
+        source, factor = self._matched.source, self._matched.factor
+        if source is None:
+            return None
+        spans = [
+            (max(part.start // factor - _REACH, 0), -(-part.stop // factor) + _REACH)
+            for part in (rows, columns)
+        ]
+        sides = zip(spans, source.spec.axes.plane, strict=True)
+        coarse = [slice(start, min(stop, size)) for (start, stop), size in sides]
+        scaling = self._scaling(plane)
+        pixels = fill_with_mean(source.read(plane, *coarse).astype(np.float64))
+        measured = scaling.truth.normalise((pixels - scaling.offset) / scaling.gain)
+        base = interpolate(torch.from_numpy(measured)[None], factor, mode="bicubic")
+        top, left = (part.start * factor for part in coarse)
+        return base[
+            ...,
+            rows.start - top : rows.stop - top,
+            columns.start - left : columns.stop - left,
+        ]
 
     def _read_pair(
         self, plane: tuple[int, ...], rows: slice, columns: slice
@@ -279,7 +320,8 @@ def _split_scores(key: str, values: Float64Array) -> dict[str, Float64Array]:
     if key == "ssim":  # has a score of its own, which leaves out the border
         return {}
     if key == "residual":
-        return {key: values, "residual_rms": values**2}
+        supported = np.where(np.isfinite(values), values <= DEPARTURE, np.nan)
+        return {key: values, "residual_rms": values**2, "supported": supported}
     return {key: values}
 
 

@@ -6,7 +6,7 @@ again, and in which units everything is compared. Only samples are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,8 @@ class Setup:
     made_by: str | None  # name or path of the model, where it is known
     notes: tuple[str, ...]
     warnings: tuple[str, ...]  # not to be overlooked
+    # those of them that make a map doubtful, by its key
+    doubts: dict[str, tuple[str, ...]]
     fingerprint: dict[str, Any]  # of `Record`
 
     def find_channel(self, plane: tuple[int, ...]) -> int:
@@ -174,11 +176,13 @@ def prepare(
     side = device.block * (1 if device.kind == "cpu" else 2)
     block_side = max(64, side // matched.factor)
     warnings = [warning] if warning else []
-    warnings += find_dissimilar_images(matched, scalings)
+    doubts = find_dissimilar_images(matched, scalings)
     statistics: tuple[dict[str, float], ...] = ()
     if models.calibration and matched.source:
         statistics = measure_statistics(matched.source, scalings)
-        warnings += find_unusual_statistics(statistics, models.calibration)
+        unusual = find_unusual_statistics(statistics, models.calibration)
+        doubts += [("calibration", sentence) for sentence in unusual]
+    warnings += [sentence for _, sentence in doubts]
     return Setup(
         matched,
         keys,
@@ -196,8 +200,20 @@ def prepare(
         made_by,
         tuple(notes),
         tuple(warnings),
+        _sort_doubts(keys, doubts),
         fingerprint,
     )
+
+
+def _sort_doubts(
+    keys: Sequence[str], doubts: Sequence[tuple[Need, str]]
+) -> dict[str, tuple[str, ...]]:
+    """Return the sentences that make each map doubtful, if any do."""
+    found = {
+        key: tuple(sentence for need, sentence in doubts if need in MAPS[key].needs)
+        for key in keys
+    }
+    return {key: sentences for key, sentences in found.items() if sentences}
 
 
 def _find_models(

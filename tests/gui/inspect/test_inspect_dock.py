@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,14 @@ from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.record import Record
 from napari_structsr.engine.events import result_of
 from napari_structsr.gui.inspect.dock import ErrorDock
+from napari_structsr.gui.inspect.legend import help_url
 from napari_structsr.gui.inspect.map_layers import map_of
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.layers import KEY
 from napari_structsr.inspection.error_maps import iter_inspect
 from napari_structsr.inspection.results import WHOLE
 from napari_structsr.inspection.settings import InspectSettings
+from napari_structsr.io.open import open_source
 from napari_structsr.zoo.catalogue import find_card
 
 TIMEOUT = 60_000
@@ -86,6 +89,12 @@ def run(dock: ErrorDock, qtbot: Any) -> Any:
 def maps(viewer: Any) -> dict[str, Any]:
     found = {map_of(layer): layer for layer in viewer.layers}
     return {key: layer for key, layer in found.items() if key}
+
+
+def shown(dock: ErrorDock, key: str) -> Any:
+    """Choose a map as a user does, and return the layer that shows it."""
+    choose(dock.maps.map, key)
+    return dock.maps.layer
 
 
 def inspected(viewer: Any) -> Any:
@@ -300,7 +309,7 @@ def test_overlay_lies_on_the_fault(viewer, dock, qtbot, place, notifications):
     row = run(dock, qtbot)
 
     assert (row.text, notifications()) == ("done", [])
-    layer = maps(viewer)["error"]
+    layer = shown(dock, "error")
     wrong = np.argwhere(np.asarray(layer.data) > 500)
     found = layer.data_to_world(wrong.mean(axis=0))
     expected = result.data_to_world(MIDDLE)
@@ -332,7 +341,7 @@ def test_part_that_the_reference_covers_lies_where_it_is(model, plain, qtbot):
 
     run(plain, qtbot)
 
-    layer = maps(model)["error"]
+    layer = shown(plain, "error")
     assert layer.data.shape[0] < 2 * SIDE
     wrong = np.argwhere(np.asarray(layer.data) > 700)
     found = layer.data_to_world(wrong.mean(axis=0))
@@ -351,7 +360,7 @@ def test_stack_with_channels_in_several_scales(model, plain, qtbot):
 
     run(plain, qtbot)
 
-    error = maps(model)["error"]
+    error = shown(plain, "error")
     assert error.data[0].shape == truth.shape if error.multiscale else truth.shape
     pixels = np.asarray(error.data[0] if error.multiscale else error.data)
     where = np.argwhere(pixels > 900).mean(axis=0)
@@ -387,35 +396,80 @@ def test_colour_layers_are_compared_by_their_luminance(model, plain, qtbot):
 # -- how maps look ---------------------------------------------------------------------
 
 
-def test_only_the_first_map_is_visible_and_stands_above_both_images(
-    model, plain, qtbot
-):
+def test_one_layer_above_both_images_shows_one_map_at_a_time(model, plain, qtbot):
     result, reference = pair(model)
     model.layers.move(model.layers.index(reference), len(model.layers))
 
     run(plain, qtbot)
 
-    found = maps(model)
-    assert [key for key, layer in found.items() if layer.visible] == ["error"]
+    (layer,) = maps(model).values()
     order = list(model.layers)
-    assert all(order.index(one) > order.index(reference) for one in found.values())
+    assert order.index(layer) > order.index(reference)
     assert set(model.layers.selection) == {result, reference}
     assert plain.tabs.tabText(plain.tabs.currentIndex()) == "Map"
-    assert plain.maps.key == "error"
-    limits = inspected(model).limits["error"]
-    np.testing.assert_allclose(found["error"].contrast_limits, sorted(limits))
-
-    choose(plain.maps.map, "ssim")
-    assert [key for key, layer in found.items() if layer.visible] == ["ssim"]
+    # structure first, never the error of single pixels
+    assert plain.maps.key == "ssim"
+    found = inspected(model)
+    for key in (*WANTED, "ssim"):
+        choose(plain.maps.map, key)
+        assert list(maps(model).items()) == [(key, layer)]
+        assert layer.visible
+        np.testing.assert_array_equal(layer.data, found.maps[key])
+        np.testing.assert_allclose(layer.contrast_limits, sorted(found.limits[key]))
     assert "Cannot see:" in plain.maps.legend.text.text()
     assert plain.maps.legend.bar.texts == ("1", "0.5", "0")
+
+
+def test_what_a_user_made_of_a_map_is_kept_for_it(model, plain, qtbot):
+    pair(model)
+    run(plain, qtbot)
+    layer = shown(plain, "ssim")
+    layer.contrast_limits = (0.2, 0.8)
+    plain.maps.threshold.setValue(30)
+
+    shown(plain, "error")
+    assert plain.maps.threshold.value() == 0
+    shown(plain, "ssim")
+
+    assert plain.maps.threshold.value() == 30
+    assert tuple(layer.contrast_limits) == (0.2, 0.8)
+
+
+def test_three_maps_are_offered_first_and_the_rest_as_more(model, plain, qtbot):
+    truth = texture((SIDE, SIDE))
+    model.add_image(truth[::2, ::2], name="cells")
+    reference = model.add_image(truth, name="truth")
+    select(model, reference, model.add_image(faulty(truth), name="result"))
+    tick(plain, "error", "ssim", "gradient", "residual", "artefact", "squirrel")
+
+    run(plain, qtbot)
+
+    combo = plain.maps.map
+    texts = [combo.itemText(n) for n in range(combo.count())]
+    first = [MAPS[key].plain for key in ("ssim", "residual", "artefact")]
+    assert texts[:4] == [*first, "More maps"]
+    assert not combo.model().item(3).isEnabled()
+    assert set(texts[4:]) == {MAPS[k].plain for k in ("error", "gradient", "squirrel")}
+    # the technical name is at hand
+    tip = combo.itemData(1, Qt.ItemDataRole.ToolTipRole)
+    assert MAPS["residual"].title in tip.lower()
+    assert "reading-the-maps/#ssim" in plain.maps.legend.text.text()
+
+
+def test_every_help_link_leads_to_a_heading():
+    page = Path(__file__).parents[3] / "docs" / "reading-the-maps.md"
+    text = page.read_text("utf-8")
+    for key in MAPS:
+        assert f"{{ #{key} }}" in text, key
+        assert help_url(key).endswith(f"/{page.stem}/#{key}")
 
 
 def test_good_places_show_the_image_and_bad_ones_are_bright(model, plain, qtbot):
     pair(model)
     run(plain, qtbot)
 
-    for key, layer in maps(model).items():
+    for key in WANTED:
+        layer = shown(plain, key)
         limits = inspected(model).limits[key]
         low, high = layer.contrast_limits
         best, worst = ((value - low) / (high - low) for value in limits)
@@ -441,6 +495,7 @@ def test_maps_of_two_results_do_not_cover_each_other(model, plain, qtbot):
     order = list(model.layers)
     drawn = [layer for layer in order if map_of(layer) and layer.visible]
     assert [layer.metadata[KEY]["result"] for layer in drawn] == ["faithful"]
+    choose(plain.maps.map, "error")
     assert order.index(drawn[0]) > max(map(order.index, layers))
     assert plain.maps.legend.bar.texts[-1] == "9"
 
@@ -474,7 +529,7 @@ def test_maps_that_come_while_layers_are_compared_wait(
     plain.compare.end()
     drawn = [layer for layer in model.layers if map_of(layer) and layer.visible]
     assert drawn == [plain.maps.layer]
-    assert drawn[0].name == "absolute error (2)"
+    assert drawn[0].name == "structure error (2)"
 
 
 def test_panel_agrees_with_the_controls_of_napari(model, plain, qtbot):
@@ -500,7 +555,7 @@ def test_threshold_hides_what_is_better(viewer, dock, qtbot):
     show(viewer, qtbot)
     run(dock, qtbot)
     viewer.reset_view()
-    layer = maps(viewer)["error"]
+    layer = shown(dock, "error")
     layer.visible = False
     bare = shot(viewer)
     layer.visible = True
@@ -542,6 +597,97 @@ def test_map_of_classes_has_names_and_no_threshold(model, plain, qtbot):
     assert len({tuple(color) for color in colors}) == 4
 
 
+# -- what is said and saved ------------------------------------------------------------
+
+
+def filaments() -> tuple[np.ndarray, np.ndarray]:
+    """Return a measured image with noise, and its result with a filament erased."""
+    truth = texture((SIDE, SIDE)).astype(float)
+    truth[76:80, 20:80] = 5000
+    measured = truth.reshape(64, 2, 64, 2).mean(axis=(1, 3))
+    measured = np.random.default_rng(1).normal(measured, 30)
+    result = truth.copy()
+    result[72:84, 20:80] = truth.mean()
+    return measured.astype(np.float32), result.astype(np.float32)
+
+
+def test_an_erased_filament_is_said_and_is_the_first_place(model, plain, qtbot):
+    measured, erased = filaments()
+    source = model.add_image(measured, name="cells", scale=(2, 2), translate=(0.5, 0.5))
+    select(model, source, model.add_image(erased, name="result"))
+    tick(plain, "residual", "squirrel", "null_space")
+
+    run(plain, qtbot)
+
+    assert plain.maps.key == "residual"
+    first = plain.maps.worst.places[0]
+    assert first.rows[0] <= 78 < first.rows[1]
+    text = plain.maps.found.text.text()
+    assert "from the measurement by more than 4 times its noise" in text
+    assert f"{len(plain.maps.worst.places)} place" in text
+    assert text == inspected(model).sentence
+
+
+def test_bicubic_stands_beside_the_result(model, plain, qtbot):
+    truth = texture((SIDE, SIDE))
+    measured = truth.reshape(64, 2, 64, 2).mean(axis=(1, 3)).astype(np.float32)
+    model.add_image(measured, name="cells", scale=(2, 2), translate=(0.5, 0.5))
+    reference = model.add_image(truth, name="truth")
+    close = truth + np.random.default_rng(0).integers(0, 9, truth.shape, np.uint16)
+    select(model, reference, model.add_image(close, name="result"))
+    choose(plain.inspect.form.source, str(model.layers["cells"].unique_id))
+    tick(plain, "ssim")
+
+    run(plain, qtbot)
+
+    table, means = plain.maps.found.gains, inspected(model).scores.means()
+    cells = [[table.item(row, n).text() for n in range(2)] for row in range(3)]
+    assert cells[0] == [f"{means['psnr']:.1f}", f"{means['psnr_bicubic']:.1f}"]
+    assert cells[1] == [f"{means['ssim']:.2f}", f"{means['ssim_bicubic']:.2f}"]
+    assert "better than bicubic" in plain.maps.found.text.text()
+    assert table.item(0, 0).font().bold()
+
+
+def test_a_warning_stays_beside_the_maps_that_it_weakens(model, plain, qtbot):
+    truth = texture((SIDE, SIDE))
+    model.add_image(truth[::2, ::2], name="cells")
+    reference = model.add_image(texture((SIDE, SIDE), 5), name="another image")
+    select(model, reference, model.add_image(truth, name="result"))
+    tick(plain, "ssim", "null_space")
+
+    run(plain, qtbot)
+
+    shown(plain, "ssim")
+    assert "hardly resembles the reference" in plain.maps.doubt.text()
+    assert plain.maps.doubt.isVisibleTo(plain.maps)
+    shown(plain, "null_space")
+    assert not plain.maps.doubt.isVisibleTo(plain.maps)
+
+
+def test_an_inspection_in_memory_is_saved_as_a_run_with_a_folder(
+    model, plain, qtbot, tmp_path
+):
+    pair(model)
+    run(plain, qtbot)
+    panel, found = plain.maps.found, inspected(model)
+
+    panel.save_into(tmp_path)
+    (row,) = panel.jobs.rows
+    qtbot.waitUntil(lambda: row.job.has_ended, timeout=TIMEOUT)
+
+    assert row.text == "done"
+    (folder,) = tmp_path.iterdir()
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    tables = {"scores.csv", "worst.csv", "inspection.json", "report.html"}
+    assert names == tables | {f"{key}.ome.zarr" for key in WANTED}
+    for key in WANTED:
+        stored = open_source(folder / f"{key}.ome.zarr")
+        pixels = stored.read((), slice(0, SIDE), slice(0, SIDE))[0]
+        np.testing.assert_array_equal(pixels, found.maps[key])
+    assert found.sentence in (folder / "report.html").read_text("utf-8")
+    assert (folder / "scores.csv").read_text() == found.scores.to_csv()
+
+
 # -- going to places -------------------------------------------------------------------
 
 
@@ -553,6 +699,7 @@ def test_click_on_the_worst_place_goes_there(viewer, dock, qtbot, place):
     show(viewer, qtbot)
     run(dock, qtbot)
     selected = set(viewer.layers.selection)
+    choose(dock.maps.map, "error")
 
     dock.maps.worst.setCurrentCell(0, 0)
 
@@ -572,7 +719,7 @@ def test_click_on_the_worst_place_goes_there(viewer, dock, qtbot, place):
     assert set(viewer.layers.selection) == selected
 
     choose(dock.maps.map, "ssim")
-    dock.maps.worst.setCurrentCell(1, 0)
+    dock.maps.worst.setCurrentCell(0, 0)
     assert dock.maps.key == "ssim"
     assert sum(layer.name.startswith("place") for layer in viewer.layers) == 1
     assert not any(
@@ -737,7 +884,7 @@ def test_results_in_a_folder_are_shown_lazily(model, plain, qtbot, tmp_path):
 
     run(plain, qtbot)
 
-    layer = maps(model)["error"]
+    layer = shown(plain, "error")
     pixels = layer.data[0] if layer.multiscale else layer.data
     assert hasattr(pixels, "compute")
     assert np.asarray(pixels).shape == (SIDE, SIDE)
@@ -748,7 +895,7 @@ def test_results_in_a_folder_are_shown_lazily(model, plain, qtbot, tmp_path):
 def test_a_dock_opened_later_shows_the_same(viewer, dock, qtbot):
     pair(viewer)
     run(dock, qtbot)
-    shown = inspected(viewer)
+    before = inspected(viewer)
     viewer.window.remove_dock_widget(dock)
     dock.deleteLater()
     qtbot.wait(20)
@@ -757,16 +904,15 @@ def test_a_dock_opened_later_shows_the_same(viewer, dock, qtbot):
     later = ErrorDock(viewer)
     viewer.window.add_dock_widget(later, name="Structure error")
 
-    assert later.maps.key == "error"
-    assert later.scores.table.table is shown.scores
+    assert later.maps.key == "ssim"
+    assert later.maps.found.text.text() == before.sentence
+    assert later.scores.table.table is before.scores
 
 
 def test_maps_that_are_removed_are_no_longer_offered(model, plain, qtbot):
     pair(model)
     run(plain, qtbot)
 
-    model.layers.remove(maps(model)["error"])
-    assert plain.maps.key == "ssim"
     model.layers.remove(maps(model)["ssim"])
     assert not plain.maps.isVisibleTo(plain)
     assert plain.scores.table.texts() == []
@@ -797,7 +943,7 @@ def test_one_click_against_a_reference(viewer, qtbot, notifications):
     qtbot.waitUntil(lambda: not Job._alive, timeout=TIMEOUT)
 
     assert notifications() == []
-    assert {"error", "ssim", "gradient"} <= set(maps(viewer))
+    assert {"error", "ssim", "gradient"} <= set(inspected(viewer).maps)
     (dock,) = find_docks(viewer)
     assert dock.tabs.tabText(dock.tabs.currentIndex()) == "Map"
 

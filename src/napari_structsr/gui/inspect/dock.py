@@ -112,9 +112,8 @@ class ErrorDock(Dock):
         self._choices.setRowVisible(self.which, len(found) > 1)
         self._nothing.setVisible(self._shown is None)
         self.maps.setVisible(self._shown is not None)
-        layers = self._shown.layers if self._shown else {}
-        key = next((one for one in (key, self.maps.key) if one in layers), None)
-        self.maps.show_inspection(self._shown, key)
+        keys = self._shown.keys if self._shown else ()
+        self.maps.show_inspection(self._shown, key if key in keys else None)
         self.scores.show_inspection(self._shown)
 
     def _choose(self, index: int) -> None:
@@ -138,7 +137,7 @@ class ErrorDock(Dock):
                 self._show(key)
 
     def _show_new(self, inspection: Inspection) -> None:
-        self._turn_to(inspection, next(iter(inspection.maps), None))
+        self._turn_to(inspection, None)
         # maps would cover what is compared, and their tab the controls of that
         if self.compare.comparison is None:
             self.open_tab("Map")

@@ -62,7 +62,7 @@ class MapList(QListWidget):
             self.addItem(title)
             for key, entry in MAPS.items():
                 if entry.needs_reference == needs_reference:
-                    item = QListWidgetItem(entry.title)
+                    item = QListWidgetItem(entry.plain)
                     item.setCheckState(Qt.CheckState.Unchecked)
                     self.addItem(item)
                     self.lines[key] = item

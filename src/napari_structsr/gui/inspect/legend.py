@@ -25,6 +25,7 @@ _GUARANTEES = {
         "the interval. For other images nothing is guaranteed."
     ),
 }
+_SITE = "https://napari-structsr.github.io/napari-structsr/"
 _STEPS = 32  # of the gradient
 _LINE = 18  # pixels
 
@@ -34,6 +35,11 @@ def format_unit(entry: ErrorMap) -> str:
     return {"class": "", "degree": "°", "standard deviation": "σ of the noise"}.get(
         entry.unit, entry.unit
     )
+
+
+def help_url(key: str) -> str:
+    """Return where the documentation says how to read a map."""
+    return f"{_SITE}reading-the-maps/#{key}"
 
 
 def _describe_left_out(shares: Mapping[str, float]) -> str:
@@ -138,6 +144,13 @@ class Legend(QWidget):
         self.bar = ColorBar()
         self.text = sentence()
         self.text.setTextFormat(Qt.TextFormat.RichText)
+        interaction = Qt.TextInteractionFlag
+        self.text.setTextInteractionFlags(
+            interaction.TextSelectableByMouse
+            | interaction.LinksAccessibleByMouse
+            | interaction.LinksAccessibleByKeyboard
+        )
+        self.text.setOpenExternalLinks(True)
         stack(self, self.bar, self.text)
 
     def show_map(
@@ -151,7 +164,10 @@ class Legend(QWidget):
         """Explain a map, and on what its expected error rests if it shows one."""
         entry = MAPS[key]
         self.bar.show_map(entry, limits, threshold)
-        sentences = [entry.meaning, f"<b>Cannot see:</b> {entry.blind}"]
+        sentences = [
+            f"<b>{entry.title[:1].upper()}{entry.title[1:]}:</b> {entry.meaning}",
+            f"<b>Cannot see:</b> {entry.blind}",
+        ]
         if key in _GUARANTEES:
             guarantee = _GUARANTEES[key]
             if key == "interval" and calibration is not None and calibration.left_out:
@@ -168,4 +184,5 @@ class Legend(QWidget):
                 f"<p>Images: {escape(', '.join(calibration.sources) or 'not named')}"
                 f"</p><p>Measured: {escape(calibration.conditions or 'not named')}</p>"
             )
-        self.text.setText("<br>".join(sentences))
+        link = f'<a href="{help_url(key)}">How to read this map</a>'
+        self.text.setText("<br>".join([*sentences, link]))

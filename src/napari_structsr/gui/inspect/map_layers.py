@@ -1,9 +1,10 @@
 """Maps of structure error as layers: placed on the result, coloured, found again.
 
-The inspection itself is kept in the metadata of its layers, so that a dock that is
-opened later shows what another has computed, and nothing has to be kept in step. How
-layers are placed is explained in `layers`; a map has the pixels of its result, and may
-cover a part of it.
+One layer shows the maps of an inspection, one at a time: a dozen layers would take
+seconds to be added, and bury the images. The inspection itself is kept in the metadata
+of its layer, so that a dock that is opened later shows what another has computed, and
+nothing has to be kept in step. How layers are placed is explained in `layers`; a map
+has the pixels of its result, and may cover a part of it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from napari.utils.colormaps import AVAILABLE_COLORMAPS, Colormap, ensure_colorma
 from napari.viewer import Viewer
 
 from napari_structsr.core.axes import Axes
-from napari_structsr.core.error_map import MAPS, ErrorMap
+from napari_structsr.core.error_map import MAPS, ErrorMap, choose_first_maps
 from napari_structsr.core.types import Float32Array
 from napari_structsr.gui.viewer.layers import (
     KEY,
@@ -40,73 +41,121 @@ _LEVELS = 256
 # Okabe and Ito, for every kind of colour vision
 CLASS_COLORS = (
     (0.0, 0.0, 0.0, 0.0),  # within noise: nothing is drawn
-    (0.0, 0.62, 0.45, 0.75),  # improvement: bluish green
-    (0.34, 0.71, 0.91, 0.95),  # omission: sky blue
-    (0.90, 0.62, 0.0, 1.0),  # hallucination: orange
+    (0.0, 0.62, 0.45, 0.75),  # improved: bluish green
+    (0.34, 0.71, 0.91, 0.95),  # lost: sky blue
+    (0.90, 0.62, 0.0, 1.0),  # invented: orange
 )
 """Red, green, blue and opacity of the classes of a map."""
 
 
 @dataclass(frozen=True)
 class ShownInspection:
-    """An inspection, the name of its result, and its maps that are still there."""
+    """An inspection, the name of its result, and the layer that shows its maps."""
 
     inspection: Inspection
     result: str
-    layers: dict[str, Image]
+    layer: Image
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Maps that can be shown, in the order of the inspection."""
+        return _list_known(self.inspection)
 
     @property
     def axes(self) -> str:
-        """Axes of the layers, one letter for each dimension."""
-        layer = next(iter(self.layers.values()))
-        return str(layer.metadata[KEY]["axes"])
+        """Axes of the layer, one letter for each dimension."""
+        return str(self.layer.metadata[KEY]["axes"])
 
     def position(
         self, plane: dict[str, int], *, y: float = 0.0, x: float = 0.0
     ) -> list[float]:
-        """Return a pixel of the layers, from its plane, row and column."""
+        """Return a pixel of the layer, from its plane, row and column."""
         return [{"y": y, "x": x, **plane}.get(name, 0.0) for name in self.axes]
 
 
-def add_maps(
+def add_map_layer(
     viewer: Viewer, result: Image, axes: Axes, inspection: Inspection
-) -> list[Image]:
-    """Show the maps of an inspection above all images; only the first is visible.
+) -> Image | None:
+    """Show the maps of an inspection above all images, in one layer, one at a time.
 
     Maps of other inspections are hidden, so that nothing stands in the way. `axes` are
-    those of the result, in the order of its data.
+    those of the result, in the order of its data. None if there is no map to show.
     """
+    if not (keys := choose_first_maps(_list_known(inspection))):
+        return None
     images = [layer for layer in viewer.layers if isinstance(layer, Image)]
-    layers: list[Image] = []
-    for key, pixels in inspection.maps.items():
-        # another version may have written maps that this one does not know
-        if (entry := MAPS.get(key)) is None:
-            continue
-        layer = _make_layer(result, axes, inspection, pixels)
-        title = f"{key} classes" if entry.classes else entry.title
-        layer.name = free_name(title, names_of(viewer))
-        layer.visible = not layers
-        layer.metadata[KEY] = {
-            "map": key,
-            "axes": axes.names.replace("s", ""),
-            "result": result.name,
-            "inspection": inspection,
-            "means": inspection.scores.means(),
-        }
-        limits = contrast_limits(entry, inspection.limits[key])
-        # the range first: napari clips limits to it
-        layer.contrast_limits_range = limits
-        layer.contrast_limits = limits
-        paint(layer, entry)
-        layers.append(layer)
-    if layers:
-        show_alone(viewer, layers[0])
-    insert_above(viewer, images[-1] if images else result, *layers)
-    return layers
+    layer = _make_layer(result, axes, inspection, keys[0])
+    layer.name = free_name(NAME, names_of(viewer))
+    layer.metadata[KEY] = {
+        "map": keys[0],
+        "axes": axes.names.replace("s", ""),
+        "result": result.name,
+        "inspection": inspection,
+        "means": inspection.scores.means(),
+        # of each map that was shown: what the user made of it
+        "looks": {},
+    }
+    _show_look(layer)
+    show_alone(viewer, layer)
+    insert_above(viewer, images[-1] if images else result, layer)
+    return layer
+
+
+def switch_map(layer: Image, key: str) -> None:
+    """Let a layer show another map of its inspection; nothing is computed.
+
+    Threshold and contrast limits are kept for each map.
+    """
+    entry = layer.metadata[KEY]
+    if entry["map"] == key:
+        return
+    _look_of(layer)["limits"] = tuple(layer.contrast_limits)
+    entry["map"] = key
+    pixels = entry["inspection"].maps[key]
+    levels = make_levels(pixels, entry["axes"], many=layer.multiscale)["data"]
+    # the limits would be those of the other map until the new ones are set
+    with layer.events.contrast_limits.blocker():
+        layer.data = levels
+    _show_look(layer)
+
+
+def set_threshold(layer: Image, threshold: float) -> None:
+    """Draw only what is worse than a share of the way from good to bad."""
+    # in the layer, where another dock finds it
+    _look_of(layer)["threshold"] = threshold
+    paint(layer, MAPS[layer.metadata[KEY]["map"]], threshold=threshold)
+
+
+def threshold_of(layer: Image) -> float:
+    """Return the threshold of the map that a layer shows."""
+    return float(_look_of(layer).get("threshold", 0.0))
+
+
+def _look_of(layer: Image) -> dict[str, Any]:
+    entry = layer.metadata[KEY]
+    look: dict[str, Any] = entry["looks"].setdefault(entry["map"], {})
+    return look
+
+
+def _show_look(layer: Image) -> None:
+    """Give a layer limits and colours of the map that it shows."""
+    entry, look = layer.metadata[KEY], _look_of(layer)
+    kind = MAPS[entry["map"]]
+    whole = contrast_limits(kind, entry["inspection"].limits[entry["map"]])
+    low, high = look.get("limits", whole)
+    # the range first: napari clips limits to it
+    layer.contrast_limits_range = (min(low, whole[0]), max(high, whole[1]))
+    layer.contrast_limits = (low, high)
+    paint(layer, kind, threshold=threshold_of(layer))
+
+
+def _list_known(inspection: Inspection) -> tuple[str, ...]:
+    # another version may have written maps that this one does not know
+    return tuple(key for key in inspection.maps if key in MAPS)
 
 
 def show_alone(viewer: Viewer, layer: Image) -> None:
-    """Show a map, and hide all others of the viewer."""
+    """Show a map, and hide those of other inspections."""
     layer.visible = True
     # two maps over each other would mix their colours
     for other in viewer.layers:
@@ -132,24 +181,17 @@ def list_inspections(viewer: Viewer) -> list[ShownInspection]:
     """Return the inspections whose maps are in a viewer, the lowest first."""
     # by identity, since an inspection holds arrays
     found: dict[int, ShownInspection] = {}
-    for layer in reversed(viewer.layers):
+    for layer in viewer.layers:
         inspection = inspection_of(layer)
         if inspection is None:
             continue
         name = layer.metadata[KEY]["result"]
-        shown = found.setdefault(id(inspection), ShownInspection(inspection, name, {}))
-        shown.layers[layer.metadata[KEY]["map"]] = layer
-    # layers can be reordered; maps are offered in the order of the inspection
-    for shown in found.values():
-        for key in shown.inspection.maps:
-            if key in shown.layers:
-                shown.layers[key] = shown.layers.pop(key)
-    return list(found.values())[::-1]
+        # a copy of the layer shows the same
+        found.setdefault(id(inspection), ShownInspection(inspection, name, layer))
+    return list(found.values())
 
 
-def _make_layer(
-    result: Image, axes: Axes, inspection: Inspection, pixels: Any
-) -> Image:
+def _make_layer(result: Image, axes: Axes, inspection: Inspection, key: str) -> Image:
     names = axes.names.replace("s", "")
     grid = inspection.spec.axes
     # the inspection may cover a part: it begins at another pixel of the result
@@ -160,7 +202,7 @@ def _make_layer(
         for name in names
     ]
     return Image(
-        **make_levels(pixels, names, many=result.multiscale),
+        **make_levels(inspection.maps[key], names, many=result.multiscale),
         **find_placement(result, origin),
         units=result.units,
         axis_labels=result.axis_labels,

@@ -12,24 +12,35 @@ from typing import TYPE_CHECKING
 from napari.layers import Image
 from napari.viewer import Viewer
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
-from napari_structsr.core.error_map import MAPS
+from napari_structsr.core.error_map import MAPS, choose_first_maps
 from napari_structsr.errors import StructsrError
+from napari_structsr.gui.inspect.found_panel import FoundPanel
 from napari_structsr.gui.inspect.legend import Legend, format_unit
-from napari_structsr.gui.inspect.map_layers import ShownInspection, paint, show_alone
+from napari_structsr.gui.inspect.map_layers import (
+    ShownInspection,
+    map_of,
+    set_threshold,
+    show_alone,
+    switch_map,
+    threshold_of,
+)
 from napari_structsr.gui.inspect.score_table import WorstTable
-from napari_structsr.gui.viewer.layers import KEY
+from napari_structsr.gui.inspect.state import describe_map
 from napari_structsr.gui.viewer.navigation import go_to_place
 from napari_structsr.gui.viewer.plain_text import make_plain
 from napari_structsr.gui.widgets.controls import (
     NarrowCombo,
+    complete_sentence,
     fill_combo,
     format_number,
     make_form,
     row,
+    sentence,
 )
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 from napari_structsr.models.calibration import TrustCalibration, read_calibration
@@ -38,7 +49,7 @@ from napari_structsr.zoo.catalogue import find_card
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import Inspection, WorstRegion
 
-_THRESHOLD = "threshold"
+_MORE = "More maps"
 
 
 class MapPanel(ViewerWidget):
@@ -49,7 +60,8 @@ class MapPanel(ViewerWidget):
         self._viewer = viewer
         self._shown: ShownInspection | None = None
         self._followed_layer: Image | None = None
-        tip = "The map that is drawn over the result; others are hidden."
+        self.found = FoundPanel()
+        tip = "What the layer over the result shows; nothing is computed again."
         self.map = NarrowCombo("Map", tip)
         self.drawn = QCheckBox("show")
         self.drawn.setToolTip("Draw the map, or see the image below it.")
@@ -62,13 +74,18 @@ class MapPanel(ViewerWidget):
         self.opacity = _make_slider("Opacity", "How strongly the map covers the image.")
         self.worst_label = make_plain(QLabel())
         self.worst = WorstTable()
+        # what weakens a map is not to be overlooked
+        self.doubt = sentence()
+        self.doubt.setStyleSheet("QLabel { font-weight: bold; }")
         form, sliders = make_form(), make_form()
         form.addRow("Map", row(self.map, self.drawn))
         sliders.addRow("Threshold, %", self.threshold)
         sliders.addRow("", self.level)
         sliders.addRow("Opacity, %", self.opacity)
         layout = QVBoxLayout(self)
+        layout.addWidget(self.found)
         layout.addLayout(form)
+        layout.addWidget(self.doubt)
         layout.addWidget(self.legend)
         layout.addLayout(sliders)
         layout.addWidget(self.worst_label)
@@ -88,20 +105,38 @@ class MapPanel(ViewerWidget):
     @property
     def layer(self) -> Image | None:
         """The layer of the map that is shown."""
-        layers = self._shown.layers if self._shown else {}
-        return layers.get(self.key or "")
+        return None if self._shown is None else self._shown.layer
 
     def show_inspection(
         self, shown: ShownInspection | None, key: str | None = None
     ) -> None:
-        """Offer the maps of an inspection, and show one, by default the visible one."""
+        """Offer the maps of an inspection, and show one, by default the present one."""
         self._shown = shown
-        layers = {} if shown is None else shown.layers
-        visible = [name for name, layer in layers.items() if layer.visible]
-        key = key or next(iter([*visible, *layers]), None)
-        fill_combo(self.map, {name: (MAPS[name].title, "") for name in layers}, key)
+        self.found.show_inspection(shown)
+        self._offer(key or (map_of(shown.layer) if shown else None))
+        if shown is not None and self.key is not None:
+            switch_map(shown.layer, self.key)
         self._list_places()
         self._refresh()
+
+    def _offer(self, key: str | None) -> None:
+        keys = self._shown.keys if self._shown else ()
+        first = choose_first_maps(keys)
+        more = [name for name in keys if name not in first]
+        entries = {
+            name: (MAPS[name].plain, describe_map(MAPS[name]))
+            for name in [*first, *more]
+        }
+        fill_combo(self.map, entries, key)
+        if not more:
+            return
+        with signals_blocked(self.map):
+            self.map.insertItem(len(first), _MORE)
+            if isinstance(model := self.map.model(), QStandardItemModel):
+                heading = model.item(len(first))
+                assert heading is not None
+                heading.setFlags(Qt.ItemFlag.NoItemFlags)
+            self.map.setCurrentIndex(max(0, self.map.findData(key)))
 
     def visit(self, place: WorstRegion) -> None:
         """Go to a place, and draw a rectangle around it."""
@@ -117,7 +152,8 @@ class MapPanel(ViewerWidget):
 
     def draw(self) -> None:
         """Draw the chosen map, and no other."""
-        if (layer := self.layer) is not None:
+        if (layer := self.layer) is not None and self.key is not None:
+            switch_map(layer, self.key)
             show_alone(self._viewer, layer)
         self._list_places()
         self._refresh()
@@ -130,9 +166,7 @@ class MapPanel(ViewerWidget):
 
     def _set_threshold(self, percent: int) -> None:
         if (layer := self.layer) is not None and self.key:
-            # in the layer, where another dock finds it
-            layer.metadata[KEY][_THRESHOLD] = percent / 100
-            paint(layer, MAPS[self.key], threshold=percent / 100)
+            set_threshold(layer, percent / 100)
             self._refresh()
 
     def _set_opacity(self, percent: int) -> None:
@@ -153,7 +187,7 @@ class MapPanel(ViewerWidget):
                 self.follow(*((signal, self._refresh) for signal in signals))
         if layer is None or key is None or shown is None:
             return
-        entry, threshold = MAPS[key], float(layer.metadata[KEY].get(_THRESHOLD, 0.0))
+        entry, threshold = MAPS[key], threshold_of(layer)
         for widget, value in (
             (self.threshold, round(100 * threshold)),
             (self.opacity, round(100 * layer.opacity)),
@@ -166,6 +200,9 @@ class MapPanel(ViewerWidget):
         low, high = map(float, layer.contrast_limits)
         # from the best to the worst
         limits = (low, high) if entry.worse == "high" else (high, low)
+        doubts = map(complete_sentence, shown.inspection.doubts.get(key, ()))
+        self.doubt.setText("\n".join(doubts))
+        self.doubt.setVisible(bool(self.doubt.text()))
         calibration = _find_calibration(shown.inspection)
         self.legend.show_map(key, limits, threshold, calibration=calibration)
         if entry.classes:
@@ -182,8 +219,11 @@ class MapPanel(ViewerWidget):
             return
         places = [p for p in self._shown.inspection.worst if p.map == self.key]
         self.worst.show_places(self.key, places)
+        more = self.key in self._shown.inspection.cut
         self.worst_label.setText(
-            "Worst places" if places else "No place is worse than the rest."
+            ("The worst places, of more" if more else "Unusually bad places")
+            if places
+            else "No place is worse than is usual here."
         )
 
 

@@ -18,7 +18,11 @@ from napari.viewer import Viewer
 from napari_structsr.core.record import Record
 from napari_structsr.engine.events import Cancel, Event, Finished
 from napari_structsr.errors import StructsrError
-from napari_structsr.gui.inspect.map_layers import add_maps, map_of
+from napari_structsr.gui.inspect.map_layers import (
+    ShownInspection,
+    add_map_layer,
+    map_of,
+)
 from napari_structsr.gui.inspect.regions import Regions, merge_scores, read_regions
 from napari_structsr.gui.inspect.roles import ImageFacts
 from napari_structsr.gui.inspect.state import ErrorDockState, InspectChoice
@@ -155,7 +159,7 @@ def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
 
     def show(event: Finished) -> None:
         inspection = event.output
-        add_maps(viewer, result, axes, inspection)
+        add_map_layer(viewer, result, axes, inspection)
         if drawn is not None and drawn in viewer.layers:
             drawn.features = merge_scores(drawn, inspection.scores, names)
 
@@ -239,6 +243,24 @@ def _check_card(
         return False, False
     same = card.sha256 == sha256
     return same, same and card.calibration is not None
+
+
+def save_layer(shown: ShownInspection, parent: Path) -> Job:
+    """Write everything that was found into a new folder, in the background.
+
+    The job has been submitted; the output of its `finished` is the `Inspection` as it
+    lies in the folder.
+    """
+    folder = _find_free_folder(parent, shown.result)
+
+    def run(cancel: Cancel) -> Iterator[Event]:
+        from napari_structsr.inspection.saving import save_inspection
+
+        yield from save_inspection(shown.inspection, folder, cancel=cancel)
+
+    job = Job(f"Saving the maps of {shown.result}", run)
+    submit(job)
+    return job
 
 
 def _find_free_folder(parent: Path, name: str) -> Path:

@@ -105,7 +105,7 @@ class ScorePanel(ViewerWidget):
     def _position(self) -> dict[str, int]:
         if self._shown is None:
             return {}
-        layer = next(iter(self._shown.layers.values()))
+        layer = self._shown.layer
         point = layer.world_to_data(self._viewer.dims.point[-layer.ndim :])
         indices = (round(float(where)) for where in point)
         return dict(zip(self._shown.axes, indices, strict=True))
@@ -136,7 +136,7 @@ class ScorePanel(ViewerWidget):
 
     def _show_plane(self, plane: dict[str, int]) -> None:
         if self._shown is not None:
-            layer = next(iter(self._shown.layers.values()))
+            layer = self._shown.layer
             go_to_plane(self._viewer, layer, self._shown.position(plane))
 
     def _export(self) -> None:

@@ -218,7 +218,7 @@ class WorstTable(QTableWidget):
         self._key, self.places = key, tuple(places)
         axes = list(places[0].plane) if places else []
         unit = format_unit(entry)
-        value = "hallucination" if entry.classes else unit or entry.title
+        value = entry.classes[-1] if entry.classes else unit or entry.title
         titles = ["#", value, *axes, "row", "column"]
         right = Qt.AlignmentFlag.AlignRight
         self.clear()

@@ -144,8 +144,9 @@ def resolve_inspection(
 
 
 def describe_map(entry: ErrorMap, obstacle: str | None = None) -> str:
-    """Say what a map means, what it cannot see, and why it cannot be computed."""
-    text = f"{entry.meaning}\n\nCannot see: {entry.blind}"
+    """Say what a map is called, means and cannot see, and why it cannot be computed."""
+    title = f"{entry.title[:1].upper()}{entry.title[1:]}"
+    text = f"{title}: {entry.meaning}\n\nCannot see: {entry.blind}"
     return f"{obstacle}\n\n{text}" if obstacle else text
 
 

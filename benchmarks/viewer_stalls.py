@@ -1,0 +1,190 @@
+"""How long the viewer stands still while the docks are used: a heartbeat of Qt.
+
+Run it from the root of the repository, where there is a display::
+
+    python -m benchmarks.viewer_stalls --out stalls.md
+
+Each row is a gesture of a user. *stall* is the longest time in which the event loop did
+not come round, *computed* how long the thread of the interface computed in it at most.
+On a machine that others use too the first is longer: the process waits its turn.
+``--where`` tells the calls in which the longest computation was spent.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from qtpy.QtCore import QEventLoop, Qt, QTimer
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+_BEAT = 0.01  # seconds between two beats of the event loop
+_PATIENCE = 600.0  # seconds for one job
+_DEPTH, _SHOWN = 12, 6  # calls that are told of a sample, samples that are shown
+_QUIET = 0.5  # seconds after a gesture that still belong to it
+
+
+class Heartbeat:
+    """Measures how long the event loop stands still, and how long it computes."""
+
+    def __init__(self, beat: float = _BEAT) -> None:
+        self._beat_s = beat
+        self._longest = [0.0, 0.0]
+        self._stacks: deque[tuple[float, str]] = deque(maxlen=5000)
+        self.where: Counter[str] = Counter()
+        self._last = time.monotonic(), time.thread_time()
+        self._timer = QTimer()
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._beat)
+        self._timer.start(int(1000 * beat))
+
+    def _beat(self) -> None:
+        now = time.monotonic(), time.thread_time()
+        gaps = now[0] - self._last[0] - self._beat_s, now[1] - self._last[1]
+        if gaps[1] > self._longest[1]:
+            since = self._last[0]
+            self.where = Counter(s for at, s in list(self._stacks) if at > since)
+        self._longest = [max(*pair) for pair in zip(self._longest, gaps, strict=True)]
+        self._last = now
+
+    def sample(self) -> None:
+        """Note from now on, in a thread, what the thread of the interface does."""
+        main = threading.main_thread().ident
+
+        def watch() -> None:
+            while True:
+                frame = sys._current_frames().get(main or 0)
+                calls = traceback.extract_stack(frame)[-_DEPTH:]
+                words = [f"{Path(c.filename).stem}.{c.name}:{c.lineno}" for c in calls]
+                self._stacks.append((time.monotonic(), " < ".join(words[::-1])))
+                time.sleep(_BEAT / 2)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+    def take(self) -> tuple[float, float]:
+        """Return the longest stall and the longest computation since last asked."""
+        longest, self._longest = self._longest, [0.0, 0.0]
+        return longest[0], longest[1]
+
+
+def wait(is_done: Callable[[], bool]) -> None:
+    """Let Qt run until something is so."""
+    until = time.monotonic() + _PATIENCE
+    while not is_done():
+        if time.monotonic() > until:
+            raise SystemExit("a job did not end")
+        wait_for(0.05)
+
+
+def wait_for(seconds: float) -> None:
+    """Let Qt run for some time."""
+    loop = QEventLoop()
+    QTimer.singleShot(int(1000 * seconds), loop.quit)
+    loop.exec()
+
+
+@app.command()
+def measure(
+    out: Annotated[Path | None, typer.Option(help="Where the table goes.")] = None,
+    model: Annotated[str, typer.Option(help="What upscales.")] = "faithful",
+    where: Annotated[bool, typer.Option(help="Tell where time is spent.")] = False,
+) -> None:
+    """Use the docks as a user does, and print the longest stall of each gesture."""
+    import napari
+
+    viewer = napari.Viewer()
+    viewer.window.resize(1600, 1000)
+    heartbeat = Heartbeat()
+    if where:
+        heartbeat.sample()
+    rows: list[tuple[str, float, float]] = []
+    wait_for(1)
+    heartbeat.take()
+    for name in _gestures(viewer, model):
+        wait_for(_QUIET)
+        rows.append((name, *heartbeat.take()))
+        typer.echo(f"{name}: {1000 * rows[-1][1]:.0f} ms, {1000 * rows[-1][2]:.0f} ms")
+        for calls, count in heartbeat.where.most_common(_SHOWN if where else 0):
+            typer.echo(f"    {count} x {calls}")
+    text = format_rows(rows)
+    typer.echo(text)
+    if out is not None:
+        out.write_text(text, "utf-8")
+    viewer.close()
+
+
+def _gestures(viewer: Any, model: str) -> Iterator[str]:
+    """Do one thing after the other; say what was done."""
+    upscale, errors = (
+        viewer.window.add_plugin_dock_widget("napari-structsr", name)[1]
+        for name in ("Upscale", "Structure error")
+    )
+    yield "open the docks"
+    viewer.open_sample("napari-structsr", "cells")
+    wait(lambda: bool(np.asarray(viewer.layers[0].data).any()))
+    yield "open the sample"
+    source = viewer.layers[0]
+    combo = upscale.form.model
+    combo.setCurrentIndex(max(0, combo.findData(model)))
+    upscale.run_button.click()
+    wait(lambda: len(viewer.layers) == 2)
+    yield "upscale"
+    viewer.layers.selection = {viewer.layers[1]}
+    errors.inspect_selection(needs_reference=False)
+    wait(lambda: not errors.inspect.jobs.is_busy)
+    yield "inspect and add the maps"
+    combo = errors.maps.map
+    for index in range(combo.count()):
+        if combo.itemData(index) is not None:
+            combo.setCurrentIndex(index)
+            wait_for(0.1)
+    yield "switch to each map"
+    # a right result has no unusual place: any will do for the jump
+    key, axes = errors.maps.key, errors.maps.layer.metadata["structsr"]["axes"]
+    for name in ("jump to a place, first", "jump to a place, again"):
+        from napari_structsr.inspection.results import WorstRegion
+
+        plane = {axis: 1 for axis in axes if axis not in "yx"}
+        errors.maps.visit(WorstRegion(key, plane, (64, 128), (96, 160), 1.0))
+        yield name
+    errors.maps.threshold.setValue(50)
+    yield "move the threshold"
+    yield from _look(viewer, source)
+
+
+def _look(viewer: Any, source: Any) -> Iterator[str]:
+    """Upscale as one looks, and pan."""
+    from napari_structsr.gui.upscale.as_you_look import show_as_you_look
+    from napari_structsr.gui.upscale.run import read_preferred_choice
+
+    before = len(viewer.layers)
+    job = show_as_you_look(viewer, source, read_preferred_choice())
+    wait(lambda: len(viewer.layers) > before)
+    yield "open as you look"
+    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+    centre = np.array(camera.center, float)
+    for step in range(20):
+        camera.center = tuple(centre + np.array([0, step, step]))
+        wait_for(0.1)
+    yield "pan as you look"
+    job.cancel()
+    wait(lambda: job.has_ended)
+
+
+def format_rows(rows: list[tuple[str, float, float]]) -> str:
+    """Return gestures and their longest stalls as a table in Markdown."""
+    lines = ["| gesture | stall / ms | computed / ms |", "|---|--:|--:|"]
+    lines += [f"| {name} | {1e3 * a:.0f} | {1e3 * b:.0f} |" for name, a, b in rows]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    app()
