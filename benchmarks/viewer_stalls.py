@@ -28,7 +28,7 @@ from qtpy.QtCore import QEventLoop, Qt, QTimer
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _BEAT = 0.01  # seconds between two beats of the event loop
 _PATIENCE = 600.0  # seconds for one job
-_DEPTH, _SHOWN = 12, 6  # calls that are told of a sample, samples that are shown
+_DEPTH, _SHOWN = 4, 8  # calls of ours that a sample tells, samples that are shown
 _QUIET = 0.5  # seconds after a gesture that still belong to it
 
 
@@ -62,8 +62,12 @@ class Heartbeat:
         def watch() -> None:
             while True:
                 frame = sys._current_frames().get(main or 0)
-                calls = traceback.extract_stack(frame)[-_DEPTH:]
-                words = [f"{Path(c.filename).stem}.{c.name}:{c.lineno}" for c in calls]
+                calls = traceback.extract_stack(frame)
+                ours = [call for call in calls if "napari_structsr" in call.filename]
+                words = [
+                    f"{Path(call.filename).stem}.{call.name}:{call.lineno}"
+                    for call in [*ours[-_DEPTH:], calls[-1]]
+                ]
                 self._stacks.append((time.monotonic(), " < ".join(words[::-1])))
                 time.sleep(_BEAT / 2)
 

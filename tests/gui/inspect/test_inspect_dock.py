@@ -714,8 +714,10 @@ def test_click_on_the_worst_place_goes_there(viewer, dock, qtbot, place):
     side = (first.rows[1] - first.rows[0]) * result.scale[1] * viewer.scene.camera.zoom
     assert 0.2 * viewer.canvas.size[0] < side <= 0.34 * viewer.canvas.size[0]
     marker = viewer.layers["place"]
-    corners = [marker.data_to_world(corner) for corner in marker.data[0]]
-    np.testing.assert_allclose(np.mean(corners, axis=0), expected, atol=1e-6)
+    middles = [marker.data_to_world(start + way / 2) for start, way in marker.data]
+    np.testing.assert_allclose(np.mean(middles, axis=0), expected, atol=1e-6)
+    lengths = np.linalg.norm(marker.data[:, 1], axis=1)
+    np.testing.assert_allclose(lengths, first.rows[1] - first.rows[0], rtol=0.05)
     assert set(viewer.layers.selection) == selected
 
     choose(dock.maps.map, "ssim")

@@ -60,7 +60,8 @@ def layer_obstacle(layer: Layer) -> str | None:
     if isinstance(layer, Labels):
         return "labels hold no intensities; select the image they were made from"
     if not isinstance(layer, Image):
-        kind = layer.as_layer_data_tuple()[2]
+        # not from `as_layer_data_tuple`, which collects all that the layer holds
+        kind = type(layer).__name__.lower()
         return f"{kind} hold no intensities; select an image"
     if layer.metadata.get(KEY) == "preview":
         return "this is a preview; select the image it was made from"
@@ -175,14 +176,15 @@ def insert_above(viewer: Viewer, source: Layer, *results: Layer) -> None:
     # a result that lay below an earlier one would not be seen
     while place < len(layers) and _is_result_of(layers[place], source):
         place += 1
-    for number, result in enumerate(results):
-        layers.insert(place + number, result)
-    # inserting has selected the new layers
-    layers.selection = selected & set(layers)
-    if active in layers:
-        layers.selection.active = active
-        # an active layer becomes the only selected one
-        layers.selection.update(selected & set(layers))
+    # napari selects each new layer, and would build the controls of all of them
+    with layers.selection.events.blocker_all():
+        for number, result in enumerate(results):
+            layers.insert(place + number, result)
+        layers.selection = selected & set(layers)
+        if active in layers:
+            layers.selection.active = active
+            # an active layer becomes the only selected one
+            layers.selection.update(selected & set(layers))
 
 
 def _is_result_of(layer: Layer, source: Layer) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from napari.layers import Image, Layer, Shapes
+from napari.layers import Image, Layer, Vectors
 from napari.viewer import Viewer
 from pint.errors import PintError
 
@@ -84,27 +84,38 @@ def go_to_place(
 
 def _mark(viewer: Viewer, layer: Image, corners: npt.NDArray[np.float64]) -> None:
     width = _LINE * float(np.ptp(corners, axis=0).max())
+    sides = _draw_sides(corners, width)
     place = copy_placement(layer)
     # one layer is kept for all places that are visited
     for marker in viewer.layers:
         if marker.metadata.get(KEY) == _MARKER and marker.ndim == layer.ndim:
             for key, value in place.items():
                 setattr(marker, key, value)
-            marker.data = [corners]
-            marker.edge_width = [width]
+            marker.data = sides
+            marker.edge_width = width
             return
-    marker = Shapes(
-        [corners],
-        shape_type="polygon",
+    # no shapes: the first of them loads a font and compiles four programs, half a second
+    marker = Vectors(
+        sides,
         name=_MARKER,
+        vector_style="line",
         edge_color="white",
-        face_color="transparent",
         edge_width=width,
         opacity=0.9,
         metadata={KEY: _MARKER},
         **place,
     )
     insert_above(viewer, viewer.layers[-1], marker)
+
+
+def _draw_sides(
+    corners: npt.NDArray[np.float64], width: float
+) -> npt.NDArray[np.float64]:
+    """Return the sides of a rectangle as starts and ways, shape (4, 2, dimensions)."""
+    ways = np.roll(corners, -1, axis=0) - corners
+    # each side goes on for half a line at both ends, so that corners close
+    caps = ways / np.linalg.norm(ways, axis=1, keepdims=True) * width / 2
+    return np.stack([corners - caps, ways + 2 * caps], axis=1)
 
 
 def _make_rectangle(
