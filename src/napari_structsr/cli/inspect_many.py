@@ -42,7 +42,7 @@ def inspect_many(
     progress
         How it is shown.
     """
-    from napari_structsr.inspection.collection import (
+    from napari_structsr.inspection.pages.collection import (
         explain_missing_page,
         write_collection,
     )

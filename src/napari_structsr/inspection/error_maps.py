@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -34,8 +35,10 @@ from napari_structsr.engine.failures import yield_failures
 from napari_structsr.engine.provenance import find_record
 from napari_structsr.engine.run_tiles import run_tiles
 from napari_structsr.errors import BusyError, ClusterError, check_kind
+from napari_structsr.inspection.findings import describe_findings
 from napari_structsr.inspection.inspect_job import make_job
 from napari_structsr.inspection.map_tiles import TileMapper
+from napari_structsr.inspection.pages.report import explain_missing_report, write_report
 from napari_structsr.inspection.plan import (
     choose_limits,
     crop_regions,
@@ -44,7 +47,6 @@ from napari_structsr.inspection.plan import (
     make_record,
     plan_maps,
 )
-from napari_structsr.inspection.report import explain_missing_report, write_report
 from napari_structsr.inspection.results import Inspection, ScoreTable
 from napari_structsr.inspection.score_journal import ScoreJournal
 from napari_structsr.inspection.scores import PlaneScores, Scorer
@@ -307,6 +309,7 @@ def _inspect(
             doubts=setup.doubts,
             matched=setup.matched,
         )
+        inspection = replace(inspection, sentence=describe_findings(inspection))
         journal.finish(inspection)
     if out is not None:
         # everything else is written by now: a missing extra costs the report alone

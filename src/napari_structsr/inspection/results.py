@@ -186,6 +186,8 @@ class Inspection:
         Values to show of each map from the best to the worst.
     folder
         Where everything was written, if anywhere.
+    sentence
+        What was found, in plain words, see `describe_findings`.
     cut
         Maps that have more places than were to be listed.
     doubts
@@ -203,13 +205,7 @@ class Inspection:
     record: Record
     limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     folder: Path | None = None
+    sentence: str = ""
     cut: tuple[str, ...] = ()
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     matched: MatchedImages | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def sentence(self) -> str:
-        """What was found, in plain words, see `describe_findings`."""
-        from napari_structsr.inspection.findings import describe_findings
-
-        return describe_findings(self)

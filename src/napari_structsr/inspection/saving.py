@@ -20,8 +20,8 @@ from napari_structsr.engine.events import (
 from napari_structsr.engine.failures import yield_failures
 from napari_structsr.engine.tiles import lay_tiles
 from napari_structsr.errors import SettingsError
+from napari_structsr.inspection.pages.report import explain_missing_report, write_report
 from napari_structsr.inspection.plan import describe_maps
-from napari_structsr.inspection.report import explain_missing_report, write_report
 from napari_structsr.inspection.results import Inspection
 from napari_structsr.inspection.score_journal import write_tables
 from napari_structsr.io.locks import lock_folder

@@ -13,11 +13,11 @@ from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 from napari_structsr.engine.events import Cancel
 from napari_structsr.errors import check_kind
-from napari_structsr.inspection.collection import (
+from napari_structsr.inspection.error_maps import iter_inspect
+from napari_structsr.inspection.pages.collection import (
     explain_missing_page,
     write_collection,
 )
-from napari_structsr.inspection.error_maps import iter_inspect
 from napari_structsr.inspection.results import Inspection
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.open import open_source

@@ -94,7 +94,7 @@ def _mark(viewer: Viewer, layer: Image, corners: npt.NDArray[np.float64]) -> Non
             marker.data = sides
             marker.edge_width = width
             return
-    # no shapes: the first of them loads a font and compiles four programs, half a second
+    # no shapes: the first of them takes half a second for a font and its programs
     marker = Vectors(
         sides,
         name=_MARKER,

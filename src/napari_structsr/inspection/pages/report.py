@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from napari_structsr.core.error_map import MAPS
-from napari_structsr.inspection.figures import COLORS, draw_overview, draw_worst_places
 from napari_structsr.inspection.findings import compare_with_bicubic
 from napari_structsr.inspection.matching import MatchedImages
+from napari_structsr.inspection.pages.figures import (
+    COLORS,
+    draw_overview,
+    draw_worst_places,
+)
 from napari_structsr.inspection.results import SCORES, Inspection
 from napari_structsr.io.atomic import replace_whole
 
