@@ -16,7 +16,7 @@ FROM python:3.13-slim-bookworm
 ARG TORCH=https://download.pytorch.org/whl/cpu
 RUN pip install --no-cache-dir torch torchvision --index-url "$TORCH"
 RUN --mount=from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir "$(ls /wheels/*.whl)[report,zoo]"
+    pip install --no-cache-dir "$(ls /wheels/*.whl)[formats,report,zoo]"
 # whoever runs it has no home here
 ENV HOME=/tmp STRUCTSR_MODELS=/data/models
 WORKDIR /data

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 import napari_structsr
 
@@ -52,15 +54,39 @@ def imported():
     return found
 
 
+@pytest.fixture(scope="module")
+def brought():
+    """Return the modules that each installed package brings."""
+    found = {}
+    for module, names in packages_distributions().items():
+        for name in names:
+            found.setdefault(name_of(name), set()).add(module)
+    return found
+
+
 @pytest.mark.parametrize("name", REQUIRED)
-def test_every_requirement_is_imported(name, imported):
-    modules = {
-        module
-        for module, names in packages_distributions().items()
-        if name in map(name_of, names)
-    }
+def test_every_requirement_is_imported(name, imported, brought):
+    modules = brought.get(name)
     # what is not installed, or hidden, has most likely a module of its own name
     assert (modules or {name.replace("-", "_")}) & imported
+
+
+@pytest.mark.skipif(
+    os.environ.get("TOX_ENV_NAME") != "lowest",
+    reason="the oldest versions are tested by tox -e lowest",
+)
+@pytest.mark.parametrize(
+    "requirement",
+    [
+        requirement
+        for requirements in (PROJECT["project"]["dependencies"], *EXTRAS.values())
+        for requirement in requirements
+        if name_of(requirement) not in ("napari-structsr", "bokeh")
+    ],
+)
+def test_what_is_tested_is_what_is_said_to_do(requirement):
+    least = requirement.partition(">=")[2]
+    assert Version(version(name_of(requirement))) == Version(least)
 
 
 def test_nobody_asks_for_less_python_than_is_named():
