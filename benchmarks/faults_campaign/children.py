@@ -68,10 +68,13 @@ def load_modules() -> None:
     import napari_structsr.finetuning.fine_tune
     import napari_structsr.finetuning.replay
     import napari_structsr.inspection.error_maps
+    import napari_structsr.io.formats.czi
+    import napari_structsr.io.ome_zarr.plate_mosaic
     import napari_structsr.io.ome_zarr.reader
     import napari_structsr.io.tiff.writer
     import napari_structsr.training.train
     import napari_structsr.upscaling.upscale
+    import napari_structsr.zoo.exchange.load
 
     torch.set_num_threads(1)
     # kept for all fine-tunings of a process, and drawn by numpy alone

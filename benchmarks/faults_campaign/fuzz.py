@@ -62,7 +62,9 @@ def fuzz(
     """Let hypothesis damage the files of every reader, or some, for some seconds."""
     _warm_up()
     for family in [READERS[name] for name in readers or READERS]:
-        act = partial(_draw_by_hypothesis, family)
+        # what it draws when the time is over is drawn in vain
+        examples = 300 if seconds > 30 else 10
+        act = partial(_draw_by_hypothesis, family, examples)
         tally = Tally(f"bytes and values fuzzed: {family.name}")
         yield fuzz_reader(place, family, tally, act, seed, seconds=seconds)
 
@@ -190,7 +192,7 @@ def _draw_odd(family: Family, attempt: Callable[..., None], seed: int) -> None:
 
 
 def _draw_by_hypothesis(
-    family: Family, attempt: Callable[..., None], seed: int
+    family: Family, examples: int, attempt: Callable[..., None], seed: int
 ) -> None:
     from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import seed as seeded
@@ -207,7 +209,7 @@ def _draw_by_hypothesis(
         attempt(lambda whole, trial: _damage_one(family, whole, trial, which, edits))
 
     run = settings(
-        max_examples=300,
+        max_examples=examples,
         deadline=None,
         database=None,
         phases=[Phase.generate],

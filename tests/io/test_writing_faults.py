@@ -20,7 +20,7 @@ import zarr
 from napari_structsr import OmeZarrSink, TiffSink, open_source
 from napari_structsr.core.axes import Axes, ImageSpec
 from napari_structsr.core.record import Record
-from napari_structsr.errors import SinkError
+from napari_structsr.errors import SinkError, SourceError
 from napari_structsr.io.locks import lock_output
 from napari_structsr.io.ome_zarr.image_writer import write_image
 from napari_structsr.io.ome_zarr.layout import make_write_grid
@@ -259,6 +259,21 @@ def test_what_is_damaged_while_a_run_writes_is_refused_and_then_mended(
         finish(writer)
     assert not (tmp_path / "a.ome.tif").exists()
     np.testing.assert_array_equal(read(run(make(tmp_path))), PIXELS)
+
+
+def test_one_wrong_bit_in_a_finished_store_is_refused(tmp_path):
+    result = run(zarr_sink(tmp_path))
+    chunk = result / "0" / "c" / "1" / "0" / "0"
+    data = chunk.read_bytes()
+    for place in range(0, len(data), 1 + len(data) // 12):
+        changed = bytearray(data)
+        changed[place] ^= 1
+        chunk.write_bytes(changed)
+        source = open_source(result)
+        with pytest.raises(SourceError, match="cannot be read"):
+            source.read((1,), slice(0, 40), slice(0, 256))
+    chunk.write_bytes(data)
+    np.testing.assert_array_equal(read(result), PIXELS)
 
 
 @pytest.mark.parametrize("make", [zarr_sink, tiff_sink])

@@ -289,6 +289,7 @@ def test_the_page_names_the_limits_that_hold():
         f"{limits.OPTION}, {limits.PARAMETERS / 1e6:.0f} million",
         f"{limits.BATCH} patches, {limits.PATCH} pixels",
         f"{limits.NAME_LENGTH} letters",
+        f"{limits.IMAGES:,} |",
     ):
         assert words in text, words
     assert limits.MINUTES == 4 * 7 * 24 * 60
