@@ -71,7 +71,7 @@ _CALIBRATED: frozenset[Need] = frozenset({"source", "calibration"})
 _ALL = (
     ErrorMap(
         "error",
-        "difference from the reference",
+        "distance to reference",
         "absolute error",
         _REFERENCE,
         "How far each pixel lies from the reference.",
@@ -152,7 +152,7 @@ _ALL = (
     ),
     ErrorMap(
         "change",
-        "improved, lost, invented",
+        "improved/lost/invented",
         "change classes",
         frozenset({"reference", "source"}),
         "Whether the surroundings of a pixel came nearer to the reference than "
@@ -164,7 +164,7 @@ _ALL = (
     ),
     ErrorMap(
         "residual",
-        "departure from the measurement",
+        "unlike the measurement",
         "residual in noise units",
         _SOURCE,
         "The result, measured again by the forward model, against what was measured, "
@@ -176,7 +176,7 @@ _ALL = (
     ),
     ErrorMap(
         "squirrel",
-        "departure after a fitted blur",
+        "unlike it, blur fitted",
         "SQUIRREL error",
         _SOURCE,
         "The result, blurred and scaled as fits best, against the interpolated source.",
@@ -186,7 +186,7 @@ _ALL = (
     ),
     ErrorMap(
         "artefact",
-        "invented or lost texture",
+        "invented/lost texture",
         "adversarial artefacts",
         frozenset({"source"}),
         "Similarity of the local contrast with that of faithful, or of sharp if "
@@ -199,7 +199,7 @@ _ALL = (
     ),
     ErrorMap(
         "spread",
-        "unsteadiness of the model",
+        "unsteady model",
         "spread over flips and rotations",
         _MODEL,
         "Standard deviation of what the model makes of the source in its eight "
@@ -232,7 +232,7 @@ _ALL = (
     ),
     ErrorMap(
         "interval",
-        "range of the true value",
+        "range of true value",
         "90% interval",
         _CALIBRATED,
         "Half width of the interval around each pixel that holds the true value for "

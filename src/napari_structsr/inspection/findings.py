@@ -4,7 +4,8 @@ Docks, terminal, report and scripts say it by these functions. Every number foll
 the scores and the list of worst places:
 
 - *places*: entries of `Inspection.worst`, whose rule stands in `worst_places`; "at
-  least" where more were found than are listed.
+  least" where more were found than are listed. Places of the maps that are shown first
+  are counted one by one; of the others it is told how many maps have some.
 - *supported*: the score of this name, the share of pixels whose residual is at most 4
   standard deviations of the noise, averaged over planes and rounded to percent.
 - *better than bicubic*: PSNR and SSIM of the result less those of the interpolated
@@ -18,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_structsr.core.error_map import MAPS
+from napari_structsr.core.error_map import MAPS, choose_first_maps
 
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import Inspection
@@ -30,16 +31,11 @@ _PLACES = {
         "depart",
         "from the measurement by more than 4 times its noise",
     ),
-    "ssim": ("resembles", "resemble", "the reference far less than the rest does"),
+    "ssim": ("resembles", "resemble", "the reference far less than the rest"),
     "artefact": (
         "holds",
         "hold",
-        "texture that the model it is compared with does not make",
-    ),
-    "change": (
-        "holds",
-        "hold",
-        "structure that is in neither reference nor measurement",
+        "texture that the other model does not make",
     ),
 }
 
@@ -108,20 +104,22 @@ def describe_findings(found: Inspection) -> str:
 def _describe_places(found: Inspection) -> list[str]:
     counts = Counter(place.map for place in found.worst)
     unusual = [key for key in MAPS if counts[key] or key in found.cut]
-    parts = []
+    # of the maps that are shown first; a list of all would be no sentence
+    told = [key for key in choose_first_maps(found.maps) if key in _PLACES]
+    parts: list[str] = []
     for key, (one, many, what) in _PLACES.items():
-        if key not in unusual:
+        if key not in unusual or key not in told:
             continue
         # none is listed where the user wants none
         number = f"{counts[key]}" if counts[key] else "some"
         least = "at least " if key in found.cut and counts[key] else ""
-        start = f"1 place {one}" if number == "1" else f"{number} places {many}"
-        parts.append(f"{least}{start} {what}")
-    if others := [MAPS[key].plain for key in unusual if key not in _PLACES]:
-        words = (
-            "other maps single out places, too" if parts else "some places stand out"
-        )
-        parts.append(f"{words} ({_join(others)})")
+        noun = "" if parts else " place" if number == "1" else " places"
+        verb = one if number == "1" else many
+        parts.append(f"{least}{number}{noun} {verb} {what}")
+    if others := len([key for key in unusual if key not in told]):
+        more = "other " if parts else ""
+        maps = "map singles" if others == 1 else "maps single"
+        parts.append(f"{others} {more}{maps} out places")
     return parts
 
 

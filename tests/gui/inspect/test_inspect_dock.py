@@ -453,7 +453,7 @@ def test_three_maps_are_offered_first_and_the_rest_as_more(model, plain, qtbot):
     # the technical name is at hand
     tip = combo.itemData(1, Qt.ItemDataRole.ToolTipRole)
     assert MAPS["residual"].title in tip.lower()
-    assert "reading-the-maps/#ssim" in plain.maps.legend.text.text()
+    assert "reading-the-maps/#ssim" in plain.maps.help_button.toolTip()
 
 
 def test_every_help_link_leads_to_a_heading():
@@ -571,7 +571,7 @@ def test_threshold_hides_what_is_better(viewer, dock, qtbot):
     assert 0 < share < 0.05  # the fault alone
     assert abs(rows.mean() - height / 2) < height / 4
     assert len(AVAILABLE_COLORMAPS) == before  # the menu of colormaps does not grow
-    assert dock.maps.level.text() == "everything is drawn"
+    assert not dock.maps.level.isVisibleTo(dock.maps)  # everything is drawn
     dock.maps.threshold.setValue(50)
     assert dock.maps.level.text().startswith("hidden below")
     dock.maps.opacity.setValue(40)

@@ -14,12 +14,13 @@ from qtpy.QtWidgets import (
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
+    QWidget,
 )
 
 from napari_structsr.gui.inspect.run import save_layer
 from napari_structsr.gui.inspect.score_table import describe_score, name_score
 from napari_structsr.gui.viewer.plain_text import keep_plain
-from napari_structsr.gui.widgets.controls import enable, sentence
+from napari_structsr.gui.widgets.controls import enable, sentence, stack
 from napari_structsr.gui.widgets.progress_row import ProgressRows
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
 
@@ -68,7 +69,7 @@ class GainTable(QTableWidget):
 
 
 class FoundPanel(ViewerWidget):
-    """Says what an inspection found, and saves it."""
+    """Says what an inspection found, and saves it by what stands in `saving`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,8 +82,9 @@ class FoundPanel(ViewerWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.text)
         layout.addWidget(self.gains)
-        layout.addWidget(self.save_button)
-        layout.addLayout(self.jobs)
+        # below the maps, where it is not in the way
+        self.saving = QWidget()
+        stack(self.saving, self.save_button, self.jobs)
         self.save_button.clicked.connect(self._save)
 
     def show_inspection(self, shown: ShownInspection | None) -> None:

@@ -144,13 +144,6 @@ class Legend(QWidget):
         self.bar = ColorBar()
         self.text = sentence()
         self.text.setTextFormat(Qt.TextFormat.RichText)
-        interaction = Qt.TextInteractionFlag
-        self.text.setTextInteractionFlags(
-            interaction.TextSelectableByMouse
-            | interaction.LinksAccessibleByMouse
-            | interaction.LinksAccessibleByKeyboard
-        )
-        self.text.setOpenExternalLinks(True)
         stack(self, self.bar, self.text)
 
     def show_map(
@@ -184,5 +177,4 @@ class Legend(QWidget):
                 f"<p>Images: {escape(', '.join(calibration.sources) or 'not named')}"
                 f"</p><p>Measured: {escape(calibration.conditions or 'not named')}</p>"
             )
-        link = f'<a href="{help_url(key)}">How to read this map</a>'
-        self.text.setText("<br>".join([*sentences, link]))
+        self.text.setText("<br>".join(sentences))

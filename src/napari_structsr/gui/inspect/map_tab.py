@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from napari.viewer import Viewer
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout
+from qtpy.QtCore import Qt, QUrl
+from qtpy.QtGui import QDesktopServices, QStandardItemModel
+from qtpy.QtWidgets import QCheckBox, QLabel, QToolButton, QVBoxLayout
 from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
 from napari_structsr.core.error_map import MAPS, choose_first_maps
 from napari_structsr.errors import StructsrError
 from napari_structsr.gui.inspect.found_panel import FoundPanel
-from napari_structsr.gui.inspect.legend import Legend, format_unit
+from napari_structsr.gui.inspect.legend import Legend, format_unit, help_url
 from napari_structsr.gui.inspect.map_layers import (
     ShownInspection,
     map_of,
@@ -65,6 +65,9 @@ class MapPanel(ViewerWidget):
         self.map = NarrowCombo("Map", tip)
         self.drawn = QCheckBox("show")
         self.drawn.setToolTip("Draw the map, or see the image below it.")
+        self.help_button = QToolButton()
+        self.help_button.setText("?")
+        self.help_button.setAccessibleName("How to read this map")
         self.legend = Legend()
         self.threshold = _make_slider(
             "Threshold",
@@ -78,23 +81,26 @@ class MapPanel(ViewerWidget):
         self.doubt = sentence()
         self.doubt.setStyleSheet("QLabel { font-weight: bold; }")
         form, sliders = make_form(), make_form()
-        form.addRow("Map", row(self.map, self.drawn))
+        form.addRow("Map", row(self.map, self.help_button, self.drawn))
         sliders.addRow("Threshold, %", self.threshold)
         sliders.addRow("", self.level)
         sliders.addRow("Opacity, %", self.opacity)
+        self._sliders = sliders
         layout = QVBoxLayout(self)
         layout.addWidget(self.found)
         layout.addLayout(form)
         layout.addWidget(self.doubt)
         layout.addWidget(self.legend)
-        layout.addLayout(sliders)
         layout.addWidget(self.worst_label)
         layout.addWidget(self.worst, 1)
+        layout.addLayout(sliders)
+        layout.addWidget(self.found.saving)
         self.map.currentIndexChanged.connect(self.draw)
         self.drawn.toggled.connect(self._set_drawn)
         self.threshold.valueChanged.connect(self._set_threshold)
         self.opacity.valueChanged.connect(self._set_opacity)
         self.worst.chosen.connect(self.visit)
+        self.help_button.clicked.connect(self._open_help)
 
     @property
     def key(self) -> str | None:
@@ -158,6 +164,10 @@ class MapPanel(ViewerWidget):
         self._list_places()
         self._refresh()
 
+    def _open_help(self) -> None:
+        if self.key is not None:
+            QDesktopServices.openUrl(QUrl(help_url(self.key)))
+
     def _set_drawn(self, wanted: bool) -> None:
         if wanted:
             self.draw()
@@ -200,15 +210,17 @@ class MapPanel(ViewerWidget):
         low, high = map(float, layer.contrast_limits)
         # from the best to the worst
         limits = (low, high) if entry.worse == "high" else (high, low)
+        self.help_button.setToolTip(f"How to read this map: {help_url(key)}")
         doubts = map(complete_sentence, shown.inspection.doubts.get(key, ()))
         self.doubt.setText("\n".join(doubts))
         self.doubt.setVisible(bool(self.doubt.text()))
         calibration = _find_calibration(shown.inspection)
         self.legend.show_map(key, limits, threshold, calibration=calibration)
+        self._sliders.setRowVisible(self.level, entry.classes != () or threshold > 0)
         if entry.classes:
             self.level.setText("classes have no threshold")
         elif threshold == 0:
-            self.level.setText("everything is drawn")
+            self.level.setText("")
         else:
             value = format_number(limits[0] + threshold * (limits[1] - limits[0]))
             side = "below" if entry.worse == "high" else "above"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari.viewer import Viewer
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
 
 from napari_structsr.gui.inspect.map_layers import ShownInspection
@@ -37,6 +38,8 @@ class ScorePanel(ViewerWidget):
         super().__init__()
         self._viewer = viewer
         self._shown: ShownInspection | None = None
+        # whether the plot is still that of another inspection
+        self._is_stale = False
         self.table = ScoreTableView()
         self.score = NarrowCombo("Score that is plotted", "The score that is plotted.")
         self.axis = NarrowCombo("Axis of the plot")
@@ -91,7 +94,16 @@ class ScorePanel(ViewerWidget):
             None if table else "There are no scores yet: run an inspection.",
             "Write all scores, with all digits, for a spreadsheet.",
         )
-        self._draw()
+        # the first plot imports its library, which nobody waits for who looks at maps
+        self._is_stale = not self.isVisible()
+        if not self._is_stale:
+            self._draw()
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Draw what came while the tab was hidden."""
+        super().showEvent(event)
+        if self._is_stale:
+            self._draw()
 
     def follow_plane(self) -> None:
         """Mark the plane that the viewer shows, and follow it along other axes."""
@@ -99,7 +111,9 @@ class ScorePanel(ViewerWidget):
             return
         position = self._position()
         self.plot.mark(position.get(self.axis.currentData()))
-        if self._shown and len(find_plot_axes(self._shown.inspection.scores)) > 1:
+        if self._shown is None or self._is_stale:
+            return
+        if len(find_plot_axes(self._shown.inspection.scores)) > 1:
             self._draw()
 
     def _position(self) -> dict[str, int]:
@@ -111,6 +125,7 @@ class ScorePanel(ViewerWidget):
         return dict(zip(self._shown.axes, indices, strict=True))
 
     def _draw(self) -> None:
+        self._is_stale = False
         key, axis = self.score.currentData(), self.axis.currentData()
         if self._shown is None or key is None or axis is None:
             one = self._shown is not None

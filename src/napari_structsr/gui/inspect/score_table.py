@@ -198,6 +198,8 @@ class WorstTable(QTableWidget):
         self.places: tuple[WorstRegion, ...] = ()
         self._key = ""
         self.setAccessibleName("Worst places")
+        # a few lines, whatever else the dock shows: it scrolls as a whole
+        self.setMinimumHeight(6 * self.fontMetrics().lineSpacing() + 50)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)

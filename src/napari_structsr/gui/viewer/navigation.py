@@ -90,7 +90,9 @@ def _mark(viewer: Viewer, layer: Image, corners: npt.NDArray[np.float64]) -> Non
     for marker in viewer.layers:
         if marker.metadata.get(KEY) == _MARKER and marker.ndim == layer.ndim:
             for key, value in place.items():
-                setattr(marker, key, value)
+                # each change slices and draws the layer again
+                if not np.array_equal(getattr(marker, key), value):
+                    setattr(marker, key, value)
             marker.data = sides
             marker.edge_width = width
             return
