@@ -110,7 +110,13 @@ def test_channels_by_name_and_index(tmp_path, stack):
     refused = structsr(*words)
     assert refused.exit_code == 1
     assert "--channels" in refused.output
-    assert structsr(*words, "--channels", "GFP").exit_code == 0
+    done = structsr(*words, "--channels", "GFP")
+    assert done.exit_code == 0
+    found = json.loads((tmp_path / "m/inspection.json").read_text())["found"]
+    assert "of the image is supported." in found
+    # the last but one line of the terminal, and the report, say the same
+    assert found in done.output
+    assert found in (tmp_path / "m/report.html").read_text("utf-8")
     assert "--channels GFP" in structsr("info", tmp_path / "m/residual.ome.zarr").output
     alone = tmp_path / "alone.ome.zarr"
     assert structsr("upscale", path, alone, "--channel", "GFP", *FAST).exit_code == 0
