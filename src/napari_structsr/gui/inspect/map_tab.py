@@ -81,7 +81,8 @@ class MapPanel(ViewerWidget):
         self.doubt = sentence()
         self.doubt.setStyleSheet("QLabel { font-weight: bold; }")
         form, sliders = make_form(), make_form()
-        form.addRow("Map", row(self.map, self.help_button, self.drawn))
+        # no title: at 1366 pixels it would cut the name of the map
+        form.addRow(row(self.map, self.help_button, self.drawn))
         sliders.addRow("Threshold, %", self.threshold)
         sliders.addRow("", self.level)
         sliders.addRow("Opacity, %", self.opacity)
