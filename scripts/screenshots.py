@@ -1,12 +1,15 @@
 """Make the pictures of the documentation: real viewers, real runs.
 
     python scripts/screenshots.py [docs/images]
+    python scripts/screenshots.py OUT --size 1366x768 --theme light --only preview
 
-Without a display, a virtual one is started (Debian package xvfb).
+Without a display, a virtual one is started (Debian package xvfb). Other sizes and
+themes show whether the docks have room, and can be read, there as well.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -16,36 +19,92 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-_SIZE = (1400, 900)
+_SHOW = {"size": (1400, 900), "theme": "dark"}  # of every window
 
 
-def main(folder: Path) -> None:
-    """Write every picture into a folder."""
-    folder = folder.absolute()
+def main(words: argparse.Namespace) -> None:
+    """Write every picture, or those that are asked for, into a folder."""
+    folder = words.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    _shoot_preview(folder / "preview.png")
-    _shoot_stack(folder / "upscale_dock.png")
-    _shoot_sharpness(folder / "sharpness.png")
-    _shoot_colour(folder / "upscale_colour.png")
-    _shoot_progress(folder / "progress.png")
-    _shoot_structure_error(folder)
-    _shoot_comparison(folder)
-    _shoot_fine_tuning(folder)
+    _SHOW["size"], _SHOW["theme"] = words.size, words.theme
+    for name, shoot in _SHOTS.items():
+        if name in words.only or not words.only:
+            shoot(folder)
 
 
-def _shoot_preview(path: Path) -> None:
-    """Show a preview in the middle of what has not been upscaled."""
+def _read_words() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?", default="docs/images")
+    parser.add_argument("--size", type=_read_size, default=_SHOW["size"])
+    parser.add_argument("--theme", choices=["dark", "light"], default="dark")
+    parser.add_argument("--only", nargs="*", choices=_SHOTS, default=[])
+    return parser.parse_args()
+
+
+def _read_size(text: str) -> tuple[int, int]:
+    width, height = map(int, text.split("x"))
+    return width, height
+
+
+def _shoot_preview(folder: Path) -> None:
+    """Show a preview in its frame, amid what was measured."""
     viewer, dock = _open_viewer()
     _add_sample(viewer, "stack_sample")
     viewer.dims.set_point(0, 1.0)
-    _look_at(viewer, centre=(1.0, 22.0, 17.5), width=6)
+    _look_at(viewer, centre=(1.0, 22.0, 17.5), width=10)
     dock.preview_button.click()
     _wait(lambda: len(viewer.layers) == 2)
+    _save(viewer, dock, folder / "preview.png")
+
+
+def _shoot_lens(folder: Path) -> None:
+    """Show what lies below the mouse through the lens."""
+    viewer, dock = _open_viewer()
+    layer = _add_sample(viewer, "stack_sample")
+    viewer.dims.set_point(0, 1.0)
     _look_at(viewer, centre=(1.0, 22.0, 17.5), width=14)
-    _save(viewer, dock, path)
+    dock.look.lens_button.click()
+    _wait(lambda: "lens" in viewer.layers)
+    viewer.cursor.position = (1.0, 22.0, 17.5)
+    for callback in viewer.mouse_move_callbacks:
+        callback(viewer, None)
+    _settle(5)
+    viewer.layers.selection.active = layer
+    _save(viewer, dock, folder / "lens.png")
 
 
-def _shoot_stack(path: Path) -> None:
+def _shoot_measured_blur(folder: Path) -> None:
+    """Show the width measured on two beads, and the image with it undone and kept."""
+    import numpy as np
+    from scipy.ndimage import gaussian_filter
+
+    viewer, dock = _open_viewer()
+    random = np.random.default_rng(0)
+    light = np.zeros((300, 300))
+    light[tuple(random.integers(10, 290, (2, 60)))] = 25_000
+    light[(20, 40), (20, 160)] = 25_000
+    rows, columns = np.indices(light.shape)
+    light[(rows - 300) ** 2 + (columns - 300) ** 2 < 90**2] += 600
+    pixels = random.poisson(gaussian_filter(light, 1.2) + 100).astype(np.uint16)
+    layer = viewer.add_image(
+        pixels, name="cells", scale=(0.1, 0.1), units=("um", "um"), gamma=0.7
+    )
+    _settle(1)
+    form = dock.form
+    form.model.setCurrentIndex(form.model.findData("conditional"))
+    form.optics.undo.setChecked(True)
+    form.optics.source.setCurrentIndex(form.optics.source.findData("bead"))
+    form.optics.measure.click()
+    marks = viewer.layers[-1]
+    marks.add(((20, 20), (40, 160)))
+    viewer.layers.selection = {layer}
+    _look_at(viewer, centre=(15.0, 15.0), width=32)
+    dock.preview_button.click()
+    _wait(lambda: not dock.wishes.isHidden())
+    _save(viewer, dock, folder / "measured-blur.png")
+
+
+def _shoot_stack(folder: Path) -> None:
     """Show the sample stack, before and after."""
     viewer, dock = _open_viewer()
     _add_sample(viewer, "stack_sample")
@@ -54,10 +113,10 @@ def _shoot_stack(path: Path) -> None:
     _wait(lambda: len(viewer.layers) == 2)
     _show_side_by_side(viewer)
     _look_at(viewer, centre=(1.0, 18.0, 13.5), width=14)
-    _save(viewer, dock, path)
+    _save(viewer, dock, folder / "upscale_dock.png")
 
 
-def _shoot_sharpness(path: Path) -> None:
+def _shoot_sharpness(folder: Path) -> None:
     """Show the sample stack, faithful and sharp, and the slider between them."""
     viewer, dock = _open_viewer()
     measured = _add_sample(viewer, "stack_sample")
@@ -72,10 +131,10 @@ def _shoot_sharpness(path: Path) -> None:
     viewer.layers.move(1, 3)
     _show_side_by_side(viewer)
     _look_at(viewer, centre=(1.0, 22.0, 16.5), width=10)
-    _save(viewer, dock, path)
+    _save(viewer, dock, folder / "sharpness.png")
 
 
-def _shoot_colour(path: Path) -> None:
+def _shoot_colour(folder: Path) -> None:
     """Show the sample in colour, before and after."""
     viewer, dock = _open_viewer()
     _add_sample(viewer, "colour_sample")
@@ -83,10 +142,10 @@ def _shoot_colour(path: Path) -> None:
     _wait(lambda: len(viewer.layers) == 2)
     _show_side_by_side(viewer)
     _look_at(viewer, centre=(74.0, 75.0), width=48)
-    _save(viewer, dock, path)
+    _save(viewer, dock, folder / "upscale_colour.png")
 
 
-def _shoot_progress(path: Path) -> None:
+def _shoot_progress(pictures: Path) -> None:
     """Show several layers on their way into a folder."""
     import numpy as np
 
@@ -109,8 +168,7 @@ def _shoot_progress(path: Path) -> None:
         dock.run_button.click()
         _wait(lambda: "10 of" in dock.jobs.rows[1].text)
         _settle(0.3)
-        viewer.window.screenshot(str(path), canvas_only=False, flash=False)
-        print(path)
+        _shoot_window(viewer, pictures / "progress.png")
         dock.cancel_button.click()
         _wait(lambda: all(row.job.has_ended for row in dock.jobs.rows))
         viewer.close()
@@ -156,7 +214,7 @@ def _shoot_comparison(folder: Path) -> None:
     viewer.cursor.position = (1.0, 8.0, 11.5)
     _shoot_window(viewer, folder / "compare_grid.png")
     dock.compare.end()
-    dock.compare.layers = [result, truth]
+    dock.compare.layers = [viewer.layers["cells"], result]
     dock.compare.start("swipe")
     _look_at(viewer, centre=(1.0, 9.0, 13.5), width=16)
     viewer.cursor.position = (1.0, 8.0, 11.5)
@@ -241,7 +299,6 @@ def _shoot_window(viewer, path: Path) -> None:  # type: ignore[no-untyped-def]
 
 def _shoot_fine_tuning(folder: Path) -> None:
     """Show the three steps of fine-tuning: pairs, training, verdict."""
-    import napari
     from napari.layers import Layer
 
     from napari_structsr.gui.finetune.dock import FineTuneDock
@@ -249,12 +306,12 @@ def _shoot_fine_tuning(folder: Path) -> None:
 
     with TemporaryDirectory() as models:
         os.environ["STRUCTSR_MODELS"] = models
-        viewer = napari.Viewer(title="napari", show_welcome_screen=False)
+        viewer = _make_viewer()
         for data in pair_sample():
             viewer.add_layer(Layer.create(*data))
         dock = FineTuneDock(viewer)
         viewer.window.add_dock_widget(dock, name="Fine-tune", area="right")
-        viewer.window.resize(*_SIZE)
+        viewer.window.resize(*_SHOW["size"])
         _settle(1)
         dock.pairs.draw_button.click()
         corners = ((10, 8, 118, 118), (6, 148, 126, 232), (134, 18, 250, 78))
@@ -264,29 +321,19 @@ def _shoot_fine_tuning(folder: Path) -> None:
         dock.pairs.add_button.click()
         _wait(lambda: not dock.pairs.is_busy)
         _look_at(viewer, centre=(25.4, 25.4), width=54)
-        _shoot(viewer, folder / "finetune_pairs.png")
+        _shoot_window(viewer, folder / "finetune_pairs.png")
 
         dock.train.form.budget.setCurrentIndex(dock.train.form.budget.findData(2.0))
         dock.train.form.name.setText("my-microscope")
         dock.train.start_button.click()
         curves = dock.train.progress.curves
         _wait(lambda: len(curves.lines("psnr")["adapted"]) > 7, seconds=600)
-        _shoot(viewer, folder / "finetune_train.png")
+        _shoot_window(viewer, folder / "finetune_train.png")
         _wait(lambda: not dock.train.is_running, seconds=600)
         dock.sections["train"].open(False)
-        _shoot(viewer, folder / "finetune_verdict.png")
+        _shoot_window(viewer, folder / "finetune_verdict.png")
         viewer.close()
         del os.environ["STRUCTSR_MODELS"]
-
-
-def _shoot(viewer, path: Path) -> None:  # type: ignore[no-untyped-def]
-    """Take a picture of the whole window, in few colours."""
-    from PIL import Image
-
-    _settle(1)
-    pixels = viewer.window.screenshot(canvas_only=False, flash=False)
-    Image.fromarray(pixels[..., :3]).quantize(256, kmeans=2).save(path, optimize=True)
-    print(path)
 
 
 def _add_sample(viewer, name: str):  # type: ignore[no-untyped-def]
@@ -304,16 +351,23 @@ def _show_side_by_side(viewer) -> None:  # type: ignore[no-untyped-def]
     viewer.canvas.grid.stride = 1
 
 
-def _open_viewer():  # type: ignore[no-untyped-def]
-    """Open a viewer with the dock, large enough to read."""
+def _make_viewer():  # type: ignore[no-untyped-def]
+    """Open a viewer in the theme that is asked for."""
     import napari
 
+    viewer = napari.Viewer(title="napari", show_welcome_screen=False)
+    viewer.theme = _SHOW["theme"]
+    return viewer
+
+
+def _open_viewer():  # type: ignore[no-untyped-def]
+    """Open a viewer with the dock, large enough to read."""
     from napari_structsr.gui.upscale.dock import UpscaleDock
 
-    viewer = napari.Viewer(title="napari", show_welcome_screen=False)
+    viewer = _make_viewer()
     dock = UpscaleDock(viewer)
     viewer.window.add_dock_widget(dock, name="Upscale", area="right")
-    viewer.window.resize(*_SIZE)
+    viewer.window.resize(*_SHOW["size"])
     viewer.canvas.overlays.scale_bar.visible = True
     return viewer, dock
 
@@ -332,10 +386,8 @@ def _save(viewer, dock, path: Path) -> None:  # type: ignore[no-untyped-def]
     """Take a picture of the whole window, and close it."""
     dock.estimate.estimate()
     _wait(lambda: "tile" in dock.estimate.text())
-    _settle()
-    viewer.window.screenshot(str(path), canvas_only=False, flash=False)
+    _shoot_window(viewer, path)
     viewer.close()
-    print(path)
 
 
 def _wait(done: Callable[[], bool], *, seconds: float = 120) -> None:
@@ -357,11 +409,25 @@ def _settle(seconds: float = 0.5) -> None:
         time.sleep(0.01)
 
 
+_SHOTS: dict[str, Callable[[Path], None]] = {
+    "preview": _shoot_preview,
+    "lens": _shoot_lens,
+    "stack": _shoot_stack,
+    "sharpness": _shoot_sharpness,
+    "colour": _shoot_colour,
+    "measured-blur": _shoot_measured_blur,
+    "progress": _shoot_progress,
+    "structure-error": _shoot_structure_error,
+    "comparison": _shoot_comparison,
+    "fine-tuning": _shoot_fine_tuning,
+}
+
 if __name__ == "__main__":
+    asked = _read_words()
     if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
         if not shutil.which("xvfb-run"):
             sys.exit("there is no display; install xvfb, or run this on a desktop")
-        screen = f"-screen 0 {_SIZE[0] + 100}x{_SIZE[1] + 100}x24"
+        screen = "-screen 0 {}x{}x24".format(*(side + 100 for side in asked.size))
         command = ["xvfb-run", "-a", "-s", screen, sys.executable, *sys.argv]
         sys.exit(subprocess.call(command))
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images"))
+    main(asked)

@@ -54,7 +54,12 @@ def pair(viewer: Any) -> tuple[Any, Any]:
 
 
 def show(viewer: Any, qtbot: Any) -> None:
-    """Open the window, since nothing is drawn in a hidden one."""
+    """Open the window, since nothing is drawn in a hidden one.
+
+    napari with Mesa 22 under Xvfb can crash by itself where a layer is removed in a
+    window that is seen, and another one is added later. So tests open the window only
+    for what has to be drawn, and there add layers first and remove them last.
+    """
     viewer.window.resize(900, 600)
     viewer.window.show()
     qtbot.waitUntil(lambda: viewer.canvas.size != (800, 600), timeout=10_000)

@@ -74,6 +74,14 @@ def test_source_has_the_factor_of_the_record():
     assert suggest([coarse, RESULT], ["r"]).source is None
 
 
+def test_after_a_run_its_source_is_still_selected_and_its_result_is_meant():
+    later = replace(RESULT, key="l", name="cells ×2 faithful")
+    assert roles([SOURCE, RESULT, later], ["s"]) == ("l", None, "s")
+    # of what nothing was made from, that itself
+    assert roles(ALL, ["o"])[0] == "o"
+    assert roles([SOURCE, replace(RESULT, made_from="o")], ["s"])[0] == "s"
+
+
 def test_swapping_looks_for_the_source_again():
     choice = swap_roles(suggest(ALL, ["r", "t"]), ALL)
 

@@ -188,7 +188,6 @@ def test_a_width_by_hand_reaches_run_preview_and_script(
     dock.preview_button.click()
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=TIMEOUT)
     preview = np.asarray(viewer.layers[1].data)
-    qtbot.waitUntil(lambda: dock.preview_button.isEnabled(), timeout=TIMEOUT)
     run(dock, qtbot)
     assert told(viewer.layers[1]) == [1.2]
     np.testing.assert_array_equal(preview, viewer.layers[1].data)

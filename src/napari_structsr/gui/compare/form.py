@@ -31,6 +31,7 @@ from napari_structsr.gui.widgets.controls import (
     make_form,
     stack,
 )
+from napari_structsr.gui.widgets.viewer_widget import SWIPE_KEY
 
 MODES: dict[Mode, tuple[str, str]] = {
     "side by side": (
@@ -40,7 +41,8 @@ MODES: dict[Mode, tuple[str, str]] = {
     "blink": ("Blink", "Show the layers one after the other in the same place."),
     "swipe": (
         "Swipe",
-        "Show one layer left and one right of a line that can be dragged.",
+        "Show one layer left and one right of a line that can be dragged "
+        f"({SWIPE_KEY}).",
     ),
 }
 """Text and explanation of the button of each mode."""

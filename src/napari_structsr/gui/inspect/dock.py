@@ -31,7 +31,7 @@ from napari_structsr.gui.widgets.controls import (
     make_form,
     stack,
 )
-from napari_structsr.gui.widgets.viewer_widget import Dock
+from napari_structsr.gui.widgets.viewer_widget import NEXT_PLACE_KEY, SWIPE_KEY, Dock
 
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import Inspection
@@ -64,6 +64,8 @@ class ErrorDock(Dock):
         )
         self.inspect.finished.connect(self._show_new)
         self.which.currentIndexChanged.connect(self._choose)
+        self.bind_key(SWIPE_KEY, self.compare.form.buttons["swipe"].click)
+        self.bind_key(NEXT_PLACE_KEY, self.maps.worst.visit_next)
         self._show()
 
     def _lay_out(self) -> None:

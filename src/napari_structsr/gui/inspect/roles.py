@@ -38,14 +38,26 @@ def find_roles(images: Sequence[ImageFacts], selected: Sequence[str]) -> Roles:
     """Return result, reference and source, as far as they are there.
 
     Of the selected images, the uppermost last, one with a record is the result, else
-    the finest one, and of equally fine ones the uppermost. The source is the image that
-    the result was made from, selected or not; another selected one is the reference.
+    the finest one, and of equally fine ones the uppermost. Of an image that is selected
+    alone, and that a result was made from, it is that result. The source is the image
+    that the result was made from, selected or not; another selected one is the
+    reference.
     """
     by_key = {image.key: image for image in images}
     chosen = [by_key[key] for key in selected if key in by_key]
     if not chosen:
         return None, None, None
     recorded = [image for image in chosen if image.recorded]
+    if not recorded and len(chosen) == 1:
+        # after a run its source is still selected
+        (one,) = chosen
+        recorded = [
+            image
+            for image in images
+            if image.recorded
+            and image.made_from == one.name
+            and find_factor(image, one)
+        ]
     # `max` takes the first of equal ones, and the uppermost comes last
     finest = max(reversed(chosen), key=lambda image: image.plane[0] * image.plane[1])
     result = recorded[-1] if recorded else finest

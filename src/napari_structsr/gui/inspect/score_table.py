@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.gui.inspect.legend import format_unit
 from napari_structsr.gui.widgets.controls import format_number
+from napari_structsr.gui.widgets.viewer_widget import NEXT_PLACE_KEY
 
 if TYPE_CHECKING:
     from napari_structsr.inspection.results import ScoreTable, WorstRegion
@@ -203,7 +204,7 @@ class WorstTable(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setToolTip("Click a place to go there.")
+        self.setToolTip(f"Click a place to go there ({NEXT_PLACE_KEY}: the next one).")
         if (header := self.verticalHeader()) is not None:
             header.hide()
         # a click, and the arrow keys
@@ -243,6 +244,11 @@ class WorstTable(QTableWidget):
             header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         self.setCurrentCell(-1, -1)
         self.blockSignals(False)
+
+    def visit_next(self) -> None:
+        """Go to the next place, and after the last to the first."""
+        if self.places:
+            self.setCurrentCell((self.currentRow() + 1) % len(self.places), 0)
 
     def _choose(self, row: int, *_: int) -> None:
         if 0 <= row < len(self.places):

@@ -8,6 +8,7 @@ dock imports no torch: the estimate, which needs it, waits until the user comes 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 from napari.layers import Image, Layer
@@ -29,20 +30,21 @@ from napari_structsr.gui.upscale.optics.mark_layers import MarkLayers
 from napari_structsr.gui.upscale.optics.measured_optics import MeasuredOptics
 from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice
 from napari_structsr.gui.upscale.optics.optics_state import Measured
-from napari_structsr.gui.upscale.preview import Preview, find_view_obstacle
+from napari_structsr.gui.upscale.preview import find_view_obstacle
+from napari_structsr.gui.upscale.preview_button import PreviewButton
 from napari_structsr.gui.upscale.run import (
     choose_sink,
     fit_choice,
     read_preferred_choice,
     upscale_layer,
 )
-from napari_structsr.gui.upscale.state import DockState, LayerFacts, resolve
+from napari_structsr.gui.upscale.state import Choice, DockState, LayerFacts, resolve
 from napari_structsr.gui.viewer.layers import layer_obstacle
 from napari_structsr.gui.viewer.plain_text import keep_plain
 from napari_structsr.gui.widgets.controls import enable, sentence, show_reasons
 from napari_structsr.gui.widgets.model_signals import models_offered
 from napari_structsr.gui.widgets.progress_row import ProgressRows
-from napari_structsr.gui.widgets.viewer_widget import Dock
+from napari_structsr.gui.widgets.viewer_widget import PREVIEW_KEY, RUN_KEY, Dock
 
 
 class UpscaleDock(Dock):
@@ -58,7 +60,6 @@ class UpscaleDock(Dock):
         super().__init__()
         self._viewer = napari_viewer
         self._models = OfferedModels(self)
-        self._preview = Preview(napari_viewer)
         self._marks = MarkLayers(napari_viewer)
         self._measured = MeasuredOptics(self._marks)
         self._obstacle: str | None = None
@@ -67,7 +68,7 @@ class UpscaleDock(Dock):
         self.form = UpscaleForm()
         self.estimate = EstimateLabel()
         self.wishes = BothWishes(napari_viewer)
-        self.preview_button = QPushButton("Preview")
+        self.preview_button = PreviewButton(napari_viewer, self._ask_preview)
         self.look = LookRow(
             napari_viewer, lambda: (self._list_usable(), self._resolve().choice)
         )
@@ -117,10 +118,12 @@ class UpscaleDock(Dock):
         self._models.found.connect(self._offer_file)
         self.estimate.refused.connect(self._keep_obstacle)
         self.form.changed.connect(self._refresh)
-        self.preview_button.clicked.connect(self._start_preview)
+        self.preview_button.shown.connect(self._compare_wishes)
         self.copy_button.clicked.connect(self._copy)
         self.run_button.clicked.connect(self._run)
         self.cancel_button.clicked.connect(self.jobs.cancel)
+        self.bind_key(RUN_KEY, self.run_button.click)
+        self.bind_key(PREVIEW_KEY, self.preview_button.click)
 
     def enterEvent(self, event: QEnterEvent | None) -> None:  # noqa: N802
         """Complete the estimate once the mouse comes near; it needs torch."""
@@ -138,7 +141,7 @@ class UpscaleDock(Dock):
         """Leave the viewer alone from now on."""
         self.estimate.ask([], cheaply=True)  # no late answer to a dead widget
         self.form.file.release()
-        self._preview.remove()
+        self.preview_button.remove()
         self.look.release()
         self.wishes.forget()
         self._measured.release()
@@ -239,12 +242,9 @@ class UpscaleDock(Dock):
         state = self._resolve()
         self.form.show_state(state)
         self._keep_wishes()
-        enable(self.run_button, state.run, "Upscale the selected layers.")
-        enable(
-            self.preview_button,
-            state.preview,
-            "Upscale what the canvas shows of this plane, as a temporary layer.",
-        )
+        purpose = f"Upscale the selected layers ({RUN_KEY})."
+        enable(self.run_button, state.run, purpose)
+        self.preview_button.show_obstacle(state.preview)
         self.look.show_obstacle(state.preview)
         enable(
             self.copy_button,
@@ -277,7 +277,7 @@ class UpscaleDock(Dock):
 
     def _run(self) -> None:
         choice = self._resolve().choice
-        self._preview.remove()  # the result would lie below it
+        self.preview_button.remove()  # the result would lie below it
         self.wishes.forget()  # their room is needed for the progress
         self.jobs.clear()
         # jobs wait for each other: two models at once would fight for memory
@@ -297,19 +297,10 @@ class UpscaleDock(Dock):
                 self._marks.begin(layer, choice.marked)
                 return  # marks lie on one image
 
-    def _start_preview(self) -> None:
-        layer = self._list_usable()[0]
-        state = self._resolve()
+    def _ask_preview(self) -> tuple[Image, Choice, Sequence[float]]:
+        layer, state = self._list_usable()[0], self._resolve()
         widths = state.optics.widths if state.optics else ()
-        job = self._preview.start(layer, fit_choice(state.choice, layer), widths)
-        self.preview_button.setEnabled(False)
-        self.preview_button.setText("Previewing…")
-        job.ended.connect(self._end_preview)
-
-    def _end_preview(self) -> None:
-        self.preview_button.setText("Preview")
-        self._refresh()
-        self._compare_wishes()
+        return layer, fit_choice(state.choice, layer), widths
 
     def _compare_wishes(self) -> None:
         """Show both wishes beside each other, where the blur can be undone."""

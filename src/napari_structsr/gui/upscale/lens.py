@@ -13,6 +13,7 @@ from napari.layers import Image
 from napari.viewer import Viewer
 
 from napari_structsr.gui.upscale.as_you_look import load_tiles
+from napari_structsr.gui.upscale.preview_layer import draw_frame
 from napari_structsr.gui.upscale.run import fit_choice
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job
@@ -124,7 +125,7 @@ class Lens:
                 metadata={KEY: "preview"},
                 origin=index,
             )
-            self._glass.bounding_box.visible = True
+            draw_frame(self._glass)
             chosen = set(self._viewer.layers.selection)
             active = self._viewer.layers.selection.active
             self._viewer.layers.append(self._glass)

@@ -7,6 +7,7 @@ from functools import partial
 
 from napari.layers import Image
 from napari.viewer import Viewer
+from qtpy.compat import isalive
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_structsr.gui.upscale.as_you_look import (
@@ -17,6 +18,8 @@ from napari_structsr.gui.upscale.lens import Lens
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.widgets.controls import enable
+
+_LOOK, _LENS = "As you look", "Lens"
 
 
 class LookRow(QWidget):
@@ -36,8 +39,8 @@ class LookRow(QWidget):
         super().__init__()
         self._viewer, self._ask = viewer, ask
         self._lens = Lens(viewer)
-        self.look_button = QPushButton("As you look")
-        self.lens_button = QPushButton("Lens")
+        self.look_button = QPushButton(_LOOK)
+        self.lens_button = QPushButton(_LENS)
         self.lens_button.setCheckable(True)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -67,8 +70,8 @@ class LookRow(QWidget):
 
     def _look(self) -> None:
         layers, choice = self._ask()
-        for layer in layers:
-            show_as_you_look(self._viewer, layer, choice)
+        jobs = [show_as_you_look(self._viewer, layer, choice) for layer in layers]
+        self._tell(self.look_button, *jobs)
 
     def _toggle(self, on: bool) -> None:
         if not on:
@@ -76,9 +79,27 @@ class LookRow(QWidget):
             return
         layers, choice = self._ask()
         job = self._lens.start(layers[0], choice)
+        self._tell(self.lens_button, job)
         job.ended.connect(partial(self._end, job))
 
+    def _tell(self, button: QPushButton, *jobs: Job) -> None:
+        """Say on a button that a model is being loaded, until something is shown."""
+        # numbers, as a job that its own signals refer to would never be freed
+        waiting = set(range(len(jobs)))
+
+        def stop(number: int, *_: object) -> None:
+            waiting.discard(number)
+            if not waiting and isalive(button):  # type: ignore[no-untyped-call]
+                button.setText(_LENS if button == self.lens_button else _LOOK)
+
+        button.setText("Opening…")
+        for number, job in enumerate(jobs):
+            job.said.connect(partial(stop, number))
+            job.ended.connect(partial(stop, number))
+
     def _end(self, job: Job) -> None:
-        # another one may have been started since
+        # the window may be gone, and another lens may have been taken since
+        if not isalive(self):  # type: ignore[no-untyped-call]
+            return
         if self._lens.last_job in (job, None):
             self.lens_button.setChecked(False)

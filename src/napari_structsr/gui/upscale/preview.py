@@ -1,8 +1,7 @@
-"""A preview: the visible region of one plane, upscaled in its place.
+"""What is visible of a layer, and how that alone is upscaled for a preview.
 
-It owns which pixels are visible and the temporary layer that shows them. The preview
-is computed from the visible pixels alone, with a margin that the canvas hides.
-`upscale_region` does the same for `optics.both_wishes`.
+It is computed from the visible pixels, with a margin that gives their border
+neighbours.
 """
 
 from __future__ import annotations
@@ -15,25 +14,18 @@ from napari.layers import Image
 from napari.viewer import Viewer
 
 from napari_structsr.core.axes import ImageSpec
-from napari_structsr.engine.events import Cancel, Event, Finished
-from napari_structsr.gui.upscale.optics.file_optics import open_measured
+from napari_structsr.engine.events import Cancel, Event
 from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice
 from napari_structsr.gui.upscale.run import run_upscaling
 from napari_structsr.gui.upscale.state import Choice
-from napari_structsr.gui.viewer.jobs import Job
-from napari_structsr.gui.viewer.layers import (
-    KEY,
-    free_name,
-    insert_above,
-    names_of,
-    result_layer,
-)
 from napari_structsr.io.arrays import open_array
 from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
 from napari_structsr.io.source import Source
 
-_MARGIN = 16  # pixels around the visible region, so that its border has neighbours
+MARGIN = 16
+"""Pixels around the visible region, so that its border has neighbours."""
+
 _LARGEST = 512  # pixels along a side, so that a preview takes a second or two
 
 
@@ -86,8 +78,8 @@ def find_visible_region(viewer: Viewer, layer: Image, source: Source) -> Region:
     sides = {}
     for name in "yx":
         dim = names.index(name)
-        start = int(corners[0, dim]) - _MARGIN
-        stop = int(corners[1, dim]) + 1 + _MARGIN
+        start = int(corners[0, dim]) - MARGIN
+        stop = int(corners[1, dim]) + 1 + MARGIN
         # of more than that, the middle
         surplus = max(0, stop - start - _LARGEST)
         start, stop = start + surplus // 2, stop - (surplus - surplus // 2)
@@ -152,61 +144,3 @@ def upscale_region(
     elif optics.needs_image:
         crop.spec = _keep_optics(crop.spec, source.spec, region.plane)
     yield from run_upscaling(crop, choice, MemorySink(), cancel=cancel)
-
-
-class Preview:
-    """The temporary layer of a viewer; there is at most one."""
-
-    def __init__(self, viewer: Viewer) -> None:
-        self._viewer = viewer
-        self._layer: Image | None = None
-        self._job: Job | None = None
-
-    def start(self, layer: Image, choice: Choice, widths: Sequence[float] = ()) -> Job:
-        """Compute the preview of a layer and show it; see `upscale_region`."""
-        if self._job is not None:
-            self._job.cancel()
-        source = open_measured(layer, choice.optics)
-        region = find_visible_region(self._viewer, layer, source)
-        axes = source.spec.axes
-
-        def events(cancel: Cancel) -> Iterator[Event]:
-            yield from upscale_region(
-                source, region, choice, widths=widths, cancel=cancel
-            )
-
-        def show(event: Finished) -> None:
-            """Replace the preview shown before, unless it is no longer wanted."""
-            if self._job is not job:
-                return  # the user has asked for another one since
-            self._remove_layer()
-            # result_layer expects the dimensions of the layer
-            pixels = event.output[(None,) * len(axes.loops)]
-            self._layer = result_layer(
-                layer,
-                pixels,
-                factor=choice.factor,
-                axes=axes,
-                name=free_name(f"preview {choice.label}", names_of(self._viewer)),
-                metadata={KEY: "preview"},
-                origin=region.position,
-            )
-            insert_above(self._viewer, layer, self._layer)
-
-        job = Job(f"Previewing {layer.name}", events)
-        job.finished.connect(show)
-        self._job = job
-        job.start()
-        return job
-
-    def remove(self) -> None:
-        """Take the preview away, also one that is still being computed."""
-        if self._job is not None:
-            self._job.cancel()
-        self._job = None
-        self._remove_layer()
-
-    def _remove_layer(self) -> None:
-        if self._layer is not None and self._layer in self._viewer.layers:
-            self._viewer.layers.remove(self._layer)
-        self._layer = None

@@ -7,7 +7,11 @@ from typing import Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent
-from qtpy.QtGui import QShowEvent
+from qtpy.QtGui import (  # type: ignore[attr-defined]
+    QKeySequence,
+    QShortcut,
+    QShowEvent,
+)
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 
@@ -47,12 +51,30 @@ class ViewerWidget(QWidget):
             self.release()
 
 
+# keys of no letter: those are taken by napari, or open menus together with Alt
+PREVIEW_KEY, RUN_KEY, SWIPE_KEY, NEXT_PLACE_KEY = "F5", "F6", "F7", "F8"
+
+
 class Dock(ViewerWidget):
     """A dock of ours, which joins those that are open already as a tab."""
 
     def __init__(self) -> None:
         super().__init__()
         self._is_placed = False
+        self._keys: list[tuple[str, Callable[[], object]]] = []
+        self._shortcuts: list[QShortcut] = []
+
+    def bind_key(self, key: str, act: Callable[[], object]) -> None:
+        """Let a key of the window do something for as long as the dock is there."""
+        self._keys.append((key, act))
+
+    def release(self) -> None:
+        """Leave the viewer alone from now on."""
+        for shortcut in self._shortcuts:
+            if isalive(shortcut):  # type: ignore[no-untyped-call]
+                shortcut.deleteLater()
+        self._shortcuts.clear()
+        super().release()
 
     @property
     def frame(self) -> QDockWidget | None:
@@ -68,6 +90,13 @@ class Dock(ViewerWidget):
         if not self._is_placed:
             self._is_placed = True
             self._join_others()
+        if not self._shortcuts:
+            # of the window: those of a tab that is covered would not be heard
+            window = self.window()
+            for key, act in self._keys:
+                shortcut = QShortcut(QKeySequence(key), window)
+                shortcut.activated.connect(act)
+                self._shortcuts.append(shortcut)
 
     def _join_others(self) -> None:
         # below each other, no dock would have room for its sentences
