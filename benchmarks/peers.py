@@ -130,7 +130,10 @@ def main() -> None:
     parser.add_argument("--planes", type=int, default=2)
     parser.add_argument("--side", type=int, default=2048)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--networks-side", type=int, default=256)
+    parser.add_argument(
+        "--peers", nargs="+", default=list(list_peers(0)), choices=list_peers(0)
+    )
+    parser.add_argument("--networks-side", type=int, default=256, help="0: leave out.")
     parser.add_argument("--worker", nargs=2, metavar=("PEER", "MEMORY"))
     args = parser.parse_args()
     if args.worker:
@@ -140,13 +143,14 @@ def main() -> None:
     model = load_model(args.model, factor=_FACTOR)
     args.precision = choose_device("cpu", args.precision, model)[0].precision
     _compare_peers(args)
-    _compare_networks(args.networks_side)
+    if args.networks_side:
+        _compare_networks(args.networks_side)
 
 
 def _compare_peers(args: argparse.Namespace) -> None:
     stack = args.folder / "stack.ome.zarr"
     write_image(Cells(args.planes, args.side), stack, overwrite=True)
-    peers = [_OURS, *list_peers(0)]
+    peers = [_OURS, *args.peers]
     costs: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for _ in range(args.repeats):
         for peer in peers:
@@ -239,9 +243,10 @@ def _measure_seams(args: argparse.Namespace) -> Iterator[tuple[str, float]]:
     source = open_source(image[0, 0].numpy())
     ours = result_of(iter_upscale(source, model, MemorySink(), settings=settings))
     yield _OURS, float((torch.from_numpy(ours) - whole[0, 0]).abs().max())
-    for name, upscale in list_peers(model.radius).items():
+    ways = list_peers(model.radius)
+    for name in args.peers:
         with torch.inference_mode():
-            found = upscale(model, image)
+            found = ways[name](model, image)
         yield name, float((found - whole).abs().max())
 
 
