@@ -23,7 +23,7 @@ from napari_structsr.errors import (
     SinkError,
     SourceError,
 )
-from napari_structsr.scripting import upscale_images
+from napari_structsr.scripting import upscale_request
 
 FAST = {"model": "bicubic", "device": "cpu", "precision": "float32"}
 
@@ -266,7 +266,7 @@ def test_warnings_of_a_run_are_warnings_of_python(stack, monkeypatch, tmp_path):
         yield Warned("the GPU is small")
         yield Finished(np.zeros((192, 224)))
 
-    monkeypatch.setattr(upscale_images, "iter_upscale", warn)
+    monkeypatch.setattr(upscale_request, "iter_upscale", warn)
     for images, out in ((stack[0, 0], None), ([stack[0, 0]], tmp_path / "out")):
         with pytest.warns(UserWarning, match="the GPU is small") as caught:
             sr.upscale(images, out, progress=False, **FAST)

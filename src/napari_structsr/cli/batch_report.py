@@ -15,7 +15,7 @@ from napari_structsr.errors import CancelError
 from napari_structsr.scripting.batch import Outcome, run_batch
 
 if TYPE_CHECKING:
-    from napari_structsr.scripting.upscale_images import UpscaleRequest
+    from napari_structsr.scripting.upscale_request import UpscaleRequest
 
 _STATES = {"written": "written", "there": "was there already", "failed": "failed"}
 

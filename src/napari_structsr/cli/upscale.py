@@ -44,7 +44,7 @@ from napari_structsr.errors import SettingsError, SinkError
 if TYPE_CHECKING:
     from distributed import Client
 
-    from napari_structsr.scripting.upscale_images import UpscaleRequest
+    from napari_structsr.scripting.upscale_request import UpscaleRequest
     from napari_structsr.upscaling.settings import UpscaleSettings
 
 
@@ -142,6 +142,12 @@ def upscale(
     channel: Annotated[
         str | None, typer.Option(help="One channel alone, without the axis c.")
     ] = None,
+    planes: Annotated[
+        str | None, typer.Option(help="Planes to keep, such as z=3:10 or t=0,z=5.")
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Rows and columns to keep: 10:200,30:400.")
+    ] = None,
     level: Annotated[int, typer.Option(help="Pyramid level of an OME-Zarr.")] = 0,
     series: Series = None,
     color: Annotated[
@@ -187,6 +193,8 @@ def upscale(
             "level": level,
             "channels": split_channels(channels),
             "channel": None if channel is None else read_channel(channel),
+            "planes": planes,
+            "region": region,
         }
 
         def load() -> UpscaleRequest:
@@ -281,7 +289,7 @@ def _make_request(
 
     # an unknown name is refused before torch is imported, which takes seconds
     find_card(model, factor=factor, sharpness=sharpness)
-    from napari_structsr.scripting.upscale_images import UpscaleRequest
+    from napari_structsr.scripting.upscale_request import UpscaleRequest
 
     return UpscaleRequest(
         load_model(model, factor=factor, sharpness=sharpness),

@@ -29,6 +29,8 @@ _OPTIONS: dict[str, Any] = {
     "series": int,
     "channels": (list, tuple),
     "channel": (int, str),
+    "planes": str,
+    "region": str,
 }
 _TASKS = ("upscale", "inspect")
 

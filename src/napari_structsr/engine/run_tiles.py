@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.engine.events import Cancel, Event, Progressed, Warned
 from napari_structsr.engine.memory import return_pages
+from napari_structsr.errors import CancelError
 from napari_structsr.io.sink import Writer
 
 AHEAD = 2
@@ -68,7 +69,8 @@ def run_tiles(
     writers
         Opened sinks, whose pyramids are built after the last tile.
     cancel
-        Looked at before each tile, and before each step of a pyramid.
+        Looked at before each tile, and before each step of a pyramid. A computer may
+        raise CancelError in the middle of a tile.
     doing
         What the progress is called.
     total
@@ -85,7 +87,10 @@ def run_tiles(
             if cancel:
                 break
             # torch computes here, in the thread of the caller
-            result = computer.compute(tile, pixels)
+            try:
+                result = computer.compute(tile, pixels)
+            except CancelError:  # in the middle of the tile, which is lost
+                break
             if warning := computer.take_warning():
                 yield Warned(warning)
             writing.append(pool.submit(write, tile, result))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_structsr.core.axes import ImageSpec
+from napari_structsr.core.image_part import ImagePart
 from napari_structsr.errors import (
     AxesError,
     MemoryShortageError,
@@ -41,6 +42,8 @@ def open_source(
     series: int | str | None = None,
     channels: Sequence[int | str] | None = None,
     channel: int | str | None = None,
+    planes: str | None = None,
+    region: str | None = None,
     name: str | None = None,
 ) -> Source:
     """Open an image without reading its pixels.
@@ -50,8 +53,8 @@ def open_source(
     image
         Path of a TIFF, an OME-Zarr, one of its levels or a zarr array; a pattern such
         as "scan/*.tif" whose files become the axis z; a numpy, dask, zarr or xarray
-        array, a zarr group; a napari image layer; or a source, which is returned as
-        it is.
+        array, a zarr group; a napari image layer; or a source, of which channels,
+        planes and region are taken and which is else returned as it is.
     axes
         Names of the dimensions, such as "tzyx"; for a pattern the first names the
         files. Pixel sizes that the image gives for these names are kept. By default
@@ -67,6 +70,12 @@ def open_source(
     channel
         Index or name of a single channel, in the place of `channels`; the image then
         has no axis c, and is called as the image and the channel.
+    planes
+        Which planes of t or z to keep, such as "z=3:10" or "t=0,z=5", counted from 0,
+        the last one left out; without a name where only one of them has several.
+    region
+        Rows and columns to keep, such as "10:200,30:400". A part stays where it lies
+        in the world.
     name
         Short name; by default taken from the path or layer.
 
@@ -85,17 +94,35 @@ def open_source(
     PixelError
         If the pixels are no real numbers or a plane is one pixel wide.
     SettingsError
-        If there is no such level, series or channel.
+        If there is no such level, series, channel or part.
     """
-    if isinstance(image, Source):
-        return image
     if channel is not None and channels is not None:
         raise SettingsError(
             f"channel {channel!r} and channels {list(channels)} are both given; leave "
             "one of them out"
         )
-    source = _open_any(image, axes=axes, level=level, series=series, name=name)
-    number = getattr(source, "series", None)
+    chosen = {
+        "channels": None if channels is None else list(channels),
+        "channel": channel,
+        "planes": planes or None,
+        "region": region or None,
+    }
+    noted: dict[str, Any]
+    if isinstance(image, Source):
+        if all(value is None for value in chosen.values()):
+            return image
+        source = image
+        noted = dict(image.options)
+        # one part of another could not be opened again by one set of options
+        if again := sorted(noted.keys() & {k for k in chosen if chosen[k] is not None}):
+            raise SettingsError(
+                f"{image.origin} was opened with {' and '.join(again)} already; open "
+                "the image once, with the whole choice"
+            )
+    else:
+        source = _open_any(image, axes=axes, level=level, series=series, name=name)
+        number = getattr(source, "series", None)
+        noted = {"axes": axes, "level": level or None, "series": number}
     # readers are imported where they are needed: scipy, zarr and tifffile cost time
     if channels is not None:
         from napari_structsr.io.views import ChannelsView
@@ -105,15 +132,15 @@ def open_source(
         from napari_structsr.io.views import OneChannelView
 
         source = OneChannelView(source, channel, name=name)
+    if planes or region:
+        from napari_structsr.io.views import PartView
+
+        axes_of = source.spec.axes
+        part = ImagePart.parse(axes_of, planes=planes or "", region=region or "")
+        source = PartView(source, part)
     # what the record of a run notes, to open the same image again
-    given = {
-        "axes": axes,
-        "level": level or None,
-        "series": number,
-        "channels": None if channels is None else list(channels),
-        "channel": channel,
-    }
-    source.options = {key: value for key, value in given.items() if value is not None}
+    noted |= {key: value for key, value in chosen.items() if value is not None}
+    source.options = {key: value for key, value in noted.items() if value is not None}
     return source
 
 

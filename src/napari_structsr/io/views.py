@@ -15,6 +15,7 @@ import numpy as np
 import scipy  # its parts come when they are first used, and cost time
 
 from napari_structsr.core.axes import Axes, ImageSpec
+from napari_structsr.core.image_part import ImagePart
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SettingsError
 from napari_structsr.io.fingerprint import Fingerprint
@@ -100,6 +101,28 @@ class CroppedView(_View):
             slice(rows.start + top, rows.stop + top),
             slice(columns.start + left, columns.stop + left),
         )
+
+
+class PartView(CroppedView):
+    """Some planes of a source, and a rectangle of each."""
+
+    def __init__(self, source: Source, part: ImagePart) -> None:
+        axes = source.spec.axes
+        height, width = axes.plane
+        rows, columns = part.rows or (0, height), part.columns or (0, width)
+        super().__init__(source, slice(*rows), slice(*columns))
+        kept = []
+        for name, (first, stop) in part.planes.items():
+            axis = axes[name]
+            shift = axis.translate + first * axis.scale
+            kept.append(replace(axis, size=stop - first, translate=shift))
+        self.spec = replace(self.spec, axes=self.spec.axes.with_axes(*kept))
+        self._first = [part.planes.get(axis.name, (0, 0))[0] for axis in axes.loops]
+
+    def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
+        """Read a rectangle; plane, rows and columns count from those of the part."""
+        place = tuple(n + first for n, first in zip(plane, self._first, strict=True))
+        return super().read(place, rows, columns)
 
 
 class PlacedView(_View):

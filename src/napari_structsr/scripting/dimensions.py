@@ -39,8 +39,9 @@ def restore_kind(
     """
     if isinstance(image, (str, os.PathLike, Source)):
         return pixels
-    # channels that were chosen are behind a view, which knows no dimensions
-    whole = open_source(image, **{**reading, "channels": None, "channel": None})
+    # what was chosen of the image is behind a view, which knows no dimensions
+    parts = dict.fromkeys(("channels", "channel", "planes", "region"))
+    whole = open_source(image, **{**reading, **parts})
     if not isinstance(whole, ArraySource):
         return pixels
     spec = source.spec.upscale(factor)
@@ -91,6 +92,8 @@ def _find_positions(axis: Axis, coord: Any, spec: ImageSpec) -> Any:
     if axis.name not in "yx":
         if coord.size == axis.size:
             return coord.values
+        if axis.name != "c":  # some planes were chosen
+            return axis.translate + axis.scale * np.arange(axis.size)
         # some channels were chosen
         return [channel.name for channel in spec.channels] or np.arange(axis.size)
     return axis.translate + axis.scale * np.arange(axis.size)

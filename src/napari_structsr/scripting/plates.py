@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from napari_structsr.core.names import expand_home
 from napari_structsr.engine.events import Cancel, Event
-from napari_structsr.errors import SinkError
+from napari_structsr.errors import SettingsError, SinkError
 from napari_structsr.io.ome_zarr.plate import (
     Plate,
     PlateFolder,
     Version,
+    is_plate,
     open_plate_folder,
+    read_plate,
 )
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
 from napari_structsr.io.open import open_source
-from napari_structsr.scripting.batch import Outcome
-from napari_structsr.scripting.upscale_images import UpscaleRequest
+from napari_structsr.scripting.batch import BatchError, Outcome, run_batch
+from napari_structsr.scripting.output import is_output_folder
+from napari_structsr.scripting.progress import choose_display, run_to_end
+from napari_structsr.scripting.upscale_request import UpscaleRequest
 
 Follow = Callable[[Callable[..., Iterator[Event]]], Any]
 
@@ -96,3 +102,62 @@ def open_plate_run(
         out, plate, version=version, overwrite=request.overwrite
     ) as folder:
         yield PlateRun(request, plate, folder)
+
+
+def is_whole_plate(image: Any, reading: Mapping[str, Any]) -> bool:
+    """Say whether an image is a plate of which no single field was asked for."""
+    if not isinstance(image, (str, os.PathLike)) or reading.get("series") is not None:
+        return False
+    # no file is a plate
+    return expand_home(image).is_dir() and is_plate(image)
+
+
+def refuse_plate(image: Any, reading: Mapping[str, Any]) -> None:
+    """Raise SettingsError for a plate in the place of a single image."""
+    if is_whole_plate(image, reading) and len(fields := read_plate(image).fields) > 1:
+        raise SettingsError(
+            f"{os.fsdecode(image)} is a plate of {len(fields)} fields among single "
+            "images; upscale the plate by itself"
+        )
+
+
+def upscale_plate(
+    image: str | os.PathLike[str],
+    out: Any,
+    request: UpscaleRequest,
+    *,
+    progress: bool | None,
+    cancel: Cancel,
+) -> Path:
+    """Upscale every field of a plate into a plate; return its path.
+
+    Raises
+    ------
+    SettingsError
+        If there is no place for a plate.
+    BatchError
+        If some fields failed; the others are done, and the same call goes on.
+    """
+    plate = read_plate(image)
+    if not isinstance(out, (str, os.PathLike)):
+        raise SettingsError(
+            f"{plate.origin} is a plate of {len(plate.fields)} fields, whose results "
+            "are a plate too; name it, such as out='plate-x2.ome.zarr', or take one "
+            f"field with series={plate.fields[0]!r}"
+        )
+    place = expand_home(out).absolute()
+    if is_output_folder(out):
+        place.mkdir(parents=True, exist_ok=True)
+        [place] = request.name_outputs([image], out)
+    with open_plate_run(plate, place, request) as run:
+
+        def follow(start: Callable[..., Iterator[Event]]) -> Any:
+            return run_to_end(start(cancel=cancel), choose_display(progress)).output
+
+        def work(_: int, field: str) -> Outcome:
+            return run.upscale_field(field, follow)
+
+        outcomes = list(run_batch([(one, one) for one in plate.fields], work))
+        if any(one.error for one in outcomes):
+            raise BatchError(outcomes)
+        return run.finish()

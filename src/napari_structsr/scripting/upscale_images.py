@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from napari_structsr.core.names import expand_home
-from napari_structsr.engine.events import Cancel, Event, Plan
-from napari_structsr.engine.provenance import take_fingerprint
-from napari_structsr.errors import StructsrError, check_kind
+from napari_structsr.engine.events import Cancel
+from napari_structsr.errors import check_kind
 from napari_structsr.io.open import open_source
-from napari_structsr.io.records import read_record
-from napari_structsr.io.sink import MemorySink, Sink
-from napari_structsr.io.source import Source
-from napari_structsr.models.model import SRModel
+from napari_structsr.io.sink import Sink
 from napari_structsr.scripting.arguments import (
     check_cancel,
     check_client,
@@ -36,16 +30,15 @@ from napari_structsr.scripting.batch import (
 )
 from napari_structsr.scripting.dimensions import restore_kind
 from napari_structsr.scripting.old_forms import keep_old_upscale
-from napari_structsr.scripting.output import (
-    Format,
-    choose_sink,
-    describe_image,
-    is_output_folder,
-    name_outputs,
+from napari_structsr.scripting.output import describe_image, is_output_folder
+from napari_structsr.scripting.plates import (
+    is_whole_plate,
+    refuse_plate,
+    upscale_plate,
 )
 from napari_structsr.scripting.progress import Display, choose_display, run_to_end
+from napari_structsr.scripting.upscale_request import UpscaleRequest
 from napari_structsr.upscaling.settings import UpscaleSettings
-from napari_structsr.upscaling.upscale import iter_upscale, plan
 
 
 @keep_old_upscale
@@ -77,7 +70,7 @@ def upscale(
     image
         Path of an image; a numpy, dask, zarr or xarray array; an image layer of
         napari; or whatever else `open_source` takes. A list of these, or a folder,
-        is upscaled one by one.
+        is upscaled one by one. Of a plate every field is, into a plate at `out`.
     out
         None returns pixels. A path ``name.ome.zarr`` or ``name.ome.tif`` writes a file;
         the same call goes on with one that was interrupted. A folder that exists, or
@@ -164,6 +157,8 @@ def upscale(
     cancel = cancel if cancel is not None else Cancel()
     if is_list(image) or is_image_folder(image):
         return _upscale_all(image, out, request, progress=progress, cancel=cancel)
+    if is_whole_plate(image, reading):
+        return upscale_plate(image, out, request, progress=progress, cancel=cancel)
     if isinstance(out, (str, os.PathLike)) and is_output_folder(out):
         many = partial(_upscale_all, progress=progress, cancel=cancel)
         try:
@@ -177,109 +172,6 @@ def upscale(
     if sink.path is None and out is None:
         return restore_kind(finished.output, image, source, reading, request.factor)
     return finished.output
-
-
-@dataclass(frozen=True)
-class UpscaleRequest:
-    """What all images of a call have in common.
-
-    Parameters
-    ----------
-    model, settings
-        By what, and how.
-    reading
-        Keywords of `open_source`.
-    overwrite, ome_version, kind
-        How results are written; `kind` where they are named here.
-    client
-        Whose workers do it, see `iter_upscale`.
-    """
-
-    model: SRModel
-    settings: UpscaleSettings
-    reading: Mapping[str, Any] = field(default_factory=dict)
-    overwrite: bool = False
-    ome_version: str = "0.5"
-    kind: Format = "zarr"
-    client: Any = None
-
-    @property
-    def factor(self) -> int:
-        """How many times the pixels."""
-        return self.model.factor
-
-    def choose_sink(self, out: Any) -> Sink:
-        """Return where a result goes: a path, a sink, or None for memory."""
-        if out is None:
-            return MemorySink()
-        if isinstance(out, (str, os.PathLike)):
-            return choose_sink(
-                out, overwrite=self.overwrite, ome_version=self.ome_version
-            )
-        sink: Sink = out
-        return sink
-
-    def start(self, source: Source, sink: Sink, *, cancel: Cancel) -> Iterator[Event]:
-        """Return the events of the run of one image."""
-        return iter_upscale(
-            source,
-            self.model,
-            sink,
-            settings=self.settings,
-            cancel=cancel,
-            client=self.client,
-        )
-
-    def plan(self, source: Source, sink: Sink) -> Plan:
-        """Say what a run of one image would do."""
-        return plan(source, self.model, sink, settings=self.settings)
-
-    def name_outputs(
-        self, images: Sequence[Any], folder: str | os.PathLike[str]
-    ) -> list[Path]:
-        """Return where the results of images go in a folder."""
-        place = expand_home(folder).absolute()
-        named = [describe_image(image, n) for n, image in enumerate(images, start=1)]
-        label = f"x{self.factor}"
-        return name_outputs(named, place, label=label, kind=self.kind)
-
-    def is_done(self, source: Source, path: Path) -> bool:
-        """Say whether an earlier run has finished the same result of the same image."""
-        if self.overwrite or not path.exists():
-            return False
-        try:
-            status, record = read_record(path)
-        except StructsrError:
-            return False
-        if status != "finished" or record is None or record.task != "upscale":
-            return False
-        settings = self.settings.to_record()
-        # what was left to the program, a run before may have chosen otherwise
-        asked = {name: value for name, value in settings.items() if value != "auto"}
-        sharpness = self.model.card.sharpness
-        theirs = (
-            {name: record.settings.get(name) for name in asked},
-            record.model["name"],
-            record.model["factor"],
-            record.model.get("sha256"),
-            record.model.get("sharpness"),
-            record.source["origin"],
-            record.source["options"],
-            record.fingerprint.get("source"),
-        )
-        mine = (
-            asked,
-            self.model.origin,
-            self.factor,
-            self.model.card.sha256,
-            sharpness,
-            source.origin,
-            dict(source.options),
-            take_fingerprint(source),
-        )
-        # as JSON gives it back
-        same: bool = json.loads(json.dumps(mine)) == json.loads(json.dumps(theirs))
-        return same
 
 
 def _upscale_all(
@@ -305,6 +197,7 @@ def _upscale_all(
 
     def work(number: int, image: Any) -> Outcome:
         name, place = names[number], places[number]
+        refuse_plate(image, request.reading)
         source = open_source(image, **request.reading)
         if place is not None and request.is_done(source, place):
             return Outcome(name, "there", place)

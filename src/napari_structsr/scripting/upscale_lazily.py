@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from napari_structsr.errors import SettingsError
 from napari_structsr.scripting.arguments import (
     choose_model,
     make_settings,
@@ -63,6 +64,12 @@ def lazy_upscale(
     """
     named = {"axes": axes, "channels": channels, "psf_sigma": psf_sigma}
     reading, chosen = split_keywords("lazy_upscale", named | choices, UpscaleSettings)
+    if part := reading.keys() & {"planes", "region"}:
+        # the levels of a pyramid count other pixels
+        raise SettingsError(
+            f"{' and '.join(sorted(part))} came, and a lazy image computes no more "
+            "than is looked at; leave the part out, and index what is returned"
+        )
     return open_lazy_image(
         image,
         choose_model(model, factor=factor, sharpness=sharpness),

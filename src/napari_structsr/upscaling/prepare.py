@@ -23,6 +23,7 @@ from napari_structsr.engine.blocks import choose_block
 from napari_structsr.engine.device import Device, choose_device, read_free_memory
 from napari_structsr.engine.events import Cancel, Plan
 from napari_structsr.engine.failures import explain_shortage
+from napari_structsr.engine.interrupt import InterruptibleSource
 from napari_structsr.engine.provenance import describe_source, take_fingerprint
 from napari_structsr.engine.run_tiles import AHEAD
 from napari_structsr.engine.statistics import measure_intensity, read_finite_samples
@@ -108,6 +109,8 @@ def prepare(
 
     Raises
     ------
+    CancelError
+        If it was cancelled between two reads.
     StructsrError
         What keeps the run from starting.
     """
@@ -116,12 +119,14 @@ def prepare(
     spec, grid, plan = plan_tiles(source, model, sink, settings, device=device)
     # before a pixel is read; what stays in memory is not continued by another run
     fingerprint = {} if sink.path is None else {"source": take_fingerprint(source)}
-    measured = measure_widths(source, settings)
+    # each read of a large chunk can take as long as a tile
+    samples = InterruptibleSource(source, cancel)
+    measured = measure_widths(samples, settings)
     if measured:  # of what is told depends how far tiles look
         spec, grid, plan = plan_tiles(
             source, model, sink, settings, device=device, measured=measured
         )
-    intensities = measure_intensity(source)
+    intensities = measure_intensity(samples)
     optics = find_optics(source.spec, model, settings, intensities, measured)
     models = (model,) * len(intensities)
     if optics:
@@ -132,7 +137,7 @@ def prepare(
     least_shares: tuple[float, ...] = ()
     if settings.agreement == "noise":
         least_shares = find_least_shares(
-            read_finite_samples(source),
+            read_finite_samples(samples),
             models,
             device,
             intensities=intensities,

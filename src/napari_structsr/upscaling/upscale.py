@@ -26,8 +26,9 @@ from napari_structsr.engine.events import (
     Warned,
 )
 from napari_structsr.engine.failures import yield_failures
+from napari_structsr.engine.interrupt import interruptible
 from napari_structsr.engine.run_tiles import run_tiles
-from napari_structsr.errors import ClusterError, SinkError, check_kind
+from napari_structsr.errors import CancelError, ClusterError, SinkError, check_kind
 from napari_structsr.io.locks import is_locked
 from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import SharedSink, Sink, Writer
@@ -117,7 +118,11 @@ def _run(
     check_kind("cancel", cancel, Cancel, remedy="give a sr.Cancel()")
     source = open_source(source)
     settings = _check_kinds(model, sink, settings)
-    prepared = prepare(source, model, sink, settings, cancel=cancel)
+    try:
+        prepared = prepare(source, model, sink, settings, cancel=cancel)
+    except CancelError:
+        yield Cancelled(0)
+        return
     if cancel:
         yield Cancelled(0)
         return
@@ -141,7 +146,10 @@ def _fill(
     prepared: Prepared, sink: Sink, cancel: Cancel, *, part: RunPart | None
 ) -> Generator[Event, None, _Ended]:
     """Upscale all tiles, or those of a part; return what became whole."""
-    with sink.open(prepared.spec, prepared.record) as writer:
+    with (
+        sink.open(prepared.spec, prepared.record) as writer,
+        interruptible((model.network for model in prepared.models), cancel),
+    ):
         left, total = yield from _start(prepared, writer, part)
         done = yield from run_tiles(
             TileUpscaler(prepared),

@@ -8,7 +8,7 @@ from napari_structsr.finetuning.runs import RunSummary
 from napari_structsr.gui.compare.form import CompareForm
 from napari_structsr.gui.compare.readout import ValueTable
 from napari_structsr.gui.finetune.run_list import RunList
-from napari_structsr.gui.upscale.estimate import EstimateLabel
+from napari_structsr.gui.upscale.running.estimate import EstimateLabel
 from napari_structsr.gui.viewer.plain_text import keep_plain
 from napari_structsr.gui.widgets.controls import enable, fill_combo, sentence
 

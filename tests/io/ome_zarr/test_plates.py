@@ -1,6 +1,5 @@
 """A plate in, a plate out: valid, whole, resumable, and each field as if alone."""
 
-import json
 import shutil
 
 import numpy as np
@@ -11,9 +10,7 @@ from typer.testing import CliRunner
 from yaozarrs import v04, v05
 
 from napari_structsr.cli import app
-from napari_structsr.errors import SourceError
-from napari_structsr.io.ome_zarr.plate import read_plate
-from napari_structsr.io.ome_zarr.plate_mosaic import PlateMosaic
+from napari_structsr.errors import SettingsError, SourceError
 from napari_structsr.io.open import list_images, list_names, open_source
 
 WELLS = ("A/01", "B/03")
@@ -174,48 +171,24 @@ def test_wells_that_are_not_there_are_left_out(tmp_path, plate, caplog):
     assert list_names(str(out)) == ("B/03/0", "B/03/1")
 
 
-def edit(group, change):
-    """Change the attributes of a group of zarr 2."""
-    path = group / ".zattrs"
-    tree = json.loads(path.read_text())
-    change(tree)
-    path.write_text(json.dumps(tree))
+def test_a_script_upscales_the_whole_plate_or_says_so(tmp_path, plate):
+    import napari_structsr as sr
 
+    def upscale(image=plate, **options):
+        return sr.upscale(image, model="bicubic", device="cpu", **options)
 
-@pytest.mark.parametrize("odd", [3, [3], [], {"a": 1}, "x"])
-@pytest.mark.parametrize("entry", ["rows", "columns", "wells"])
-def test_a_plate_of_odd_entries_is_refused(plate, entry, odd):
-    edit(plate, lambda tree: tree["plate"].update({entry: odd}))
-    with pytest.raises(SourceError, match=r"plate\.zarr"):
-        PlateMosaic(plate)
-    with pytest.raises(SourceError, match=r"plate\.zarr"):
-        read_plate(plate)
+    run("upscale", plate, tmp_path / "command.zarr", "--model", "bicubic")
+    path = upscale(out=tmp_path / "script.zarr")
+    for field in list_names(str(plate)):
+        np.testing.assert_array_equal(
+            zarr.open_array(path / field / "0")[:],
+            zarr.open_array(tmp_path / "command.zarr" / field / "0")[:],
+        )
+    yaozarrs.validate_zarr_store(path)
+    assert upscale(out=f"{tmp_path}/many/").name == "plate-x2.ome.zarr"
 
-
-@pytest.mark.parametrize("odd", [3, [3], None, "x"])
-def test_a_well_of_odd_entries_is_refused(plate, odd):
-    for well in WELLS:
-        edit(plate / well, lambda tree: tree["well"].update(images=odd))
-    for read in (PlateMosaic, read_plate, lambda path: list_names(str(path))):
-        with pytest.raises(SourceError, match=r"plate\.zarr"):
-            read(plate)
-
-
-def test_a_field_that_is_listed_twice_is_there_once(tmp_path, plate):
-    edit(plate / WELLS[0], lambda tree: tree["well"]["images"].append({"path": "0"}))
-    assert list_names(str(plate))[:2] == (f"{WELLS[0]}/0", f"{WELLS[0]}/1")
-    upscale(plate, out := tmp_path / "out.zarr")
-    assert len(read_plate(out).fields) == 4
-
-
-def test_what_may_not_be_written_is_said_before_the_work(tmp_path, plate):
-    (plate / WELLS[0] / "0").rename(plate / WELLS[0] / "a b")
-    edit(plate / WELLS[0], lambda tree: tree["well"]["images"][0].update(path="a b"))
-    out = tmp_path / "out.zarr"
-    said = upscale(plate, out, code=1)
-    assert "cannot be written again" in said
-    assert not out.exists()
-    # the remedy that is named
-    one = tmp_path / "one.ome.zarr"
-    upscale(plate, one, "--series", f"{WELLS[0]}/a b")
-    assert open_source(one).spec.axes.plane == (64, 80)
+    with pytest.raises(SettingsError, match=r"plate of 4 fields.*series='A/01/0'"):
+        upscale()
+    assert upscale(series="A/01/0").shape == (2, 64, 80)
+    with pytest.raises(sr.BatchError, match="upscale the plate by itself"):
+        upscale([plate])

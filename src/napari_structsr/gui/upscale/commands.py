@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from napari.layers import Image
@@ -47,14 +48,9 @@ def write_command(layer: Image, choice: Choice) -> str:
     """
     folder = choice.folder or Path()
     output = str(free_path(folder, f"{layer.name} {choice.label}"))
-    options: dict[str, object] = {
-        "agreement": choice.agreement,
-        "device": choice.device,
-    }
+    options = _list_options(choice)
     if layer.rgb:
         options["color"] = choice.color
-    if choice.tile is not None:
-        options["tile"] = choice.tile
     options |= find_command_settings(layer, choice.optics)
     # 1 is the model itself, and not every model can be blended
     sharpness = None if choice.sharpness == 1 else choice.sharpness
@@ -62,25 +58,54 @@ def write_command(layer: Image, choice: Choice) -> str:
     if opening is None:
         given = {"model": choice.model, "factor": choice.factor}
         given |= {} if sharpness is None else {"sharpness": sharpness}
+        given |= choice.reading
         words = [f"{key}={value!r}" for key, value in (given | options).items()]
         script = _CALIBRATED if is_calibrated_by_file(layer) else _SCRIPT
         return script.format(name=layer.name, path=output, options=", ".join(words))
     words = ["structsr", "upscale", opening.path, output]
     for key, value in opening.options.items():
         words += [f"--{key}", str(value)]
-    words += ["--factor", str(choice.factor), "--model", choice.model]
-    if sharpness is not None:
-        words += ["--sharpness", str(sharpness)]
+    for key, value in choice.reading.items():
+        words += _write_option(key, value)
+    return shlex.join(words + _write_run(choice, options))
+
+
+def write_folder_command(choice: Choice) -> str:
+    """Return a shell command that upscales a folder of images as the dock would."""
+    words = ["structsr", "upscale", str(choice.images), "--out", str(choice.folder)]
+    options = _list_options(choice)
+    if choice.color != "channels":
+        options["color"] = choice.color
+    options |= choice.optics.to_settings()
+    return shlex.join(words + _write_run(choice, options))
+
+
+def _list_options(choice: Choice) -> dict[str, object]:
+    options: dict[str, object] = {
+        "agreement": choice.agreement,
+        "device": choice.device,
+    }
+    if choice.tile is not None:
+        options["tile"] = choice.tile
+    return options
+
+
+def _write_run(choice: Choice, options: Mapping[str, object]) -> list[str]:
+    """Return model, factor and settings as words of the command."""
+    words = ["--factor", str(choice.factor), "--model", choice.model]
+    # 1 is the model itself, and not every model can be blended
+    if choice.sharpness != 1:
+        words += ["--sharpness", str(choice.sharpness)]
     for key, value in options.items():
         words += _write_option(key, value)
-    return shlex.join(words)
+    return words
 
 
 def _write_option(key: str, value: object) -> list[str]:
     """Return a setting of the engine as words of the command."""
     if key == "confocal":
         return ["--confocal" if value else "--wide-field"]
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         value = ",".join(map(str, value))
     name = "na" if key == "aperture" else key.replace("_", "-")
     return [f"--{name}"] if value is True else [f"--{name}", str(value)]

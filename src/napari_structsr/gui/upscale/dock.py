@@ -11,39 +11,39 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from napari.layers import Image, Layer
+from napari.layers import Image
 from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
-from qtpy.QtGui import QCursor, QEnterEvent, QGuiApplication, QShowEvent
+from qtpy.QtGui import (
+    QCursor,
+    QDragEnterEvent,
+    QDropEvent,
+    QEnterEvent,
+    QGuiApplication,
+    QShowEvent,
+)
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout
 
 from napari_structsr.errors import StructsrError
-from napari_structsr.gui.upscale.commands import write_command
-from napari_structsr.gui.upscale.estimate import EstimateLabel, Part
+from napari_structsr.gui.upscale.commands import write_command, write_folder_command
 from napari_structsr.gui.upscale.form import UpscaleForm
-from napari_structsr.gui.upscale.layer_image import describe_origin, name_layer_axes
+from napari_structsr.gui.upscale.layer_image import name_layer_axes
 from napari_structsr.gui.upscale.look_row import LookRow
 from napari_structsr.gui.upscale.offered_models import OfferedModels
 from napari_structsr.gui.upscale.optics.both_wishes import BothWishes
-from napari_structsr.gui.upscale.optics.file_optics import open_measured
-from napari_structsr.gui.upscale.optics.mark_layers import MarkLayers
-from napari_structsr.gui.upscale.optics.measured_optics import MeasuredOptics
-from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice
-from napari_structsr.gui.upscale.optics.optics_state import Measured
-from napari_structsr.gui.upscale.preview import find_view_obstacle
+from napari_structsr.gui.upscale.preview import describe_view_planes, find_view_obstacle
 from napari_structsr.gui.upscale.preview_button import PreviewButton
-from napari_structsr.gui.upscale.run import (
-    choose_sink,
-    fit_choice,
-    read_preferred_choice,
-    upscale_layer,
-)
-from napari_structsr.gui.upscale.state import Choice, DockState, LayerFacts, resolve
-from napari_structsr.gui.viewer.layers import layer_obstacle
+from napari_structsr.gui.upscale.run import choose_sink, fit_choice, open_part
+from napari_structsr.gui.upscale.running.estimate import EstimateLabel, Part
+from napari_structsr.gui.upscale.running.folder_run import list_files
+from napari_structsr.gui.upscale.running.history import HistoryList
+from napari_structsr.gui.upscale.running.remembered import read_first_choice
+from napari_structsr.gui.upscale.running.run_rows import UpscaleRuns
+from napari_structsr.gui.upscale.selection import SelectedLayers
+from napari_structsr.gui.upscale.state import Choice, DockState, resolve
 from napari_structsr.gui.viewer.plain_text import keep_plain
-from napari_structsr.gui.widgets.controls import enable, sentence, show_reasons
+from napari_structsr.gui.widgets.controls import Scroll, enable, sentence, show_reasons
 from napari_structsr.gui.widgets.model_signals import models_offered
-from napari_structsr.gui.widgets.progress_row import ProgressRows
 from napari_structsr.gui.widgets.viewer_widget import PREVIEW_KEY, RUN_KEY, Dock
 
 
@@ -60,8 +60,7 @@ class UpscaleDock(Dock):
         super().__init__()
         self._viewer = napari_viewer
         self._models = OfferedModels(self)
-        self._marks = MarkLayers(napari_viewer)
-        self._measured = MeasuredOptics(self._marks)
+        self._selected = SelectedLayers(napari_viewer)
         self._obstacle: str | None = None
         self._mouse = QCursor.pos()
 
@@ -70,7 +69,7 @@ class UpscaleDock(Dock):
         self.wishes = BothWishes(napari_viewer)
         self.preview_button = PreviewButton(napari_viewer, self._ask_preview)
         self.look = LookRow(
-            napari_viewer, lambda: (self._list_usable(), self._resolve().choice)
+            napari_viewer, lambda: (self._list_usable(), self._of_whole())
         )
         self.copy_button = QPushButton("Copy as command")
         self.run_button = QPushButton("Run")
@@ -89,10 +88,12 @@ class UpscaleDock(Dock):
         tools.addWidget(self.copy_button)
         actions.addWidget(self.run_button, 2)
         actions.addWidget(self.cancel_button, 1)
-        self.jobs = ProgressRows()
+        self.history = HistoryList()
+        self.jobs = UpscaleRuns(self._viewer, self.history)
+        self.setAcceptDrops(True)  # a file of a model, wherever it falls
         self.setMinimumWidth(300)  # room for a sentence
         layout = QVBoxLayout(self)
-        layout.addWidget(self.form)
+        layout.addWidget(Scroll(self.form))
         layout.addWidget(self.estimate)
         layout.addWidget(self.look)
         layout.addLayout(tools)
@@ -100,6 +101,7 @@ class UpscaleDock(Dock):
         layout.addLayout(actions)
         layout.addWidget(self.reason)
         layout.addLayout(self.jobs)
+        layout.addWidget(self.history)
         layout.addStretch(1)
 
     def _connect(self) -> None:
@@ -110,11 +112,14 @@ class UpscaleDock(Dock):
             (dims.events.ndisplay, self._refresh),
             (dims.events.order, self._refresh),
             (models_offered.changed, self._refresh_models),
-            (self._marks.changed, self._refresh),
-            (self._measured.changed, self._refresh),
+            (self._selected.marks.changed, self._refresh),
+            (self._selected.measured.changed, self._refresh),
+            (self._selected.regions.changed, self._refresh),
         )
         self.form.optics.asked.connect(self._ask_optics)
         self.form.axes_named.connect(self._name_axes)
+        self.form.part.drawn.connect(self._draw_region)
+        self.form.part.plane_asked.connect(self._take_plane)
         self._models.found.connect(self._offer_file)
         self.estimate.refused.connect(self._keep_obstacle)
         self.form.changed.connect(self._refresh)
@@ -137,6 +142,14 @@ class UpscaleDock(Dock):
         super().showEvent(event)
         self._mouse = QCursor.pos()
 
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802
+        """Take the file of a model; napari would open it as an image."""
+        self.form.file.dragEnterEvent(event)
+
+    def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802
+        """Open the file of a model, or say why it is none."""
+        self.form.file.dropEvent(event)
+
     def release(self) -> None:
         """Leave the viewer alone from now on."""
         self.estimate.ask([], cheaply=True)  # no late answer to a dead widget
@@ -144,13 +157,12 @@ class UpscaleDock(Dock):
         self.preview_button.remove()
         self.look.release()
         self.wishes.forget()
-        self._measured.release()
-        self._marks.release()
+        self._selected.release()
         super().release()
 
     def _offer_file(self) -> None:
         self.form.offer_models(self._models.descriptions)
-        self.form.show_choice(read_preferred_choice())
+        self.form.show_choice(read_first_choice())
         self._refresh()
 
     def _refresh_models(self) -> None:
@@ -160,79 +172,52 @@ class UpscaleDock(Dock):
 
     # -- from the selection and the form to what is shown -----------------------------
 
-    def _list_selected(self) -> list[Layer]:
-        layers = self._viewer.layers
-        chosen = [layer for layer in layers if layer in layers.selection]
-        # while the user points at something, the marks are selected
-        return list(dict.fromkeys(map(self._marks.stand_for, chosen)))
-
     def _list_usable(self) -> list[Image]:
-        return [
-            layer for layer in self._list_selected() if layer_obstacle(layer) is None
-        ]
+        return self._selected.list_usable()
+
+    def _of_whole(self) -> Choice:
+        """Return the wish for who looks: at whatever is shown, not at a part."""
+        choice = self._resolve().choice
+        return replace(choice, planes="", region="", channels="", area=None)
 
     def _resolve(self, *, undo: bool | None = None) -> DockState:
         usable = self._list_usable()
         choice = self.form.choice()
-        optics = choice.optics
         if undo is not None:
-            optics = replace(optics, undo=undo)
-        # marks lie on one image
-        optics = self._measured.complete(usable[0] if usable else None, optics)
-        choice = replace(choice, optics=optics)
+            choice = replace(choice, optics=replace(choice.optics, undo=undo))
+        choice = self._selected.complete(choice)
         # the files of the layers are read only for what follows from them
         told = choice.optics.undo and self._models.can_be_told(choice.model)
         return resolve(
             choice,
-            [
-                self._describe(layer, choice.optics, told=told)
-                for layer in self._list_selected()
-            ],
+            self._selected.describe(choice, told=told),
             models=self._models.factors,
             blending=self._models.blending,
             conditional=self._models.conditional,
             obstacle=self._obstacle,
             busy=self.jobs.is_busy,
             view=find_view_obstacle(self._viewer, usable[0] if usable else None),
+            files=None if choice.images is None else list_files(choice.images),
         )
-
-    def _describe(
-        self, layer: Layer, optics: OpticsChoice, *, told: bool
-    ) -> LayerFacts:
-        rgb, obstacle = getattr(layer, "rgb", False), layer_obstacle(layer)
-        if obstacle is not None:
-            return LayerFacts(layer.name, rgb, obstacle)
-        axes, origin = describe_origin(layer)
-        facts = LayerFacts(layer.name, rgb, axes=axes, origin=origin)
-        if not told:
-            return facts
-        spec = open_measured(layer, optics).spec
-        measured = self._find_measured(layer, optics)
-        return replace(facts, spec=spec, measured=measured)
-
-    def _find_measured(self, layer: Image, optics: OpticsChoice) -> Measured:
-        if not optics.measures:
-            return None
-        if optics.marked and len(self._list_usable()) > 1:
-            return "Marks lie on one image: select it alone."
-        return self._measured.find(layer, optics)
 
     def _refresh(self) -> None:
         self._obstacle = None  # what the estimate found was said of another wish
+        self.form.part.offer(self._selected.regions.offer())
+        self._selected.regions.listen(self.form.choice().area)
         self._show()
         state = self._resolve()
         parts: list[Part] = []
-        if state.copy is None:  # layers are selected, and there is a place to write to
-            parts = [
-                (
-                    open_measured(layer, state.choice.optics),
-                    fit_choice(state.choice, layer),
-                    choose_sink(layer, state.choice),
-                )
-                for layer in self._list_usable()
-            ]
+        # layers are selected, and there is a place to write to
+        if state.copy is None and state.choice.images is None:
+            for layer in self._list_usable():
+                choice = self._selected.fit(layer, state.choice)
+                source, sink = open_part(layer, choice), choose_sink(layer, choice)
+                parts.append((source, choice, sink))
         # a full estimate imports torch, which would hold up the first click
-        self.estimate.ask(parts, cheaply="torch" not in sys.modules)
+        # a tile is not measured beside a run, which would slow down both
+        self.estimate.ask(
+            parts, cheaply="torch" not in sys.modules, timed=not self.jobs.is_busy
+        )
 
     def _keep_obstacle(self, message: str) -> None:
         self._obstacle = message
@@ -258,6 +243,8 @@ class UpscaleDock(Dock):
         )
         # what only the preview lacks is no obstacle for anything else
         preview = state.preview and f"No preview: {state.preview}"
+        if state.choice.images is not None:  # nobody looks at a folder
+            preview = None
         show_reasons(
             self.reason,
             state.run,
@@ -281,26 +268,42 @@ class UpscaleDock(Dock):
         self.wishes.forget()  # their room is needed for the progress
         self.jobs.clear()
         # jobs wait for each other: two models at once would fight for memory
-        for layer in self._list_usable():
-            job = upscale_layer(self._viewer, layer, choice)
-            self.jobs.add(job, layer.name, resumable=choice.folder is not None)
+        if choice.images is not None:
+            jobs = [self.jobs.start_folder(choice)]
+        else:
+            jobs = [
+                self.jobs.start_layer(layer, self._selected.fit(layer, choice))
+                for layer in self._list_usable()
+            ]
+        for job in jobs:
             # what was found to stand in the way may have been this very run
             job.ended.connect(self._refresh)
         self._show()
+
+    def _draw_region(self) -> None:
+        if usable := self._list_usable():
+            key = self._selected.regions.draw(usable[0])
+            self.form.part.offer(self._selected.regions.offer(), key)
+            self._refresh()
+
+    def _take_plane(self) -> None:
+        if usable := self._list_usable():
+            self.form.part.planes.setText(describe_view_planes(self._viewer, usable[0]))
+            self._refresh()
 
     def _ask_optics(self) -> None:
         choice = self._resolve().choice.optics
         for layer in self._list_usable():
             if choice.marked is None:
-                self._measured.measure(layer, choice)
+                self._selected.measured.measure(layer, choice)
             else:
-                self._marks.begin(layer, choice.marked)
+                self._selected.marks.begin(layer, choice.marked)
                 return  # marks lie on one image
 
     def _ask_preview(self) -> tuple[Image, Choice, Sequence[float]]:
         layer, state = self._list_usable()[0], self._resolve()
         widths = state.optics.widths if state.optics else ()
-        return layer, fit_choice(state.choice, layer), widths
+        return layer, fit_choice(self._of_whole(), layer), widths
 
     def _compare_wishes(self) -> None:
         """Show both wishes beside each other, where the blur can be undone."""
@@ -319,8 +322,10 @@ class UpscaleDock(Dock):
     def _copy(self) -> None:
         choice = self._resolve().choice
         texts = [
-            write_command(layer, fit_choice(choice, layer))
+            write_command(layer, self._selected.fit(layer, choice))
             for layer in self._list_usable()
         ]
+        if choice.images is not None:
+            texts = [write_folder_command(choice)]
         if clipboard := QGuiApplication.clipboard():
             clipboard.setText("\n".join(texts))

@@ -20,6 +20,8 @@ from superqt import QLabeledSlider
 from superqt.utils import signals_blocked
 
 from napari_structsr.gui.upscale.optics.optics_rows import OpticsRows
+from napari_structsr.gui.upscale.part_rows import PartRows
+from napari_structsr.gui.upscale.presets import PRESETS
 from napari_structsr.gui.upscale.state import (
     AGREEMENTS,
     COLORS,
@@ -31,6 +33,7 @@ from napari_structsr.gui.widgets.controls import (
     choice_combo,
     fill_combo,
     make_form,
+    make_path_edit,
     select,
     sentence,
     stack,
@@ -38,6 +41,10 @@ from napari_structsr.gui.widgets.controls import (
 from napari_structsr.gui.widgets.model_file import ModelFileRow
 
 _TIP = Qt.ItemDataRole.ToolTipRole
+_IMAGES = {
+    "layers": ("Selected layers", "The image layers that are selected."),
+    "folder": ("All images of a folder", "Every TIFF and OME-Zarr of a folder."),
+}
 
 
 class UpscaleForm(QWidget):
@@ -52,6 +59,14 @@ class UpscaleForm(QWidget):
         super().__init__()
         self._base = Choice()
         self._axes: str | None = None
+        self.preset = choice_combo("Kind of image", _list_presets())
+        self.preset_note = sentence()
+        self.images = choice_combo("Images", _IMAGES)
+        self.image_folder = make_path_edit(
+            "Folder of the images",
+            "Its TIFF and OME-Zarr images are upscaled one by one.",
+            mode=FileDialogMode.EXISTING_DIRECTORY,
+        )
         self.layers_label = sentence()
         self.axes = QLineEdit()
         self.axes.setAccessibleName("Axes")
@@ -60,6 +75,7 @@ class UpscaleForm(QWidget):
             "them where they are others; the layer keeps them."
         )
         self.origin = sentence()
+        self.part = PartRows()
         self.model = choice_combo("Model", {})
         self.file = ModelFileRow()
         self.sharpness = QLabeledSlider(Qt.Orientation.Horizontal)
@@ -92,9 +108,14 @@ class UpscaleForm(QWidget):
         )
         self._layout = make_form(
             [
-                ("Layers", self.layers_label),
+                ("Images", self.images),
+                ("From", self.image_folder.native),
+                ("", self.layers_label),
                 ("Axes", self.axes),
                 ("", self.origin),
+                *self.part.rows,
+                ("Preset", self.preset),
+                ("", self.preset_note),
                 ("Model", self.model),
                 ("", self.file),
                 ("Sharpness", self.sharpness),
@@ -110,6 +131,9 @@ class UpscaleForm(QWidget):
         for combo in self._list_combos():
             combo.currentIndexChanged.connect(self._emit_changed)
         self.axes.editingFinished.connect(self._emit_axes)
+        self.part.changed.connect(self._emit_changed)
+        self.preset.currentIndexChanged.connect(self._take_preset)
+        self.image_folder.changed.connect(self._emit_changed)
         self.folder.changed.connect(self._emit_changed)
         self.sharpness.valueChanged.connect(self._emit_changed)
         self.optics.changed.connect(self._emit_changed)
@@ -147,6 +171,8 @@ class UpscaleForm(QWidget):
             tile=self._base.tile,
             sharpness=self.sharpness.value() / 100,
             optics=self.optics.choice(),
+            images=self._read_images(),
+            **self.part.read(),
         )
 
     def show_choice(self, choice: Choice) -> None:
@@ -157,6 +183,9 @@ class UpscaleForm(QWidget):
         select(self.agreement, choice.agreement)
         select(self.color, choice.color)
         select(self.output, "memory" if choice.folder is None else "zarr")
+        if choice.folder is not None:
+            with self.folder.changed.blocked():
+                self.folder.value = choice.folder
         # a signal here would be taken for a change by the user
         with signals_blocked(self.sharpness):
             self.sharpness.setValue(round(100 * choice.sharpness))
@@ -169,8 +198,12 @@ class UpscaleForm(QWidget):
         if not self.axes.hasFocus() or not self.axes.isModified():
             self.axes.setText(" ".join(state.axes or ""))
         self.origin.setText(state.origin)
-        self._layout.setRowVisible(self.axes, bool(state.axes))
-        self._layout.setRowVisible(self.origin, bool(state.origin))
+        of_layers = state.choice.images is None
+        self._layout.setRowVisible(self.image_folder.native, not of_layers)
+        self._layout.setRowVisible(self.axes, of_layers and bool(state.axes))
+        self._layout.setRowVisible(self.origin, of_layers and bool(state.origin))
+        self.part.show_rows(self._layout, state.axes, offers=state.offers_part)
+        self._show_preset()
         self._offer_factors(state.factors)
         # a factor that the model lacks stays in the list, greyed
         factors = cast(QStandardItemModel, self.factor.model())
@@ -194,7 +227,31 @@ class UpscaleForm(QWidget):
             fill_combo(self.factor, offered, self.factor.currentData())
 
     def _list_combos(self) -> tuple[QComboBox, ...]:
-        return self.model, self.factor, self.agreement, self.color, self.output
+        combos = self.model, self.factor, self.agreement, self.color, self.output
+        return *combos, self.images
+
+    def _read_images(self) -> Path | None:
+        if self.images.currentData() == "layers":
+            return None
+        return Path(str(self.image_folder.value or ""))
+
+    def _take_preset(self) -> None:
+        preset = PRESETS.get(self.preset.currentData())
+        if preset is not None:
+            select(self.model, preset.model)
+            select(self.color, preset.color)
+            if preset.source is not None:
+                self.optics.show_choice(preset.source, confocal=preset.confocal)
+        self._emit_changed()
+
+    def _show_preset(self) -> None:
+        """Say what a preset has set, for as long as it holds."""
+        preset = PRESETS.get(self.preset.currentData())
+        if preset is not None and not preset.holds(self.choice()):
+            preset = None
+            select(self.preset, "")
+        self.preset_note.setText("" if preset is None else preset.describe())
+        self._layout.setRowVisible(self.preset_note, preset is not None)
 
     def _emit_axes(self) -> None:
         names = re.sub(r"[\s,]+", "", self.axes.text()).lower()
@@ -208,3 +265,11 @@ class UpscaleForm(QWidget):
 
     def _emit_changed(self) -> None:
         self.changed.emit()
+
+
+def _list_presets() -> dict[str, tuple[str, str]]:
+    none = ("—", "Sets the controls below to where to begin with images of a kind.")
+    return {"": none} | {
+        key: (preset.title, f"{preset.reason} {preset.describe()}")
+        for key, preset in PRESETS.items()
+    }

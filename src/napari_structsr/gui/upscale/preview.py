@@ -91,6 +91,19 @@ def find_visible_region(viewer: Viewer, layer: Image, source: Source) -> Region:
     return Region(tuple(index), plane, sides["y"], sides["x"])
 
 
+def describe_view_planes(viewer: Viewer, layer: Image) -> str:
+    """Return the plane that is shown, such as "t=0,z=5"; "" for an image of one."""
+    axes = open_source(layer).spec.axes
+    names = axes.names.replace("s", "")
+    point = layer.world_to_data(viewer.dims.point[-layer.ndim :])
+    shown = []
+    for axis in axes.loops:
+        if axis.name in "tz":
+            place = round(float(point[names.index(axis.name)]))
+            shown.append(f"{axis.name}={int(np.clip(place, 0, axis.size - 1))}")
+    return ",".join(shown)
+
+
 def _keep_optics(
     crop: ImageSpec, whole: ImageSpec, plane: tuple[int, ...]
 ) -> ImageSpec:

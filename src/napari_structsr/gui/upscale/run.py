@@ -6,7 +6,7 @@ both come here, so that they do the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from napari.layers import Image, Layer
 from napari.utils import progress
 from napari.viewer import Viewer
 
+from napari_structsr.core.image_part import ImagePart
 from napari_structsr.engine.events import (
     Cancel,
     Event,
@@ -23,7 +24,8 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.gui.settings import read_preferences
 from napari_structsr.gui.upscale.layer_image import is_calibrated_by_file
-from napari_structsr.gui.upscale.optics.file_optics import open_measured
+from napari_structsr.gui.upscale.optics.file_optics import LEAST_WIDTH, open_measured
+from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job, submit
 from napari_structsr.gui.viewer.layers import (
@@ -37,8 +39,10 @@ from napari_structsr.gui.viewer.layers import (
 from napari_structsr.io.layer_file import AXES
 from napari_structsr.io.layer_source import is_unlabelled
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
+from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
+from napari_structsr.upscaling.measured_width import measure_marks
 from napari_structsr.zoo.catalogue import find_partner
 
 if TYPE_CHECKING:
@@ -52,7 +56,13 @@ def read_preferred_choice(*, factor: int = 2) -> Choice:
     return Choice(factor=factor, **wishes)
 
 
-def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
+def upscale_layer(
+    viewer: Viewer,
+    layer: Image,
+    choice: Choice,
+    *,
+    shown: Callable[[Image], None] | None = None,
+) -> Job:
     """Upscale a layer in the background, after the jobs that were asked for before.
 
     Parameters
@@ -62,7 +72,9 @@ def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
     layer
         What is upscaled, as it is now.
     choice
-        What the user wants.
+        What the user wants; of a part the texts, see `SelectedLayers.fit`.
+    shown
+        Called with the layer of the result.
 
     Returns
     -------
@@ -71,7 +83,8 @@ def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
     """
     # taken now, in the main thread: the layer may change while the job waits
     choice = fit_choice(choice, layer)
-    source = open_measured(layer, choice.optics)
+    source = open_part(layer, choice)
+    origin = find_origin(layer, choice)
     calibrated = is_calibrated_by_file(layer)
     sink = choose_sink(layer, choice)
     job = Job(
@@ -92,6 +105,7 @@ def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
             axes=source.spec.axes,
             name=free_name(f"{layer.name} {choice.label}", names_of(viewer)),
             metadata={KEY: entry},
+            origin=origin,
         )
         if is_unlabelled(result):
             # those of the file are found no more, since the result has none
@@ -99,9 +113,11 @@ def upscale_layer(viewer: Viewer, layer: Image, choice: Choice) -> Job:
         insert_above(viewer, layer, result)
         if read_preferences().select_result:
             viewer.layers.selection.active = result
+        if shown is not None:
+            shown(result)
 
     job.finished.connect(show)
-    _show_in_activity_dock(job)
+    follow_in_activity_dock(job)
     submit(job)
     return job
 
@@ -133,7 +149,45 @@ def fit_choice(choice: Choice, layer: Image) -> Choice:
         choice = replace(choice, color="channels")
     if find_partner(choice.model) is None:
         choice = replace(choice, sharpness=1.0)
+    if choice.reading and choice.optics.undo and choice.optics.marked:
+        # marks count pixels of the whole
+        whole = open_measured(layer, choice.optics)
+        found = measure_marks(whole, choice.optics.to_marks())
+        sigma = round(max(found.low, LEAST_WIDTH), 3)
+        told = OpticsChoice(undo=True, source="hand", psf_sigma=sigma)
+        choice = replace(choice, optics=told)
     return choice
+
+
+def open_part(layer: Image, choice: Choice) -> Source:
+    """Open what is upscaled of a layer.
+
+    Raises
+    ------
+    StructsrError
+        If there is no such part.
+    """
+    return open_source(open_measured(layer, choice.optics), **choice.reading)
+
+
+def find_origin(layer: Image, choice: Choice) -> list[int] | None:
+    """Return where a part begins, along each dimension of its layer; None for all."""
+    if not choice.reading:
+        return None
+    axes = open_source(layer).spec.axes
+    chosen = ImagePart.parse(axes, planes=choice.planes, region=choice.region)
+    first = {name: start for name, (start, _) in chosen.planes.items()}
+    first["y"] = chosen.rows[0] if chosen.rows else 0
+    first["x"] = chosen.columns[0] if chosen.columns else 0
+    if channels := choice.reading.get("channels"):
+        names = [
+            channel.name
+            for channel in open_measured(layer, choice.optics).spec.channels
+        ]
+        one = channels[0]
+        # channels that are no neighbours lie together, from the first of them on
+        first["c"] = one if isinstance(one, int) else names.index(one)
+    return [first.get(name, 0) for name in axes.names.replace("s", "")]
 
 
 def make_settings(choice: Choice) -> UpscaleSettings:
@@ -149,7 +203,8 @@ def make_settings(choice: Choice) -> UpscaleSettings:
     )
 
 
-def _show_in_activity_dock(job: Job) -> None:
+def follow_in_activity_dock(job: Job) -> None:
+    """Show how far a job is in the activity dock of napari."""
     bars: list[progress] = []
 
     def begin(event: Started) -> None:

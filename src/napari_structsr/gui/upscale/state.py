@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
-from typing import Literal
+from typing import Any, Literal
 
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice, TrainedOptics
@@ -19,6 +19,7 @@ from napari_structsr.gui.upscale.optics.optics_state import (
     Measured,
     OpticsState,
     resolve_optics,
+    resolve_optics_of_files,
 )
 from napari_structsr.io.foreign_weights import FOREIGN_ENDINGS
 
@@ -45,6 +46,7 @@ COLORS: dict[Color, tuple[str, str]] = {
 }
 _ENDINGS = (".safetensors", ".json", ".onnx", ".zip", *FOREIGN_ENDINGS)
 _LINES = 6  # for the selected layers
+_NAMED = 3  # images of a folder
 
 
 def shorten_model(name: str) -> str:
@@ -75,6 +77,12 @@ class Choice:
         Share of the way to the model from the one it can be blended with.
     optics
         What a conditional model is told of the optics.
+    planes, region, channels
+        Which part of each layer, as `open_source` takes it; empty texts take all.
+    area
+        The layer of shapes whose rectangle gives the region of each layer.
+    images
+        A folder of images, which are upscaled in the place of layers.
     """
 
     model: str = "faithful"
@@ -86,13 +94,27 @@ class Choice:
     tile: int | None = None
     sharpness: float = 1.0
     optics: OpticsChoice = field(default_factory=OpticsChoice)
+    planes: str = ""
+    region: str = ""
+    channels: str = ""
+    area: str | None = None
+    images: Path | None = None
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Keywords with which `open_source` takes the part."""
+        words = [word.strip() for word in self.channels.split(",") if word.strip()]
+        channels = [int(word) if word.isdecimal() else word for word in words]
+        said = {"channels": channels, "planes": self.planes, "region": self.region}
+        return {name: value for name, value in said.items() if value}
 
     @property
     def label(self) -> str:
         """What is appended to the name of a layer."""
         share = "" if self.sharpness == 1 else f" {self.sharpness:.0%}"
         undone = ", blur undone" if self.optics.undo else ""
-        return f"×{self.factor} {shorten_model(self.model)}{share}{undone}"
+        part = ", part" if self.reading else ""
+        return f"×{self.factor} {shorten_model(self.model)}{share}{undone}{part}"
 
 
 @dataclass(frozen=True)
@@ -115,6 +137,8 @@ class LayerFacts:
         Names of its axes, one letter each.
     origin
         What of the axes and pixel size is not its own, in words.
+    part_obstacle
+        Why the part that is wanted cannot be taken of it.
     """
 
     name: str
@@ -124,6 +148,7 @@ class LayerFacts:
     measured: Measured = None
     axes: str = ""
     origin: str = ""
+    part_obstacle: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +165,8 @@ class DockState:
         Names of the axes of the layers; None where there are none, or they differ.
     origin
         Where axes and pixel sizes come from, in words.
+    offers_part
+        Whether a part of the layers can be chosen.
     factors
         What the model offers.
     shows_color
@@ -156,6 +183,7 @@ class DockState:
     layers: str
     axes: str | None
     origin: str
+    offers_part: bool
     factors: tuple[int, ...]
     shows_color: bool
     shows_sharpness: bool
@@ -175,6 +203,7 @@ def resolve(
     obstacle: str | None = None,
     busy: bool = False,
     view: str | None = None,
+    files: Sequence[str] | str | None = None,
 ) -> DockState:
     """Decide what the dock shows.
 
@@ -196,6 +225,8 @@ def resolve(
         Whether a run of this dock has not ended.
     view
         Why the visible region cannot be previewed, in words.
+    files
+        The images of the folder, or why there are none; None where layers are wanted.
     """
     # preferences and accepted models outlive the models that they name
     model = choice.model if choice.model in models else next(iter(models))
@@ -205,12 +236,15 @@ def resolve(
     known = [layer for layer in layers if layer.spec is not None]
     specs = [layer.spec for layer in known if layer.spec is not None]
     measured = [layer.measured for layer in known]
-    optics = (
-        resolve_optics(choice.optics, specs, trained, measured) if trained else None
-    )
+    optics = None
+    if trained and files is None:
+        optics = resolve_optics(choice.optics, specs, trained, measured)
+    elif trained:
+        optics = resolve_optics_of_files(choice.optics, trained)
     blurred = optics.obstacle if optics else None
     usable = [layer for layer in layers if layer.obstacle is None]
     none = None if usable else _describe_layers(layers)
+    part = next((one.part_obstacle for one in usable if one.part_obstacle), None)
     running = "A run is under way: wait for it, or cancel it." if busy else None
     several = "Select a single layer." if len(usable) > 1 else None
     folder = choice.folder
@@ -220,6 +254,13 @@ def resolve(
         missing = "Choose the folder for the results."
     elif folder is not None and not folder.is_dir():
         missing = f"The folder {folder} does not exist."
+    source = none or part
+    described = _describe_layers(layers)
+    if files is not None:
+        source = files if isinstance(files, str) else None
+        described = source or _describe_files(files)
+        if folder is None:
+            missing = "Results of a folder are files: choose Output: OME-Zarr folder."
     return DockState(
         choice=replace(
             choice,
@@ -228,18 +269,26 @@ def resolve(
             sharpness=choice.sharpness if model in blending else 1.0,
             optics=optics.choice if optics else OpticsChoice(),
         ),
-        layers=_describe_layers(layers),
+        layers=described,
         axes=usable[0].axes if len({one.axes for one in usable}) == 1 else None,
         origin=_describe_origins(usable),
+        offers_part=files is None and bool(usable),
         factors=factors,
-        shows_color=any(layer.rgb for layer in usable),
+        shows_color=files is not None or any(layer.rgb for layer in usable),
         shows_sharpness=model in blending,
         optics=optics,
-        run=none or running or blurred or missing or obstacle,
+        run=source or running or blurred or missing or obstacle,
         # a preview needs no folder, and is too small for what the estimate found
         preview=none or running or several or blurred or view,
-        copy=none or blurred or missing,
+        copy=source or blurred or missing,
     )
+
+
+def _describe_files(files: Sequence[str]) -> str:
+    names = [PurePath(file).name for file in files]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    count = "1 image" if len(names) == 1 else f"{len(names)} images"
+    return f"{count}: {', '.join(names[:_NAMED])}{more}"
 
 
 def _describe_origins(layers: Sequence[LayerFacts]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QPaintEvent
 from qtpy.QtWidgets import (
     QComboBox,
@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLayout,
+    QScrollArea,
     QSizePolicy,
     QStyle,
     QStyleOptionComboBox,
@@ -95,6 +96,41 @@ class Section(QWidget):
         self.body.setVisible(is_open)
         arrows = Qt.ArrowType
         self.heading.setArrowType(arrows.DownArrow if is_open else arrows.RightArrow)
+
+
+class Scroll(QScrollArea):
+    """Shows a form whole where there is room, and scrolls it on a small screen."""
+
+    def __init__(self, body: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self.setWidget(body)
+        body.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Ask for another height once rows were shown or hidden."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return the size of the whole form, with its sentences wrapped."""
+        body = self.widget()
+        if body is None:
+            return super().sizeHint()
+        wide = max(self.width(), body.minimumSizeHint().width())
+        high = max(body.heightForWidth(wide), body.sizeHint().height())
+        return QSize(body.sizeHint().width(), high)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Return the size below which nothing could be chosen."""
+        body = self.widget()
+        bar = self.verticalScrollBar()
+        wide = body.minimumSizeHint().width() if body is not None else 0
+        return QSize(wide + (bar.sizeHint().width() if bar is not None else 0), 120)
 
 
 def enable(widget: QWidget, obstacle: str | None, purpose: str) -> None:

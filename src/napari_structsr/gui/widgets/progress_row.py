@@ -1,14 +1,25 @@
-"""Rows of a dock: the name of a job, how far it is, and a button to stop it."""
+"""Rows of a dock: the name of a job, how far it is, and what can be done with it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QElidingLabel
 
 from napari_structsr.engine.events import Cancelled, Finished, Progressed, Started
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.plain_text import keep_plain, make_plain
+from napari_structsr.gui.widgets.controls import sentence
+from napari_structsr.gui.widgets.time_left import TimeLeft, describe_seconds
 
 _COUNTED = {"upscaling": "tiles", "mapping": "tiles", "scoring": "planes"}
 
@@ -37,11 +48,21 @@ class ProgressRow(QWidget):
         self.stop.setText("✕")
         self.stop.setToolTip(keep_plain(f"Cancel: {job.name}."))
         self.stop.setAccessibleName(f"Cancel {name}")
-        layout = QHBoxLayout(self)
+        self.details = sentence()
+        self.details.hide()
+        self._clock = TimeLeft()
+        self._actions = QHBoxLayout()
+        first = QHBoxLayout()
+        first.addWidget(label, 1)
+        first.addWidget(self.stop)
+        layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(label, 1)
-        layout.addWidget(self.bar, 1)
-        layout.addWidget(self.stop)
+        layout.setSpacing(2)
+        layout.addLayout(first)
+        # below the name: "3 of 30 tiles, 2 min left" needs the width of a dock
+        layout.addWidget(self.bar)
+        layout.addWidget(self.details)
+        layout.addLayout(self._actions)
         self._say("preparing…" if job.is_running else "waiting")
         self.stop.clicked.connect(self.cancel)
         job.began.connect(self._prepare)
@@ -60,6 +81,25 @@ class ProgressRow(QWidget):
     def _say(self, text: str, *, details: str = "") -> None:
         self.bar.setFormat(text)
         self.bar.setToolTip(keep_plain(details))
+        self.show_details(details)
+
+    def show_details(self, details: str) -> None:
+        """Show a sentence below the bar; an empty one hides it."""
+        self.details.setText(details)
+        self.details.setVisible(bool(details))
+
+    @property
+    def seconds(self) -> float:
+        """How long the job has worked."""
+        return self._clock.elapsed
+
+    def add_action(self, text: str, tip: str, act: Callable[[], None]) -> QPushButton:
+        """Offer something to do with what the job has made."""
+        button = QPushButton(text)
+        button.setToolTip(keep_plain(tip))
+        button.clicked.connect(act)
+        self._actions.addWidget(button)
+        return button
 
     def cancel(self) -> None:
         """Ask the job to stop."""
@@ -68,6 +108,7 @@ class ProgressRow(QWidget):
         self.job.cancel()
 
     def _prepare(self) -> None:
+        self._clock.begin()
         self._say("preparing…")
 
     def _begin(self, event: Started) -> None:
@@ -80,12 +121,14 @@ class ProgressRow(QWidget):
         # a row that is being stopped goes on saying so
         if self.stop.isEnabled():
             what = _COUNTED.get(event.doing, event.doing)
-            self._say(f"{event.done} of {event.total} {what}")
+            left = self._clock.describe(event)
+            self._say(f"{event.done} of {event.total} {what}{left and f', {left}'}")
 
     def _finish(self, event: Finished) -> None:
         self.bar.setValue(self.bar.maximum())
         self.bar.update()
         self._say("done")
+        self.bar.setToolTip(f"In {describe_seconds(self.seconds)}.")
 
     def _stopped(self, event: Cancelled) -> None:
         kept = f"{event.done} tiles are kept; the same run goes on from there."
@@ -111,11 +154,12 @@ class ProgressRows(QVBoxLayout):
         """Whether a job has not ended."""
         return any(not row.job.has_ended for row in self.rows)
 
-    def add(self, job: Job, name: str, *, resumable: bool) -> None:
+    def add(self, job: Job, name: str, *, resumable: bool) -> ProgressRow:
         """Follow one more job; see `ProgressRow`."""
         row = ProgressRow(job, name, resumable=resumable)
         self.rows.append(row)
         self.addWidget(row)
+        return row
 
     def clear(self) -> None:
         """Forget all jobs."""

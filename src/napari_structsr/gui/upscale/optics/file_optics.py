@@ -22,7 +22,8 @@ from napari_structsr.io.source import Source
 from napari_structsr.io.units import compute_pixel_size
 from napari_structsr.upscaling.measured_width import measure_marks
 
-_LEAST = 0.25  # measured pixels; the engine takes no smaller width
+LEAST_WIDTH = 0.25
+"""Measured pixels; the engine takes no smaller width."""
 
 
 def open_measured(layer: Image, choice: OpticsChoice) -> Source:
@@ -73,12 +74,12 @@ def find_command_settings(layer: Image, choice: OpticsChoice) -> dict[str, Any]:
             return settings
         # the planes of the file are others, or its pixels
         found = measure_marks(source, choice.to_marks())
-        return {"psf_sigma": round(max(found.low, _LEAST), 3)}
+        return {"psf_sigma": round(max(found.low, LEAST_WIDTH), 3)}
     if same_size or size is None:
         return settings
     # the command reads the file, whose pixel size is not the one of the layer
     optics = Optics(choice.aperture or 0, choice.wavelength or 0, choice.confocal)
-    return {"psf_sigma": round(max(optics.cautious_sigma(size), _LEAST), 3)}
+    return {"psf_sigma": round(max(optics.cautious_sigma(size), LEAST_WIDTH), 3)}
 
 
 def _take_pixel_sizes(axes: Axes, known: Axes) -> Axes:

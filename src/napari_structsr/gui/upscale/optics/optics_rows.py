@@ -16,7 +16,11 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_structsr.gui.upscale.optics.optics_choice import WIDTH_SOURCES, OpticsChoice
+from napari_structsr.gui.upscale.optics.optics_choice import (
+    WIDTH_SOURCES,
+    OpticsChoice,
+    WidthSource,
+)
 from napari_structsr.gui.upscale.optics.optics_state import OpticsState
 from napari_structsr.gui.widgets.controls import (
     choice_combo,
@@ -114,6 +118,14 @@ class OpticsRows(QObject):
             confocal=self.confocal.isChecked(),
             diameter=self.diameter.value() or None,
         )
+
+    def show_choice(self, source: WidthSource, *, confocal: bool) -> None:
+        """Choose a source of the width and keep the optics, without telling anybody."""
+        self._source_wish = source
+        with signals_blocked(self.undo), signals_blocked(self.confocal):
+            self.keep.setChecked(True)
+            self.confocal.setChecked(confocal)
+        select(self.source, source)
 
     def show_state(
         self, state: OpticsState | None, layout: QFormLayout, *, factor: int

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from napari_structsr.core.axes import Channel, ImageSpec
+import numpy as np
+
+from napari_structsr.core.axes import Axes, Channel, ImageSpec
 from napari_structsr.core.optics import FoundWidth, Optics
 from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice, TrainedOptics
 from napari_structsr.io.units import compute_pixel_size
@@ -122,6 +124,29 @@ def resolve_optics(
         psf_sigma=first.psf_sigma if first else None,
         widths=tuple(width.psf_sigma for width in widths),
     )
+
+
+def resolve_optics_of_files(
+    choice: OpticsChoice, trained: TrainedOptics
+) -> OpticsState:
+    """Decide what the dock shows of the optics of files that are opened later."""
+    if not choice.undo:
+        return resolve_optics(choice, [], trained)
+    if choice.marked is not None:
+        words = "Marks lie on one image: choose another source of the width."
+        return OpticsState(choice, True, obstacle=words)
+    origin = "each from its file" if choice.source == "file" else "measured in each"
+    try:
+        if choice.source == "hand":
+            spec = ImageSpec("", Axes.of("yx", (2, 2)), np.dtype(np.uint8))
+            [width] = _find_widths(choice, spec, trained)
+            return OpticsState(choice, True, told=_describe_told([width]))
+        if choice.source == "formula":
+            optics = _read_formula(choice)
+            origin = f"NA {optics.aperture:g}, with the pixel size of each"
+    except _MissingWidthError as error:
+        return OpticsState(choice, True, obstacle=str(error))
+    return OpticsState(choice, True, told=f"Told: the blur of every image, {origin}.")
 
 
 def _find_widths(

@@ -1,0 +1,1 @@
+"""Before, during and after the runs of the Upscale dock."""
