@@ -1,5 +1,8 @@
 """`sr.inspect` and `sr.fine_tune` as a script meets them."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tifffile
@@ -75,6 +78,23 @@ def test_many_results_are_inspected_with_their_sources(images, tmp_path):
         sr.inspect(results, **choice)
     with pytest.raises(TypeError, match="result 1 is of the kind ndarray"):
         sr.inspect([np.ones((40, 40))], **choice)
+
+
+def test_who_inspects_does_not_wait_for_what_others_import(tmp_path):
+    script = """
+import sys
+import numpy as np
+import napari_structsr as sr
+plane = np.random.default_rng(0).normal(100, 5, (48, 48)).astype("f4")
+options = {"progress": False, "device": "cpu"}
+path = sr.upscale(plane, "result.ome.zarr", model="bicubic", **options)
+sr.inspect(path, source=plane, out="maps", maps="residual", **options)
+late = {"matplotlib", "scipy.signal", "distributed"}
+assert not late & set(sys.modules), late & set(sys.modules)
+"""
+    command = [sys.executable, "-c", script]
+    subprocess.run(command, check=True, timeout=300, cwd=tmp_path)
+    assert (tmp_path / "maps" / "report.html").is_file()
 
 
 @pytest.fixture
