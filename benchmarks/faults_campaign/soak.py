@@ -18,38 +18,14 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from qtpy.QtCore import QEventLoop, QTimer
+from qtpy.QtCore import QTimer
+
+from benchmarks.viewer_stalls import Heartbeat, wait, wait_for
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _BEAT = 0.02  # seconds between two beats of the event loop
-_PATIENCE = 120.0  # seconds for one job
 _WARM_UP = 3  # rounds in which modules are imported and caches filled
 _COLUMNS = ("minutes", "megabytes", "handles", "threads", "stall", "busy")
-
-
-class _Pulse:
-    """Measures how long the event loop does not come round, and how long it computes.
-
-    On a machine that others use too the first is longer: the process waits its turn.
-    """
-
-    def __init__(self) -> None:
-        self._longest = [0.0, 0.0]
-        self._last = time.monotonic(), time.thread_time()
-        self._timer = QTimer()
-        self._timer.timeout.connect(self._beat)
-        self._timer.start(int(1000 * _BEAT))
-
-    def _beat(self) -> None:
-        now = time.monotonic(), time.thread_time()
-        gaps = now[0] - self._last[0] - _BEAT, now[1] - self._last[1]
-        self._longest = [max(*pair) for pair in zip(self._longest, gaps, strict=True)]
-        self._last = now
-
-    def take(self) -> tuple[float, float]:
-        """Return the longest stall and the longest computation since last asked."""
-        longest, self._longest = self._longest, [0.0, 0.0]
-        return longest[0], longest[1]
 
 
 @app.command()
@@ -68,12 +44,12 @@ def soak(
         viewer.window.add_plugin_dock_widget("napari-structsr", name)[1]
         for name in ("Upscale", "Structure error")
     ]
-    pulse, rows = _Pulse(), []
+    pulse, rows = Heartbeat(_BEAT), []
     begun = time.monotonic()
     number = 0
     while (passed := (time.monotonic() - begun) / 60) < minutes:
         _do_round(viewer, docks[1], model, number)
-        _wait_for(pause)
+        wait_for(pause)
         number += 1
         gc.collect()
         rows.append((passed, *_measure(), *pulse.take()))
@@ -98,28 +74,13 @@ def _do_round(viewer: Any, dock: Any, model: str, number: int) -> None:
     job = upscale_layer(viewer, layer, choice)
     if number % 3 == 2:
         QTimer.singleShot(50, job.cancel)
-    _wait(lambda: job.has_ended)
+    wait(lambda: job.has_ended)
     results = [one for one in viewer.layers if one is not layer]
     if results:
         viewer.layers.selection = {results[0]}
         dock.inspect_selection(needs_reference=False)
-        _wait(lambda: len(viewer.layers) > 2)
+        wait(lambda: len(viewer.layers) > 2)
     viewer.layers.clear()
-
-
-def _wait(is_done: Any) -> None:
-    """Let Qt run until something is so."""
-    until = time.monotonic() + _PATIENCE
-    while not is_done():
-        if time.monotonic() > until:
-            raise SystemExit("a job did not end")
-        _wait_for(0.05)
-
-
-def _wait_for(seconds: float) -> None:
-    loop = QEventLoop()
-    QTimer.singleShot(int(1000 * seconds), loop.quit)
-    loop.exec()
 
 
 def _measure() -> tuple[float, int, int]:
