@@ -36,7 +36,8 @@ from napari_structsr.core.grid import TileGrid
 from napari_structsr.core.part import RunPart
 from napari_structsr.engine.events import Cancel, Failed, Progressed
 from napari_structsr.engine.run_tiles import run_tiles
-from napari_structsr.io.ome_zarr.journal import JOURNAL, FileSum, Journal
+from napari_structsr.io.ome_zarr.chunk_files import FileSum
+from napari_structsr.io.ome_zarr.journal import JOURNAL, Journal
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
 from napari_structsr.upscaling.upscale import iter_upscale
 from napari_structsr.zoo.catalogue import load_model

@@ -30,8 +30,22 @@ def no_models_of_the_developer(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session")
+def own_ports():
+    """Return the ports of this machine that may be asked: of servers of a test."""
+    return set()
+
+
 @pytest.fixture(autouse=True, scope="session")
-def no_network():
+def no_states_of_the_developer(tmp_path_factory):
+    """Keep what is noted of results at addresses out of the developer's folders."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STRUCTSR_STATE", str(tmp_path_factory.mktemp("states")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network(own_ports):
     """Let no test reach the network: nothing here asks anybody.
 
     Sockets of the machine itself, as windows and event loops have them, stay.
@@ -44,6 +58,7 @@ def no_network():
     def guard(call):
         def connect_locally(self, address):
             own = sys.platform == "win32" and address[0] in ("127.0.0.1", "::1")
+            own = own or (address[0] == "127.0.0.1" and address[1] in own_ports)
             if self.family in (socket.AF_INET, socket.AF_INET6) and not own:
                 refuse(address)
             return call(self, address)

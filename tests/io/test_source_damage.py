@@ -57,11 +57,8 @@ def test_pictures_that_are_damaged(tmp_path, head):
     refused(tmp_path / "a.tif", "(not|cannot be) read.*(copy the image|write it) again")
 
 
-@pytest.mark.parametrize(
-    "url", ["https://host/a.ome.zarr", "s3://bucket/a.zarr", "file:///a.tif"]
-)
-def test_remote_addresses(url):
-    refused(url, "only local paths are read: copy the image")
+def test_an_address_of_a_local_file():
+    refused("file:///a.tif", "a local file by its path")
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs rights")

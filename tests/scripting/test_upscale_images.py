@@ -173,7 +173,7 @@ def test_uneven_coordinates_are_refused_with_a_way_out(stack):
         ({"factor": "2x"}, TypeError, "factor is of the kind str; give 1, 2 or 4"),
         ({"out": 3}, TypeError, "out is of the kind int; give a path"),
         ({"out": "bicubic"}, SinkError, "name.ome.zarr"),
-        ({"out": "s3://bucket/a.ome.zarr"}, SinkError, "a.ome.zarr into a local"),
+        ({"out": "s3://bucket/a.ome.tif"}, SinkError, "as OME-Zarr alone"),
         ({"settings": {"tile": 64}}, TypeError, r"sr\.UpscaleSettings\(...\)"),
         ({"cancel": True}, TypeError, r"sr\.Cancel\(\)"),
         ({"devcie": "cpu"}, TypeError, "no keyword devcie; did you mean device"),

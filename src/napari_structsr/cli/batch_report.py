@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from napari_structsr.cli.terminal import ProgressKind, err, follow, out
 from napari_structsr.errors import CancelError
+from napari_structsr.io.remote.address import hide_credentials
 from napari_structsr.scripting.batch import Outcome, run_batch
 
 if TYPE_CHECKING:
@@ -35,11 +37,12 @@ def run_images(
     """
 
     def announce(number: int, image: Any) -> Outcome:
+        shown = hide_credentials(image)
         if progress is ProgressKind.JSON:
             place = {"number": number + 1, "of": len(images)}
-            _write_line({"event": "image", "image": image} | place)
+            _write_line({"event": "image", "image": shown} | place)
         elif progress is ProgressKind.BAR:
-            err.print(f"{number + 1}/{len(images)} {image}", soft_wrap=True)
+            err.print(f"{number + 1}/{len(images)} {shown}", soft_wrap=True)
         try:
             return work(number, image)
         except typer.Exit as stopped:
@@ -66,6 +69,7 @@ def report_outcomes(outcomes: Sequence[Outcome], *, progress: ProgressKind) -> N
     typer.Exit
         With 1 if any image failed.
     """
+    outcomes = [replace(one, image=hide_credentials(one.image)) for one in outcomes]
     table = Table("image", "result", "")
     for one in outcomes:
         result = "" if one.output is None else _shorten(one.output)

@@ -18,6 +18,13 @@ def clean(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Remove without asking.")
     ] = False,
+    remote: Annotated[
+        bool,
+        typer.Option(
+            "--remote",
+            help="Instead, what this machine notes of unfinished results at addresses.",
+        ),
+    ] = False,
 ) -> None:
     """List what killed runs have left in a folder, and remove it after asking.
 
@@ -25,11 +32,11 @@ def clean(
     command that wrote it goes on with it.
     """
     with exit_on_error():
-        from napari_structsr.io.litter import find_litter
+        from napari_structsr.io.litter import find_litter, find_remote_litter
 
         if not folder.is_dir():
             raise SinkError(f"{folder} is no folder; give one to be cleaned")
-        found = find_litter(folder.absolute())
+        found = find_remote_litter() if remote else find_litter(folder.absolute())
         for one in found:
             line = f"{one.path}: {one.what}, {one.nbytes / 1e6:.3g} MB"
             out.print(line, soft_wrap=True, highlight=False, markup=False)

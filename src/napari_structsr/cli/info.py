@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -55,6 +54,7 @@ def info(
     """Show what an image is, and how it was made if it was made here."""
     from napari_structsr.io.open import list_names
     from napari_structsr.io.records import read_record
+    from napari_structsr.io.remote.place import find_place
 
     with exit_on_error():
         # an unfinished image has a record, and pixels that are not all there
@@ -64,7 +64,8 @@ def info(
             _print_record(record)
             return
         if status == "partial":
-            err.print(f"{path} is unfinished; repeat its command to finish it")
+            shown = find_place(path)
+            err.print(f"{shown} is unfinished; repeat its command to finish it")
         words = read_marks(bead, edge, filament, plane)
         one = series is not None or axes is not None or measure or any(words.values())
         if status != "partial" and not one and len(list_names(path)) > 1:
@@ -81,7 +82,7 @@ def info(
                     highlight=False,
                 )
         if record:
-            command = record.command(str(Path(path).absolute()))
+            command = record.command(str(find_place(path)))
             _print_record(record)
             out.print(f"made by: {command}", soft_wrap=True)
 

@@ -11,6 +11,11 @@ import typer
 from napari_structsr.cli.terminal import err
 from napari_structsr.core.names import expand_home
 from napari_structsr.errors import SettingsError
+from napari_structsr.io.remote.address import (
+    hide_credentials,
+    is_remote,
+    split_address,
+)
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -60,6 +65,7 @@ def open_image(path: str, series: str | None, **options: Any) -> Source:
             f"{fields[0]}, or upscale them all with structsr upscale {path} OUT.zarr"
         )
     source = open_source(path, series=series, **options)
+    path = hide_credentials(path)
     names: tuple[str, ...] = getattr(source, "images", ())
     if series is None and len(names) > 1:
         called = "" if names[0] == "0" else f", {names[0]},"
@@ -75,7 +81,10 @@ def open_image(path: str, series: str | None, **options: Any) -> Source:
 def is_plate(path: str) -> bool:
     """Tell a plate from an image."""
     # zarr takes time to import, and no file is one
-    if not expand_home(path).is_dir():
+    if is_remote(path):
+        if split_address(path).path.lower().endswith((".tif", ".tiff")):
+            return False
+    elif not expand_home(path).is_dir():
         return False
     from napari_structsr.io.ome_zarr import plate
 

@@ -22,12 +22,14 @@ from napari_structsr.core.types import Array
 from napari_structsr.engine.events import Cancel, Warned
 from napari_structsr.engine.run_tiles import TileComputer, run_tiles
 from napari_structsr.errors import ClusterError, SourceError, StructsrError
+from napari_structsr.io.ome_zarr.chunk_files import FileSum, hold_sums
 from napari_structsr.io.ome_zarr.chunk_store import ChunkArrays
 from napari_structsr.io.ome_zarr.disk import translate_os_errors
-from napari_structsr.io.ome_zarr.journal import FileNotes, FileSum, Key, hold_sums
+from napari_structsr.io.ome_zarr.journal import FileNotes, Key
 from napari_structsr.io.ome_zarr.layout import Layout
 from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_zarr_record
+from napari_structsr.io.remote.address import is_remote
 from napari_structsr.io.source import Source
 
 MakeComputer = Callable[[], TileComputer[Any, Mapping[str, Array]]]
@@ -56,7 +58,7 @@ class ImagePath:
     Parameters
     ----------
     origin
-        Absolute path, or pattern.
+        Absolute path, pattern, or address.
     options
         Arguments of `open_source`.
     """
@@ -73,7 +75,7 @@ class ImagePath:
         ClusterError
             If it is no file that others could open.
         """
-        if not Path(source.origin).is_absolute():
+        if not (is_remote(source.origin) or Path(source.origin).is_absolute()):
             raise ClusterError(
                 f"the image is a {source.origin}, which workers of a cluster cannot "
                 "read; write it as TIFF or OME-Zarr and give its path"

@@ -14,6 +14,7 @@ from napari_structsr.engine.statistics import list_samples
 from napari_structsr.errors import StructsrError
 from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_record
+from napari_structsr.io.remote.address import is_remote
 from napari_structsr.io.source import Source
 
 
@@ -58,7 +59,7 @@ def hash_samples(source: Source) -> str:
 def find_record(result: Source) -> Record | None:
     """Read how a result was made, where its file says so."""
     try:
-        record = read_record(Path(result.origin))[1]
+        record = read_record(result.origin)[1]
     except (StructsrError, OSError):
         return None
     return record if record is not None and record.task == "upscale" else None
@@ -74,6 +75,12 @@ def find_source(record: Record | None) -> tuple[Source | None, str | None]:
         return None, None
     origin: str = record.source["origin"]
     named = f"the image that the result was made from, {origin} by its record,"
+    if is_remote(origin):
+        # a record may come from a stranger: nobody is called because a file says so
+        return (
+            None,
+            f"{named} is at a remote address; give it as source to be read",
+        )
     if not Path(origin).is_absolute():
         return None, f"{named} was no file; give it as source"
     # a pattern such as "plane*.tif" is no path by itself

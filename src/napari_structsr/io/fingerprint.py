@@ -26,11 +26,14 @@ from napari_structsr.io.limits import check_regular
 
 Index = tuple[int | slice, ...]
 Fingerprint = dict[str, Any]
+State = tuple[int, int | str]
+"""Size of a file, and its time or what else changes with it."""
 
 # what zarr calls its chunks: c/0/1, 0/1, 0.1 or c.0.1; other files do not count
 _CHUNK_FOLDER = re.compile(r"c|\d+")
 _CHUNK_FILE = re.compile(r"c|(c\.)?\d+(\.\d+)*")
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
+METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
+"""Files that say what an array or a group is."""
 
 
 class Watch(Protocol):
@@ -149,7 +152,7 @@ class WatchedChunks:
                 digest.update(text)
             states, names, total = array("q"), array("q"), 0
             try:
-                for name, (size, changed) in _walk(self._folder, len(self._shape)):
+                for name, (size, changed) in self._list_states():
                     digest.update(f"{name} {size} {changed}\n".encode())
                     states.append(hash((name, size, changed)))
                     names.append(hash(name))
@@ -171,7 +174,7 @@ class WatchedChunks:
         # those that were walked over are files
         if self._fingerprint is not None:
             return
-        for name in self._list_chunks(index):
+        for name in self.list_chunks(index):
             try:
                 check_regular(self._folder / name)
             except FileNotFoundError:
@@ -179,7 +182,8 @@ class WatchedChunks:
             except OSError as error:
                 raise_unreadable(error)
 
-    def _list_chunks(self, index: Index) -> Iterator[str]:
+    def list_chunks(self, index: Index) -> Iterator[str]:
+        """Yield the names of the chunks of a part of the array."""
         spans = (
             range(part // size, part // size + 1)
             if isinstance(part, int)
@@ -192,24 +196,47 @@ class WatchedChunks:
         """Look at the chunks of a read; see `Watch.check`."""
         if self._fingerprint is None:
             return
-        for name in self._list_chunks(index):
+        for name in self.list_chunks(index):
             path = self._folder / name
             try:
-                size, changed = _describe(check_regular(path))
+                state = _describe(check_regular(path))
             except FileNotFoundError:
-                # a chunk of nothing but one value need not be there
-                if _holds(self._names, hash(name)):
-                    raise_changed(path, "it was deleted")
-                continue
+                state = None
             except OSError as error:
                 raise_changed(path, error.strerror or str(error), error)
-            if not _holds(self._states, hash((name, size, changed))):
-                raise_changed(path, "it was written anew")
+            self.check_state(name, state, path)
+
+    def check_state(self, name: str, state: State | None, where: Any) -> None:
+        """Refuse a chunk that is not as it was; see `Watch.check`.
+
+        Parameters
+        ----------
+        name
+            Of the chunk.
+        state
+            What it is now; None where it is not there.
+        where
+            What it is called in messages.
+        """
+        if state is None:
+            # a chunk of nothing but one value need not be there
+            if self.knows(name):
+                raise_changed(where, "it was deleted")
+        elif not _holds(self._states, hash((name, *state))):
+            raise_changed(where, "it was written anew")
+
+    def knows(self, name: str) -> bool:
+        """Tell whether a chunk was there when all were walked over."""
+        return _holds(self._names, hash(name))
+
+    def _list_states(self) -> Iterator[tuple[str, State]]:
+        """Yield name and state of all chunks, in a fixed order."""
+        return _walk(self._folder, len(self._shape))
 
     def _read_metadata(self) -> Iterator[bytes]:
         """Yield the metadata of the array and of the groups around it."""
         for folder in (self._folder, *self._folder.parents):
-            files = [folder / name for name in _METADATA]
+            files = [folder / name for name in METADATA]
             found = [file.read_bytes() for file in files if file.is_file()]
             if not found:
                 return
@@ -221,10 +248,16 @@ def watch_array(pixels: Any) -> Watch | None:
     if type(pixels).__module__.partition(".")[0] == "zarr":
         from zarr.storage import LocalStore
 
+        from napari_structsr.io.remote.store import RemoteStore
+
+        encode = pixels.metadata.encode_chunk_key
+        if isinstance(pixels.store, RemoteStore):
+            from napari_structsr.io.remote.watch import WatchedObjects
+
+            return WatchedObjects(pixels)
         if not isinstance(pixels.store, LocalStore):
             return None
         folder = (Path(pixels.store.root) / pixels.path).absolute()
-        encode = pixels.metadata.encode_chunk_key
         return WatchedChunks(folder, pixels.shards or pixels.chunks, encode)
     # a part of a mapped file is an array whose base is mapped
     base = pixels
@@ -244,7 +277,7 @@ def hash_pixels(pixels: np.ndarray) -> Fingerprint:
     return {"sha256": digest.hexdigest()}
 
 
-def raise_changed(file: Path, how: str, error: OSError | None = None) -> NoReturn:
+def raise_changed(file: Any, how: str, error: OSError | None = None) -> NoReturn:
     """Raise SourceError for a file that changed while it was read."""
     raise SourceError(
         f"{file} has changed since the image was opened: {how}. Nothing of the new "

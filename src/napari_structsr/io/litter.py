@@ -19,6 +19,7 @@ from napari_structsr.io.locks import is_lock, is_locked
 from napari_structsr.io.ome_zarr.journal import JOURNAL
 from napari_structsr.io.ome_zarr.metadata import is_zarr
 from napari_structsr.io.records import read_zarr_record
+from napari_structsr.io.remote.state import find_states, read_address
 
 _STORE = re.compile(r"\.(?P<name>.+\.tiff?)\.ome\.zarr", re.IGNORECASE)
 # as earlier versions wrote: of TIFF files, and of files that are replaced whole
@@ -63,6 +64,22 @@ def find_litter(folder: Path) -> list[Litter]:
     What a run that is alive writes to is left out.
     """
     return sorted(_find(folder), key=lambda one: one.path)
+
+
+def find_remote_litter() -> list[Litter]:
+    """Return what this machine notes of unfinished results at addresses.
+
+    Chunks that are at the address stay there: another run may have begun there.
+    """
+    states = find_states()
+    if not states.is_dir():
+        return []
+    found = find_litter(states)
+    for path in sorted(states.iterdir()):
+        if is_zarr(path) and not is_locked(path):
+            what = f"notes of an unfinished result at {read_address(path)}, to go on"
+            found.append(_weigh(path, f"{what}; what lies there stays"))
+    return found
 
 
 def _find(folder: Path) -> Iterator[Litter]:

@@ -27,6 +27,7 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from napari_structsr.core.part import RunPart
 from napari_structsr.errors import BusyError, SinkError
 from napari_structsr.io.atomic import find_target, list_hidden, sweep_beside
+from napari_structsr.io.remote.address import hide_credentials
 
 # seconds: a lock that is just being released is waited for
 _PATIENCE = 0.2
@@ -226,7 +227,8 @@ def _write_holder(file: Path) -> None:
     program = Path(sys.argv[0]).name
     # `python -m napari_structsr.cli` is the same command
     program = "structsr" if program == "__main__.py" else program
-    command = shlex.join([program, *sys.argv[1:]])
+    # others can read it, and an address may hold a password
+    command = shlex.join([program, *map(hide_credentials, sys.argv[1:])])
     holder = {
         "command": command if len(command) <= _LONGEST else f"{command[:_LONGEST]} ...",
         "pid": os.getpid(),

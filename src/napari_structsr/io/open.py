@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
@@ -28,10 +27,9 @@ from napari_structsr.errors import (
 )
 from napari_structsr.io.formats.image_list import ImageEntry, find_image
 from napari_structsr.io.formats.kinds import check_tiff, find_reader
+from napari_structsr.io.remote.address import hide_credentials, is_remote
+from napari_structsr.io.remote.place import RemotePlace, open_place
 from napari_structsr.io.source import Source
-
-# two letters at least: "C:/scan.tif" is a drive of Windows
-_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 
 
 def open_source(
@@ -51,7 +49,8 @@ def open_source(
     Parameters
     ----------
     image
-        Path of a TIFF, an OME-Zarr, one of its levels or a zarr array; a pattern such
+        Path of a TIFF, an OME-Zarr, one of its levels or a zarr array, or its address,
+        such as "https://host/a.ome.zarr" or "s3://bucket/a.tif"; a pattern such
         as "scan/*.tif" whose files become the axis z; a numpy, dask, zarr or xarray
         array, a zarr group; a napari image layer; or a source, of which channels,
         planes and region are taken and which is else returned as it is.
@@ -266,11 +265,12 @@ def _open_path(path: str, **options: Any) -> Source:
 def _blame(path: str) -> AbstractContextManager[None]:
     """Name the file in whatever it lets its reader raise."""
     remedy = "check the path, or copy the image again from where it came from"
+    path = hide_credentials(path)
     return blame_file(path, SourceError, what="an image", remedy=remedy)
 
 
 @contextmanager
-def _explain(path: Path) -> Iterator[None]:
+def _explain(path: Path | RemotePlace) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -286,13 +286,10 @@ def _explain(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _find_path(path: str) -> Path | None:
-    """Return the absolute path of a file or folder; None for a pattern."""
-    if _URL.match(path):
-        raise SourceError(
-            f"{path} is a remote address; only local paths are read: copy the image "
-            "to a local folder first"
-        )
+def _find_path(path: str) -> Path | RemotePlace | None:
+    """Return a file or folder, by absolute path or address; None for a pattern."""
+    if is_remote(path):
+        return open_place(path)
     if not path:
         raise SourceError("the path is empty; give the path of an image")
     absolute = Path(path).expanduser().absolute()

@@ -12,7 +12,9 @@ import zarr
 
 from napari_structsr.core.record import Record
 from napari_structsr.errors import SourceError, blame_file
-from napari_structsr.io.ome_zarr.metadata import is_zarr_group
+from napari_structsr.io.ome_zarr.metadata import Folder, is_zarr_group
+from napari_structsr.io.remote.place import RemotePlace, find_place
+from napari_structsr.io.remote.store import RemoteStore
 
 KEY = "structsr"
 """Of the attribute in zarr groups, and of the annotation in OME-XML."""
@@ -27,7 +29,7 @@ def read_record(path: str | os.PathLike[str]) -> _Found:
     Parameters
     ----------
     path
-        A zarr group or a TIFF file.
+        A zarr group or a TIFF file, or the address of a zarr group.
 
     Returns
     -------
@@ -41,20 +43,20 @@ def read_record(path: str | os.PathLike[str]) -> _Found:
     SourceError
         If the record is damaged.
     """
-    path = Path(path)
-    with blame_file(path, SourceError, what="a result", remedy=_REMEDY):
-        if is_zarr_group(path):
-            return read_zarr_record(path)
-        if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
+    place = find_place(path)
+    with blame_file(str(place), SourceError, what="a result", remedy=_REMEDY):
+        if is_zarr_group(place):
+            return read_zarr_record(place)
+        if place.suffix.lower() not in (".tif", ".tiff") or not place.is_file():
             return None, None
-        return _read_tiff_record(path)
+        return _read_tiff_record(place)
 
 
-def _read_tiff_record(path: Path) -> _Found:
-    import tifffile
+def _read_tiff_record(path: Path | RemotePlace) -> _Found:
+    from napari_structsr.io.tiff.opening import open_tiff
 
     try:
-        with tifffile.TiffFile(path) as file:
+        with open_tiff(path) as file:
             text = file.ome_metadata
     except Exception:
         # whoever opens the image says what is wrong with it
@@ -66,7 +68,7 @@ def _read_tiff_record(path: Path) -> _Found:
     return None, None
 
 
-def read_zarr_record(path: Path) -> _Found:
+def read_zarr_record(path: Folder) -> _Found:
     """Return the state and the record of a zarr group; see `read_record`.
 
     Raises
@@ -74,8 +76,10 @@ def read_zarr_record(path: Path) -> _Found:
     SourceError
         If there is no zarr group, or its record is damaged.
     """
-    with blame_file(path, SourceError, what="a zarr group", remedy=_REMEDY):
-        node = zarr.open(path, mode="r")
+    with blame_file(str(path), SourceError, what="a zarr group", remedy=_REMEDY):
+        node = zarr.open(
+            path if isinstance(path, Path) else RemoteStore(path), mode="r"
+        )
         entry: Any = node.attrs.get(KEY)
         if not isinstance(entry, dict) or "record" not in entry:
             return None, None

@@ -13,6 +13,11 @@ from typing import Any, Literal
 from napari_structsr.core.names import expand_home
 from napari_structsr.core.part import RunPart
 from napari_structsr.errors import SettingsError, SinkError
+from napari_structsr.io.remote.address import (
+    hide_credentials,
+    is_remote,
+    split_address,
+)
 from napari_structsr.io.sink import Sink
 from napari_structsr.io.source import Source
 from napari_structsr.pairs.files import file_stem
@@ -20,7 +25,6 @@ from napari_structsr.pairs.files import file_stem
 Format = Literal["zarr", "tif"]
 
 _ENDINGS: dict[str, str] = {"zarr": ".ome.zarr", "tif": ".ome.tif"}
-_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 _VERSIONS = ("0.5", "0.4")
 # what names of files may not hold on one system or another
 _ODD = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')
@@ -38,7 +42,8 @@ def choose_sink(
     Parameters
     ----------
     path
-        ``name.ome.zarr``, or ``name.ome.tif`` for one file.
+        ``name.ome.zarr``, or ``name.ome.tif`` for one file; or the address of an
+        OME-Zarr, such as ``s3://bucket/name.ome.zarr``.
     overwrite
         Whether what is at `path` is replaced.
     ome_version
@@ -49,7 +54,7 @@ def choose_sink(
     Raises
     ------
     SinkError
-        If the ending names no format that is written, or the place is remote.
+        If the ending names no format that is written there.
     SettingsError
         If there is no such version.
     """
@@ -58,16 +63,12 @@ def choose_sink(
     from napari_structsr.io.tiff.writer import TiffSink
 
     text = os.fsdecode(path)
-    if _URL.match(text):
-        raise SinkError(
-            f"{text} is a remote address, and results are written to local folders "
-            f"alone; write {text.rstrip('/').rpartition('/')[2] or 'it'} into a "
-            "local folder, and copy it there"
-        )
     if ome_version not in _VERSIONS:
         raise SettingsError(
             f"OME-Zarr {ome_version} is unknown; choose --ome-version 0.5 or 0.4"
         )
+    if is_remote(text):
+        return _choose_remote(text, overwrite, ome_version, part)
     place = expand_home(text)
     if place.suffix.lower() == ".zarr":
         # checked above; a str is not narrowed to a Literal
@@ -79,6 +80,20 @@ def choose_sink(
         f"the ending of {place.name} names no format that is written; "
         "use name.ome.zarr or name.ome.tif"
     )
+
+
+def _choose_remote(
+    text: str, overwrite: bool, version: Any, part: RunPart | None
+) -> Sink:
+    address, shown = split_address(text), hide_credentials(text)
+    if not address.path.lower().endswith(".zarr"):
+        raise SinkError(
+            f"{shown} is a remote address, where results are written as OME-Zarr "
+            "alone; use name.ome.zarr, or write to a local folder and copy it there"
+        )
+    from napari_structsr.io.remote.sink import RemoteOmeZarrSink
+
+    return RemoteOmeZarrSink(text, overwrite=overwrite, version=version, part=part)
 
 
 def is_output_folder(path: str | os.PathLike[str], *, new: bool = False) -> bool:
@@ -93,7 +108,7 @@ def is_output_folder(path: str | os.PathLike[str], *, new: bool = False) -> bool
     """
     text = os.fsdecode(path)
     # a remote place and a name of an image are one result
-    if _URL.match(text) or Path(text).suffix.lower() in (".zarr", ".tif", ".tiff"):
+    if is_remote(text) or Path(text).suffix.lower() in (".zarr", ".tif", ".tiff"):
         return False
     if text.endswith(("/", os.sep)) or expand_home(text).is_dir():
         return True
@@ -169,7 +184,7 @@ def _make_safe(name: str) -> str:
 def describe_image(image: Any, number: int) -> tuple[str, str]:
     """Return the path of an image, or "", and its name."""
     if isinstance(image, (str, os.PathLike)):
-        return os.fsdecode(image), ""
+        return hide_credentials(os.fsdecode(image)), ""
     if isinstance(image, Source):
         origin = image.origin if Path(image.origin).is_absolute() else ""
         return origin, image.spec.name

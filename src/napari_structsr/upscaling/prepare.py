@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from napari_structsr.errors import SettingsError, SinkError
 from napari_structsr.imaging.agreement import agreement_radius
 from napari_structsr.imaging.filters import FILL_RADIUS
 from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.io.remote.address import is_remote
 from napari_structsr.io.sink import Destination, MemorySink
 from napari_structsr.io.source import Source
 from napari_structsr.io.units import compute_pixel_size
@@ -261,10 +262,14 @@ def _check(source: Source, sink: Destination, settings: UpscaleSettings) -> None
         )
     # a zarr is a folder: the result could also lie inside the input, or around it
     if sink.path is not None:
-        one, other = sink.path.resolve(), Path(source.origin).resolve()
+        place = getattr(sink, "address", sink.path)
+        one, other = (
+            PurePosixPath(each) if is_remote(each) else Path(each).resolve()
+            for each in (place, source.origin)
+        )
         if one == other or one in other.parents or other in one.parents:
             raise SinkError(
-                f"the result {sink.path} would lie over the input {source.origin}; "
+                f"the result {place} would lie over the input {source.origin}; "
                 "choose another name"
             )
 

@@ -270,6 +270,7 @@ def _start(
     left = [index for index in own if index not in writer.done]
     done = len(own) - len(left)
     yield Started(len(own), prepared.plan.share(len(own), done=done))
-    yield from (Noted(note) for note in prepared.notes)
+    notes = (*prepared.notes, *getattr(writer, "notes", ()))
+    yield from (Noted(note) for note in notes)
     yield from (Warned(warning) for warning in prepared.warnings + writer.warnings)
     return left, len(own)

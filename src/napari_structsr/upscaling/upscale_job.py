@@ -25,6 +25,7 @@ from napari_structsr.engine.events import Cancel
 from napari_structsr.engine.provenance import take_fingerprint
 from napari_structsr.errors import ClusterError, ModelError, SourceError
 from napari_structsr.io.ome_zarr.chunk_store import ChunkStore
+from napari_structsr.io.remote.sink import RemoteOmeZarrSink
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
 from napari_structsr.models.model import SRModel
@@ -146,6 +147,12 @@ def check_reachable(sink: Sink) -> None:
         raise ClusterError(
             "workers of a cluster cannot write into the memory of this process; write "
             "to OME-Zarr or TIFF"
+        )
+    if isinstance(sink, RemoteOmeZarrSink):
+        raise ClusterError(
+            f"workers of a cluster write into one folder, and {sink.address} is none; "
+            "write to a disk that they share and copy the result, or leave the cluster "
+            "out"
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from napari_structsr.errors import SourceError
 from napari_structsr.io.formats.others import find_other_reader
 from napari_structsr.io.limits import open_regular
+from napari_structsr.io.remote.place import RemotePlace
 from napari_structsr.io.source import Source
 
 # classic TIFF and BigTIFF, in either byte order
@@ -50,11 +51,11 @@ class Reader(NamedTuple):
         `napari_structsr.io.open.open_source` does.
     """
 
-    list_names: Callable[[Path], tuple[str, ...]]
+    list_names: Callable[[Any], tuple[str, ...]]
     open: Callable[..., Source]
 
 
-def find_reader(path: Path) -> Reader:
+def find_reader(path: Path | RemotePlace) -> Reader:
     """Return who reads a file or folder that is there.
 
     Raises
@@ -64,6 +65,8 @@ def find_reader(path: Path) -> Reader:
     OSError
         If it cannot be opened.
     """
+    if isinstance(path, RemotePlace):
+        return _find_remote_reader(path)
     # each reader is imported when it is needed: zarr and tifffile cost time
     if path.is_dir():
         from napari_structsr.io.ome_zarr import reader as zarr_reader
@@ -91,6 +94,28 @@ def find_reader(path: Path) -> Reader:
             "it with mrc2tif of IMOD, or save its pixels as .npy"
         )
     raise SourceError(_describe_unknown(path))
+
+
+def _find_remote_reader(place: RemotePlace) -> Reader:
+    """Return who reads what is at an address: a zarr, or a TIFF by its parts."""
+    # what has a signature is one file
+    if not place.query:
+        from napari_structsr.io.ome_zarr.metadata import is_zarr
+
+        # its ending need not say so, and saves three questions to a server
+        if place.suffix.lower() not in (".tif", ".tiff") and is_zarr(place):
+            from napari_structsr.io.ome_zarr import reader as zarr_reader
+
+            return Reader(zarr_reader.list_names, zarr_reader.open_zarr)
+    head = place.read_head(_HEAD)
+    if head[:4] in _TIFF:
+        from napari_structsr.io.tiff import reader as tiff_reader
+
+        return Reader(tiff_reader.list_names, tiff_reader.TiffSource)
+    raise SourceError(
+        f"{place} holds neither zarr metadata nor a TIFF, which are what is read at an "
+        "address; check it, or copy the image to a local folder first"
+    )
 
 
 def check_tiff(path: Path) -> None:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import zarr
 
 from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.core.intensity import to_dtype
@@ -22,6 +20,7 @@ from napari_structsr.core.part import RunPart
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError
 from napari_structsr.io.atomic import remove
+from napari_structsr.io.ome_zarr.chunk_files import ChunkFiles, LocalFiles
 from napari_structsr.io.ome_zarr.journal import Journal, Key
 from napari_structsr.io.ome_zarr.layout import Layout, make_write_grid
 
@@ -70,17 +69,25 @@ class ChunkArrays:
         The folder, and how the image lies in it.
     notes
         Where tiles that are written are noted.
+    files
+        Where the chunks lie, if not in the folder.
     """
 
-    def __init__(self, root: Path, layout: Layout, notes: Notes) -> None:
+    def __init__(
+        self,
+        root: Path,
+        layout: Layout,
+        notes: Notes,
+        *,
+        files: ChunkFiles | None = None,
+    ) -> None:
         self.root = root
         self.layout = layout
         self._notes = notes
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            self.arrays: list[Any] = [
-                zarr.open_array(root / str(number), mode="r+")
-                for number in range(len(layout.levels))
-            ]
+        self._files = files or LocalFiles(root)
+        self.arrays: list[Any] = [
+            self._files.open_array(number) for number in range(len(layout.levels))
+        ]
 
     def grid_of(self, level: int) -> TileGrid:
         """Return the tiles that write a coarser level."""
@@ -157,21 +164,10 @@ class ChunkArrays:
             self._notes.add(level, index, names)
         except (SinkError, FileNotFoundError):
             # what was deleted while this was written does not come back in parts
-            self._remove(self.root / str(level) / name for name in names)
+            if not self._notes.is_there:
+                self._files.remove(level, names)
             self.check_there()
             raise
-
-    def _remove(self, files: Iterator[Path]) -> None:
-        for file in files:
-            if self._notes.is_there:
-                return
-            with suppress(OSError):
-                file.unlink(missing_ok=True)
-                for folder in file.parents:
-                    # as far as the root, and no folder that holds anything
-                    folder.rmdir()
-                    if folder == self.root:
-                        break
 
 
 class ChunkStore(ChunkArrays):
@@ -186,16 +182,25 @@ class ChunkStore(ChunkArrays):
         As in `ChunkArrays`.
     part
         Which part of the result this run makes, beside others; None makes the whole.
+    files
+        As in `ChunkArrays`.
     """
 
-    def __init__(self, root: Path, layout: Layout, part: RunPart | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        layout: Layout,
+        part: RunPart | None = None,
+        *,
+        files: ChunkFiles | None = None,
+    ) -> None:
         if part is None:
             # zarr and we write a file beside its place and rename it: a kill leaves
             # these; where others write beside us, they may be theirs
             for torn in [*root.rglob("*.partial"), *root.rglob(".*.part")]:
                 remove(torn)
-        self.journal = Journal(root, part)
-        super().__init__(root, layout, self.journal)
+        self.journal = Journal(root, part, files=files)
+        super().__init__(root, layout, self.journal, files=files)
         # whether others have looked at all that was written
         self.checked = False
         self._drop_damaged()

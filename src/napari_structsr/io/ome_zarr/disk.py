@@ -26,7 +26,7 @@ def check_folder(folder: Path, needed: int) -> None:
 
 
 @contextmanager
-def translate_os_errors(path: Path) -> Iterator[None]:
+def translate_os_errors(path: Path | str) -> Iterator[None]:
     """Turn errors of the system into sentences."""
     try:
         yield

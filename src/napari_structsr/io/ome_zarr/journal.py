@@ -21,13 +21,17 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-
-import google_crc32c
 
 from napari_structsr.core.part import RunPart
 from napari_structsr.io.atomic import replace_whole, sync
+from napari_structsr.io.ome_zarr.chunk_files import (
+    ChunkFiles,
+    FileSum,
+    LocalFiles,
+    sum_files,
+    sync_files,
+)
 
 JOURNAL = "structsr-journal.txt"
 """Its name in the folder of a result."""
@@ -40,42 +44,6 @@ _READERS = 4  # threads that compare sums: most disks read several files at once
 
 Key = tuple[int, int]
 """Level and index of a tile."""
-
-
-# ten million of them are kept in a large run
-@dataclass(frozen=True, slots=True)
-class FileSum:
-    """A file as it was written.
-
-    Parameters
-    ----------
-    name
-        Path from the folder of the level.
-    size
-        In bytes.
-    checksum
-        CRC-32C as eight digits.
-    """
-
-    name: str
-    size: int
-    checksum: str
-
-    @classmethod
-    def of(cls, folder: Path, name: str) -> FileSum:
-        """Return the sum of a file as it is now."""
-        data = (folder / name).read_bytes()
-        return cls(name, len(data), f"{google_crc32c.value(data):08x}")
-
-    def is_there(self, folder: Path) -> bool:
-        """Tell whether there is a file of that name and size."""
-        file = folder / self.name
-        return file.is_file() and file.stat().st_size == self.size
-
-    def holds(self, folder: Path) -> bool:
-        """Tell whether the file is still what was written."""
-        # a file that has grown is not read
-        return self.is_there(folder) and FileSum.of(folder, self.name) == self
 
 
 class FileNotes:
@@ -112,7 +80,7 @@ class FileNotes:
             for (level, _), sums in noted.items()
             for one in sums
         ]
-        _sync_files(self._root, files)
+        sync_files(self._root, files)
         return noted
 
 
@@ -129,13 +97,22 @@ class Journal:
     part
         Keep a journal of one part of the result; tiles that others have noted are
         known as well. Without it theirs are taken over, and their files removed.
+    files
+        Where the chunks of the result lie, if not in its folder.
     """
 
-    def __init__(self, root: Path, part: RunPart | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        part: RunPart | None = None,
+        *,
+        files: ChunkFiles | None = None,
+    ) -> None:
         self._root = root
+        self._files = files or LocalFiles(root)
         self._path = root / (_OF_PART.format(part.label) if part else JOURNAL)
         self._lock = threading.Lock()
-        self._unsynced: list[Path] = []
+        self._unsynced: list[tuple[int, FileSum]] = []
         self._synced = time.monotonic()
         others = [path for path in _find_journals(root) if path != self._path]
         noted = [entry for path in others for entry in _parse(_read(path))]
@@ -161,7 +138,8 @@ class Journal:
         return frozenset(index for found, index in keys if found == level)
 
     def list_tiles(self) -> list[Key]:
-        """Return all tiles that it holds, level by level."""
+        """Return all tiles that it holds, level by level, to be looked at."""
+        self._files.look()
         return sorted(self._entries)
 
     def sums_of(self, key: Key) -> tuple[FileSum, ...]:
@@ -170,10 +148,8 @@ class Journal:
 
     def add(self, level: int, index: int, names: Iterable[str]) -> None:
         """Note a tile whose files are written; from any thread."""
-        folder = self._root / str(level)
-        sums = sum_files(folder, names)
-        files = [folder / one.name for one in sums]
-        self._write({(level, index): sums}, unsynced=files)
+        sums = self._files.sum_up(level, names)
+        self._write({(level, index): sums}, unsynced=[(level, one) for one in sums])
 
     def take_over(self, noted: Mapping[Key, tuple[FileSum, ...]]) -> None:
         """Note tiles that another process has written and synced."""
@@ -184,13 +160,15 @@ class Journal:
         with self._lock:
             files, self._unsynced = self._unsynced, []
             self._synced = time.monotonic()
-        _sync_files(self._root, files)
+        self._files.sync(files)
         os.fsync(self._file.fileno())
 
     def check(self, levels: Iterable[int]) -> Iterator[Key]:
         """Yield the tiles of some levels whose files are damaged or gone."""
         chosen = set(levels)
         keys = [key for key in self._entries if key[0] in chosen]
+        if keys:
+            self._files.look()
         with ThreadPoolExecutor(_READERS) as pool:
             for key, whole in zip(keys, pool.map(self.holds, keys), strict=True):
                 if not whole:
@@ -198,16 +176,16 @@ class Journal:
 
     def holds(self, key: Key) -> bool:
         """Tell whether the files of a tile are what was written; from any thread."""
-        return hold_sums(self._root / str(key[0]), self._entries[key])
+        return self._files.hold(key[0], self._entries[key])
 
     def find_missing(self) -> Key | None:
         """Return a tile whose files are gone or of another size, None if there is none.
 
         It is quick: no file is read.
         """
+        self._files.look()
         for key, sums in self._entries.items():
-            folder = self._root / str(key[0])
-            if not all(one.is_there(folder) for one in sums):
+            if not self._files.are_there(key[0], sums):
                 return key
         return None
 
@@ -230,7 +208,10 @@ class Journal:
         self._file.close()
 
     def _write(
-        self, noted: Mapping[Key, tuple[FileSum, ...]], *, unsynced: Sequence[Path]
+        self,
+        noted: Mapping[Key, tuple[FileSum, ...]],
+        *,
+        unsynced: Sequence[tuple[int, FileSum]],
     ) -> None:
         with self._lock:
             self._entries.update(noted)
@@ -250,17 +231,6 @@ class Journal:
             with replace_whole(self._path) as part:
                 part.write_text(wanted, "ascii")
         self._file = self._path.open("a", encoding="ascii")
-
-
-def sum_files(folder: Path, names: Iterable[str]) -> tuple[FileSum, ...]:
-    """Return the sums of files as they are now."""
-    return tuple(FileSum.of(folder, name) for name in names)
-
-
-def hold_sums(folder: Path, sums: Sequence[FileSum]) -> bool:
-    """Tell whether the files of a tile are what was written."""
-    # journals before sums were kept name no files
-    return bool(sums) and all(one.holds(folder) for one in sums)
 
 
 def count_files(root: Path) -> int:
@@ -292,19 +262,6 @@ def _parse(text: str) -> Iterator[tuple[Key, tuple[FileSum, ...]]]:
                 (int(found[1]), int(found[2])),
                 tuple(FileSum(name, int(size), check) for name, size, check in sums),
             )
-
-
-def _sync_files(root: Path, files: Sequence[Path]) -> None:
-    """Wait until files below a folder are on disk, and their names as well."""
-    # a new file is on disk once its folder is, and that once the one above is
-    folders = {root}
-    for file in files:
-        folder = file.parent
-        while folder not in folders:
-            folders.add(folder)
-            folder = folder.parent
-    for path in [*files, *sorted(folders, reverse=True)]:
-        sync(path)
 
 
 def _format_line(key: Key, sums: Iterable[FileSum]) -> str:

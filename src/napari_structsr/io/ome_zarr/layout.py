@@ -130,13 +130,20 @@ def write_attributes(
     root: Path, zarr_format: Literal[2, 3], attributes: dict[str, Any]
 ) -> None:
     """Replace the attributes of a group; no reader, and no power cut, meets half."""
+    for name, content in encode_attributes(zarr_format, attributes).items():
+        with replace_whole(root / name) as part:
+            part.write_bytes(content)
+
+
+def encode_attributes(
+    zarr_format: Literal[2, 3], attributes: dict[str, Any]
+) -> dict[str, bytes]:
+    """Return the files of a group with these attributes; the last one holds them."""
     files: dict[str, Any] = {}
     zarr.create_group(
         MemoryStore(files), zarr_format=zarr_format, attributes=attributes
     )
-    for name, content in files.items():
-        with replace_whole(root / name) as part:
-            part.write_bytes(content.to_bytes())
+    return {name: files[name].to_bytes() for name in sorted(files, reverse=True)}
 
 
 def has_layout(root: Path, layout: Layout) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,10 @@ from yaozarrs import v04, v05
 from napari_structsr.core.axes import Axes, Channel, ImageSpec
 from napari_structsr.errors import SourceError
 from napari_structsr.io.limits import read_text
+from napari_structsr.io.remote.place import RemotePlace
+
+Folder = Path | RemotePlace
+"""Where a zarr lies."""
 
 _KINDS = {"t": "time", "c": "channel"}
 _COLOURS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
@@ -28,17 +32,17 @@ MARKS = (*_GROUP, ".zarray")
 """Files of which an array or a group holds one."""
 
 
-def is_zarr(path: Path) -> bool:
+def is_zarr(path: Folder) -> bool:
     """Tell whether a folder is a zarr array or group."""
     return any((path / mark).is_file() for mark in MARKS)
 
 
-def is_zarr_group(path: Path) -> bool:
+def is_zarr_group(path: Folder) -> bool:
     """Tell whether a folder can be a zarr group; in version 3 an array looks alike."""
     return any((path / mark).is_file() for mark in _GROUP)
 
 
-def check_finished(path: Path) -> None:
+def check_finished(path: Folder) -> None:
     """Refuse what belongs to a result that is still being written.
 
     Its pixels that are not written yet would be read as zeros, by whatever name they
@@ -47,15 +51,15 @@ def check_finished(path: Path) -> None:
     Parameters
     ----------
     path
-        A folder or file; it and everything around it are looked at.
+        A folder or file; it and everything around it are looked at, at an address the
+        groups around it.
 
     Raises
     ------
     SourceError
         If the run that writes it has not finished.
     """
-    # through a link, another store lies around it
-    for folder in {*_list_around(path.absolute()), *_list_around(path.resolve())}:
+    for folder in _list_around(path):
         if _is_partial(folder):
             raise SourceError(
                 f"{path} is an unfinished result"
@@ -64,15 +68,40 @@ def check_finished(path: Path) -> None:
             )
 
 
-def _list_around(path: Path) -> list[Path]:
-    return [path, *path.parents]
+def _list_around(path: Folder) -> Iterator[Folder]:
+    if isinstance(path, Path):
+        yield from {
+            *(path.absolute(), *path.absolute().parents),
+            # through a link, another store lies around it
+            *(path.resolve(), *path.resolve().parents),
+        }
+        return
+    yield path
+    for parent in path.parents:
+        # every look costs time: groups that are parts of one lie in each other
+        if not is_zarr_group(parent):
+            return
+        yield parent
 
 
-def _is_partial(folder: Path) -> bool:
+def read_entry(folder: Folder, name: str) -> str:
+    """Return the text of a file of metadata.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is longer than a text may be.
+    """
+    if isinstance(folder, Path):
+        return read_text(folder / name)
+    return (folder / name).read_limited().decode("utf-8")
+
+
+def _is_partial(folder: Folder) -> bool:
     """Tell whether a folder is a group that says of itself that it is unfinished."""
     for name, keys in (("zarr.json", ("attributes",)), (".zattrs", ())):
         try:
-            entry: Any = json.loads(read_text(folder / name))
+            entry: Any = json.loads(read_entry(folder, name))
             for key in (*keys, "structsr", "status"):
                 entry = entry[key]
         # whoever opens it says what is wrong with it

@@ -25,8 +25,11 @@ from napari_structsr.io.locks import lock_output
 from napari_structsr.io.ome_zarr.contents import get_ome, list_places
 from napari_structsr.io.ome_zarr.disk import translate_os_errors
 from napari_structsr.io.ome_zarr.layout import write_attributes
-from napari_structsr.io.ome_zarr.metadata import check_finished, is_zarr_group
+from napari_structsr.io.ome_zarr.metadata import Folder, check_finished, is_zarr_group
+from napari_structsr.io.ome_zarr.reader import open_node
 from napari_structsr.io.records import KEY
+from napari_structsr.io.remote.address import hide_credentials, is_remote
+from napari_structsr.io.remote.place import find_place
 
 Version = Literal["0.4", "0.5"]
 
@@ -38,7 +41,7 @@ class Plate:
     Parameters
     ----------
     origin
-        Its absolute path.
+        Its absolute path, or its address.
     layout
         Rows, columns, acquisitions, name and wells, as OME-Zarr has them.
     fields
@@ -55,11 +58,11 @@ class Plate:
 
 def is_plate(path: str | os.PathLike[str]) -> bool:
     """Tell a plate from an image, without looking at its wells."""
-    folder = Path(path).expanduser()
-    if not is_zarr_group(folder):
-        return False
     try:
-        node = zarr.open(folder, mode="r")
+        folder = find_place(path)
+        if not is_zarr_group(folder):
+            return False
+        node = open_node(folder)
     except Exception:
         # whoever opens it says what is wrong
         return False
@@ -74,15 +77,15 @@ def read_plate(path: str | os.PathLike[str]) -> Plate:
     SourceError
         If its metadata are damaged, or it is still being written.
     """
-    folder = Path(path).expanduser().absolute()
+    folder = find_place(path)
     remedy = "copy the plate again from where it came from"
-    with blame_file(folder, SourceError, what="a plate", remedy=remedy):
+    with blame_file(str(folder), SourceError, what="a plate", remedy=remedy):
         return _read_plate(folder)
 
 
-def _read_plate(folder: Path) -> Plate:
+def _read_plate(folder: Folder) -> Plate:
     check_finished(folder)
-    group = zarr.open_group(folder, mode="r")
+    group: Any = open_node(folder)
     entry = get_ome(group).get("plate")
     try:
         # a version of its own was in 0.4 alone
@@ -216,6 +219,12 @@ def open_plate_folder(
     SourceError
         If what the plate says of itself may not be written.
     """
+    if is_remote(os.fsdecode(path)):
+        shown = hide_credentials(os.fsdecode(path))
+        raise SinkError(
+            f"{shown} is a remote address, and plates are written to local folders "
+            "alone; write it there, and copy it"
+        )
     folder = Path(path).expanduser().absolute()
     if not folder.parent.is_dir():
         raise SinkError(f"the folder {folder.parent} does not exist; create it first")

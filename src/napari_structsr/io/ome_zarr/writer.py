@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -54,8 +54,8 @@ class OmeZarrSink:
         Pixels along y and x of a shard, a multiple of `chunk`; "auto" takes 4 x 4
         chunks where that saves many files.
     result
-        The file that a temporary store is for: messages name it, and what an earlier
-        run has left of the store is replaced.
+        The file, or address, that a temporary store is for: messages name it, and what
+        an earlier run has left of the store is replaced.
     part
         Which part of the result a run makes, beside the runs of other parts. A run
         without part finishes what all have made.
@@ -69,7 +69,7 @@ class OmeZarrSink:
         version: Literal["0.4", "0.5"] = "0.5",
         chunk: int = 512,
         shard: int | Literal["auto"] = "auto",
-        result: Path | None = None,
+        result: Path | str | None = None,
         part: RunPart | None = None,
     ) -> None:
         if chunk < 16 or (shard != "auto" and shard % chunk):
@@ -126,25 +126,15 @@ class OmeZarrSink:
     def open(self, spec: ImageSpec, record: Record) -> OmeZarrWriter:
         """Create the store, or continue the one of the same run; see `Sink.open`."""
         layout = self.layout(spec)
-        with ExitStack() as held, translate_os_errors(self.path):
+        with ExitStack() as held, translate_os_errors(self._named):
             begun = held.enter_context(lock_output(self.path, self.part))
             if not self._continues(layout, record):
-                status = {KEY: {"status": "partial", "record": record.to_json()}}
-                # whole or not at all: a store of this name can always be resumed
-                with create_beside(self.path) as new:
-                    create_arrays(new, layout, status)
+                self._begin(layout, record)
             found = read_zarr_record(self.path)[1]
-            store = ChunkStore(self.path, layout, self.part)
+            writer = self._open_writer(layout, spec, record)
             if self.part:
                 begun.close()
-            writer = OmeZarrWriter(
-                store,
-                spec,
-                record,
-                self.version,
-                held.pop_all(),
-                shared=self.part is not None,
-            )
+            writer.held = held.pop_all()
             if record.fingerprint and found and not found.fingerprint:
                 writer.warnings = (
                     f"{self._named} was begun by a version that did not note what the "
@@ -152,6 +142,19 @@ class OmeZarrSink:
                     "--overwrite",
                 )
             return writer
+
+    def _begin(self, layout: Layout, record: Record) -> None:
+        status = {KEY: {"status": "partial", "record": record.to_json()}}
+        # whole or not at all: a store of this name can always be resumed
+        with create_beside(self.path) as new:
+            create_arrays(new, layout, status)
+
+    def _open_writer(
+        self, layout: Layout, spec: ImageSpec, record: Record
+    ) -> OmeZarrWriter:
+        store = ChunkStore(self.path, layout, self.part)
+        shared = self.part is not None
+        return OmeZarrWriter(store, spec, record, self.version, shared=shared)
 
     @property
     def whole(self) -> OmeZarrSink:
@@ -249,7 +252,7 @@ class OmeZarrSink:
         )
 
     @property
-    def _named(self) -> Path:
+    def _named(self) -> Path | str:
         return self._result or self.path
 
 
@@ -261,8 +264,8 @@ class OmeZarrWriter:
     _spec: ImageSpec
     _record: Record
     _version: Literal["0.4", "0.5"]
-    _held: ExitStack
     shared: bool = False  # whether others write other parts of it
+    held: ExitStack = field(default_factory=ExitStack)  # its locks
     _finished: bool = False
     warnings: tuple[str, ...] = ()
 
@@ -299,7 +302,7 @@ class OmeZarrWriter:
         with translate_os_errors(self._store.root):
             call()
 
-    def finish(self) -> Path:
+    def finish(self) -> Any:
         """Write the image metadata; from now on the store is an image."""
         store, layout = self._store, self._store.layout
         with translate_os_errors(store.root):
@@ -335,7 +338,7 @@ class OmeZarrWriter:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         """Close; an unfinished store stays, unless it holds nothing."""
         journal = self._store.journal
-        with self._held, translate_os_errors(self._store.root):
+        with self.held, translate_os_errors(self._store.root):
             if not self._finished and journal.is_there:
                 # without a single tile there is nothing to resume
                 if not len(journal) and not self.shared:

@@ -19,6 +19,7 @@ import tifffile
 
 from napari_structsr.errors import SourceError
 from napari_structsr.io.limits import PLANES
+from napari_structsr.io.remote.place import RemotePlace
 
 # bytes of one value of each TIFF data type, in its order; unknown types count as 0
 _WIDTHS = dict(enumerate((0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)))
@@ -44,7 +45,7 @@ def raise_damaged(
     ) from error
 
 
-def check_chain(file: tifffile.TiffFile, path: Path) -> None:
+def check_chain(file: tifffile.TiffFile, path: Path | RemotePlace) -> None:
     """Check that no page leads back to an earlier one: such a chain has no end.
 
     Raises
@@ -99,7 +100,7 @@ def check_directories(file: tifffile.TiffFile, *, origin: str) -> None:
                 raise_damaged(origin, "it is truncated: its metadata end early")
 
 
-def check_ome(file: tifffile.TiffFile, path: Path) -> None:
+def check_ome(file: tifffile.TiffFile, path: Path | RemotePlace) -> None:
     """Refuse OME-XML that makes tifffile wait for ever, or fill the memory.
 
     tifffile opens every file that is named there, pipes as well, and lists every plane
@@ -134,6 +135,9 @@ def check_ome(file: tifffile.TiffFile, path: Path) -> None:
             # how many may be a number of thousands of digits
             reason = f"its OME-XML announces more planes than the {PLANES} allowed"
             raise_damaged(str(path), reason)
+    if not isinstance(path, Path):
+        # tifffile opens no others beside an address
+        return
     named = {
         entry.get(key) for entry in entries for key in ("FileName", "MetadataFile")
     }

@@ -20,8 +20,8 @@ import tifffile
 from napari_structsr.core.types import Array
 from napari_structsr.errors import StructsrError, describe_error
 from napari_structsr.io.arrays import ArraySource, check_level, make_spec
-from napari_structsr.io.fingerprint import WatchedFiles
 from napari_structsr.io.formats.image_list import find_image, name_images
+from napari_structsr.io.remote.place import RemotePlace
 from napari_structsr.io.tiff.decoding import open_compressed
 from napari_structsr.io.tiff.integrity import (
     PageFacts,
@@ -32,6 +32,7 @@ from napari_structsr.io.tiff.integrity import (
     raise_damaged,
 )
 from napari_structsr.io.tiff.metadata import read_tiff_metadata
+from napari_structsr.io.tiff.opening import RangedArray, open_tiff, watch_tiff
 from napari_structsr.io.units import make_axes, name_axes, scale_axes, spread_names
 
 _OME_ENDING = re.compile(r"\.ome\.(tiff?|tf8|btf|zarr)\Z", re.IGNORECASE)
@@ -48,7 +49,7 @@ class TiffSource(ArraySource):
     Parameters
     ----------
     path
-        The file.
+        The file, or what lies at an address.
     axes, level, series, name
         As in `open_source`, and so are errors; by default the image is called as the
         file, without its ending, and as its series where there are several.
@@ -56,20 +57,20 @@ class TiffSource(ArraySource):
 
     def __init__(
         self,
-        path: Path,
+        path: Path | RemotePlace,
         *,
         axes: str | None = None,
         level: int = 0,
         series: int | str | None = None,
         name: str | None = None,
     ) -> None:
-        path = Path(path).absolute()
+        path = path if isinstance(path, RemotePlace) else Path(path).absolute()
         origin = str(path)
         # before it is opened: what is written from now on is a change
-        watch = WatchedFiles([path])
+        watch = watch_tiff(path)
         with contextlib.ExitStack() as stack:
             try:
-                file = stack.enter_context(tifffile.TiffFile(path))
+                file = stack.enter_context(open_tiff(path))
                 found = _list_series(file, path)
                 names = name_images(each.name for each in found)
                 number = find_image(names, series, origin=origin)
@@ -81,7 +82,7 @@ class TiffSource(ArraySource):
                 for each in sorted(image.levels, key=lambda one: one is chosen):
                     pages = check_pixels(file, each, origin=origin)
                 watch.add(pages.files, layout=pages.layout)
-                array, close = _open_pixels(chosen, pages)
+                array, close = _open_pixels(path, chosen, pages)
                 steps, channels = read_tiff_metadata(file, image, origin=origin)
             except (StructsrError, OSError, MemoryError):
                 raise
@@ -122,7 +123,7 @@ class TiffSource(ArraySource):
         self.close()
 
 
-def list_names(path: Path) -> tuple[str, ...]:
+def list_names(path: Path | RemotePlace) -> tuple[str, ...]:
     """Return the names of all images of a TIFF file; see `ImageEntry`.
 
     Raises
@@ -130,11 +131,13 @@ def list_names(path: Path) -> tuple[str, ...]:
     SourceError
         If it is damaged.
     """
-    with tifffile.TiffFile(path) as file:
+    with open_tiff(path) as file:
         return name_images(each.name for each in _list_series(file, path))
 
 
-def _list_series(file: tifffile.TiffFile, path: Path) -> list[tifffile.TiffPageSeries]:
+def _list_series(
+    file: tifffile.TiffFile, path: Path | RemotePlace
+) -> list[tifffile.TiffPageSeries]:
     """Return the images of a file, the first and those that are none of a thumbnail."""
     check_ome(file, path)
     check_chain(file, path)
@@ -164,12 +167,14 @@ class _MappedArray:
 
 
 def _open_pixels(
-    series: tifffile.TiffPageSeries, pages: PageFacts
+    path: Path | RemotePlace, series: tifffile.TiffPageSeries, pages: PageFacts
 ) -> tuple[Any, Callable[[], None] | None]:
     """Return the pixels, and what to call when reading is over."""
     offset, final = series.dataoffset, series.transform is None
     # uncompressed and in one piece: mapped, and never decoded
     if offset is not None and final and not series.is_multifile:
+        if isinstance(path, RemotePlace):
+            return RangedArray(series, offset, path), None
         return _MappedArray(series, offset), None
     return open_compressed(series, pages.keyframes)
 
