@@ -10,6 +10,7 @@ from napari_structsr.cli.terminal import ProgressKind, err, out
 from napari_structsr.core.names import expand_home
 from napari_structsr.errors import SettingsError
 from napari_structsr.inspection.results import Inspection
+from napari_structsr.io.remote.address import check_local
 from napari_structsr.scripting.batch import Outcome, find_images
 from napari_structsr.scripting.name_matching import find_partners
 from napari_structsr.scripting.output import name_folders
@@ -47,6 +48,7 @@ def inspect_many(
         write_collection,
     )
 
+    check_local(folder, "maps")
     if folder.is_file():
         raise SettingsError(f"{folder} is a file; give --out a folder")
     results = find_images(words)

@@ -56,6 +56,7 @@ from napari_structsr.inspection.worst_places import merge_worst
 from napari_structsr.io.locks import lock_folder
 from napari_structsr.io.ome_zarr.map_store import MapStores, check_map_folder
 from napari_structsr.io.open import open_source
+from napari_structsr.io.remote.address import check_local
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -115,6 +116,8 @@ def iter_inspect(
         `Started` first, then `Noted`, `Progressed` and `Warned`, and one of `Finished`
         (with an `Inspection`), `Cancelled` or `Failed` last.
     """
+    if out is not None:
+        check_local(out, "maps")
     events = _run(
         result,
         reference,

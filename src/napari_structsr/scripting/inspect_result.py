@@ -21,6 +21,7 @@ from napari_structsr.inspection.pages.collection import (
 from napari_structsr.inspection.results import Inspection
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.io.open import open_source
+from napari_structsr.io.remote.address import check_local
 from napari_structsr.scripting.arguments import (
     check_cancel,
     check_client,
@@ -181,6 +182,8 @@ def _inspect_all(
     paths = find_images([os.fsdecode(one) for one in given])
     partners = find_partners(paths, reference=reference, source=source)
     places: Sequence[Path | None] = [None] * len(paths)
+    if out is not None:
+        check_local(out, "maps")
     folder = None if out is None else expand_home(out).absolute()
     if folder is not None:
         places = name_folders(paths, folder)

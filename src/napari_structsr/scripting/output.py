@@ -13,11 +13,7 @@ from typing import Any, Literal
 from napari_structsr.core.names import expand_home
 from napari_structsr.core.part import RunPart
 from napari_structsr.errors import SettingsError, SinkError
-from napari_structsr.io.remote.address import (
-    hide_credentials,
-    is_remote,
-    split_address,
-)
+from napari_structsr.io.remote.address import hide_credentials, is_remote
 from napari_structsr.io.sink import Sink
 from napari_structsr.io.source import Source
 from napari_structsr.pairs.files import file_stem
@@ -85,8 +81,8 @@ def choose_sink(
 def _choose_remote(
     text: str, overwrite: bool, version: Any, part: RunPart | None
 ) -> Sink:
-    address, shown = split_address(text), hide_credentials(text)
-    if not address.path.lower().endswith(".zarr"):
+    shown = hide_credentials(text)
+    if not shown.rstrip("/").lower().endswith(".zarr"):
         raise SinkError(
             f"{shown} is a remote address, where results are written as OME-Zarr "
             "alone; use name.ome.zarr, or write to a local folder and copy it there"

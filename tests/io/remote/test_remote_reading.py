@@ -231,9 +231,7 @@ def test_what_is_no_image_at_an_address(memory):
 
 
 def test_what_is_missing_is_named(monkeypatch):
-    import fsspec.registry
-
-    monkeypatch.setattr(fsspec.registry, "_registry", {})
+    monkeypatch.setattr(sys.modules["fsspec.registry"], "_registry", {})
     monkeypatch.setitem(sys.modules, "s3fs", None)
     words = r'needs the package s3fs.*pip install "napari-structsr\[remote\]"'
     with pytest.raises(SourceError, match=words):

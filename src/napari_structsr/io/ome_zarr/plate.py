@@ -28,7 +28,7 @@ from napari_structsr.io.ome_zarr.layout import write_attributes
 from napari_structsr.io.ome_zarr.metadata import Folder, check_finished, is_zarr_group
 from napari_structsr.io.ome_zarr.reader import open_node
 from napari_structsr.io.records import KEY
-from napari_structsr.io.remote.address import hide_credentials, is_remote
+from napari_structsr.io.remote.address import check_local
 from napari_structsr.io.remote.place import find_place
 
 Version = Literal["0.4", "0.5"]
@@ -219,12 +219,7 @@ def open_plate_folder(
     SourceError
         If what the plate says of itself may not be written.
     """
-    if is_remote(os.fsdecode(path)):
-        shown = hide_credentials(os.fsdecode(path))
-        raise SinkError(
-            f"{shown} is a remote address, and plates are written to local folders "
-            "alone; write it there, and copy it"
-        )
+    check_local(path, "plates")
     folder = Path(path).expanduser().absolute()
     if not folder.parent.is_dir():
         raise SinkError(f"the folder {folder.parent} does not exist; create it first")

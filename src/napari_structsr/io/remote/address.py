@@ -6,8 +6,11 @@ records, messages, names and locks have what `hide_credentials` leaves.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import NamedTuple
+
+from napari_structsr.errors import SinkError
 
 # two letters at least: "C:/scan.tif" is a drive of Windows
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/|[a-zA-Z0-9+.-]+::")
@@ -83,6 +86,29 @@ def hide_credentials(text: str) -> str:
     Local paths stay as they are.
     """
     return _INSIDE.sub(_hide, text)
+
+
+def check_local(path: str | os.PathLike[str], what: str) -> None:
+    """Refuse an address where a local folder is needed.
+
+    Parameters
+    ----------
+    path
+        Where something is to be written.
+    what
+        What that is, in the plural.
+
+    Raises
+    ------
+    SinkError
+        If it is an address.
+    """
+    text = os.fsdecode(path)
+    if is_remote(text):
+        raise SinkError(
+            f"{hide_credentials(text)} is a remote address, and {what} are written to "
+            "local folders alone; give one, and copy it there"
+        )
 
 
 def _hide(found: re.Match[str]) -> str:

@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -191,11 +191,14 @@ class RemotePlace:
 
     def remove(self) -> None:
         """Remove a file, or a folder with all it holds, if it is there."""
-        with self.translate():
-            try:
-                self.fs.rm(self.path, recursive=True)
-            except _MISSING:
-                return
+        with self.translate(), suppress(*_MISSING):
+            self.fs.rm(self.path, recursive=True)
+
+    def remove_files(self, names: Sequence[str]) -> None:
+        """Remove files by their names from here on."""
+        if names:
+            with self.translate():
+                self.fs.rm([f"{self.path}/{name}" for name in names])
 
 
 def open_place(text: str) -> RemotePlace:
@@ -283,6 +286,10 @@ def ask_all(
 
 def raise_plain(error: Exception, place: RemotePlace) -> NoReturn:
     """Raise an error of the system that says what another one says, and no secret."""
+    cause = error.__cause__
+    if isinstance(error, FileNotFoundError) and isinstance(cause, Exception):
+        # how fsspec says of http that a question was refused, or reached nobody
+        error = cause if type(cause).__module__.startswith("aiohttp") else error
     if isinstance(error, _MISSING):
         kind = next(one for one in _MISSING if isinstance(error, one))
         text = "nothing is there" if kind is FileNotFoundError else "it is a folder"

@@ -161,7 +161,7 @@ class RemoteOmeZarrSink(OmeZarrSink):
         own = self._find_own()
         # what was begun here was deleted or replaced there since: nothing is lost by
         # beginning anew, unless it is the same
-        if own is None or own != begun if there else own != record:
+        if own is None or own != (begun if there else record):
             return False
         return super()._continues(layout, record)
 
@@ -249,9 +249,9 @@ class UploadedFiles:
 
     def clear(self) -> None:
         """Remove all that is there but the metadata of the group as it is now."""
-        for name in self._place.list_states():
-            if not (self._root / name).is_file() or "/" in name:
-                (self._place / name).remove()
+        own = [name for name in METADATA if (self._root / name).is_file()]
+        there = self._place.list_states()
+        self._place.remove_files([name for name in there if name not in own])
 
 
 @dataclass
