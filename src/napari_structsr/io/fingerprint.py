@@ -248,13 +248,12 @@ def watch_array(pixels: Any) -> Watch | None:
     if type(pixels).__module__.partition(".")[0] == "zarr":
         from zarr.storage import LocalStore
 
-        from napari_structsr.io.remote.store import RemoteStore
-
+        # a store at an address knows how to look there
+        watch = getattr(pixels.store, "watch", None)
+        if watch is not None:
+            found: Watch = watch(pixels)
+            return found
         encode = pixels.metadata.encode_chunk_key
-        if isinstance(pixels.store, RemoteStore):
-            from napari_structsr.io.remote.watch import WatchedObjects
-
-            return WatchedObjects(pixels)
         if not isinstance(pixels.store, LocalStore):
             return None
         folder = (Path(pixels.store.root) / pixels.path).absolute()

@@ -19,7 +19,7 @@ from napari_structsr.io.locks import is_lock, is_locked
 from napari_structsr.io.ome_zarr.journal import JOURNAL
 from napari_structsr.io.ome_zarr.metadata import is_zarr
 from napari_structsr.io.records import read_zarr_record
-from napari_structsr.io.remote.state import find_states, read_address
+from napari_structsr.io.remote.local_state import find_states, read_address
 
 _STORE = re.compile(r"\.(?P<name>.+\.tiff?)\.ome\.zarr", re.IGNORECASE)
 # as earlier versions wrote: of TIFF files, and of files that are replaced whole

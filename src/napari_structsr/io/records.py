@@ -13,8 +13,8 @@ import zarr
 from napari_structsr.core.record import Record
 from napari_structsr.errors import SourceError, blame_file
 from napari_structsr.io.ome_zarr.metadata import Folder, is_zarr_group
+from napari_structsr.io.remote.object_store import RemoteStore
 from napari_structsr.io.remote.place import RemotePlace, find_place
-from napari_structsr.io.remote.store import RemoteStore
 
 KEY = "structsr"
 """Of the attribute in zarr groups, and of the annotation in OME-XML."""
@@ -53,7 +53,7 @@ def read_record(path: str | os.PathLike[str]) -> _Found:
 
 
 def _read_tiff_record(path: Path | RemotePlace) -> _Found:
-    from napari_structsr.io.tiff.opening import open_tiff
+    from napari_structsr.io.tiff.tiff_file import open_tiff
 
     try:
         with open_tiff(path) as file:

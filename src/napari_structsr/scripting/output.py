@@ -87,7 +87,7 @@ def _choose_remote(
             f"{shown} is a remote address, where results are written as OME-Zarr "
             "alone; use name.ome.zarr, or write to a local folder and copy it there"
         )
-    from napari_structsr.io.remote.sink import RemoteOmeZarrSink
+    from napari_structsr.io.remote.remote_sink import RemoteOmeZarrSink
 
     return RemoteOmeZarrSink(text, overwrite=overwrite, version=version, part=part)
 

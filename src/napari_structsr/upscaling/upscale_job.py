@@ -25,7 +25,7 @@ from napari_structsr.engine.events import Cancel
 from napari_structsr.engine.provenance import take_fingerprint
 from napari_structsr.errors import ClusterError, ModelError, SourceError
 from napari_structsr.io.ome_zarr.chunk_store import ChunkStore
-from napari_structsr.io.remote.sink import RemoteOmeZarrSink
+from napari_structsr.io.remote.remote_sink import RemoteOmeZarrSink
 from napari_structsr.io.sink import MemorySink, Sink
 from napari_structsr.io.source import Source
 from napari_structsr.models.model import SRModel

@@ -127,11 +127,11 @@ def test_a_chunk_is_fetched_again_when_the_connection_breaks(memory, images):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FsspecStore, "get", get_later)
-        patch.setattr("napari_structsr.io.remote.store._PAUSE", 0)
+        patch.setattr("napari_structsr.io.remote.object_store._PAUSE", 0)
         found = source.read((0, 0), slice(0, 90), slice(0, 90))
         assert found.any()
         broken.clear()
-        patch.setattr("napari_structsr.io.remote.store._TRIES", 2)
+        patch.setattr("napari_structsr.io.remote.object_store._TRIES", 2)
         with pytest.raises(SourceError, match=r"cannot be read.*gone"):
             source.read((1, 0), slice(0, 90), slice(0, 90))
 

@@ -17,8 +17,8 @@ from conftest import read_all
 from napari_structsr.cli import app
 from napari_structsr.errors import SinkError, SourceError
 from napari_structsr.io.open import open_source
-from napari_structsr.io.remote.sink import RemoteOmeZarrSink
-from napari_structsr.io.remote.store import ChunkUploads
+from napari_structsr.io.remote.object_store import ChunkUploads
+from napari_structsr.io.remote.remote_sink import RemoteOmeZarrSink
 
 OPTIONS = {"model": "bilinear", "device": "cpu", "progress": False}
 
@@ -69,7 +69,7 @@ def test_a_result_has_the_bytes_of_the_local_one(request, images, store, version
 KILLED = """
 import os, signal, sys
 import napari_structsr as sr
-from napari_structsr.io.remote.store import ChunkUploads
+from napari_structsr.io.remote.object_store import ChunkUploads
 
 put, number = ChunkUploads.set, [0]
 

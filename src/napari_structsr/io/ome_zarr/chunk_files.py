@@ -1,6 +1,6 @@
 """The files of a result, and telling whether they are still what was written.
 
-They lie in the folder of the result, or at an address, see `remote.sink`.
+They lie in the folder of the result, or at an address, see `remote.remote_sink`.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ from napari_structsr.io.ome_zarr.metadata import (
     is_zarr,
     is_zarr_group,
 )
+from napari_structsr.io.remote.object_store import RemoteStore
 from napari_structsr.io.remote.place import RemotePlace
-from napari_structsr.io.remote.store import RemoteStore
 from napari_structsr.io.units import make_axes, name_axes
 
 if TYPE_CHECKING:

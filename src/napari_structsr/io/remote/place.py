@@ -289,7 +289,9 @@ def raise_plain(error: Exception, place: RemotePlace) -> NoReturn:
     cause = error.__cause__
     if isinstance(error, FileNotFoundError) and isinstance(cause, Exception):
         # how fsspec says of http that a question was refused, or reached nobody
-        error = cause if type(cause).__module__.startswith("aiohttp") else error
+        refused = type(cause).__module__.startswith("aiohttp")
+        if refused and getattr(cause, "status", None) not in (404, 410):
+            error = cause
     if isinstance(error, _MISSING):
         kind = next(one for one in _MISSING if isinstance(error, one))
         text = "nothing is there" if kind is FileNotFoundError else "it is a folder"

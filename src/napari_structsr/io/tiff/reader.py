@@ -32,7 +32,7 @@ from napari_structsr.io.tiff.integrity import (
     raise_damaged,
 )
 from napari_structsr.io.tiff.metadata import read_tiff_metadata
-from napari_structsr.io.tiff.opening import RangedArray, open_tiff, watch_tiff
+from napari_structsr.io.tiff.tiff_file import RangedArray, open_tiff, watch_tiff
 from napari_structsr.io.units import make_axes, name_axes, scale_axes, spread_names
 
 _OME_ENDING = re.compile(r"\.ome\.(tiff?|tf8|btf|zarr)\Z", re.IGNORECASE)

@@ -3,7 +3,7 @@
 Each chunk or shard is put once it is whole; its entry in the journal follows. What the
 group says of itself as an image comes last. Until then it says that it is partial, as
 a local result does, and its arrays have no metadata, so that nobody reads holes as
-zeros. Lock, journal and record lie in a local folder, see `state`.
+zeros. Lock, journal and record lie in a local folder, see `local_state`.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from napari_structsr.io.ome_zarr.metadata import is_zarr_group, make_attributes
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink, OmeZarrWriter
 from napari_structsr.io.records import KEY, read_zarr_record
 from napari_structsr.io.remote.address import hide_credentials, split_address
+from napari_structsr.io.remote.local_state import ADDRESS, find_state
+from napari_structsr.io.remote.object_store import METADATA, ChunkUploads, hash_object
 from napari_structsr.io.remote.place import RemotePlace, State, open_place
-from napari_structsr.io.remote.state import ADDRESS, find_state
-from napari_structsr.io.remote.store import METADATA, ChunkUploads, hash_object
 
 
 class RemoteOmeZarrSink(OmeZarrSink):

@@ -17,6 +17,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, WrapperStore
 
 from napari_structsr.io.remote.place import RemotePlace, State
+from napari_structsr.io.remote.watch import WatchedObjects
 
 METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 """Files that say what a group or an array is."""
@@ -48,6 +49,10 @@ class RemoteStore(WrapperStore[FsspecStore]):
 
     def _with_store(self, store: FsspecStore) -> Self:
         return type(self)(self.place, store=store)
+
+    def watch(self, array: Any) -> WatchedObjects:
+        """Return what notices that an array of this store changes."""
+        return WatchedObjects(array)
 
     async def get(
         self,
