@@ -231,7 +231,8 @@ def test_what_is_no_image_at_an_address(memory):
 
 
 def test_what_is_missing_is_named(monkeypatch):
-    monkeypatch.setattr(sys.modules["fsspec.registry"], "_registry", {})
+    registered = sys.modules["fsspec.registry"]._registry
+    monkeypatch.delitem(registered, "s3", raising=False)
     monkeypatch.setitem(sys.modules, "s3fs", None)
     words = r'needs the package s3fs.*pip install "napari-structsr\[remote\]"'
     with pytest.raises(SourceError, match=words):

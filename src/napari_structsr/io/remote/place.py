@@ -220,7 +220,7 @@ def open_place(text: str) -> RemotePlace:
             "another of one server that fsspec knows, and a local file by its path"
         )
     with _explain_missing(shown, parts.scheme):
-        from fsspec.core import url_to_fs
+        from fsspec import url_to_fs
 
         try:
             # what a server had an hour ago is of no use
@@ -299,8 +299,8 @@ def raise_plain(error: Exception, place: RemotePlace) -> NoReturn:
     text, name = hide_credentials(describe_error(error)), type(error).__name__
     status = getattr(error, "status", None)
     if status is not None:
-        # the text of aiohttp holds the whole address
-        text = f"{status} {getattr(error, 'message', '')}".strip()
+        # the text holds the whole address, and the server chooses the rest of it
+        text = f"the server answers {status}"
     if name in ("NoCredentialsError", "PartialCredentialsError"):
         text += (
             "; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a profile, or "
