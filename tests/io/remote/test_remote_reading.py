@@ -237,8 +237,9 @@ def test_what_is_missing_is_named(monkeypatch):
     words = r'needs the package s3fs.*pip install "napari-structsr\[remote\]"'
     with pytest.raises(SourceError, match=words):
         open_source("s3://bucket/a.zarr")
+    image = np.zeros((64, 64), np.uint16)
     with pytest.raises(SinkError, match=words):
-        sr.upscale("a.tif", "s3://bucket/a.ome.zarr", progress=False)
+        sr.upscale(image, "s3://bucket/a.ome.zarr", progress=False)
 
 
 def test_nobody_is_called_because_a_record_says_so(web, images):
