@@ -150,9 +150,7 @@ class ChunkArrays:
         array = self.arrays[level]
         # zarr makes folders that are missing, and would leave a part of a result
         self.check_there()
-        shape = [part.stop - part.start for part in place]
-        # slices alone: to look for lists of indices takes as long as a small chunk
-        array.set_basic_selection(place, pixels.reshape(shape))
+        array[place] = pixels.reshape([part.stop - part.start for part in place])
         spans = (
             range(part.start // size, -(-part.stop // size))
             for part, size in zip(place, array.shards or array.chunks, strict=True)
