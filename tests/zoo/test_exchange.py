@@ -473,3 +473,12 @@ def test_what_is_not_installed_is_named(tmp_path, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ModelError, match=r"napari-structsr\[zoo\]"):
         load_model(str(path))
+
+
+def test_what_onnxruntime_does_not_take_is_not_printed(tmp_path, capfd):
+    path = write_onnx(tmp_path / "a.onnx", Tiny())
+    # a name of a layer that is no text
+    path.write_bytes(path.read_bytes().replace(b"Relu", b"\x1b[3\xa0"))
+    with pytest.raises(ModelError):
+        load_model(str(path))
+    assert capfd.readouterr() == ("", "")

@@ -104,8 +104,9 @@ class OnnxNetwork(nn.Module):
         options.log_severity_level = 4
         options.intra_op_num_threads = torch.get_num_threads()
         try:
+            # without a second try, which would print whatever the file says
             self._sessions[device] = onnxruntime.InferenceSession(
-                self._graph.data, options, providers=[provider]
+                self._graph.data, options, providers=[provider], enable_fallback=0
             )
         except Exception as error:
             # it has no errors of its own that could be told apart
