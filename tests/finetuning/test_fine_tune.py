@@ -162,7 +162,7 @@ def undisturbed(pairs, parent, split, tmp_path_factory):
 def test_it_learns_another_microscope_and_says_how_well(undisturbed, parent):
     out, events = undisturbed
     assert isinstance(events[0], Started)
-    assert "60 steps on 2 pairs, 4 tiles for validation" in str(events[0].plan)
+    assert "60 steps on 2 pairs, 8 tiles for validation" in str(events[0].plan)
     verdict = events[-1].record
     assert verdict.recommended, verdict.sentence
     gain = verdict.scores["adapted"]["psnr"] - verdict.scores["parent"]["psnr"]
