@@ -21,6 +21,7 @@ PLACES = (
     "mkdocs.yml",
     "packaging/conda/recipe.yaml",
     "pyproject.toml",
+    "src/napari_structsr/gui/inspect/legend.py",
     "src/napari_structsr/zoo/exchange/package.py",
 )
 
