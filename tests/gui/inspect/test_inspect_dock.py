@@ -285,6 +285,56 @@ def test_layers_that_do_not_belong_together_are_refused_in_words(
     assert words in plain.inspect.run_button.toolTip()
 
 
+@pytest.mark.parametrize("size", [SIDE // 2, SIDE])
+def test_a_reference_without_pixel_size_is_placed_on_the_result(model, plain, size):
+    """It is compared by its field of view, and would lie beside the map."""
+    place = {"scale": (0.2, 0.1), "translate": (3, -7), "units": "um"}
+    result = model.add_image(texture((SIDE, SIDE)), name="result", **place)
+    truth = model.add_image(texture((size, size)), name="truth")
+    plain.inspect.form.source.setCurrentIndex(0)
+    choose(plain.inspect.form.result, str(result.unique_id))
+    choose(plain.inspect.form.reference, str(truth.unique_id))
+    button = plain.inspect.place_button
+    assert not button.isHidden()
+    assert "truth" in plain.inspect.elsewhere.text()
+
+    button.click()
+
+    # outer edges of both, whatever their pixels are
+    for share in (0, 1):
+        edges = [
+            layer.data_to_world(share * np.array(layer.data.shape) - 0.5)
+            for layer in (truth, result)
+        ]
+        np.testing.assert_allclose(*edges, atol=1e-9)
+    assert truth.units == result.units
+    assert button.isHidden()
+    assert plain.inspect.elsewhere.isHidden()
+
+
+def test_a_reference_with_pixel_size_stays_where_it_was_measured(model, plain):
+    place = {"scale": (0.1, 0.1), "units": "um"}
+    result = model.add_image(texture((SIDE, SIDE)), name="result", **place)
+    part = {"scale": (0.1, 0.1), "translate": (5, 5), "units": "um"}
+    truth = model.add_image(texture((SIDE, SIDE)), name="truth", **part)
+    choose(plain.inspect.form.result, str(result.unique_id))
+    choose(plain.inspect.form.reference, str(truth.unique_id))
+
+    assert plain.inspect.place_button.isHidden()
+
+
+def test_after_an_inspection_result_and_map_alone_are_shown(model, plain, qtbot):
+    result, reference = pair(model)
+    other = model.add_image(texture((SIDE, SIDE)), name="another")
+    select(model, reference, result)
+
+    run(plain, qtbot)
+
+    seen = [layer for layer in model.layers if layer.visible]
+    assert seen == [result, *maps(model).values()]
+    assert not other.visible
+
+
 def test_selected_images_that_hold_no_intensities_are_named(model, plain):
     truth = model.add_image(texture((SIDE, SIDE)) > 2000, name="mask")
     select(model, truth, model.add_image(texture((SIDE, SIDE)), name="result"))

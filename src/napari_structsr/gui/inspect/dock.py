@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QLabel, QScrollArea, QTabWidget, QWidget
 from napari_structsr.gui.compare.panel import ComparePanel
 from napari_structsr.gui.inspect.map_layers import (
     ShownInspection,
+    hide_other_images,
     inspection_of,
     list_inspections,
     map_of,
@@ -143,6 +144,9 @@ class ErrorDock(Dock):
         # maps would cover what is compared, and their tab the controls of that
         if self.compare.comparison is None:
             self.open_tab("Map")
+            # a truth above the result would be what the map seems to lie on
+            if self._shown is not None:
+                hide_other_images(self._viewer, self._shown)
         else:
             show_info("The maps of structure error are ready, under Map.")
             self.compare.comparison.ended.connect(self.maps.draw)

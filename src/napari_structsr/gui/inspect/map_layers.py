@@ -163,6 +163,13 @@ def show_alone(viewer: Viewer, layer: Image) -> None:
             other.visible = False
 
 
+def hide_other_images(viewer: Viewer, shown: ShownInspection) -> None:
+    """Hide all images but a result and the map over it."""
+    for layer in viewer.layers:
+        if isinstance(layer, Image) and layer is not shown.layer:
+            layer.visible = layer.name == shown.result
+
+
 def map_of(layer: Layer | None) -> str | None:
     """Return the key of the map that a layer shows; None if it shows none."""
     found = None if layer is None else layer.metadata.get(KEY)

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from napari.layers import Image
 from napari.viewer import Viewer
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout
 
 from napari_structsr.gui.inspect.form import ErrorForm
+from napari_structsr.gui.inspect.placement import lies_elsewhere, place_on
 from napari_structsr.gui.inspect.roles import ImageFacts
 from napari_structsr.gui.inspect.run import (
     inspect_layer,
@@ -51,6 +53,12 @@ class InspectPanel(ViewerWidget):
         self.run_button = QPushButton("Run")
         self.cancel_button = QPushButton("Cancel")
         self.reason = sentence()
+        self.elsewhere = sentence()
+        self.place_button = QPushButton("Place the reference on the result")
+        self.place_button.setToolTip(
+            "Give the reference the field of view of the result in the viewer: scale, "
+            "place and unit of its layer along y and x. Its pixels and file stay."
+        )
         actions = QHBoxLayout()
         actions.addWidget(self.run_button, 2)
         actions.addWidget(self.cancel_button, 1)
@@ -59,6 +67,8 @@ class InspectPanel(ViewerWidget):
         layout.addWidget(self.form)
         layout.addLayout(actions)
         layout.addWidget(self.reason)
+        layout.addWidget(self.elsewhere)
+        layout.addWidget(self.place_button)
         layout.addLayout(self.jobs)
         layout.addStretch(1)
         self.follow(*((signal, self._follow) for signal in list_events(self._viewer)))
@@ -68,6 +78,7 @@ class InspectPanel(ViewerWidget):
         self.form.selection_asked.connect(self.take_selection)
         self.run_button.clicked.connect(self.run)
         self.cancel_button.clicked.connect(self.jobs.cancel)
+        self.place_button.clicked.connect(self.place_reference)
         self._follow()
 
     def _follow(self) -> None:
@@ -135,6 +146,36 @@ class InspectPanel(ViewerWidget):
             "Stop at the next tile.",
         )
         show_reasons(self.reason, state.run, said=(state.hint,))
+        self._offer_place(state.run)
+
+    def _offer_place(self, obstacle: str | None) -> None:
+        """Offer to move a reference without pixel size onto the result."""
+        pair = self._chosen_pair()
+        beside = obstacle is None and pair is not None and lies_elsewhere(*pair)
+        self.place_button.setVisible(beside)
+        self.elsewhere.setVisible(beside)
+        if pair is not None and beside:
+            result, reference = pair
+            self.elsewhere.setText(
+                f"{reference.name} has no pixel size of its own, or {result.name} has "
+                "none: they are compared as one field of view, but lie apart in the "
+                "viewer."
+            )
+
+    def _chosen_pair(self) -> tuple[Image, Image] | None:
+        layers: dict[str | None, Any] = {
+            key_of(one): one for one in self._viewer.layers
+        }
+        result, reference = (
+            layers.get(key) for key in (self._choice.result, self._choice.reference)
+        )
+        return None if result is None or reference is None else (result, reference)
+
+    def place_reference(self) -> None:
+        """Lay the reference on the result, see `place_on`."""
+        if (pair := self._chosen_pair()) is not None:
+            place_on(*pair)
+            self._show()
 
     def run(self) -> None:
         """Inspect, if that is possible."""
