@@ -4,7 +4,8 @@
     python scripts/screenshots.py OUT --size 1366x768 --theme light --only preview
 
 Without a display, a virtual one is started (Debian package xvfb). Other sizes and
-themes show whether the docks have room, and can be read, there as well.
+themes show whether the docks have room, and can be read, there as well. The settings
+of the user's own napari are neither read nor changed.
 """
 
 from __future__ import annotations
@@ -430,4 +431,8 @@ if __name__ == "__main__":
         screen = "-screen 0 {}x{}x24".format(*(side + 100 for side in asked.size))
         command = ["xvfb-run", "-a", "-s", screen, sys.executable, *sys.argv]
         sys.exit(subprocess.call(command))
-    main(asked)
+    with TemporaryDirectory() as settings:
+        # docks open with defaults here, and what is done here is not remembered there;
+        # napari reads this when it is imported
+        os.environ["NAPARI_CONFIG"] = str(Path(settings, "settings.yaml"))
+        main(asked)
