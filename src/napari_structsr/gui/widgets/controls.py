@@ -31,6 +31,7 @@ from napari_structsr.gui.viewer.plain_text import keep_plain, make_plain
 # the key of no layer; those of layers are unique ids
 _NONE = "none"
 _TIP = Qt.ItemDataRole.ToolTipRole
+_GAP = 4  # pixels between a form and its scroll bar
 
 
 class NarrowCombo(QComboBox):
@@ -109,6 +110,8 @@ class Scroll(QScrollArea):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.setWidget(body)
         body.installEventFilter(self)
+        if (bar := self.verticalScrollBar()) is not None:
+            bar.rangeChanged.connect(self._keep_off_bar)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Ask for another height once rows were shown or hidden."""
@@ -121,16 +124,23 @@ class Scroll(QScrollArea):
         body = self.widget()
         if body is None:
             return super().sizeHint()
-        wide = max(self.width(), body.minimumSizeHint().width())
+        # without what the style draws around it, the form would be cut by as much
+        frame = 2 * self.frameWidth()
+        wide = max(self.width() - frame, body.minimumSizeHint().width())
         high = max(body.heightForWidth(wide), body.sizeHint().height())
-        return QSize(body.sizeHint().width(), high)
+        return QSize(body.sizeHint().width() + frame, high + frame)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         """Return the size below which nothing could be chosen."""
         body = self.widget()
         bar = self.verticalScrollBar()
         wide = body.minimumSizeHint().width() if body is not None else 0
-        return QSize(wide + (bar.sizeHint().width() if bar is not None else 0), 120)
+        wide += _GAP + bar.sizeHint().width() if bar is not None else 0
+        return QSize(wide + 2 * self.frameWidth(), 120)
+
+    def _keep_off_bar(self, first: int, last: int) -> None:
+        # buttons that touch the bar look as if it cut them
+        self.setViewportMargins(0, 0, _GAP if last > first else 0, 0)
 
 
 def enable(widget: QWidget, obstacle: str | None, purpose: str) -> None:
