@@ -232,12 +232,13 @@ class MapPanel(ViewerWidget):
             return
         places = [p for p in self._shown.inspection.worst if p.map == self.key]
         self.worst.show_places(self.key, places)
-        more = self.key in self._shown.inspection.cut
-        self.worst_label.setText(
-            ("The worst places, of more" if more else "Unusually bad places")
-            if places
-            else "No place is worse than is usual here."
-        )
+        if not places:
+            heading = "No place is worse than is usual here."
+        elif self.key in self._shown.inspection.cut:
+            heading = f"The {len(places)} worst places (there are more)"
+        else:
+            heading = "Unusually bad places"
+        self.worst_label.setText(heading)
 
 
 def _find_calibration(inspection: Inspection) -> TrustCalibration | None:
