@@ -157,6 +157,8 @@ def can_run(words, folder):
     foreign = re.compile(r"(?!http).*\.(json|onnx|pth|safetensors|zip)|cuda")
     return (
         words[0] in {"clean", "info", "inspect", "models", "upscale"}
+        # a cluster asks for sockets, and has tests of its own
+        and "--workers" not in words
         and not any(map(foreign.fullmatch, words))
         and all((folder / name).exists() for name in inputs)
     )
@@ -166,10 +168,12 @@ def can_run(words, folder):
 def test_a_command_does_what_the_page_says(case, folder, monkeypatch):
     monkeypatch.chdir(folder)
     words = expand(case[1])
-    made_before = words[0] == "inspect" and words[1].endswith(".zarr")
-    if made_before and not (folder / words[1]).exists():
+    if words[0] == "inspect" and not (folder / words[1]).exists():
         # made by the command before it on its page
-        made = CliRunner().invoke(app, ["upscale", "cells.tif", words[1]])
+        before = ["scans/a.tif", "scans/b.tif", "--out", words[1]]
+        if words[1].endswith(".zarr"):
+            before = ["cells.tif", words[1]]
+        made = CliRunner().invoke(app, ["upscale", *before])
         assert made.exit_code == 0, made.output
     if not can_run(words, folder):
         parse(words)

@@ -188,6 +188,18 @@ def test_a_record_of_wrong_kinds_is_refused(whole, tmp_path, entry, value):
     assert "record of the run is incomplete" in refused("info", path)
 
 
+def test_an_inspection_lists_the_widths_of_its_channels(whole, tmp_path):
+    _, opened = whole(READERS["ome-zarr 0.5"])
+    path = tmp_path / "a.ome.zarr"
+    shutil.copytree(opened, path)
+    tree = json.loads((path / "zarr.json").read_text())
+    record = tree["attributes"]["structsr"]["record"]
+    record |= {"task": "inspect", "model": MODEL | {"psf_sigma": [0.8, 1.1]}}
+    (path / "zarr.json").write_text(json.dumps(tree))
+    _, found = read_record(path)
+    assert found.model["psf_sigma"] == [0.8, 1.1]
+
+
 @pytest.mark.parametrize(
     "xml",
     ["<OME", "<OME>\x00</OME>", "<OME><Image><Pixels/></Image></OME>", "<OME/>"],
@@ -221,7 +233,7 @@ def test_a_tiff_that_names_more_samples_than_it_has_is_refused(tmp_path):
 
 
 def test_the_home_of_nobody_is_no_place():
-    assert "cannot be read as an image" in refused("info", "~nobody-here/x.tif")
+    assert "does not exist; check the path" in refused("info", "~nobody-here/x.tif")
     assert refused("upscale", "~nobody-here/x.tif", "out.ome.zarr")
 
 

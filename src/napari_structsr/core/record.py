@@ -132,7 +132,11 @@ class Record:
         told = [
             (one["psf_sigma"], one["noise"]) for one in self.model.get("optics", ())
         ]
-        numbers = [self.model.get(name) for name in ("psf_sigma", "sharpness")]
+        widths = self.model.get("psf_sigma")
+        # an inspection lists one for each channel, where they differ
+        if self.task == "upscale" or not isinstance(widths, list):
+            widths = [widths]
+        numbers = [*widths, self.model.get("sharpness")]
         for value in (*numbers, *itertools.chain.from_iterable(told)):
             if value is not None and not _is_number(value):
                 raise TypeError(f"{str(value)[:80]!r} is none of its model's optics")

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
+from napari_structsr.core.names import expand_home
 from napari_structsr.engine.device import Precision
 from napari_structsr.errors import TrainingError, blame_file
 from napari_structsr.io.atomic import replace_whole
@@ -240,7 +241,7 @@ def write_fine_tuning(path: Path, config: FineTuneConfig) -> None:
 def _make_paths_absolute(config: FineTuneConfig, folder: Path) -> FineTuneConfig:
     # Paths are relative to the file, so that a folder can be moved as a whole.
     def full(path: str | None) -> str | None:
-        return None if path is None else str(folder / Path(path).expanduser())
+        return None if path is None else str(folder / expand_home(path))
 
     pairs = tuple(
         pair.model_copy(update={"high": full(pair.high), "low": full(pair.low)})

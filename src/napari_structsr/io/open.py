@@ -15,6 +15,7 @@ from typing import Any
 
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.image_part import ImagePart
+from napari_structsr.core.names import expand_home
 from napari_structsr.errors import (
     AxesError,
     MemoryShortageError,
@@ -292,7 +293,7 @@ def _find_path(path: str) -> Path | RemotePlace | None:
         return open_place(path)
     if not path:
         raise SourceError("the path is empty; give the path of an image")
-    absolute = Path(path).expanduser().absolute()
+    absolute = expand_home(path).absolute()
     with _explain(absolute):
         if absolute.exists():
             return absolute
@@ -305,7 +306,7 @@ def _find_path(path: str) -> Path | RemotePlace | None:
 
 
 def _open_pattern(path: str, **options: Any) -> Source:
-    given = Path(path).expanduser()
+    given = expand_home(path)
     absolute = given.absolute()
     # Path.glob takes no absolute patterns
     pattern = str(given.relative_to(given.anchor))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
-from napari_structsr.core.names import check_model_name
+from napari_structsr.core.names import check_model_name, expand_home
 from napari_structsr.errors import ModelError, blame_file, describe_error
 from napari_structsr.io.atomic import replace_whole, sweep_beside
 from napari_structsr.io.locks import lock_output
@@ -39,7 +39,7 @@ _LARGEST_RATIO = 100  # of unpacked to packed bytes
 def find_user_folder() -> Path:
     """Return the folder of the user's models; it need not be there yet."""
     if chosen := os.environ.get("STRUCTSR_MODELS"):
-        return Path(chosen).expanduser()
+        return expand_home(chosen)
     folder = user_data_path("structsr", appauthor=False) / "models"
     # newer platformdirs ask XDG_DATA_HOME on macOS too; models were put here before
     older = Path.home() / "Library" / "Application Support" / "structsr" / "models"

@@ -19,6 +19,7 @@ import zarr
 from pydantic import ValidationError
 from yaozarrs import v04, v05
 
+from napari_structsr.core.names import expand_home
 from napari_structsr.errors import SinkError, SourceError, blame_file, describe_error
 from napari_structsr.io.atomic import create_beside, remove_folder
 from napari_structsr.io.locks import lock_output
@@ -220,7 +221,7 @@ def open_plate_folder(
         If what the plate says of itself may not be written.
     """
     check_local(path, "plates")
-    folder = Path(path).expanduser().absolute()
+    folder = expand_home(path).absolute()
     if not folder.parent.is_dir():
         raise SinkError(f"the folder {folder.parent} does not exist; create it first")
     if folder == Path(plate.origin):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
+from napari_structsr.core.names import expand_home
 from napari_structsr.io.limits import read_text
 
 ADDRESS = "address"
@@ -23,7 +24,7 @@ def find_states() -> Path:
     """Return the folder of all of them; ``STRUCTSR_STATE`` names another one."""
     given = os.environ.get("STRUCTSR_STATE")
     if given:
-        return Path(given).expanduser().absolute()
+        return expand_home(given).absolute()
     return user_state_path("structsr", appauthor=False) / "remote"
 
 

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from napari_structsr.core.names import expand_home
 from napari_structsr.errors import SourceError, StructsrError, describe_error
 from napari_structsr.io.limits import TEXT_BYTES
 from napari_structsr.io.remote.address import (
@@ -237,7 +238,7 @@ def open_place(text: str) -> RemotePlace:
 def find_place(path: str | os.PathLike[str]) -> Path | RemotePlace:
     """Return a local path, absolute, or what is at an address; see `open_place`."""
     text = os.fsdecode(path)
-    return open_place(text) if is_remote(text) else Path(text).expanduser().absolute()
+    return open_place(text) if is_remote(text) else expand_home(text).absolute()
 
 
 def _find_query(parts: Address) -> str:
