@@ -20,8 +20,11 @@ from napari_structsr import (
     result_of,
     upscale,
 )
-from napari_structsr.errors import SettingsError
+from napari_structsr.engine.events import Cancel
+from napari_structsr.engine.statistics import measure_few_planes, measure_intensity
+from napari_structsr.errors import CancelError, SettingsError
 from napari_structsr.io.plane_array import SourceArray
+from napari_structsr.upscaling.lazy_image import open_lazy_image
 
 EXACT = UpscaleSettings(device="cpu", precision="float32")
 
@@ -112,6 +115,67 @@ def test_opening_reads_no_more_of_a_large_store_than_of_a_small_one(tmp_path):
     coarsest = lazy.levels[-1]
     assert max(coarsest.shape[1:]) <= 512
     assert lazy.computed == 1
+
+
+class Counted:
+    """A source that knows what has been read of it."""
+
+    def __init__(self, pixels, *, heard=lambda: None):
+        self._source = open_source(pixels, axes="zyx")
+        self._heard = heard
+        self.read_planes, self.read_pixels = set(), 0
+        self.spec, self.chunks = self._source.spec, self._source.chunks
+        self.origin, self.options = self._source.origin, self._source.options
+
+    def read(self, plane, rows, columns):
+        found = self._source.read(plane, rows, columns)
+        self.read_planes.add(plane)
+        self.read_pixels += found.size
+        self._heard()
+        return found
+
+
+@pytest.fixture(scope="module")
+def sparse():
+    """Return two thousand empty planes but for one, where no sample is taken."""
+    stack = np.zeros((2000, 60, 700), np.uint16)
+    stack[1001] = make_stack((60, 700))
+    return stack
+
+
+def test_opening_a_sparse_stack_reads_few_planes_and_pixels(sparse):
+    source = Counted(sparse)
+    open_lazy_image(source, load_model("bicubic", factor=2), settings=EXACT)
+    assert 0 < len(source.read_planes) <= 8
+    assert source.read_pixels <= 72 * 192**2
+
+
+def test_what_samples_have_missed_is_upscaled_where_it_is_looked_at(sparse):
+    source = Counted(sparse)
+    lazy = open_lazy_image(source, load_model("faithful", factor=2), settings=EXACT)
+    assert not lazy[1000, :100, :100].any()
+    before = len(source.read_planes)
+    seen = lazy[1001]
+    assert len(source.read_planes) <= before + 1
+    # the range is that of the plane, and stays
+    alone = lazy_upscale(sparse[1001], model="faithful", settings=EXACT)[...]
+    assert np.abs(seen.astype(int) - alone.astype(int)).mean() < 0.01 * alone.std()
+    assert not lazy[1002, :100, :100].any()
+
+
+def test_a_small_sparse_stack_is_searched_as_by_a_run(sparse):
+    source = open_source(sparse[990:1020], axes="zyx")
+    assert measure_few_planes(source) == measure_intensity(source)
+    assert not measure_few_planes(source)[0].constant
+
+
+def test_opening_ends_at_once_when_it_is_cancelled(sparse):
+    cancel = Cancel()
+    source = Counted(sparse, heard=cancel)
+    with pytest.raises(CancelError):
+        open_lazy_image(source, load_model("bicubic", factor=2), cancel=cancel)
+    # reads that were under way are not interrupted
+    assert len(source.read_planes) <= 4
 
 
 def test_coarser_levels_are_the_measured_pixels_and_their_means():

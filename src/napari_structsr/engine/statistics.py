@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -18,6 +19,9 @@ _BLOCKS = 3  # along y and along x
 _SIDE = 192
 _SMALL = 160  # pixels of a sample that the model itself is tried on
 _AT_ONCE = 4  # reads of a store that may be far away
+# of a channel that is searched at once for a range, where nobody wants to wait
+_FEW_PLANES = 64
+_FEW_PIXELS = 1 << 24
 
 Place = tuple[tuple[int, ...], slice, slice]
 
@@ -31,7 +35,41 @@ def measure_intensity(source: Source) -> tuple[Intensity, ...]:
     """
     axes = source.spec.axes
     count = axes["c"].size if "c" in axes else 1
-    return tuple(_measure(source, channel) for channel in range(count))
+    return tuple(
+        _sample(source, channel) or _search(source, channel) for channel in range(count)
+    )
+
+
+def measure_few_planes(source: Source) -> tuple[Intensity, ...]:
+    """Measure every channel as `measure_intensity` does, but never search a large one.
+
+    At most 8 planes are read of a channel, 3 x 3 blocks of 192 x 192 pixels of each.
+    Where they show no range, a channel of up to 64 planes and 2**24 pixels is
+    searched; a larger one counts as constant, see `measure_plane`.
+    """
+    axes = source.spec.axes
+    found = []
+    for channel in range(axes["c"].size if "c" in axes else 1):
+        planes = len(_list_planes(source, channel))
+        small = planes <= min(_FEW_PLANES, _FEW_PIXELS // math.prod(axes.plane))
+        one = _sample(source, channel) or (_search(source, channel) if small else None)
+        found.append(one or Intensity(0.0, 0.0))
+    return tuple(found)
+
+
+def measure_plane(
+    source: Source, plane: tuple[int, ...], pixels: Array
+) -> Intensity | None:
+    """Measure a plane by its 3 x 3 blocks, and `pixels` read of it; None if constant.
+
+    `pixels` have the shape (samples, rows, columns).
+    """
+    if not _differ(pixels):
+        return None
+    spans = (_spread_slices(size) for size in source.spec.axes.plane)
+    read = [source.read(plane, *place) for place in product(*spans)]
+    found = fit_intensity([block for samples in [*read, pixels] for block in samples])
+    return None if found.constant else found
 
 
 def read_finite_samples(source: Source) -> list[list[Array]]:
@@ -67,17 +105,22 @@ def list_samples(source: Source, channel: int) -> Iterator[Place]:
     return product((planes[index] for index in chosen), rows, columns)
 
 
-def _measure(source: Source, channel: int) -> Intensity:
+def _sample(source: Source, channel: int) -> Intensity | None:
+    """Measure a channel by samples; None where they show no range."""
     places = list(list_samples(source, channel))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         # in the order of the places, however they arrive
         read = pool.map(lambda place: source.read(*place), places)
         blocks = [block for samples in read for block in samples]
-    if any(np.isfinite(block).any() for block in blocks):
+    if _differ(*blocks):
         found = fit_intensity(blocks)
         if not found.constant:
             return found
-    # samples of a sparse image may show one value alone: search until there is a range
+    return None
+
+
+def _search(source: Source, channel: int) -> Intensity:
+    """Read a channel until it shows a range: samples of a sparse one may show none."""
     seen: list[Array] = []
     spans = [
         [slice(start, min(start + step, size)) for start in range(0, size, step)]
@@ -88,9 +131,11 @@ def _measure(source: Source, channel: int) -> Intensity:
             if np.isfinite(block).any():
                 # two blocks at a time: memory stays bounded
                 seen = [*seen[-1:], block]
-                found = fit_intensity(seen)
-                if not found.constant:
-                    return found
+                # most are empty, and a fit takes far longer than a look
+                if _differ(*seen):
+                    found = fit_intensity(seen)
+                    if not found.constant:
+                        return found
     if not seen:
         which = f"channel {channel}" if "c" in source.spec.axes else source.spec.name
         raise PixelError(
@@ -98,6 +143,13 @@ def _measure(source: Source, channel: int) -> Intensity:
             "image that holds numbers"
         )
     return fit_intensity(seen)
+
+
+def _differ(*blocks: Array) -> bool:
+    """Return whether a finite pixel differs from another."""
+    finite = [block[np.isfinite(block)] for block in blocks]
+    held = [pixels for pixels in finite if pixels.size]
+    return bool(held) and min(p.min() for p in held) < max(p.max() for p in held)
 
 
 def _list_planes(source: Source, channel: int) -> list[tuple[int, ...]]:

@@ -45,9 +45,9 @@ def lazy_upscale(
     -------
     LazyImage
         An array of the axes t, c, z, y, x, s, as far as present, which computes what is
-        indexed. Its pixels are those of `upscale`, but for rounding. ``levels`` is a
-        pyramid for a viewer, ``to_dask()`` a dask array, ``spec`` says pixel size and
-        channels.
+        indexed. Its pixels are those of `upscale`, but for rounding; of a large sparse
+        image the range may differ, see `open_lazy_image`. ``levels`` is a pyramid for a
+        viewer, ``to_dask()`` a dask array, ``spec`` says pixel size and channels.
 
     Raises
     ------

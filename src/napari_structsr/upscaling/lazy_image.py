@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -19,14 +19,16 @@ import numpy as np
 
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.grid import Tile, find_overlap
+from napari_structsr.core.intensity import Intensity
 from napari_structsr.core.types import Array
 from napari_structsr.engine.events import Cancel
+from napari_structsr.engine.statistics import measure_few_planes, measure_plane
 from napari_structsr.errors import SettingsError
 from napari_structsr.io.open import open_source
 from napari_structsr.io.plane_array import PlaneArray, SourceArray
 from napari_structsr.io.source import Source
 from napari_structsr.models.model import SRModel
-from napari_structsr.upscaling.prepare import prepare
+from napari_structsr.upscaling.prepare import Prepared, prepare
 from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.tile_upscaler import IMAGE, TileUpscaler
 
@@ -43,8 +45,13 @@ def open_lazy_image(
     source: Source | None = None,
     reading: Mapping[str, Any] | None = None,
     memory: int = _MEMORY,
+    cancel: Cancel | None = None,
 ) -> LazyImage:
     """Open an image upscaled; tiles are computed when they are read.
+
+    Opening reads samples of at most 8 planes of a channel, or of 64 where it is small,
+    see `measure_few_planes`. If they all show one value, the first tile that shows two
+    sets the range, together with samples of its plane.
 
     Parameters
     ----------
@@ -61,6 +68,8 @@ def open_lazy_image(
         Keywords of `open_source`.
     memory
         Bytes of computed tiles that are kept.
+    cancel
+        Ends the opening before its next read.
 
     Returns
     -------
@@ -69,6 +78,8 @@ def open_lazy_image(
 
     Raises
     ------
+    CancelError
+        If it was cancelled while samples were read.
     StructsrError
         If the image cannot be read or upscaled, as of `upscale`.
     """
@@ -76,7 +87,9 @@ def open_lazy_image(
         source = open_source(image, **(reading or {}))
     settings = (settings or UpscaleSettings()).model_copy(update={"tile": _SIDE})
     coarser = tuple(_open_coarser(image, source, reading or {}))
-    return LazyImage(source, model, settings, coarser=coarser, memory=memory)
+    return LazyImage(
+        source, model, settings, coarser=coarser, memory=memory, cancel=cancel
+    )
 
 
 class LazyImage(PlaneArray):
@@ -91,6 +104,8 @@ class LazyImage(PlaneArray):
     memory
         Bytes of computed tiles that are kept; the one that was not looked at for the
         longest time goes first.
+    cancel
+        As of `open_lazy_image`.
     """
 
     def __init__(
@@ -101,13 +116,14 @@ class LazyImage(PlaneArray):
         *,
         coarser: Sequence[Source] = (),
         memory: int = _MEMORY,
+        cancel: Cancel | None = None,
     ) -> None:
-        prepared = prepare(source, model, _Screen(), settings, cancel=Cancel())
-        # rounding may differ from that of the larger blocks of a whole run
-        prepared = replace(prepared, block=(_SIDE, _SIDE))
+        self.source, self.model, self._settings = source, model, settings
+        # a wish to stop that nobody has yet is false
+        cancel = Cancel() if cancel is None else cancel
+        prepared = self._prepare(measure_few_planes, cancel)
         super().__init__(prepared.spec.axes, prepared.spec.dtype)
         self.spec: ImageSpec = prepared.spec
-        self.source, self.model = source, model
         self.messages: tuple[str, ...] = (*prepared.notes, *prepared.warnings)
         """Sentences for the user."""
         self.computed = 0
@@ -115,6 +131,7 @@ class LazyImage(PlaneArray):
         self._coarser = tuple(coarser)
         self._memory, self._held = memory, 0
         self._tiles: OrderedDict[int, Array] = OrderedDict()
+        self._intensities = list(prepared.intensities)
         self._upscaler = TileUpscaler(prepared)
         self._grid = prepared.grid
         self._computing, self._finding = threading.Lock(), threading.Lock()
@@ -169,7 +186,10 @@ class LazyImage(PlaneArray):
             # another thread may have computed it in the meantime
             if (found := self.find(tile)) is not None:
                 return found
-            made = self._upscaler.compute(tile, self._upscaler.read(tile))[IMAGE]
+            read = self._upscaler.read(tile)
+            if read is not None:
+                self._learn_range(tile, read.pixels)
+            made = self._upscaler.compute(tile, read)[IMAGE]
             self.computed += 1
             with self._finding:
                 self._tiles[tile.index] = made
@@ -178,6 +198,32 @@ class LazyImage(PlaneArray):
                     _, gone = self._tiles.popitem(last=False)
                     self._held -= gone.nbytes
             return made
+
+    def _learn_range(self, tile: Tile, pixels: Array) -> None:
+        """Take the range from a tile, where samples have shown none."""
+        channel = self.axes.channel_of(tile.plane)
+        if not self._intensities[channel].constant:
+            return
+        if found := measure_plane(self.source, tile.plane, pixels):
+            self._intensities[channel] = found
+            # tiles computed before show one value each, whatever the range
+            prepared = self._prepare(lambda _: tuple(self._intensities), Cancel())
+            self.spec = prepared.spec
+            self._upscaler = TileUpscaler(prepared)
+
+    def _prepare(
+        self, measure: Callable[[Source], tuple[Intensity, ...]], cancel: Cancel
+    ) -> Prepared:
+        prepared = prepare(
+            self.source,
+            self.model,
+            _Screen(),
+            self._settings,
+            cancel=cancel,
+            measure=measure,
+        )
+        # rounding may differ from that of the larger blocks of a whole run
+        return replace(prepared, block=(_SIDE, _SIDE))
 
     @property
     def tile_sides(self) -> tuple[int, int]:

@@ -7,7 +7,7 @@ spread over the stack. Nothing is written.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -103,10 +103,12 @@ def prepare(
     settings: UpscaleSettings,
     *,
     cancel: Cancel,
+    measure: Callable[[Source], tuple[Intensity, ...]] = measure_intensity,
 ) -> Prepared:
     """Check everything, and measure what tiles must agree on.
 
-    After a cancel what is returned has no meaning.
+    `measure` returns range and noise of each channel. After a cancel what is
+    returned has no meaning.
 
     Raises
     ------
@@ -127,7 +129,7 @@ def prepare(
         spec, grid, plan = plan_tiles(
             source, model, sink, settings, device=device, measured=measured
         )
-    intensities = measure_intensity(samples)
+    intensities = measure(samples)
     optics = find_optics(source.spec, model, settings, intensities, measured)
     models = (model,) * len(intensities)
     if optics:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import pytest
 import zarr
@@ -112,6 +114,35 @@ def test_removing_the_layer_ends_the_work(viewer, dock, qtbot, ended):
     viewer.layers.remove(layer)
 
     qtbot.waitUntil(lambda: not jobs(), timeout=TIMEOUT)
+
+
+class Slow:
+    """Empty planes of a store that is far away; knows which have been read."""
+
+    shape, ndim, dtype = (2000, 40, 50), 3, np.dtype(np.uint16)
+
+    def __init__(self):
+        self.planes = set()
+
+    def __getitem__(self, key):
+        self.planes.add(key[0].start)
+        time.sleep(0.2)
+        return np.zeros(self.shape, self.dtype)[key]
+
+
+def test_closing_while_an_image_is_opened_ends_the_work(viewer, dock, qtbot, ended):
+    slow = Slow()
+    stack = da.from_array(slow, chunks=(1, 40, 50), name=False, meta=np.empty((0,) * 3))
+    viewer.add_image(stack.astype(np.uint16), name="far", contrast_limits=(0, 9))
+    dock.look.look_button.click()
+    (job,) = jobs()
+    qtbot.waitUntil(lambda: len(slow.planes) > 1, timeout=TIMEOUT)
+
+    job.abandon()  # as a viewer does that closes
+
+    qtbot.waitUntil(lambda: not jobs(), timeout=TIMEOUT)
+    assert len(slow.planes) < 8
+    assert [layer.name for layer in viewer.layers] == ["far"]
 
 
 def test_saving_computes_what_nobody_has_looked_at(

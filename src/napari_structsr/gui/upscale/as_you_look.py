@@ -15,6 +15,7 @@ from napari.viewer import Viewer
 from qtpy.QtCore import QTimer
 
 from napari_structsr.engine.events import Cancel, Cancelled, Event
+from napari_structsr.errors import CancelError
 from napari_structsr.gui.upscale.optics.file_optics import open_measured
 from napari_structsr.gui.upscale.run import fit_choice, make_settings
 from napari_structsr.gui.upscale.state import Choice
@@ -137,9 +138,14 @@ def load_tiles(
         model = load_model(
             choice.model, factor=choice.factor, sharpness=choice.sharpness
         )
-        image = open_lazy_image(
-            layer, model, settings=make_settings(choice), source=source
-        )
+        settings = make_settings(choice)
+        try:
+            image = open_lazy_image(
+                layer, model, settings=settings, source=source, cancel=cancel
+            )
+        except CancelError:
+            yield Cancelled(0)
+            return
         tiles = ScreenTiles(image.levels, background=low)
         yield _Opened(tiles)
         while not cancel:
