@@ -1,8 +1,8 @@
 """Files of instruments, read here and by the library that knows each kind best.
 
 Opens every image below a folder, compares axes, pixel size and channels, and every
-pixel of the first image, with tifffile, czifile, nd2, liffile, zarr or Pillow, and
-prints a table in Markdown::
+pixel of the first image, with tifffile, czifile, nd2, liffile, zarr or Pillow, and with
+the layers that the reader of napari makes, and prints a table in Markdown::
 
     python -m benchmarks.formats FOLDER
 """
@@ -22,8 +22,8 @@ from napari_structsr.io.open import list_names, open_source
 from napari_structsr.io.source import Source
 
 HEAD = (
-    "| file | images | axes | pixel size | channels | same as | pixels |",
-    "|---|--:|---|---|---|---|---|",
+    "| file | images | axes | pixel size | channels | same as | pixels | in napari |",
+    "|---|--:|---|---|---|---|---|---|",
 )
 
 
@@ -62,7 +62,7 @@ def make_row(path: Path, folder: Path, *, axes: str) -> str:
             name += f" `--axes {axes}`"
     except StructsrError as error:
         words = str(error).replace(str(path), path.name).partition(";")[0]
-        return f"| {name} | | refused: {words} | | | | |"
+        return f"| {name} | | refused: {words} | | | | | |"
     spec = source.spec
     sizes = " x ".join(map(str, spec.axes.shape))
     channels = ", ".join(channel.name for channel in spec.channels if channel.name)
@@ -78,7 +78,8 @@ def make_row(path: Path, folder: Path, *, axes: str) -> str:
             same.append(f"pixel size {step} there")
     return (
         f"| {name} | {len(names)} | {spec.axes.names} {sizes} {spec.dtype} | "
-        f"{describe_sizes(source)} | {channels} | {oracle} | {', '.join(same)} |"
+        f"{describe_sizes(source)} | {channels} | {oracle} | {', '.join(same)} | "
+        f"{describe_layers(path, source)} |"
     )
 
 
@@ -87,6 +88,36 @@ def describe_sizes(source: Source) -> str:
     steps = [source.spec.axes[name] for name in "tzyx" if name in source.spec.axes]
     known = [f"{axis.name} {axis.scale:.4g} {axis.unit}" for axis in steps if axis.unit]
     return ", ".join(known)
+
+
+def describe_layers(path: Path, source: Source) -> str:
+    """Say how many layers napari shows of the first image, and whether they are it."""
+    from napari_structsr.gui.reader import read_layers
+    from napari_structsr.io.ome_zarr.plate_mosaic import is_plate
+
+    try:
+        layers = read_layers(str(path))
+    except StructsrError as error:
+        return f"refused: {error}"
+    axes = source.spec.axes
+    count = axes["c"].size if "c" in axes else 1
+    found = [f"{count} layer{'s' * (count != 1)}"]
+    for channel, (data, settings, _) in enumerate(layers[:count]):
+        if is_plate(path):
+            # its fields lie beside each other; a test compares their pixels
+            found.append("a mosaic of fields")
+            break
+        one = open_source(source, channel=channel) if count > 1 else source
+        finest = data[0] if settings.get("multiscale", isinstance(data, list)) else data
+        if not np.array_equal(np.asarray(finest).squeeze(), read_whole(one)):
+            found.append(f"channel {channel} DIFFERS")
+        names = one.spec.axes.names.replace("s", "")
+        steps = [one.spec.axes[name].scale for name in names]
+        if not np.allclose(settings["scale"], steps):
+            found.append(f"scale {settings['scale']}")
+        if tuple(settings["axis_labels"]) != tuple(names):
+            found.append(f"axes {settings['axis_labels']}")
+    return ", ".join(found if found[1:] else [*found, "equal"])
 
 
 def read_whole(source: Source) -> np.ndarray:
