@@ -11,10 +11,12 @@ from napari.settings import get_plugin_settings
 from qtpy.QtGui import QDesktopServices
 from scenes import beads, choose, noise
 
-from napari_structsr.engine.events import Progressed
+from napari_structsr.engine.events import Finished, Progressed
 from napari_structsr.gui.settings import keep, read_kept
 from napari_structsr.gui.upscale.dock import UpscaleDock
 from napari_structsr.gui.upscale.running.history import note_run, read_runs
+from napari_structsr.gui.viewer.jobs import Job
+from napari_structsr.gui.widgets.progress_row import ProgressRow
 from napari_structsr.gui.widgets.time_left import TimeLeft, describe_seconds
 
 TIMEOUT = 60_000
@@ -130,6 +132,41 @@ def test_activity_dock_follows_a_run_to_its_end(viewer, dock, qtbot):
 
     assert ("Upscaling cells", 30) in seen
     assert not progress._all_instances
+
+
+def test_row_that_has_ended_stays_full(qtbot):
+    def events(cancel):
+        yield Progressed(4, 5)
+        yield Finished(None)
+
+    job = Job("upscaling", events)
+    # as the activity dock of napari does: the end comes amid the report
+    job.progressed.connect(lambda event: qtbot.waitUntil(lambda: job.has_ended))
+    row = ProgressRow(job, "cells", resumable=False)
+    qtbot.addWidget(row)
+    with qtbot.waitSignal(job.ended):
+        job.start()
+    qtbot.wait(50)
+    assert row.text == "done"
+    assert row.bar.value() == row.bar.maximum()
+
+
+def test_run_is_not_said_to_stand_in_its_own_way(viewer, dock, qtbot, tmp_path):
+    viewer.add_image(noise((60, 64, 80)), name="cells")
+    write_to(dock, tmp_path)
+    said = []
+    dock.run_button.click()
+    job = dock.jobs.rows[0].job
+
+    def look_closer(event) -> None:
+        dock.estimate.clear()
+        dock.form.changed.emit()  # as any change of the selection does
+        said.append(dock.estimate.text())
+        job.cancel()
+
+    job.progressed.connect(look_closer)
+    qtbot.waitUntil(lambda: not dock.jobs.is_busy, timeout=TIMEOUT)
+    assert said[0] == "2.46 MB of output"
 
 
 def test_finished_run_opens_its_folder(viewer, dock, qtbot, tmp_path, opened):

@@ -213,11 +213,13 @@ class UpscaleDock(Dock):
                 choice = self._selected.fit(layer, state.choice)
                 source, sink = open_part(layer, choice), choose_sink(layer, choice)
                 parts.append((source, choice, sink))
+        busy = self.jobs.is_busy
+        # what the dock itself is writing would be said to be taken by another run
+        writes = busy and state.choice.folder is not None
         # a full estimate imports torch, which would hold up the first click
+        cheaply = writes or "torch" not in sys.modules
         # a tile is not measured beside a run, which would slow down both
-        self.estimate.ask(
-            parts, cheaply="torch" not in sys.modules, timed=not self.jobs.is_busy
-        )
+        self.estimate.ask(parts, cheaply=cheaply, timed=not busy)
 
     def _keep_obstacle(self, message: str) -> None:
         self._obstacle = message

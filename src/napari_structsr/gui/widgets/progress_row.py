@@ -115,6 +115,9 @@ class ProgressRow(QWidget):
         self._advance(Progressed(event.plan.done, event.total))
 
     def _advance(self, event: Progressed) -> None:
+        # the activity dock lets Qt run, and the job to its end, before this is told
+        if self.job.has_ended:
+            return
         # Qt draws a range of nothing as busy without end
         self.bar.setRange(0, max(1, event.total))
         self.bar.setValue(event.done)
