@@ -154,10 +154,10 @@ def _shoot_progress(pictures: Path) -> None:
     layer = _add_sample(viewer, "stack_sample")
     layer.name = "membranes"
     long = np.tile(layer.data, (8, 1, 1))
+    same = {key: getattr(layer, key) for key in ("scale", "units", "axis_labels")}
     for name in ("membranes, day 2", "membranes, day 3"):
-        viewer.add_image(long, name=name, scale=layer.scale, units=layer.units)
-    nothing = np.zeros(layer.data.shape, int)
-    viewer.add_labels(nothing, name="mask", scale=layer.scale, units=layer.units)
+        viewer.add_image(long, name=name, **same)
+    viewer.add_labels(np.zeros(layer.data.shape, int), name="mask", **same)
     viewer.layers.selection = set(viewer.layers)
     viewer.dims.set_point(0, 1.0)
     _look_at(viewer, centre=(1.0, 16.5, 14.0), width=34)
@@ -209,6 +209,7 @@ def _shoot_comparison(folder: Path) -> None:
     dock = ErrorDock(viewer)
     viewer.window.add_dock_widget(dock, name="Structure error", area="right")
     dock.open_tab("Compare")
+    viewer.layers.selection = {result}
     dock.compare.layers = [viewer.layers["cells"], result, truth]
     dock.compare.start("side by side")
     _look_at(viewer, centre=(1.0, 9.0, 13.5), width=9)

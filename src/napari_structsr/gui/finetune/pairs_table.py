@@ -173,7 +173,7 @@ def describe_pair(entry: PairEntry) -> PairRow:
     if known:
         sentences.append(
             f"The high-resolution image was moved by {shift} of its pixels{world} "
-            f"along y and x, sure to {made.uncertainty:.2g}; scale {made.scale:.4f}, "
+            f"along y and x, good to {made.uncertainty:.2g}; scale {made.scale:.4f}, "
             f"confidence {made.confidence:.2f}."
         )
     else:

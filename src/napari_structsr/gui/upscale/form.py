@@ -72,7 +72,7 @@ class UpscaleForm(QWidget):
         self.axes.setAccessibleName("Axes")
         self.axes.setToolTip(
             "Names of the dimensions of the layer, one letter each: t c z y x. Change "
-            "them where they are others; the layer keeps them."
+            "them where they are wrong; the layer keeps them."
         )
         self.origin = sentence()
         self.part = PartRows()

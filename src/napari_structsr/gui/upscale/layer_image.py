@@ -69,7 +69,7 @@ def describe_origin(layer: Image) -> tuple[str, str]:
         if named is not None and named.axes.names == names:
             words.append(f"Axes from {path}.")
         elif layer.ndim > 2:
-            words.append("Axes guessed: correct them if they are others.")
+            words.append("Axes guessed: correct them if they are wrong.")
     if known is not None and (size := _describe_size(known.axes)):
         words.append(f"Pixel size from {path}: {size}.")
     return names.replace("s", ""), " ".join(words)
