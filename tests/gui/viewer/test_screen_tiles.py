@@ -84,6 +84,15 @@ def test_who_looks_elsewhere_is_not_made_to_wait_for_what_he_left(levels):
     assert set(levels[0].places) == {((2,), 0, 0)}
 
 
+def test_a_thumbnail_does_not_take_the_place_of_the_view(pixels, levels):
+    tiles = ScreenTiles(levels)
+    part = (1, slice(900, 1500), slice(300, 1100))
+    np.asarray(tiles.screen_levels[0][part])
+    np.asarray(tiles.screen_levels[-1][1])
+    load_all(tiles)
+    assert np.array_equal(tiles.screen_levels[0][part], pixels[part])
+
+
 def test_whole_planes_of_the_coarsest_level_come_for_a_view_in_3d(pixels, levels):
     tiles = ScreenTiles(levels)
     screen = tiles.screen_levels[2]

@@ -89,11 +89,15 @@ class ScreenTiles:
         return drawn
 
     def begin(self, level: int) -> None:
-        """Forget what was wanted before of a level, and of all but the coarsest."""
+        """Forget what was wanted before: of the coarsest level, or of all others."""
         with self._changed:
             last = len(self.levels) - 1
-            kept = self._wanted.get(last, []) if level != last else []
-            self._wanted = {last: kept} if kept else {}
+            # napari slices the coarsest for the thumbnail, too, right after each view
+            self._wanted = {
+                number: keys
+                for number, keys in self._wanted.items()
+                if (number == last) != (level == last)
+            }
 
     def load_next(self, *, patience: float) -> Key | None:
         """Load one wanted tile; None if none is wanted for `patience` seconds.
