@@ -105,7 +105,9 @@ def measure_through(transfer: Tensor, image: Tensor, factor: int) -> Tensor:
         Shape (N, 1, H / factor, W / factor).
     """
     size = image.shape[-2:]
-    blurred = torch.fft.irfft2(torch.fft.rfft2(image) * transfer, s=size)
+    # a copy where one image stands for many: MKL of older torch refuses such views
+    spectrum = torch.fft.rfft2(image.contiguous()) * transfer
+    blurred = torch.fft.irfft2(spectrum, s=size)
     return F.avg_pool2d(blurred, factor)
 
 
