@@ -79,9 +79,7 @@ class ConditionalGenerator(ResidualGenerator):
         sigma, noise
             As in `gains`; by default those of an undersampled image of little noise.
         """
-        count = len(image)
-        sigma = image.new_full((count,), DEFAULT_SIGMA) if sigma is None else sigma
-        noise = image.new_full((count,), DEFAULT_NOISE) if noise is None else noise
+        sigma, noise = fill_in_optics(image, sigma, noise)
         gains = self.gains(sigma, noise)[..., None, None]
         base, first = self.separate(image, self.make_taps(sigma, noise))
         features = first
@@ -164,6 +162,21 @@ def noise_level(shot: float, floor: float) -> float:
         network that sees differences alone cannot tell dark places from bright ones.
     """
     return math.sqrt(0.5 * shot + floor)
+
+
+def fill_in_optics(
+    image: Tensor,
+    sigma: Tensor | None,
+    noise: Tensor | None,
+    *,
+    usual: tuple[float, float] = (DEFAULT_SIGMA, DEFAULT_NOISE),
+) -> tuple[Tensor, Tensor]:
+    """Return width and noise, shape (N,) each, the usual one where none is given."""
+    count = (len(image),)
+    return (
+        image.new_full(count, usual[0]) if sigma is None else sigma,
+        image.new_full(count, usual[1]) if noise is None else noise,
+    )
 
 
 def standardise(sigma: Tensor, noise: Tensor) -> Tensor:

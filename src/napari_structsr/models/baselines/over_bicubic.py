@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from napari_structsr.models.conditional_generator import (
     DEFAULT_NOISE,
     DEFAULT_SIGMA,
+    fill_in_optics,
     standardise,
 )
 from napari_structsr.models.generator import interpolate
@@ -93,10 +94,7 @@ class OverBicubic(nn.Module):
                 image = _DETAIL_GAIN * (image - F.avg_pool2d(wide, 3, stride=1))
             if self._sees_optics:
                 usual = self._fixed or (DEFAULT_SIGMA, DEFAULT_NOISE)
-                optics = [
-                    image.new_full((len(image),), value) if given is None else given
-                    for given, value in zip((sigma, noise), usual, strict=True)
-                ]
+                optics = fill_in_optics(image, sigma, noise, usual=usual)
                 constants = standardise(*optics)[..., None, None]
                 maps = constants.expand(-1, -1, *image.shape[2:])
                 image = torch.cat([image, maps], dim=1)
