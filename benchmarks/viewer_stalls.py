@@ -127,11 +127,12 @@ def measure(
 
 def _gestures(viewer: Any, model: str) -> Iterator[str]:
     """Do one thing after the other; say what was done."""
-    upscale, errors = (
-        viewer.window.add_plugin_dock_widget("napari-structsr", name)[1]
-        for name in ("Upscale", "Structure error")
-    )
-    yield "open the docks"
+    upscale = open_dock(viewer, "Upscale")
+    yield "open Upscale"
+    errors = open_dock(viewer, "Structure error")
+    yield "open Structure error"
+    open_dock(viewer, "Fine-tune")
+    yield "open Fine-tune"
     viewer.open_sample("napari-structsr", "cells")
     wait(lambda: bool(np.asarray(viewer.layers[0].data).any()))
     yield "open the sample"
@@ -162,6 +163,13 @@ def _gestures(viewer: Any, model: str) -> Iterator[str]:
     errors.maps.threshold.setValue(50)
     yield "move the threshold"
     yield from _look(viewer, source)
+
+
+def open_dock(viewer: Any, name: str) -> Any:
+    """Open a dock as its menu does, and return it once it is there."""
+    frame, widget = viewer.window.add_plugin_dock_widget("napari-structsr", name)
+    wait(lambda: frame.widget() is not widget)
+    return frame.widget()
 
 
 def _look(viewer: Any, source: Any) -> Iterator[str]:

@@ -20,7 +20,7 @@ import numpy as np
 import typer
 from qtpy.QtCore import QTimer
 
-from benchmarks.viewer_stalls import Heartbeat, wait, wait_for
+from benchmarks.viewer_stalls import Heartbeat, open_dock, wait, wait_for
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _BEAT = 0.02  # seconds between two beats of the event loop
@@ -40,10 +40,7 @@ def soak(
 
     folder.mkdir(parents=True, exist_ok=True)
     viewer = napari.Viewer()
-    docks = [
-        viewer.window.add_plugin_dock_widget("napari-structsr", name)[1]
-        for name in ("Upscale", "Structure error")
-    ]
+    docks = [open_dock(viewer, name) for name in ("Upscale", "Structure error")]
     pulse, rows = Heartbeat(_BEAT), []
     begun = time.monotonic()
     number = 0

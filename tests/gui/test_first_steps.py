@@ -61,9 +61,12 @@ class Mouse:
         self.click(menu, menu.actionGeometry(actions[-1]))
 
 
-def find_dock(viewer, kind: type) -> QWidget:
-    found = (one for one in viewer.window.dock_widgets.values())
-    return next(one for one in found if isinstance(one, kind))
+def wait_for_dock(viewer, kind: type, qtbot) -> QWidget:
+    def find() -> list[QWidget]:
+        return [d for d in viewer.window.dock_widgets.values() if isinstance(d, kind)]
+
+    qtbot.waitUntil(lambda: bool(find()), timeout=TIMEOUT)
+    return find()[0]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -76,7 +79,7 @@ def test_open_upscale_inspect_compare_decide(viewer, qtbot, notifications):
     qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=TIMEOUT)
     cells = viewer.layers[0]
     mouse.choose(bar, "Plugins", PLUGIN, "Upscale")
-    dock = find_dock(viewer, UpscaleDock)
+    dock = wait_for_dock(viewer, UpscaleDock, qtbot)
     qtbot.waitUntil(dock.run_button.isEnabled, timeout=TIMEOUT)
 
     mouse.click(dock.run_button)
@@ -84,7 +87,7 @@ def test_open_upscale_inspect_compare_decide(viewer, qtbot, notifications):
     assert viewer.layers[1].data.shape[1] == 2 * cells.data.shape[1]
 
     mouse.choose(bar, "Plugins", PLUGIN, "Structure error")
-    error = find_dock(viewer, ErrorDock)
+    error = wait_for_dock(viewer, ErrorDock, qtbot)
     qtbot.waitUntil(error.inspect.run_button.isEnabled, timeout=TIMEOUT)
     mouse.click(error.inspect.run_button)
     qtbot.waitUntil(lambda: error.maps.layer is not None, timeout=TIMEOUT)

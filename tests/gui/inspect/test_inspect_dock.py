@@ -992,6 +992,7 @@ def test_one_click_against_a_reference(viewer, qtbot, notifications):
 
     command = "napari-structsr.inspect_against_reference"
     get_app_model().commands.execute_command(command)
+    qtbot.waitUntil(lambda: bool(find_docks(viewer)), timeout=TIMEOUT)
     qtbot.waitUntil(lambda: not Job._alive, timeout=TIMEOUT)
 
     assert notifications() == []
@@ -1006,6 +1007,7 @@ def test_one_click_says_what_is_missing(viewer, qtbot, notifications):
     for command in ("inspect_against_reference", "inspect_result"):
         get_app_model().commands.execute_command(f"napari-structsr.{command}")
 
+    qtbot.waitUntil(lambda: len(notifications()) == 2, timeout=TIMEOUT)
     assert "Select two image layers" in notifications()[0]
     assert "Choose a reference" in notifications()[1]
 
@@ -1015,6 +1017,7 @@ def test_one_click_compares(viewer, qtbot):
     show(viewer, qtbot)
 
     get_app_model().commands.execute_command("napari-structsr.compare_selected")
+    qtbot.waitUntil(lambda: bool(find_docks(viewer)), timeout=TIMEOUT)
 
     assert viewer.canvas.grid.enabled
     (dock,) = find_docks(viewer)

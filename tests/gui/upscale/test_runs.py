@@ -190,8 +190,12 @@ def test_finished_run_is_compared_with_its_source(viewer, dock, qtbot):
 
     buttons(dock.jobs.rows[0])["Compare with source"].click()
 
-    docks = viewer.window.dock_widgets.values()
-    [found] = [one for one in docks if isinstance(one, ErrorDock)]
+    def find() -> list[ErrorDock]:
+        docks = viewer.window.dock_widgets.values()
+        return [one for one in docks if isinstance(one, ErrorDock)]
+
+    qtbot.waitUntil(lambda: bool(find()), timeout=TIMEOUT)
+    [found] = find()
     assert [one.name for one in found.compare.layers] == ["cells", "cells ×2 bicubic"]
     assert found.compare.comparison is not None
     found.compare.end()

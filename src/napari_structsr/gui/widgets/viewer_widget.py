@@ -60,7 +60,7 @@ class Dock(ViewerWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._is_placed = False
+        self.is_placed = False  # among the others, once and for all
         self._keys: list[tuple[str, Callable[[], object]]] = []
         self._shortcuts: list[QShortcut] = []
 
@@ -87,8 +87,8 @@ class Dock(ViewerWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Join the others; where the user puts it from then on, it stays."""
         super().showEvent(event)
-        if not self._is_placed:
-            self._is_placed = True
+        if not self.is_placed:
+            self.is_placed = True
             self._join_others()
         if not self._shortcuts:
             # of the window: those of a tab that is covered would not be heard
