@@ -7,11 +7,15 @@ Run it from the root of the repository, where there is a display::
 Each row is a gesture of a user. *stall* is the longest time in which the event loop did
 not come round, *computed* how long the thread of the interface computed in it at most.
 On a machine that others use too the first is longer: the process waits its turn.
+*napari alone* is what it computes where plain layers of the same shapes and empty docks
+are added without this plugin (``--alone``); the rest is ours.
 ``--where`` tells the calls in which the longest computation was spent.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import threading
 import time
@@ -100,10 +104,12 @@ def measure(
     out: Annotated[Path | None, typer.Option(help="Where the table goes.")] = None,
     model: Annotated[str, typer.Option(help="What upscales.")] = "faithful",
     where: Annotated[bool, typer.Option(help="Tell where time is spent.")] = False,
+    alone: Annotated[bool, typer.Option(help="napari without this plugin.")] = False,
 ) -> None:
     """Use the docks as a user does, and print the longest stall of each gesture."""
     import napari
 
+    bare = {} if alone else _measure_alone()
     viewer = napari.Viewer()
     viewer.window.resize(1600, 1000)
     heartbeat = Heartbeat()
@@ -112,13 +118,14 @@ def measure(
     rows: list[tuple[str, float, float]] = []
     wait_for(1)
     heartbeat.take()
-    for name in _gestures(viewer, model):
+    for name in _bare_gestures(viewer) if alone else _gestures(viewer, model):
         wait_for(_QUIET)
         rows.append((name, *heartbeat.take()))
         typer.echo(f"{name}: {1000 * rows[-1][1]:.0f} ms, {1000 * rows[-1][2]:.0f} ms")
         for calls, count in heartbeat.where.most_common(_SHOWN if where else 0):
             typer.echo(f"    {count} x {calls}")
-    text = format_rows(rows)
+    text = json.dumps({row[0]: row[2] for row in rows})
+    text = text if alone else format_rows(rows, bare)
     typer.echo(text)
     if out is not None:
         out.write_text(text, "utf-8")
@@ -181,7 +188,7 @@ def _look(viewer: Any, source: Any) -> Iterator[str]:
     job = show_as_you_look(viewer, source, read_preferred_choice())
     wait(lambda: len(viewer.layers) > before)
     yield "open as you look"
-    camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+    camera = _find_camera(viewer)
     centre = np.array(camera.center, float)
     for step in range(20):
         camera.center = tuple(centre + np.array([0, step, step]))
@@ -191,10 +198,70 @@ def _look(viewer: Any, source: Any) -> Iterator[str]:
     wait(lambda: job.has_ended)
 
 
-def format_rows(rows: list[tuple[str, float, float]]) -> str:
+def _find_camera(viewer: Any) -> Any:
+    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
+
+
+def _measure_alone() -> dict[str, float]:
+    """Return what napari alone computes in each gesture, in seconds."""
+    command = [sys.executable, "-m", "benchmarks.viewer_stalls", "--alone"]
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, float] = json.loads(run.stdout.strip().splitlines()[-1])
+    return found
+
+
+def _bare_gestures(viewer: Any) -> Iterator[str]:
+    """Do by napari alone what the docks do in `_gestures`."""
+    from napari.layers import Image
+    from napari.settings import get_plugin_settings
+    from qtpy.QtWidgets import QWidget
+
+    camera = _find_camera(viewer)
+    get_plugin_settings()
+    yield "read the settings of plugins"
+    for name in ("Upscale", "Structure error", "Fine-tune"):
+        viewer.window.add_dock_widget(QWidget(), name=name)
+        yield f"open {name}"
+    scale = np.array((0.5, 0.13, 0.11))
+    looks: dict[str, Any] = {"units": ("um",) * 3, "contrast_limits": (200, 3800)}
+    viewer.add_image(np.zeros((5, 256, 256), np.uint16), scale=scale, **looks)
+    yield "open the sample"
+    large, looks["scale"] = np.zeros((5, 512, 512), np.uint16), scale / (1, 2, 2)
+    viewer.add_image(large, **looks)
+    yield "upscale"
+    viewer.add_image(large.astype(np.float32), colormap="magma", **looks)
+    yield "inspect and add the maps"
+    for colormap in ("viridis", "magma"):
+        viewer.layers[-1].data = np.ones(large.shape, np.float32)
+        viewer.layers[-1].colormap = colormap
+        wait_for(0.1)
+    yield "switch to each map"
+    square = 0.1 * np.array([[0, 60, 90], [0, 60, 160], [0, 130, 160], [0, 130, 90]])
+    for again, name in enumerate(("jump to a place, first", "jump to a place, again")):
+        viewer.dims.set_point(0, 0.5 * again)
+        camera.center, camera.zoom = (0, 5 + again, 8), 20
+        if not again:
+            viewer.add_shapes(square, units=("um",) * 3)
+        yield name
+    viewer.layers[2].contrast_limits = (0, 1)
+    yield "move the threshold"
+    levels = [large, large[:, ::2, ::2]]
+    viewer.add_layer(Image(levels, multiscale=True, **looks))
+    yield "open as you look"
+    centre = np.array(camera.center, float)
+    for step in range(20):
+        camera.center = tuple(centre + np.array([0, step, step]))
+        wait_for(0.1)
+    yield "pan as you look"
+
+
+def format_rows(rows: list[tuple[str, float, float]], bare: dict[str, float]) -> str:
     """Return gestures and their longest stalls as a table in Markdown."""
-    lines = ["| gesture | stall / ms | computed / ms |", "|---|--:|--:|"]
-    lines += [f"| {name} | {1e3 * a:.0f} | {1e3 * b:.0f} |" for name, a, b in rows]
+    head = ("gesture", "stall / ms", "computed / ms", "napari alone / ms")
+    lines = [f"| {' | '.join(head)} |", "|---|--:|--:|--:|"]
+    for name, stall, computed in rows:
+        cells = [stall, computed, bare[name]]
+        lines.append(f"| {name} | {' | '.join(f'{1e3 * n:.0f}' for n in cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from napari.plugins import menu_item_template
 from napari.viewer import Viewer
 from qtpy.QtCore import QTimer, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QDockWidget, QLabel
 
 from napari_structsr.gui.settings import read_preferences
 from napari_structsr.gui.viewer.imports import when_imported
@@ -72,8 +72,9 @@ class OpeningDock(Dock):
     def _make(self) -> None:
         if not self.is_gone:
             self._dock = getattr(import_module(self.module), self.kind)(self._viewer)
-            # it goes with the window, should that close in between
-            self._dock.setParent(self)
+            # it goes with the window, should that close in between, and takes over its
+            # style here alone
+            self._dock.setParent(self._find_frame() or self)
             self._go_on(self._hand_over)
 
     def _hand_over(self) -> None:
@@ -82,13 +83,17 @@ class OpeningDock(Dock):
         self._label.hide()
         # the user may have put it elsewhere by now
         self._dock.is_placed = self.is_placed
-        frame = self.frame
-        if frame is not None and frame.widget() is self:
+        if frame := self._find_frame():
             frame.setWidget(self._dock)
             self.deleteLater()
         elif layout := self.layout():  # a script has put it in a widget of its own
             layout.addWidget(self._dock)
         self.opened.emit(self._dock)
+
+    def _find_frame(self) -> QDockWidget | None:
+        """Return the frame that holds this and nothing else."""
+        frame = self.frame
+        return frame if frame is not None and frame.widget() is self else None
 
     def release(self) -> None:
         """Leave the viewer alone from now on."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from napari import current_viewer
+from qtpy.QtCore import QTimer
 
 from napari_structsr.engine.events import Cancel, Event, Finished
 from napari_structsr.gui.viewer.jobs import Job
@@ -105,7 +106,8 @@ def _open_later(
 
     job = Job("Making the sample", run)
     job.finished.connect(fill)
-    job.start()
+    # once napari has shown the layers: an import beside that would hold it up
+    QTimer.singleShot(0, job.start)
     return [
         (np.zeros(shape, dtype), {**look, "metadata": {MAKING: mark}}, "image")
         for look, mark, (shape, dtype) in zip(looks, marks, kinds, strict=True)

@@ -32,7 +32,7 @@ def when_imported(module: str, act: Callable[[], object]) -> Job | None:
         _imported.add(module)
         act()
 
-    job = Job("Opening", run)
+    job = Job("Opening", run, needs_torch=False)
     job.finished.connect(go_on)
     job.start()
     return job

@@ -39,6 +39,7 @@ from napari_structsr.engine.events import (
 )
 from napari_structsr.errors import StructsrError, UnexpectedError
 from napari_structsr.gui.viewer.plain_text import keep_plain
+from napari_structsr.gui.viewer.torch_libraries import load_libraries_of_torch
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ class Job(QObject):
 
     Its name says what is done, for people: "Upscaling cells". `events` is called in the
     worker thread with the `Cancel` to look at. If the job `notifies`, a failure is
-    shown as a notification of napari.
+    shown as a notification of napari. One that `needs_torch` does not hold up the
+    interface while that is loaded.
     """
 
     began = Signal()
@@ -77,11 +79,19 @@ class Job(QObject):
     # Qt keeps no reference to an object that only receives signals
     _alive: ClassVar[set[Job]] = set()
 
-    def __init__(self, name: str, events: Events, *, notifies: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        events: Events,
+        *,
+        notifies: bool = True,
+        needs_torch: bool = True,
+    ) -> None:
         super().__init__()
         self.name = name
         self._events: Events | None = events
         self._notifies = notifies
+        self._needs_torch = needs_torch
         self._cancel = Cancel()
         self._idle = threading.Event()
         self._running = self._abandoned = False
@@ -141,6 +151,8 @@ class Job(QObject):
             return Cancelled(0)
         # before anything imports torch: any job may
         keep_triton_out()
+        if self._needs_torch:
+            load_libraries_of_torch()
         reported = 0.0
         try:
             for event in self._events(self._cancel):
