@@ -7,7 +7,7 @@ pixels can be upscaled at all. It opens no files; TIFF, zarr and layers build on
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -54,6 +54,10 @@ class ArraySource:
 
     levels = 1
     """Resolutions of the image; what else than 1 is set by those who know more."""
+
+    read_quickly: Callable[[Index], Array | None] | None = None
+    """Reads a part of the array where that is quicker than indexing; None if it is not.
+    """
 
     def __init__(
         self,
@@ -106,7 +110,9 @@ class ArraySource:
         if self._watch is not None:
             self._watch.check_kinds(files)
         try:
-            block = self._array[index]
+            block = None if self.read_quickly is None else self.read_quickly(files)
+            if block is None:
+                block = self._array[index]
             if hasattr(block, "compute"):
                 # in this thread: tiles are read in several threads already
                 block = block.compute(scheduler="synchronous")

@@ -4,7 +4,12 @@ from contextlib import closing
 
 import pytest
 
+from napari_structsr.io.ome_zarr.chunk_files import sum_files
 from napari_structsr.io.ome_zarr.journal import JOURNAL, Journal
+
+
+def sums_of(root, level, name):
+    return sum_files(root / str(level), [name])
 
 
 @pytest.fixture
@@ -15,9 +20,9 @@ def written(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(name.encode() * 99)
     with closing(Journal(tmp_path)) as journal:
-        journal.add(0, 0, ["c/0"])
-        journal.add(1, 3, ["c/0"])
-        journal.add(0, 12, ["c/1"])
+        journal.add(0, 0, sums_of(tmp_path, 0, "c/0"))
+        journal.add(1, 3, sums_of(tmp_path, 1, "c/0"))
+        journal.add(0, 12, sums_of(tmp_path, 0, "c/1"))
     return tmp_path
 
 
@@ -91,7 +96,7 @@ def test_a_line_torn_by_a_power_cut_does_not_count(written, torn):
     path.write_bytes(path.read_bytes() + torn)
     with closing(Journal(written)) as journal:
         assert journal.finished(0) == {0, 12}
-        journal.add(0, 7, ["c/0"])
+        journal.add(0, 7, sums_of(written, 0, "c/0"))
     lines = path.read_text().splitlines()
     assert [line.split()[:2] for line in lines] == [
         ["0", "0"],

@@ -6,8 +6,7 @@ what the group says about itself as an image is written by `writer`.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +19,8 @@ from napari_structsr.core.part import RunPart
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError
 from napari_structsr.io.atomic import remove
-from napari_structsr.io.ome_zarr.chunk_files import ChunkFiles, LocalFiles
+from napari_structsr.io.ome_zarr.chunk_files import ChunkFiles, FileSum, LocalFiles
+from napari_structsr.io.ome_zarr.chunk_packing import list_chunks
 from napari_structsr.io.ome_zarr.journal import Journal, Key
 from napari_structsr.io.ome_zarr.layout import Layout, make_write_grid
 
@@ -54,7 +54,7 @@ class Notes(Protocol):
     def is_there(self) -> bool:
         """Whether the result is still in its place."""
 
-    def add(self, level: int, index: int, names: Iterable[str]) -> None:
+    def add(self, level: int, index: int, sums: Sequence[FileSum]) -> None:
         """Note a tile whose files are written; from any thread."""
 
 
@@ -150,20 +150,15 @@ class ChunkArrays:
         array = self.arrays[level]
         # zarr makes folders that are missing, and would leave a part of a result
         self.check_there()
-        array[place] = pixels.reshape([part.stop - part.start for part in place])
-        spans = (
-            range(part.start // size, -(-part.stop // size))
-            for part, size in zip(place, array.shards or array.chunks, strict=True)
-        )
-        key = array.metadata.encode_chunk_key
-        names = [key(position) for position in itertools.product(*spans)]
+        pixels = pixels.reshape([part.stop - part.start for part in place])
+        sums = self._files.write(array, level, place, pixels)
         try:
             self.check_there()
-            self._notes.add(level, index, names)
+            self._notes.add(level, index, sums)
         except (SinkError, FileNotFoundError):
             # what was deleted while this was written does not come back in parts
             if not self._notes.is_there:
-                self._files.remove(level, names)
+                self._files.remove(level, list_chunks(array, place))
             self.check_there()
             raise
 

@@ -29,7 +29,6 @@ from napari_structsr.io.ome_zarr.chunk_files import (
     ChunkFiles,
     FileSum,
     LocalFiles,
-    sum_files,
     sync_files,
 )
 
@@ -65,11 +64,10 @@ class FileNotes:
         """Whether the result is still in its place."""
         return (self._root / JOURNAL).exists()
 
-    def add(self, level: int, index: int, names: Iterable[str]) -> None:
+    def add(self, level: int, index: int, sums: Sequence[FileSum]) -> None:
         """Note a tile whose files are written; from any thread."""
-        sums = sum_files(self._root / str(level), names)
         with self._lock:
-            self._noted[level, index] = sums
+            self._noted[level, index] = tuple(sums)
 
     def take(self) -> dict[Key, tuple[FileSum, ...]]:
         """Return what was noted since the last call, once all of it is on disk."""
@@ -146,10 +144,10 @@ class Journal:
         """Return the files of a tile as they were written."""
         return self._entries[key]
 
-    def add(self, level: int, index: int, names: Iterable[str]) -> None:
+    def add(self, level: int, index: int, sums: Sequence[FileSum]) -> None:
         """Note a tile whose files are written; from any thread."""
-        sums = self._files.sum_up(level, names)
-        self._write({(level, index): sums}, unsynced=[(level, one) for one in sums])
+        noted = {(level, index): tuple(sums)}
+        self._write(noted, unsynced=[(level, one) for one in sums])
 
     def take_over(self, noted: Mapping[Key, tuple[FileSum, ...]]) -> None:
         """Note tiles that another process has written and synced."""

@@ -6,7 +6,7 @@ What a group says of its image is read by `image_metadata`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import zarr
 from zarr.storage import LocalStore
 
+from napari_structsr.core.axes import ImageSpec
 from napari_structsr.errors import SourceError
 from napari_structsr.io.arrays import ArraySource, check_level, make_spec
 from napari_structsr.io.formats.image_list import find_image
 from napari_structsr.io.limits import NAME_LENGTH
 from napari_structsr.io.ome_zarr.bounded_codecs import bound_codecs
+from napari_structsr.io.ome_zarr.chunk_packing import QuickChunks
 from napari_structsr.io.ome_zarr.contents import list_places
 from napari_structsr.io.ome_zarr.image_metadata import (
     make_name,
@@ -82,7 +84,7 @@ def open_zarr(
     names = name_axes(read_labels(node), node.shape, squeeze=True, given=axes)
     title = name or (make_name(path) if path else node.basename) or "image"
     spec = make_spec(title, make_axes(names, node.shape, {}), node.dtype)
-    return ArraySource(_bound(node, origin), spec, names=names, origin=origin)
+    return _make_source(node, spec, names, origin)
 
 
 def list_names(path: Folder) -> tuple[str, ...]:
@@ -192,8 +194,18 @@ def _open_level(
         array.dtype,
         read_channels(omero),
     )
-    source = ArraySource(_bound(array, origin), spec, names=names, origin=origin)
+    source = _make_source(array, spec, names, origin)
     source.levels = len(multiscale.datasets)
+    return source
+
+
+def _make_source(
+    array: Array, spec: ImageSpec, names: Sequence[str | None], origin: str
+) -> ArraySource:
+    source = ArraySource(_bound(array, origin), spec, names=names, origin=origin)
+    folder = _find_folder(array)
+    if isinstance(folder, Path):
+        source.read_quickly = QuickChunks(array, folder).read
     return source
 
 

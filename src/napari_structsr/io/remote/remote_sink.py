@@ -20,10 +20,12 @@ import zarr
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.part import RunPart
 from napari_structsr.core.record import Record
+from napari_structsr.core.types import Array
 from napari_structsr.errors import SinkError, SourceError
 from napari_structsr.io.atomic import create_beside, remove_folder
 from napari_structsr.io.locks import check_unlocked
 from napari_structsr.io.ome_zarr.chunk_files import FileSum
+from napari_structsr.io.ome_zarr.chunk_packing import Place, list_chunks
 from napari_structsr.io.ome_zarr.chunk_store import ChunkStore
 from napari_structsr.io.ome_zarr.disk import translate_os_errors
 from napari_structsr.io.ome_zarr.layout import (
@@ -206,9 +208,13 @@ class UploadedFiles:
         with zarr.config.set({"array.write_empty_chunks": True}):
             return zarr.open_array(self._store, path=str(level), mode="r+")
 
-    def sum_up(self, level: int, names: Iterable[str]) -> tuple[FileSum, ...]:
-        """Return the sums of chunks that were put."""
+    def write(
+        self, array: Any, level: int, place: Place, pixels: Array
+    ) -> tuple[FileSum, ...]:
+        """Put pixels of the array of a level; return the sums of its chunks."""
+        array[place] = pixels
         written = self._store.written
+        names = list_chunks(array, place)
         sums = ((name, *written.pop(f"{level}/{name}")) for name in names)
         return tuple(FileSum(name, size, md5[:8]) for name, size, md5 in sums)
 

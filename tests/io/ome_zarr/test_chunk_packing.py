@@ -1,0 +1,124 @@
+"""Chunks that are packed here are those that zarr writes, byte for byte, and back."""
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_structsr.core.axes import Axes
+from napari_structsr.errors import SourceError
+from napari_structsr.io.ome_zarr.chunk_files import LocalFiles, sum_files
+from napari_structsr.io.ome_zarr.chunk_packing import ChunkPacker
+from napari_structsr.io.ome_zarr.layout import Layout, create_arrays
+from napari_structsr.io.open import open_source
+
+PLACE = (slice(1, 2), slice(0, 70), slice(32, 75))  # six chunks at the last corner
+
+
+def make_store(folder, dtype, version, shard="auto"):
+    axes = Axes.of("zyx", (3, 70, 75))
+    layout = Layout(axes, np.dtype(dtype), version, 32, shard)
+    create_arrays(folder, layout, {})
+    return LocalFiles(folder)
+
+
+def make_pixels(dtype):
+    pixels = np.random.default_rng(0).poisson(90, [s.stop - s.start for s in PLACE])
+    return pixels.astype(dtype)
+
+
+def list_files(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32", "float64"])
+def test_files_are_those_of_zarr(tmp_path, dtype, version):
+    files = make_store(tmp_path / "ours", dtype, version)
+    array, pixels = files.open_array(0), make_pixels(dtype)
+    assert ChunkPacker.of(array)
+    sums = files.write(array, 0, PLACE, pixels)
+
+    make_store(tmp_path / "theirs", dtype, version).open_array(0)[PLACE] = pixels
+    found = list_files(tmp_path / "ours")
+    assert found == list_files(tmp_path / "theirs")
+    assert len(sums) == 6
+    assert sums == sum_files(tmp_path / "ours" / "0", [one.name for one in sums])
+    np.testing.assert_array_equal(array[PLACE], pixels)
+
+
+def test_shards_are_left_to_zarr(tmp_path):
+    files = make_store(tmp_path, "uint16", 3, shard=64)
+    array, pixels = files.open_array(0), make_pixels("uint16")
+    place = (slice(1, 2), slice(0, 70), slice(0, 43))
+    sums = files.write(array, 0, place, pixels)
+    np.testing.assert_array_equal(array[place], pixels)
+    assert [one.name for one in sums] == ["c/1/0/0", "c/1/1/0"]
+
+
+def test_what_ends_inside_a_chunk_is_left_to_zarr(tmp_path):
+    files = make_store(tmp_path, "uint16", 3)
+    array = files.open_array(0)
+    array[:] = 7
+    files.write(array, 0, (slice(0, 1), slice(0, 32), slice(0, 5)), np.ones((1, 32, 5)))
+    assert (array[0, :32, :5] == 1).all()
+    assert (array[0, :32, 5:] == 7).all()
+
+
+@pytest.fixture
+def image(tmp_path):
+    """Return an array of three planes, each of 3 x 3 chunks of 32 pixels."""
+    pixels = np.random.default_rng(0).poisson(90, (3, 70, 75)).astype(np.uint16)
+    make_store(tmp_path, "uint16", 3).open_array(0)[:] = pixels
+    return tmp_path / "0", pixels
+
+
+def read(path, rows, columns):
+    return open_source(path, axes="zyx").read((1,), rows, columns)[0]
+
+
+@pytest.mark.parametrize(
+    "place", [(slice(0, 32), slice(32, 64)), (slice(64, 70), slice(70, 75))]
+)
+def test_what_lies_in_one_chunk_is_read_without_zarr(image, place, monkeypatch):
+    path, pixels = image
+    monkeypatch.setattr(zarr.Array, "__getitem__", None)
+    np.testing.assert_array_equal(read(path, *place), pixels[1, *place])
+
+
+def test_what_lies_in_several_chunks_is_read_by_zarr(image):
+    path, pixels = image
+    place = slice(30, 70), slice(0, 75)
+    np.testing.assert_array_equal(read(path, *place), pixels[1, *place])
+
+
+def test_a_chunk_that_is_gone_reads_as_zeros(image):
+    path, _ = image
+    (path / "c" / "1" / "0" / "0").unlink()
+    assert not read(path, slice(0, 32), slice(0, 32)).any()
+
+
+@pytest.mark.parametrize("byte", [2, 4, 5, 30, -2])
+def test_zarr_says_what_is_wrong_with_a_damaged_chunk(image, byte):
+    path, _ = image
+    file = path / "c" / "1" / "0" / "0"
+    data = bytearray(file.read_bytes())
+    data[byte] ^= 0x55
+    file.write_bytes(data)
+    with pytest.raises(SourceError, match=r"plane z=1 .* cannot be read: .*checksum"):
+        read(path, slice(0, 32), slice(0, 32))
+
+
+@pytest.mark.parametrize("codecs", ["auto", None, zarr.codecs.BloscCodec(typesize=1)])
+def test_codecs_of_no_result_of_ours_are_left_to_zarr(tmp_path, codecs):
+    array = zarr.create_array(
+        tmp_path / "0",
+        shape=(1, 8, 8),
+        chunks=(1, 8, 8),
+        dtype="u2",
+        compressors=codecs,
+    )
+    assert ChunkPacker.of(array) is None
