@@ -20,8 +20,6 @@ import numpy as np
 
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SourceError
-from napari_structsr.io.arrays import check_level, make_spec
-from napari_structsr.io.fingerprint import WatchedFiles
 from napari_structsr.io.formats.czi_xml import (
     find_scene_names,
     parse_metadata,
@@ -30,17 +28,19 @@ from napari_structsr.io.formats.czi_xml import (
 )
 from napari_structsr.io.formats.frames import (
     Index,
-    InstrumentSource,
     PieceCache,
     check_piece,
-    name_dimensions,
-    title_image,
 )
-from napari_structsr.io.formats.image_list import find_image, name_images
+from napari_structsr.io.formats.image_list import name_images
+from napari_structsr.io.formats.instrument_source import (
+    FileImage,
+    FileImages,
+    InstrumentSource,
+    open_instrument,
+)
 from napari_structsr.io.formats.libraries import explain_missing
 from napari_structsr.io.tiff.codec_trial import CodecTrial
 from napari_structsr.io.tiff.decoding import find_piece_fault
-from napari_structsr.io.units import make_axes
 
 _COLOURS = (3, 4)
 _LZW = 2
@@ -84,46 +84,24 @@ class _Block:
 def list_names(path: Path) -> tuple[str, ...]:
     """Return the names of all scenes; see `ImageEntry`."""
     with _open(path) as file:
-        scenes = _group_scenes(_list_blocks(file), path)
-        return _name_scenes(file, list(scenes))
+        return _find_images(file, path).names
 
 
-def open_file(
-    path: Path,
-    *,
-    axes: str | None,
-    level: int,
-    series: int | str | None,
-    name: str | None,
-) -> InstrumentSource:
+def open_file(path: Path, **options: Any) -> InstrumentSource:
     """Open one scene of a CZI file; see `open_source`."""
-    watch = WatchedFiles([path])
-    file = _open(path)
-    try:
-        scenes = _group_scenes(_list_blocks(file), path)
-        names = _name_scenes(file, list(scenes))
-        number = find_image(names, series, origin=str(path))
-        check_level(level, 1, origin=str(path))
-        blocks = list(scenes.values())[number]
-        array = _BlockArray(file, blocks, origin=str(path))
-        given = name_dimensions(array.dims, array.shape, axes)
+    return open_instrument(path, _open, _find_images, **options)
+
+
+def _find_images(file: Any, path: Path) -> FileImages:
+    scenes = _group_scenes(_list_blocks(file), path)
+
+    def read(number: int) -> FileImage:
+        array = _BlockArray(file, list(scenes.values())[number], origin=str(path))
         about = _read_metadata(file)
         steps, channels = read_steps(about), read_channels(about)
-        spec = make_spec(
-            name or title_image(path, names, number),
-            make_axes(given, array.shape, steps),
-            array.dtype,
-            channels,
-        )
-        source = InstrumentSource(
-            array, spec, names=given, path=path, watch=watch, close=array.close
-        )
-    except BaseException:
-        file.close()
-        raise
-    source.images = names
-    source.series = number if len(names) > 1 and series is not None else None
-    return source
+        return FileImage(array, array.dims, steps, channels, array.close)
+
+    return FileImages(_name_scenes(file, list(scenes)), read)
 
 
 class _BlockArray:

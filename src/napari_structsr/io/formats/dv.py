@@ -8,12 +8,14 @@ from typing import Any
 
 from napari_structsr.core.axes import Channel
 from napari_structsr.core.optics import read_optics
-from napari_structsr.io.arrays import check_level, make_spec
-from napari_structsr.io.fingerprint import WatchedFiles
-from napari_structsr.io.formats.frames import InstrumentSource, name_dimensions
-from napari_structsr.io.formats.image_list import find_image
+from napari_structsr.io.formats.instrument_source import (
+    FileImage,
+    FileImages,
+    InstrumentSource,
+    open_instrument,
+)
 from napari_structsr.io.formats.libraries import explain_missing
-from napari_structsr.io.units import Step, is_pixel_size, make_axes
+from napari_structsr.io.units import Step, is_pixel_size
 
 # such as "Olympus 100X/1.35, U Plan Apo, IX70"
 _APERTURE = re.compile(r"\d+X/(\d\.\d+)", re.IGNORECASE)
@@ -24,23 +26,19 @@ def list_names(path: Path) -> tuple[str, ...]:
     return ("0",)
 
 
-def open_file(
-    path: Path,
-    *,
-    axes: str | None,
-    level: int,
-    series: int | str | None,
-    name: str | None,
-) -> InstrumentSource:
+def open_file(path: Path, **options: Any) -> InstrumentSource:
     """Open a DV file; see `open_source`."""
+    return open_instrument(path, _open, _find_images, **options)
+
+
+def _open(path: Path) -> Any:
     with explain_missing(path, kind="a DV file of DeltaVision"):
         import mrc
-    find_image(("0",), series, origin=str(path))
-    check_level(level, 1, origin=str(path))
-    watch = WatchedFiles([path])
-    file = mrc.DVFile(path)
-    try:
-        names = name_dimensions(list(file.sizes), file.shape, axes)
+    return mrc.DVFile(path)
+
+
+def _find_images(file: Any, path: Path) -> FileImages:
+    def read(_: int) -> FileImage:
         sizes = zip("xyz", file.voxel_size, strict=True)
         steps = {
             axis: Step(float(size), unit="micrometer")
@@ -48,18 +46,9 @@ def open_file(
             # 0 and 1 are what is written where nothing is known
             if is_pixel_size(size) and size > 0 and size != 1
         }
-        spec = make_spec(
-            name or path.stem,
-            make_axes(names, file.shape, steps),
-            file.dtype,
-            _read_channels(file),
-        )
-        return InstrumentSource(
-            file.data, spec, names=names, path=path, watch=watch, close=file.close
-        )
-    except BaseException:
-        file.close()
-        raise
+        return FileImage(file.data, list(file.sizes), steps, _read_channels(file))
+
+    return FileImages(list_names(path), read)
 
 
 def _read_channels(file: Any) -> list[Channel]:

@@ -10,21 +10,15 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.types import Array
 from napari_structsr.errors import MemoryShortageError, SourceError
-from napari_structsr.io.arrays import ArraySource
-from napari_structsr.io.fingerprint import WatchedFiles
 from napari_structsr.io.limits import CACHE_BYTES, PIECE_BYTES
-from napari_structsr.io.units import name_axes, spread_names
 
 Index = tuple[int | slice, ...]
 
@@ -122,74 +116,6 @@ class FrameArray:
             return frame
 
         return self._cache.get(place, read)
-
-
-def title_image(path: Path, names: Sequence[str], number: int) -> str:
-    """Return what the image of a file is called, where nobody says another name."""
-    return path.stem if len(names) == 1 else f"{path.stem} {names[number]}"
-
-
-class InstrumentSource(ArraySource):
-    """An image of a file that a library keeps open.
-
-    Parameters
-    ----------
-    array, spec, names
-        As for `ArraySource`.
-    path
-        The file.
-    watch
-        What the file was before it was opened.
-    close
-        Called when reading is over, by `close` or with the last reference.
-    """
-
-    def __init__(
-        self,
-        array: Any,
-        spec: ImageSpec,
-        *,
-        names: Sequence[str | None],
-        path: Path,
-        watch: WatchedFiles,
-        close: Callable[[], None],
-    ) -> None:
-        super().__init__(array, spec, names=names, origin=str(path), watch=watch)
-        self._close = weakref.finalize(self, close)
-
-    def close(self) -> None:
-        """Close the file; reading is over."""
-        self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-
-def name_dimensions(
-    labels: Sequence[str], shape: Sequence[int], axes: str | None
-) -> tuple[str | None, ...]:
-    """Return the axis of each dimension; those of one entry that count nothing go.
-
-    Parameters
-    ----------
-    labels
-        Letters that the library uses; others than T, C, Z, Y, X and S become the axes
-        that are free.
-    shape
-        Sizes of the dimensions.
-    axes
-        Names that the user gave.
-    """
-    if axes is not None:
-        return spread_names(axes, shape)
-    known = [
-        label if label in "YXS" or (size > 1 and label in "TCZ") else None
-        for label, size in zip(labels, shape, strict=True)
-    ]
-    return name_axes(known, shape, squeeze=True)
 
 
 def check_piece(shape: Sequence[int], dtype: np.dtype, *, origin: str) -> None:

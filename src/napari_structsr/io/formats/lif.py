@@ -16,15 +16,14 @@ import numpy as np
 from napari_structsr.core.axes import Channel
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SourceError
-from napari_structsr.io.arrays import check_level, make_spec
-from napari_structsr.io.fingerprint import WatchedFiles
-from napari_structsr.io.formats.frames import (
-    FrameArray,
+from napari_structsr.io.formats.frames import FrameArray
+from napari_structsr.io.formats.image_list import name_images
+from napari_structsr.io.formats.instrument_source import (
+    FileImage,
+    FileImages,
     InstrumentSource,
-    name_dimensions,
-    title_image,
+    open_instrument,
 )
-from napari_structsr.io.formats.image_list import find_image, name_images
 from napari_structsr.io.formats.libraries import explain_missing
 from napari_structsr.io.limits import IMAGES
 from napari_structsr.io.units import (
@@ -32,7 +31,6 @@ from napari_structsr.io.units import (
     convert_unit,
     find_unit_name,
     is_pixel_size,
-    make_axes,
 )
 
 _TILES = "M"
@@ -58,27 +56,25 @@ class _Image(NamedTuple):
 
 def list_names(path: Path) -> tuple[str, ...]:
     """Return the names of all images, from the tree of the file; see `ImageEntry`."""
-    with _load(path).LifFile(path) as file:
-        return name_images(image.name for image in _list_images(file, path))
+    with _open(path) as file:
+        return _find_images(file, path).names
 
 
-def open_file(
-    path: Path,
-    *,
-    axes: str | None,
-    level: int,
-    series: int | str | None,
-    name: str | None,
-) -> InstrumentSource:
+def open_file(path: Path, **options: Any) -> InstrumentSource:
     """Open one image of a LIF file; see `open_source`."""
-    library = _load(path)
-    watch = WatchedFiles([path])
-    file = library.LifFile(path)
-    try:
-        images = _list_images(file, path)
-        names = name_images(image.name for image in images)
-        number = find_image(names, series, origin=str(path))
-        check_level(level, 1, origin=str(path))
+    return open_instrument(path, _open, _find_images, **options)
+
+
+def _open(path: Path) -> Any:
+    with explain_missing(path, kind="a LIF file of Leica"):
+        import liffile
+    return liffile.LifFile(path)
+
+
+def _find_images(file: Any, path: Path) -> FileImages:
+    images = _list_images(file, path)
+
+    def read(number: int) -> FileImage:
         image, _, tile = images[number]
         frame = image.frames.frame_sizes
         loops = {key: n for key, n in image.sizes.items() if key not in frame}
@@ -90,28 +86,10 @@ def open_file(
             origin=str(path),
         )
         labels = [key for key in (*loops, *frame) if key != _TILES or tile is None]
-        given = name_dimensions(labels, array.shape, axes)
-        spec = make_spec(
-            name or title_image(path, names, number),
-            make_axes(given, array.shape, read_steps(image.xml_element)),
-            array.dtype,
-            read_channels(image.xml_element),
-        )
-        source = InstrumentSource(
-            array, spec, names=given, path=path, watch=watch, close=file.close
-        )
-    except BaseException:
-        file.close()
-        raise
-    source.images = names
-    source.series = number if len(names) > 1 and series is not None else None
-    return source
+        about = image.xml_element
+        return FileImage(array, labels, read_steps(about), read_channels(about))
 
-
-def _load(path: Path) -> Any:
-    with explain_missing(path, kind="a LIF file of Leica"):
-        import liffile
-    return liffile
+    return FileImages(name_images(image.name for image in images), read)
 
 
 def _list_images(file: Any, path: Path) -> list[_Image]:

@@ -16,17 +16,16 @@ import numpy as np
 from napari_structsr.core.axes import Channel
 from napari_structsr.core.optics import read_optics
 from napari_structsr.core.types import Array
-from napari_structsr.io.arrays import check_level, make_spec
-from napari_structsr.io.fingerprint import WatchedFiles
-from napari_structsr.io.formats.frames import (
-    FrameArray,
+from napari_structsr.io.formats.frames import FrameArray
+from napari_structsr.io.formats.image_list import name_images
+from napari_structsr.io.formats.instrument_source import (
+    FileImage,
+    FileImages,
     InstrumentSource,
-    name_dimensions,
-    title_image,
+    open_instrument,
 )
-from napari_structsr.io.formats.image_list import find_image, name_images
 from napari_structsr.io.formats.libraries import explain_missing
-from napari_structsr.io.units import Step, is_pixel_size, make_axes
+from napari_structsr.io.units import Step, is_pixel_size
 
 _POSITION = "P"
 _IN_FRAME = "CYXS"
@@ -34,26 +33,23 @@ _IN_FRAME = "CYXS"
 
 def list_names(path: Path) -> tuple[str, ...]:
     """Return the names of all stage positions; see `ImageEntry`."""
-    with _load(path).ND2File(path) as file:
+    with _open(path) as file:
         return _name_positions(file)
 
 
-def open_file(
-    path: Path,
-    *,
-    axes: str | None,
-    level: int,
-    series: int | str | None,
-    name: str | None,
-) -> InstrumentSource:
+def open_file(path: Path, **options: Any) -> InstrumentSource:
     """Open one stage position of an ND2 file; see `open_source`."""
-    library = _load(path)
-    watch = WatchedFiles([path])
-    file = library.ND2File(path)
-    try:
-        names = _name_positions(file)
-        number = find_image(names, series, origin=str(path))
-        check_level(level, 1, origin=str(path))
+    return open_instrument(path, _open, _find_images, **options)
+
+
+def _open(path: Path) -> Any:
+    with explain_missing(path, kind="an ND2 file of Nikon"):
+        import nd2
+    return nd2.ND2File(path)
+
+
+def _find_images(file: Any, path: Path) -> FileImages:
+    def read(number: int) -> FileImage:
         loops = {key: n for key, n in file.sizes.items() if key not in _IN_FRAME}
         frame = {key: n for key, n in file.sizes.items() if key in _IN_FRAME}
         array = FrameArray(
@@ -64,28 +60,9 @@ def open_file(
             origin=str(path),
         )
         labels = [key for key in (*loops, *frame) if key != _POSITION]
-        given = name_dimensions(labels, array.shape, axes)
-        spec = make_spec(
-            name or title_image(path, names, number),
-            make_axes(given, array.shape, read_steps(file)),
-            array.dtype,
-            read_channels(file),
-        )
-        source = InstrumentSource(
-            array, spec, names=given, path=path, watch=watch, close=file.close
-        )
-    except BaseException:
-        file.close()
-        raise
-    source.images = names
-    source.series = number if len(names) > 1 and series is not None else None
-    return source
+        return FileImage(array, labels, read_steps(file), read_channels(file))
 
-
-def _load(path: Path) -> Any:
-    with explain_missing(path, kind="an ND2 file of Nikon"):
-        import nd2
-    return nd2
+    return FileImages(_name_positions(file), read)
 
 
 def _read_frame(
