@@ -10,7 +10,7 @@ from napari_structsr.io.grid_matching import (
     match_fields,
     match_world,
 )
-from napari_structsr.io.views import AxisMapping
+from napari_structsr.io.resampled_view import AxisMapping
 
 
 def plane(size, *, scale=1.0, translate=0.0, unit=None):

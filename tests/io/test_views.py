@@ -8,12 +8,8 @@ from skimage.transform import resize
 
 from napari_structsr.core.axes import Axes
 from napari_structsr.io.open import open_source
-from napari_structsr.io.views import (
-    AxisMapping,
-    CroppedView,
-    LuminanceView,
-    ResampledView,
-)
+from napari_structsr.io.resampled_view import AxisMapping, ResampledView
+from napari_structsr.io.views import CroppedView, LuminanceView
 
 IMAGE = camera()[:198, :240].astype(np.float32)
 

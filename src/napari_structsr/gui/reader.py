@@ -20,10 +20,10 @@ from napari_builtins.io import napari_get_reader
 from napari_structsr.core.axes import Axes, Channel, ImageSpec
 from napari_structsr.errors import AxesError, PixelError, StructsrError
 from napari_structsr.gui.viewer.plain_text import keep_plain
-from napari_structsr.io.dask_pixels import make_dask_array
 from napari_structsr.io.layer_file import FILE, KEY, LayerFile
 from napari_structsr.io.ome_zarr.plate_mosaic import PlateMosaic, is_plate
 from napari_structsr.io.open import list_names, open_source
+from napari_structsr.io.plane_array import make_dask_array
 from napari_structsr.io.records import read_record
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import OneChannelView

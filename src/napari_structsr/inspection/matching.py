@@ -21,13 +21,9 @@ from napari_structsr.io.grid_matching import (
     match_fields,
     match_world,
 )
+from napari_structsr.io.resampled_view import AxisMapping, ResampledView
 from napari_structsr.io.source import Source
-from napari_structsr.io.views import (
-    AxisMapping,
-    CroppedView,
-    LuminanceView,
-    ResampledView,
-)
+from napari_structsr.io.views import CroppedView, LuminanceView
 
 Match = Literal["auto", "world", "pixels"]
 

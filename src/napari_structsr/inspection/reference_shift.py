@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_structsr.errors import SettingsError
 from napari_structsr.inspection.matching import MatchedImages, find_middle
-from napari_structsr.io.views import AxisMapping, ResampledView
+from napari_structsr.io.resampled_view import AxisMapping, ResampledView
 
 _LEAST = 16  # pixels along y and x that must be left
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 
 from napari_structsr.core.axes import Axes
+from napari_structsr.io.resampled_view import AxisMapping
 from napari_structsr.io.units import convert_unit
-from napari_structsr.io.views import AxisMapping
 
 # programs round pixel sizes differently, at times to three digits
 SAME_STEP = 0.01

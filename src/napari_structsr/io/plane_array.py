@@ -6,7 +6,9 @@ an index asks for is read.
 
 from __future__ import annotations
 
+import math
 import operator
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import product
@@ -19,6 +21,8 @@ from napari_structsr.core.types import Array
 from napari_structsr.io.source import Source
 
 _SIDE = 512  # pixels of a tile where nothing else is said
+_WHOLE = 2048 * 2048  # pixels of a plane that is one chunk of dask
+_CHUNK = 1024  # pixels of a chunk along y and x of a larger one, about
 
 
 class PlaneArray(ABC):
@@ -161,6 +165,34 @@ class SourceArray(PlaneArray):
             if self.dtype.kind in "ui":
                 fine = fine.round()
         return fine.astype(self.dtype, copy=False)
+
+
+def make_dask_array(source: Source) -> Any:
+    """Return the pixels of a source as a dask array, axes in the source's order.
+
+    Chunks are a plane, or of a large plane about a thousand pixels along either side,
+    in whole chunks of what is stored: neither a strip nor a tile is decoded twice for
+    one look, and there are no more chunks than dask can look through while a slider
+    moves. Two arrays of one source have different names: a name stands for one opening.
+    """
+    import dask.array as da
+
+    pixels = SourceArray(source, source.spec.dtype)
+    order, axes = pixels.axes.names, source.spec.axes
+    # colours are read whole
+    chunks = {axis.name: 1 for axis in axes.loops} | {"s": -1}
+    for name, side in zip("yx", source.chunks, strict=True):
+        wide = side * math.ceil(_CHUNK / side)
+        chunks[name] = -1 if math.prod(axes.plane) <= _WHOLE else wide
+    lazy: Any = da.from_array(  # type: ignore[no-untyped-call]
+        pixels,
+        chunks=tuple(chunks[name] for name in order),
+        # hashing would read the pixels; the file may change and keep its name
+        name=f"structsr-{uuid.uuid4().hex}",
+        # readers are safe in several threads without one
+        lock=False,
+    )
+    return lazy.transpose([order.index(name) for name in axes.names])
 
 
 def select_spans(spans: Sequence[range], key: Any) -> tuple[list[range], list[bool]]:

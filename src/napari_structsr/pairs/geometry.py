@@ -21,8 +21,8 @@ from napari_structsr.io.grid_matching import (
     match_fields,
     match_world,
 )
+from napari_structsr.io.resampled_view import AxisMapping
 from napari_structsr.io.source import Source
-from napari_structsr.io.views import AxisMapping
 
 Region = tuple[int, int, int, int]
 """First and last + 1 row, first and last + 1 column, as a user draws them."""

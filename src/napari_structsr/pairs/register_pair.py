@@ -23,8 +23,9 @@ from napari_structsr.core.types import Array, Float32Array
 from napari_structsr.errors import TrainingError
 from napari_structsr.imaging.psf_fit import fit_forward_model, upsample
 from napari_structsr.imaging.registration import IDENTITY, MAX_SIDE, Registration
+from napari_structsr.io.resampled_view import ResampledView
 from napari_structsr.io.source import Source
-from napari_structsr.io.views import BinnedView, LuminanceView, ResampledView
+from napari_structsr.io.views import BinnedView, LuminanceView
 from napari_structsr.pairs.checks import (
     check_common,
     check_detail,

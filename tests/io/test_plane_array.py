@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_structsr.io.dask_pixels import make_dask_array
 from napari_structsr.io.open import open_source
+from napari_structsr.io.plane_array import make_dask_array
 
 
 @pytest.mark.parametrize("names", ["yx", "czyx", "yxc", "tzyxs", "xy"])
