@@ -100,3 +100,19 @@ def test_why_a_dock_does_not_open_stands_in_its_place(
 
     [label] = held.findChildren(QLabel)
     assert "missing" in label.text()
+
+
+def test_the_icon_of_a_dock_can_be_seen_in_every_theme(viewer, qtbot):
+    show(viewer, qtbot)
+    frame, _ = viewer.window.add_plugin_dock_widget("napari-structsr", "Upscale")
+    wait_for_dock(viewer, UpscaleDock, qtbot)
+
+    def brightness() -> int:
+        image = frame.windowIcon().pixmap(64, 64).toImage()
+        # a place on the filament
+        return image.pixelColor(32, 33).lightness()
+
+    viewer.theme = "dark"
+    qtbot.waitUntil(lambda: brightness() > 150)
+    viewer.theme = "light"
+    qtbot.waitUntil(lambda: brightness() < 100)

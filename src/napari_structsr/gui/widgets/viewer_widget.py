@@ -14,6 +14,8 @@ from qtpy.QtGui import (  # type: ignore[attr-defined]
 )
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
+from napari_structsr.gui.widgets.theme_icon import make_theme_icon
+
 
 class ViewerWidget(QWidget):
     """A dock, or a part of one, that lets go of its viewer when it is taken away.
@@ -87,6 +89,7 @@ class Dock(ViewerWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
         """Join the others; where the user puts it from then on, it stays."""
         super().showEvent(event)
+        self._show_icon()
         if not self.is_placed:
             self.is_placed = True
             self._join_others()
@@ -97,6 +100,18 @@ class Dock(ViewerWidget):
                 shortcut = QShortcut(QKeySequence(key), window)
                 shortcut.activated.connect(act)
                 self._shortcuts.append(shortcut)
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802
+        """Follow the theme of the viewer, which comes as a style."""
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.StyleChange:
+            self._show_icon()
+
+    def _show_icon(self) -> None:
+        # Qt shows it on the tabs of docks, and where a dock floats
+        if (frame := self.frame) is not None:
+            colour = self.palette().color(self.foregroundRole())
+            frame.setWindowIcon(make_theme_icon(colour))
 
     def _join_others(self) -> None:
         # below each other, no dock would have room for its sentences
