@@ -8,7 +8,7 @@ from typing import Any
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
-from qtpy.QtGui import QPaintEvent
+from qtpy.QtGui import QPaintEvent, QResizeEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -158,9 +158,28 @@ def show_reasons(
     label.setVisible(bool(reasons))
 
 
+class _Sentence(QLabel):
+    """Is as high as its lines are at its width; Qt guesses the width."""
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return the size of all lines."""
+        return QSize(super().sizeHint().width(), self.heightForWidth(self.width()))
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """Return the size below which lines would be cut."""
+        wide = super().minimumSizeHint().width()
+        return QSize(wide, self.heightForWidth(self.width()))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        """Ask for another height, since the lines break elsewhere."""
+        super().resizeEvent(event)
+        if event is not None and event.oldSize().width() != self.width():
+            self.updateGeometry()
+
+
 def sentence(text: str = "") -> QLabel:
     """Make a label that wraps, can be copied from, and does not widen the dock."""
-    label = make_plain(QLabel(text))
+    label = make_plain(_Sentence(text))
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)

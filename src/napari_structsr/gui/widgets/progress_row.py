@@ -168,6 +168,8 @@ class ProgressRows(QVBoxLayout):
         """Forget all jobs."""
         for row in self.rows:
             self.removeWidget(row)
+            # at once: it would lie over others until Qt deletes it
+            row.hide()
             row.deleteLater()
         self.rows.clear()
 
