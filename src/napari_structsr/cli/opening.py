@@ -14,7 +14,6 @@ from napari_structsr.errors import SettingsError
 from napari_structsr.io.remote.address import (
     hide_credentials,
     is_remote,
-    split_address,
 )
 
 if TYPE_CHECKING:
@@ -81,10 +80,7 @@ def open_image(path: str, series: str | None, **options: Any) -> Source:
 def is_plate(path: str) -> bool:
     """Tell a plate from an image."""
     # zarr takes time to import, and no file is one
-    if is_remote(path):
-        if split_address(path).path.lower().endswith((".tif", ".tiff")):
-            return False
-    elif not expand_home(path).is_dir():
+    if not is_remote(path) and not expand_home(path).is_dir():
         return False
     from napari_structsr.io.ome_zarr import plate
 

@@ -21,10 +21,12 @@ from napari_structsr.core.axes import Axes, Channel, ImageSpec
 from napari_structsr.errors import AxesError, PixelError, StructsrError
 from napari_structsr.gui.viewer.plain_text import keep_plain
 from napari_structsr.io.layer_file import FILE, KEY, LayerFile
-from napari_structsr.io.ome_zarr.plate_mosaic import PlateMosaic, is_plate
+from napari_structsr.io.ome_zarr.plate import is_plate
+from napari_structsr.io.ome_zarr.plate_mosaic import PlateMosaic
 from napari_structsr.io.open import list_names, open_source
 from napari_structsr.io.plane_array import make_dask_array
 from napari_structsr.io.records import read_record
+from napari_structsr.io.remote.place import find_place
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import OneChannelView
 
@@ -42,7 +44,7 @@ def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerDataTuple]] |
     Parameters
     ----------
     path
-        A single one; lists are left to other readers.
+        A single one, or an address; lists are left to other readers.
     """
     return read_layers if isinstance(path, str) else None
 
@@ -59,7 +61,7 @@ def read_layers(path: str) -> list[LayerDataTuple]:
         If it holds no image that is read.
     """
     try:
-        if Path(path).is_dir() and is_plate(Path(path)):
+        if is_plate(path):
             return list(_make_layers(_Plate(path), {}))
         return list(_read_images(path))
     # what is damaged or a danger is refused, and stays refused
@@ -101,7 +103,7 @@ class _File:
 
 class _Plate(_File):
     def open(self, **options: Any) -> Source:
-        mosaic = PlateMosaic(Path(self.path), level=options.get("level", 0))
+        mosaic = PlateMosaic(find_place(self.path), level=options.get("level", 0))
         channel = options.get("channel")
         return mosaic if channel is None else OneChannelView(mosaic, channel)
 

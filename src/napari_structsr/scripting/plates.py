@@ -12,16 +12,17 @@ from typing import Any, cast
 from napari_structsr.core.names import expand_home
 from napari_structsr.engine.events import Cancel, Event
 from napari_structsr.errors import SettingsError, SinkError
-from napari_structsr.io.ome_zarr.plate import (
-    Plate,
+from napari_structsr.io.ome_zarr.metadata import Folder
+from napari_structsr.io.ome_zarr.plate import Plate, is_plate, read_plate
+from napari_structsr.io.ome_zarr.plate_folder import (
     PlateFolder,
     Version,
-    is_plate,
     open_plate_folder,
-    read_plate,
 )
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
 from napari_structsr.io.open import open_source
+from napari_structsr.io.remote.address import is_remote
+from napari_structsr.io.remote.remote_sink import RemoteOmeZarrSink
 from napari_structsr.scripting.batch import BatchError, Outcome, run_batch
 from napari_structsr.scripting.output import is_output_folder
 from napari_structsr.scripting.progress import choose_display, run_to_end
@@ -58,12 +59,14 @@ class PlateRun:
         follow
             Called with what starts the run, given ``cancel=``; runs it to its end.
         """
-        source = open_source(self.plate.origin, series=field, **self.request.reading)
+        source = open_source(self.plate.path, series=field, **self.request.reading)
         place = self.folder.place(field)
         # the same result is kept, whatever else is replaced
         if replace(self.request, overwrite=False).is_done(source, place):
             return Outcome(field, "there", place)
-        sink = OmeZarrSink(
+        # here or at an address; a field need not end as the name of a result does
+        make_sink: Any = RemoteOmeZarrSink if isinstance(place, str) else OmeZarrSink
+        sink = make_sink(
             place,
             overwrite=self.request.overwrite,
             version=cast(Version, self.request.ome_version),
@@ -75,7 +78,7 @@ class PlateRun:
         follow(start)
         return Outcome(field, "written", place)
 
-    def finish(self) -> Path:
+    def finish(self) -> Folder:
         """Make it a plate, once every field is there."""
         return self.folder.finish()
 
@@ -108,8 +111,7 @@ def is_whole_plate(image: Any, reading: Mapping[str, Any]) -> bool:
     """Say whether an image is a plate of which no single field was asked for."""
     if not isinstance(image, (str, os.PathLike)) or reading.get("series") is not None:
         return False
-    # no file is a plate
-    return expand_home(image).is_dir() and is_plate(image)
+    return is_plate(image)
 
 
 def refuse_plate(image: Any, reading: Mapping[str, Any]) -> None:
@@ -128,8 +130,8 @@ def upscale_plate(
     *,
     progress: bool | None,
     cancel: Cancel,
-) -> Path:
-    """Upscale every field of a plate into a plate; return its path.
+) -> Path | str:
+    """Upscale every field of a plate into a plate; return its path or address.
 
     Raises
     ------
@@ -145,8 +147,9 @@ def upscale_plate(
             "are a plate too; name it, such as out='plate-x2.ome.zarr', or take one "
             f"field with series={plate.fields[0]!r}"
         )
-    place = expand_home(out).absolute()
-    if is_output_folder(out):
+    remote = is_remote(os.fsdecode(out))
+    place = os.fsdecode(out) if remote else expand_home(out).absolute()
+    if is_output_folder(out) and isinstance(place, Path):
         place.mkdir(parents=True, exist_ok=True)
         [place] = request.name_outputs([image], out)
     with open_plate_run(plate, place, request) as run:
@@ -160,4 +163,5 @@ def upscale_plate(
         outcomes = list(run_batch([(one, one) for one in plate.fields], work))
         if any(one.error for one in outcomes):
             raise BatchError(outcomes)
-        return run.finish()
+        whole = run.finish()
+        return whole if isinstance(whole, Path) else str(whole)

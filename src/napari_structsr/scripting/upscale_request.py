@@ -91,9 +91,12 @@ class UpscaleRequest:
         label = f"x{self.factor}"
         return name_outputs(named, place, label=label, kind=self.kind)
 
-    def is_done(self, source: Source, path: Path) -> bool:
-        """Say whether an earlier run has finished the same result of the same image."""
-        if self.overwrite or not path.exists():
+    def is_done(self, source: Source, path: Path | str) -> bool:
+        """Say whether an earlier run has finished the same result of the same image.
+
+        `path` is a local one, or an address.
+        """
+        if self.overwrite or (isinstance(path, Path) and not path.exists()):
             return False
         try:
             status, record = read_record(path)

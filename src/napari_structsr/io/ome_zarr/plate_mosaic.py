@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,20 +19,12 @@ import zarr
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SourceError, blame_file
 from napari_structsr.io.ome_zarr.contents import get_ome, list_places, list_wells
-from napari_structsr.io.ome_zarr.reader import open_zarr
+from napari_structsr.io.ome_zarr.metadata import Folder, is_zarr_group
+from napari_structsr.io.ome_zarr.reader import open_node, open_zarr
+from napari_structsr.io.remote.place import RemotePlace
 from napari_structsr.io.source import Source
 
 _OPEN = 64  # wells that stay open at a time
-
-
-def is_plate(path: Path) -> bool:
-    """Tell whether a folder is an OME-Zarr plate."""
-    try:
-        node = zarr.open(path, mode="r")
-    except Exception:
-        # whoever opens it as an image says what is wrong with it
-        return False
-    return isinstance(node, zarr.Group) and "plate" in get_ome(node)
 
 
 class PlateMosaic:
@@ -42,7 +33,7 @@ class PlateMosaic:
     Parameters
     ----------
     path
-        Folder of the plate.
+        Folder or address of the plate.
     level
         Of the pyramids, 0 the finest.
 
@@ -52,7 +43,7 @@ class PlateMosaic:
         If the plate holds no image, or its metadata are damaged.
     """
 
-    def __init__(self, path: Path, *, level: int = 0) -> None:
+    def __init__(self, path: Folder, *, level: int = 0) -> None:
         self.options: Mapping[str, Any] = {}
         self.origin = str(path)
         self._path, self._level = path, level
@@ -100,7 +91,9 @@ class PlateMosaic:
     def _open_well(self, well: str) -> Source | None:
         """Return the first field of a well; None where there is none."""
         with _blame(self._path / well):
-            group = zarr.open(self._path / well, mode="r")
+            if not is_zarr_group(self._path / well):
+                return None
+            group = open_node(self._path / well)
             if not isinstance(group, zarr.Group):
                 return None
             places = list_places(group, origin=str(self._path / well))
@@ -110,15 +103,15 @@ class PlateMosaic:
             return open_zarr(field, axes=None, level=self._level, name=None)
 
 
-def _blame(path: Path) -> AbstractContextManager[None]:
+def _blame(path: Folder) -> AbstractContextManager[None]:
     """Name the plate, or the well, in whatever it lets its reader raise."""
     remedy = "copy the plate again from where it came from"
-    return blame_file(path, SourceError, what="a plate", remedy=remedy)
+    return blame_file(str(path), SourceError, what="a plate", remedy=remedy)
 
 
-def _place_wells(path: Path) -> Iterator[tuple[tuple[int, int], str]]:
+def _place_wells(path: Folder) -> Iterator[tuple[tuple[int, int], str]]:
     """Yield row and column of each well, and its path."""
-    group = zarr.open_group(path, mode="r")
+    group: Any = open_node(path)
     plate = get_ome(group).get("plate") or {}
     names = {
         kind: [str(one.get("name")) for one in plate.get(kind) or ()]
@@ -133,5 +126,6 @@ def _place_wells(path: Path) -> Iterator[tuple[tuple[int, int], str]]:
                 f"the plate {path} has no place for its well {well}; its rows are "
                 f"{', '.join(names['rows'])}, its columns {', '.join(names['columns'])}"
             ) from error
-        if (path / well).is_dir():
+        # at an address every look costs time: a well that is not there shows nothing
+        if isinstance(path, RemotePlace) or (path / well).is_dir():
             yield place, well

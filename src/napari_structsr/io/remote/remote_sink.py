@@ -77,15 +77,7 @@ class RemoteOmeZarrSink(OmeZarrSink):
                 "to a folder that all machines share and copy the result, or leave "
                 "--part out"
             )
-        try:
-            if split_address(address).scheme in ("http", "https"):
-                raise SinkError(
-                    f"{shown} can be read and not be written; give an address such as "
-                    "s3://, or write to a local folder and copy the result"
-                )
-            self.place = open_place(address)
-        except (SourceError, ValueError) as error:
-            raise SinkError(str(error)) from None
+        self.place = open_target(address)
         super().__init__(
             find_state(self.place.address),
             overwrite=overwrite,
@@ -184,6 +176,25 @@ class RemoteOmeZarrSink(OmeZarrSink):
         if not len(store.journal):
             files.clear()
         return RemoteOmeZarrWriter(store, spec, record, self.version, place=self.place)
+
+
+def open_target(address: str) -> RemotePlace:
+    """Return an address to be written to; nobody is asked yet.
+
+    Raises
+    ------
+    SinkError
+        If nothing can be written there.
+    """
+    try:
+        if split_address(address).scheme in ("http", "https"):
+            raise SinkError(
+                f"{hide_credentials(address)} can be read and not be written; give an "
+                "address such as s3://, or write to a local folder and copy the result"
+            )
+        return open_place(address)
+    except (SourceError, ValueError) as error:
+        raise SinkError(str(error)) from None
 
 
 class UploadedFiles:
