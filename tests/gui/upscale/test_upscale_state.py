@@ -101,6 +101,8 @@ def test_preview_needs_one_layer_a_plane_and_a_free_device():
 
     assert preview() is None
     assert preview([CELLS, TISSUE]) == "Select a single layer."
+    # channels that are layers of their own are looked at together
+    assert resolve(Choice(), [CELLS, TISSUE], models=MODELS).look is None
     assert "under way" in preview(busy=True)
     assert (
         preview(view="A preview needs the 2D view.") == "A preview needs the 2D view."

@@ -23,6 +23,7 @@ from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.layers import (
     KEY,
     free_name,
+    hide_below,
     insert_above,
     names_of,
     result_layer,
@@ -92,6 +93,7 @@ def show_as_you_look(viewer: Viewer, layer: Image, choice: Choice) -> Job:
         )
         shown.append(look)
         insert_above(viewer, layer, look)
+        hide_below(viewer, layer, look)
 
     def redraw() -> None:
         for look in shown:

@@ -232,7 +232,7 @@ class UpscaleDock(Dock):
         purpose = f"Upscale the selected layers ({RUN_KEY})."
         enable(self.run_button, state.run, purpose)
         self.preview_button.show_obstacle(state.preview)
-        self.look.show_obstacle(state.preview)
+        self.look.show_obstacles(look=state.look, lens=state.preview)
         enable(
             self.copy_button,
             state.copy,

@@ -49,18 +49,20 @@ class LookRow(QWidget):
         self.look_button.clicked.connect(self._look)
         self.lens_button.toggled.connect(self._toggle)
 
-    def show_obstacle(self, obstacle: str | None) -> None:
+    def show_obstacles(self, *, look: str | None, lens: str | None) -> None:
         """Enable the buttons, or say why they cannot work."""
-        if obstacle is None:
-            obstacle = find_order_obstacle(self._ask()[0][0])
+        orders = (
+            [find_order_obstacle(one) for one in self._ask()[0]] if not look else []
+        )
+        order = next((one for one in orders if one), None)
         enable(
             self.look_button,
-            obstacle,
-            "Open the layer upscaled at once, and compute what the screen shows.",
+            look or order,
+            "Open the layers upscaled at once, and compute what the screen shows.",
         )
         enable(
             self.lens_button,
-            None if self.lens_button.isChecked() else obstacle,
+            None if self.lens_button.isChecked() else lens or order,
             "Show what lies below the mouse, upscaled.",
         )
 

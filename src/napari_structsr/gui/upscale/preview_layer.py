@@ -28,6 +28,7 @@ from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.layers import (
     KEY,
+    cover_below,
     free_name,
     insert_above,
     names_of,
@@ -203,6 +204,7 @@ class Preview(QObject):
 
 def draw_frame(layer: Image) -> None:
     """Let what is shown for a while stand out from what was measured."""
+    cover_below(layer)
     layer.bounding_box.visible = True
     layer.bounding_box.points = False
     layer.bounding_box.line_color = _FRAME

@@ -32,6 +32,7 @@ from napari_structsr.gui.viewer.layers import (
     KEY,
     free_name,
     free_path,
+    hide_below,
     insert_above,
     names_of,
     result_layer,
@@ -111,6 +112,8 @@ def upscale_layer(
             # those of the file are found no more, since the result has none
             result.axis_labels = source.spec.axes.names.replace("s", "")
         insert_above(viewer, layer, result)
+        if origin is None:  # of a part, the rest of its source is still to be seen
+            hide_below(viewer, layer, result)
         if read_preferences().select_result:
             viewer.layers.selection.active = result
         if shown is not None:

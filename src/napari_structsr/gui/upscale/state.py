@@ -175,7 +175,7 @@ class DockState:
         Whether the model can be blended with another.
     optics
         What the model is told of the optics; None for a model that cannot be told.
-    run, preview, copy
+    run, preview, look, copy
         Why the button cannot work; None if it can.
     """
 
@@ -190,6 +190,7 @@ class DockState:
     optics: OpticsState | None
     run: str | None
     preview: str | None
+    look: str | None
     copy: str | None
 
 
@@ -280,6 +281,7 @@ def resolve(
         run=source or running or blurred or missing or obstacle,
         # a preview needs no folder, and is too small for what the estimate found
         preview=none or running or several or blurred or view,
+        look=none or running or blurred or view,
         copy=source or blurred or missing,
     )
 

@@ -50,8 +50,9 @@ _KEPT = (
     "rendering",
     "rgb",
     "units",
-    "visible",
 )
+# blendings in which what lies below is seen through all that lies above
+_THROUGH = ("additive", "minimum", "multiplicative")
 _SMALLEST = 512  # pixels along the longer side of the coarsest level in memory
 
 
@@ -185,6 +186,25 @@ def insert_above(viewer: Viewer, source: Layer, *results: Layer) -> None:
             layers.selection.active = active
             # an active layer becomes the only selected one
             layers.selection.update(selected & set(layers))
+
+
+def hide_below(viewer: Viewer, source: Layer, result: Layer) -> None:
+    """Hide an image, and earlier results of it, whose light would add to this result.
+
+    Channels are shown so; their sources would double them, and blur them again.
+    """
+    # a comparison that goes on has hidden the result instead
+    if result.blending not in _THROUGH or not result.visible:
+        return
+    for layer in viewer.layers:
+        if layer is source or (layer is not result and _is_result_of(layer, source)):
+            layer.visible = False
+
+
+def cover_below(layer: Layer) -> None:
+    """Let a layer that is shown for a while cover the image that it is made from."""
+    if layer.blending in _THROUGH:
+        layer.blending = "translucent_no_depth"
 
 
 def _is_result_of(layer: Layer, source: Layer) -> bool:
