@@ -255,7 +255,9 @@ def test_commands_unpickle_nothing_and_open_no_socket(tmp_path, evil):
     assert set(exits.values()) == {0, 1}
     assert all("evil" in words for words in refused), refused
     assert len(refused) == 2
-    assert found["noted"] == []
+    # of numpy before 2.2, which looks at the processor when numpy.testing is imported
+    harmless = "subprocess.Popen ('lscpu', ['lscpu'], None, None)"
+    assert [deed for deed in found["noted"] if deed != harmless] == []
     # nor do they load what would: that waits for --workers, --scheduler or an address
     assert found["loaded"] == []
     assert not made.exists()

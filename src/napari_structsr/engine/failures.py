@@ -29,6 +29,9 @@ _DISK = {
     errno.ENOTDIR: "a part of its path is a file; choose another folder",
 }
 
+# as newer and older versions of safetensors write it
+_NUMBER = re.compile(r"\((?:os error |Os \{ code: )(?P<number>\d+)\b")
+
 
 def yield_failures(events: Iterator[Event], doing: str) -> Iterator[Event]:
     """Yield the events of a job, and `Failed` last if it raises.
@@ -70,8 +73,8 @@ def _explain_refusal(error: Exception) -> str | None:
     """Say what the operating system refused; None if that is not what happened."""
     number, file = getattr(error, "errno", None), getattr(error, "filename", None)
     # safetensors tells its number in the text alone
-    if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
-        number = int(found[1])
+    if number is None and (found := _NUMBER.search(str(error))):
+        number = int(found["number"])
     words = _DISK.get(number) if isinstance(number, int) else None
     # of the system, whatever its number
     if words is None and isinstance(error, OSError) and error.strerror:
