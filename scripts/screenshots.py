@@ -368,6 +368,8 @@ def _open_viewer():  # type: ignore[no-untyped-def]
 
     viewer = _make_viewer()
     dock = UpscaleDock(viewer)
+    # whatever an earlier picture has run, which the dock remembers
+    dock.form.model.setCurrentIndex(dock.form.model.findData("faithful"))
     viewer.window.add_dock_widget(dock, name="Upscale", area="right")
     viewer.window.resize(*_SHOW["size"])
     viewer.canvas.overlays.scale_bar.visible = True
