@@ -11,8 +11,10 @@ from napari._app_model import get_app_model
 from napari.components import ViewerModel
 from napari.utils.colormaps import AVAILABLE_COLORMAPS
 from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
     QAbstractButton,
+    QApplication,
     QComboBox,
     QLineEdit,
     QListWidget,
@@ -24,6 +26,7 @@ from scenes import choose, run_apart, shot, show
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.record import Record
 from napari_structsr.engine.events import result_of
+from napari_structsr.gui.compare.swipe import canvas_of
 from napari_structsr.gui.inspect.dock import ErrorDock
 from napari_structsr.gui.inspect.legend import help_url
 from napari_structsr.gui.inspect.map_layers import map_of
@@ -778,6 +781,26 @@ def test_click_on_the_worst_place_goes_there(viewer, dock, qtbot, place):
         dock.inspect.form.regions.itemText(n) == "place"
         for n in range(dock.inspect.form.regions.count())
     )
+
+
+def test_a_key_goes_from_place_to_place(viewer, dock, qtbot):
+    pair(viewer, (3, SIDE, SIDE), (2,))
+    show(viewer, qtbot)
+    run(dock, qtbot)
+    choose(dock.maps.map, "error")
+    places = dock.maps.worst.places
+    assert places
+    viewer.window.activate()
+    qtbot.waitUntil(lambda: QApplication.activeWindow() is not None)
+    visited = []
+    dock.maps.worst.chosen.connect(visited.append)
+
+    for _ in places:
+        QTest.keyClick(canvas_of(viewer).native, Qt.Key.Key_F8)
+
+    assert visited == list(places)
+    centre = [(sum(ends) - 1) / 2 for ends in (places[-1].rows, places[-1].columns)]
+    np.testing.assert_allclose(viewer.scene.camera.center[1:], centre, atol=1e-6)
 
 
 def test_only_places_with_errors_are_listed(model, plain, qtbot):

@@ -11,6 +11,7 @@ import math
 import numpy as np
 from napari.layers import Image
 
+from napari_structsr.core.axes import Axes
 from napari_structsr.gui.viewer.alignment import find_pixel_transform
 from napari_structsr.io.grid_matching import SAME_STEP, match_fields
 from napari_structsr.io.open import open_source
@@ -32,11 +33,8 @@ def lies_elsewhere(result: Image, reference: Image) -> bool:
         return False
     # where the corners of the result lie in pixels of the reference, as it is drawn
     matrix, offset = find_pixel_transform(result, reference)
-    rows, columns = (_find_dimension(result, name) for name in "yx")
-    for name, line, size, column in zip(
-        "yx", lines, mine.plane, (rows, columns), strict=True
-    ):
-        row = _find_dimension(reference, name)
+    for name, line, size in zip("yx", lines, mine.plane, strict=True):
+        column, row = (_find_dimension(axes, name) for axes in (mine, theirs))
         for pixel in (0, size - 1):
             drawn = matrix[row, column] * pixel + offset[row]
             wanted = line.start + line.step * pixel
@@ -55,7 +53,7 @@ def place_on(result: Image, reference: Image) -> None:
     scale, translate = np.array(reference.scale), np.array(reference.translate)
     units = list(reference.units)
     for name, line in zip("yx", lines, strict=True):
-        here, there = (_find_dimension(layer, name) for layer in (result, reference))
+        here, there = (_find_dimension(axes, name) for axes in (mine, theirs))
         # pixel p of the result is start + step p of the reference
         scale[there] = result.scale[here] / line.step
         translate[there] = result.translate[here] - line.start * scale[there]
@@ -64,7 +62,7 @@ def place_on(result: Image, reference: Image) -> None:
     reference.scale, reference.translate = scale, translate
 
 
-def _find_dimension(layer: Image, name: str) -> int:
-    """Return which dimension of a layer an axis is, y or x."""
-    names = open_source(layer).spec.axes.names.replace("s", "")
-    return names.index(name)
+def _find_dimension(axes: Axes, name: str) -> int:
+    """Return which dimension of its layer an axis is, y or x."""
+    # napari counts no dimension for the samples of a colour pixel
+    return axes.names.replace("s", "").index(name)
