@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaozarrs
 from qtpy.QtGui import QGuiApplication
-from scenes import beads, centroid, choose, noise, run_apart
+from scenes import beads, centroid, choose, noise, run_apart, show
 
 from napari_structsr.io.records import read_zarr_record
 from napari_structsr.models.model import SRModel
@@ -460,6 +460,18 @@ def test_preferred_model_of_a_file_is_offered_by_its_name(
     assert dock.form.model.currentText() == "mine-x2"
     run(dock, qtbot)
     assert names(viewer)[-1] == "cells ×2 mine-x2"
+
+
+def test_a_folder_that_is_asked_for_is_in_sight_on_a_small_screen(viewer, dock, qtbot):
+    viewer.add_image(noise((40, 50)), name="cells")
+    show(viewer, qtbot)
+    viewer.window.resize(900, 420)
+    qtbot.wait(200)
+    row = dock.form.folder.native
+
+    dock.form.output.setCurrentIndex(1)
+
+    qtbot.waitUntil(lambda: row.visibleRegion().boundingRect() == row.rect())
 
 
 def test_settings_of_the_user_fill_the_form(viewer, plugin):

@@ -93,7 +93,8 @@ class UpscaleDock(Dock):
         self.setAcceptDrops(True)  # a file of a model, wherever it falls
         self.setMinimumWidth(300)  # room for a sentence
         layout = QVBoxLayout(self)
-        layout.addWidget(Scroll(self.form))
+        self._scroll = Scroll(self.form)
+        layout.addWidget(self._scroll)
         layout.addWidget(self.estimate)
         layout.addWidget(self.look)
         layout.addLayout(tools)
@@ -123,6 +124,9 @@ class UpscaleDock(Dock):
         self._models.found.connect(self._offer_file)
         self.estimate.refused.connect(self._keep_obstacle)
         self.form.changed.connect(self._refresh)
+        self.form.output.currentIndexChanged.connect(
+            lambda: self._scroll.reveal(self.form.folder.native)
+        )
         self.preview_button.shown.connect(self._compare_wishes)
         self.copy_button.clicked.connect(self._copy)
         self.run_button.clicked.connect(self._run)

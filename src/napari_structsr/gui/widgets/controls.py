@@ -7,7 +7,8 @@ from typing import Any
 
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtGui import QPaintEvent, QResizeEvent
 from qtpy.QtWidgets import (
     QComboBox,
@@ -137,6 +138,14 @@ class Scroll(QScrollArea):
         wide = body.minimumSizeHint().width() if body is not None else 0
         wide += _GAP + bar.sizeHint().width() if bar is not None else 0
         return QSize(wide + 2 * self.frameWidth(), 120)
+
+    def reveal(self, row: QWidget) -> None:
+        """Scroll to a row that has just been shown, once it has its place."""
+        QTimer.singleShot(0, lambda: self._reveal(row))
+
+    def _reveal(self, row: QWidget) -> None:
+        if isalive(row) and row.isVisible():  # type: ignore[no-untyped-call]
+            self.ensureWidgetVisible(row)
 
     def _keep_off_bar(self, first: int, last: int) -> None:
         # buttons that touch the bar look as if it cut them
