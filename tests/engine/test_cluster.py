@@ -241,3 +241,23 @@ def test_an_unknown_model_is_told_by_the_worker(tmp_path, image, client):
         result_of(iter_upscale(open_source(image), model, sink, client=client))
     assert issubclass(ModelError, Exception)
     assert not Path(sink.path).exists()
+
+
+def test_workers_that_are_slow_to_end_do_not_fail_a_run(monkeypatch):
+    class Slow:
+        def __init__(self, *_, **__): ...
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            raise TimeoutError
+
+        def register_worker_callbacks(self, _): ...
+
+    monkeypatch.setattr("distributed.LocalCluster", Slow)
+    monkeypatch.setattr("distributed.Client", Slow)
+    with cluster.open_client(None, workers=1):
+        pass
+    with pytest.raises(KeyError), cluster.open_client(None, workers=1):
+        raise KeyError("what else went wrong is told")

@@ -52,7 +52,7 @@ def test_a_full_disk_is_known_from_safetensors(tmp_path):
     number = re.compile(rf"(?<=os error ){errno.ENOENT}\b|(?<=code: ){errno.ENOENT}\b")
     full, found = number.subn(str(errno.ENOSPC), text)
     assert found == 1
-    old = 'Error while serializing: IoError(Os { code: 28, kind: StorageFull })'
+    old = "Error while serializing: IoError(Os { code: 28, kind: StorageFull })"
     new = "Error while serializing: I/O error: No space left (os error 28)"
     for one in (full, old, new):
         assert "free some space" in said(SafetensorError(one))

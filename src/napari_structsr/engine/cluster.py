@@ -13,7 +13,7 @@ import os
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -95,7 +95,7 @@ def open_client(scheduler: str | None, workers: int | None) -> Iterator[Client]:
                 silence_logs=logging.CRITICAL,
                 env={"OMP_NUM_THREADS": str(threads)},
             )
-            address: Any = stack.enter_context(cluster)
+            address: Any = _enter(stack, cluster)
         else:
             address = scheduler
         try:
@@ -105,10 +105,23 @@ def open_client(scheduler: str | None, workers: int | None) -> Iterator[Client]:
                 f"no scheduler answers at {scheduler} ({error}); start one with "
                 "dask scheduler, and give the address that it prints"
             ) from error
-        stack.enter_context(client)
+        _enter(stack, client)
         if scheduler is None:
             client.register_worker_callbacks(_ignore_interrupts)
         yield client
+
+
+def _enter(stack: ExitStack, opened: Any) -> Any:
+    """Enter a cluster or a client, which may be slow to end when the stack does."""
+
+    def leave(*error: Any) -> None:
+        # what was computed is written by then: it has not failed, whoever is slow
+        with suppress(TimeoutError):
+            opened.__exit__(*error)
+
+    found = opened.__enter__()
+    stack.push(leave)
+    return found
 
 
 def _ignore_interrupts() -> None:
