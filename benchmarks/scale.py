@@ -29,11 +29,13 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import torch
 import zarr
 
 from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.grid import TileGrid
 from napari_structsr.core.part import RunPart
+from napari_structsr.engine.device import choose_device
 from napari_structsr.engine.events import Cancel, Failed, Progressed
 from napari_structsr.engine.run_tiles import run_tiles
 from napari_structsr.io.ome_zarr.chunk_files import FileSum
@@ -83,10 +85,15 @@ def main() -> None:
     print(
         "\nPlan, events, notes and resume in µs, memory and journal in bytes a tile.\n"
     )
-    print("| planes | ms a plane |\n|--:|--:|")
+    place = options.folder / "planes.ome.zarr"
+    _measure_planes(1, place)
+    alone = _measure_planes(1, place)
+    print(f"Of one plane alone: {1000 * alone:.0f} ms.\n")
+    print("| planes | ms a further plane | of it network |\n|--:|--:|--:|")
     for planes in _grow(10, options.planes):
-        seconds = _measure_planes(planes, options.folder / "planes.ome.zarr")
-        print(f"| {planes:,} | {1000 * seconds / planes:.1f} |", flush=True)
+        each = (_measure_planes(planes, place) - alone) / (planes - 1)
+        network = _measure_network(min(planes, 1000))
+        print(f"| {planes:,} | {1000 * each:.1f} | {1000 * network:.1f} |", flush=True)
 
 
 def _grow(first: int, last: int) -> Iterator[int]:
@@ -161,6 +168,17 @@ def _measure_planes(planes: int, path: Path) -> float:
     for event in iter_upscale(pixels, model, OmeZarrSink(path)):
         assert not isinstance(event, Failed), event.error
     return time.process_time() - begun
+
+
+def _measure_network(planes: int) -> float:
+    """Return seconds of the network alone for a small plane."""
+    model = load_model("bicubic", factor=2)
+    device, _ = choose_device("cpu", "auto", model)
+    image = torch.rand(1, 1, _SIDE, _SIDE)
+    begun = time.process_time()
+    for _ in range(planes):
+        device.run(model, image)
+    return (time.process_time() - begun) / planes
 
 
 class _UncheckedSink(OmeZarrSink):
