@@ -213,3 +213,23 @@ def test_ended_job_holds_no_pixels(qtbot):
     gc.collect()
 
     assert reference() is None
+
+
+def test_a_step_is_told_before_what_is_said_of_it(qtbot):
+    """The bar of a fine-tuning stood behind its curve while scores were computed."""
+
+    def events(cancel: Cancel) -> Iterator[Event]:
+        yield Started(3, PLAN)
+        yield Progressed(1, 3)
+        yield Progressed(2, 3)  # too soon after the first to be told by itself
+        yield Event()
+        yield Finished("result")
+
+    job = Job("Tuning", events)
+    told: list[int] = []
+    seen: list[int] = []
+    job.progressed.connect(lambda event: told.append(event.done))
+    job.said.connect(lambda _: seen.extend(told[-1:]))
+    run(job, qtbot)
+
+    assert seen == [2]

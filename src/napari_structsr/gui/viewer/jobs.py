@@ -154,6 +154,7 @@ class Job(QObject):
         if self._needs_torch:
             load_libraries_of_torch()
         reported = 0.0
+        held: Progressed | None = None
         try:
             for event in self._events(self._cancel):
                 if isinstance(event, (Finished, Cancelled, Failed)):
@@ -162,8 +163,13 @@ class Job(QObject):
                     now = time.monotonic()
                     # each report costs a turn of the event loop of Qt
                     if now - reported < _PAUSE and event.done < event.total:
+                        held = event
                         continue
                     reported = now
+                elif held is not None:
+                    # the bar would lag behind what is said of the same step
+                    self._arrived.emit(held)
+                held = None
                 self._arrived.emit(event)
         except StructsrError as error:
             return Failed(error)
