@@ -181,6 +181,18 @@ def test_images_that_cannot_be_upscaled(tmp_path, kind):
     assert not [file for file in tmp_path.iterdir() if file.name != "a.tif"]
 
 
+def test_a_scan_of_one_line_is_upscaled_as_the_refusal_says(tmp_path):
+    path, out = tmp_path / "scan.ome.tif", tmp_path / "o.ome.zarr"
+    pixels = np.arange(50 * 64, dtype=np.uint16).reshape(50, 1, 64)
+    tifffile.imwrite(path, pixels, metadata={"axes": "TYX"})
+    said = structsr("upscale", path, out, *FAST)
+    assert refused(said, "1 x 64 pixels")
+    words = said.stderr.partition("such as ")[2].split()
+    done = structsr("upscale", path, out, *words, *FAST)
+    assert done.exit_code == 0, done.output
+    assert zarr.open_array(out / "0").shape == (100, 128)
+
+
 @pytest.mark.parametrize("share", [0.3, 0.9])
 def test_truncated_tiff(image, tmp_path, share):
     data = image.read_bytes()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import dask.array as da
@@ -175,3 +178,35 @@ def test_colour_image(viewer, tmp_path: Path):
 
     assert layer.rgb
     np.testing.assert_array_equal(layer.data, tifffile.imread(path))
+
+
+@pytest.fixture
+def address(tmp_path: Path, own_ports):
+    """Return where the folder of a test is on the web."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    own_ports.add(server.server_port)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("ending", ["", "/"])
+def test_an_image_at_an_address_is_opened_as_a_file_is(
+    viewer, tmp_path: Path, address, ending
+):
+    pytest.importorskip("aiohttp", reason="the extra remote is not installed")
+    source = viewer.add_image(noise((2, 64, 80)), scale=(0.5, 0.1, 0.1), units="um")
+    write_image(open_source(source, axes="zyx"), tmp_path / "a.ome.zarr")
+
+    [layer] = viewer.open(f"{address}/a.ome.zarr{ending}", plugin=PLUGIN)
+
+    np.testing.assert_array_equal(layer.data, source.data)
+    np.testing.assert_allclose(layer.scale, (0.5, 0.1, 0.1))
+    assert layer.name == "a"
+    # and as `napari ADDRESS` does, which asks every plugin
+    [again] = viewer.open(f"{address}/a.ome.zarr{ending}", plugin=None)
+    assert layer.metadata.keys() == again.metadata.keys()

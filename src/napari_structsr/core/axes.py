@@ -240,8 +240,16 @@ def check_plane(axes: Axes) -> None:
     height, width = axes.plane
     # a single line has no second direction to interpolate along
     if min(height, width) < 2:
+        # a scan of one line may take another axis, such as time, for y
+        wide = sum(axis.size > 1 for axis in axes.items if axis.name != "s")
+        names = "tczyx"[5 - wide :] if wide != 4 else "tzyx"
         raise PixelError(
             f"a plane of {height} x {width} pixels (axes {axes.names}, shape "
-            f"{axes.shape}) holds no image; check which axes are y and x and name "
-            "them, for example with --axes zyx"
+            f"{axes.shape}) holds no image; "
+            + (
+                "check which axes are y and x and name those of more than one entry, "
+                f"such as --axes {names}"
+                if wide > 1
+                else "leave it out, since a single line cannot be upscaled"
+            )
         )
