@@ -34,7 +34,7 @@ def quicker_threads(
     Parameters
     ----------
     compute
-        Applies the network to an image of shape (1, 1, rows, columns) on the CPU.
+        Makes the result of an image of shape (1, 1, rows, columns) on the CPU.
     pixels
         How many will be computed; for few it is not tried.
     clock

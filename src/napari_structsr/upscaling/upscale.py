@@ -39,6 +39,7 @@ from napari_structsr.io.locks import is_locked
 from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import SharedSink, Sink, Writer
 from napari_structsr.models.model import SRModel
+from napari_structsr.upscaling.correction import upscale_block
 from napari_structsr.upscaling.prepare import Prepared, plan_tiles, prepare
 from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.tile_upscaler import IMAGE, TileUpscaler
@@ -184,7 +185,14 @@ def _choose_threads(
     share = tiles / max(len(prepared.grid), 1)
     size = math.prod(prepared.spec.axes.shape) / prepared.models[0].factor ** 2
     many = torch.get_num_threads()
-    run = partial(prepared.device.run, prepared.models[0])
+    run = partial(
+        upscale_block,
+        model=prepared.models[0],
+        device=prepared.device,
+        intensity=prepared.intensities[0],
+        agreement=prepared.settings.agreement,
+        color="channels",
+    )
     try:
         found = stack.enter_context(quicker_threads(run, int(share * size)))
     except CancelError:  # of the run, which says so itself
