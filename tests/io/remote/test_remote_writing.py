@@ -256,3 +256,19 @@ def test_what_was_interrupted_is_listed_and_cleaned(memory, images):
     assert list_states() == []
     sr.upscale(image, out, overwrite=True, **OPTIONS)
     assert np.isfinite(read_all(open_source(out))).all()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_maps_go_to_a_local_folder(memory, images, tmp_path, number):
+    results = [images / "cells.ome.zarr", images / "shards.ome.zarr"][:number]
+    words = ["inspect", *map(str, results), "--maps", "residual", "--device", "cpu"]
+    done = CliRunner().invoke(app, [*words, "--out", "memory://maps"])
+    assert done.exit_code == 1
+    said = " ".join(done.stderr.split())
+    assert "memory://maps is a remote address" in said
+    assert "give one, and copy it there" in said
+    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "maps")])
+    assert done.exit_code == 0, done.output
+    memory[0].put(str(tmp_path / "maps"), "/maps", recursive=True)
+    where = "memory://maps" if number == 1 else "memory://maps/cells"
+    assert open_source(f"{where}/residual.ome.zarr").spec.axes
