@@ -71,12 +71,16 @@ class ChunkPacker:
         if (rest and not summed) or codec.typesize != array.dtype.itemsize:
             return None
         shuffles = {"noshuffle": Blosc.NOSHUFFLE, "shuffle": Blosc.SHUFFLE}
-        if codec.shuffle.value not in shuffles:
+        # in older zarr these were members of enumerations
+        cname, shuffle = (
+            getattr(name, "value", name) for name in (codec.cname, codec.shuffle)
+        )
+        if shuffle not in shuffles:
             return None
         compressor = Blosc(
-            cname=codec.cname.value,
+            cname=cname,
             clevel=codec.clevel,
-            shuffle=shuffles[codec.shuffle.value],
+            shuffle=shuffles[shuffle],
             blocksize=codec.blocksize,
         )
         return cls(array, compressor, summed)
