@@ -47,6 +47,12 @@ def test_one_thread_is_taken_where_it_is_clearly_quicker(one, two, count):
     assert Machine(one, two).choose() == count
 
 
+def test_a_plain_case_is_tried_once():
+    machine = Machine(1.0, 20.0)
+    assert machine.choose() == 1
+    assert machine.calls == 4  # with either number, then for the bytes
+
+
 def test_all_threads_are_kept_where_their_number_changes_the_bytes():
     assert Machine(1.0, 5.0, exact=False).choose() == 2
 

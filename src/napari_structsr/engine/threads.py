@@ -19,6 +19,7 @@ _SIDE = 128  # pixels of the image that is timed
 _BLOCK = 512  # pixels of the image whose bytes are compared
 _ROUNDS = 3
 _GAIN = 1.25  # less is not told from chance
+_PLAIN = 4.0  # more is no chance
 _WORTH = 1 << 23  # pixels from which a run takes far longer than trying
 
 
@@ -68,6 +69,9 @@ def _choose(
             begun = clock()
             compute(image)
             took[count] += clock() - begun
+        # trying takes longest where it is plain at once
+        if took[many] > _PLAIN * took[1]:
+            break
     if took[many] > _GAIN * took[1] and _gives_same(compute, many):
         torch.set_num_threads(1)
         return 1
