@@ -93,7 +93,7 @@ def describe_sizes(source: Source) -> str:
 def describe_layers(path: Path, source: Source) -> str:
     """Say how many layers napari shows of the first image, and whether they are it."""
     from napari_structsr.gui.reader import read_layers
-    from napari_structsr.io.ome_zarr.plate_mosaic import is_plate
+    from napari_structsr.io.ome_zarr.plate import is_plate
 
     try:
         layers = read_layers(str(path))

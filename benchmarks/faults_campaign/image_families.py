@@ -210,11 +210,8 @@ def _make_plate(folder: Path) -> Path:
 
 def _read_plate(path: Path) -> None:
     from napari_structsr.errors import StructsrError
-    from napari_structsr.io.ome_zarr.plate import (
-        is_plate,
-        open_plate_folder,
-        read_plate,
-    )
+    from napari_structsr.io.ome_zarr.plate import is_plate, read_plate
+    from napari_structsr.io.ome_zarr.plate_folder import open_plate_folder
 
     refused: StructsrError | None = None
     # each is asked, whatever the one before says
