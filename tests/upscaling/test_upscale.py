@@ -41,6 +41,8 @@ from napari_structsr.errors import (
     SinkError,
     UnexpectedError,
 )
+from napari_structsr.io.ome_zarr import chunk_files
+from napari_structsr.io.ome_zarr.chunk_packing import put_file
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink as Store
 
 EXACT = {"precision": "float32", "device": "cpu"}
@@ -89,9 +91,15 @@ def test_tiles_equal_the_whole_image_and_chunks_are_written_once(
         written[f"{self.root.name}/{key}"] += 1
         await put(self, key, value)
 
+    def count_file(file, data):
+        written[file.relative_to(path).as_posix()] += 1
+        put_file(file, data)
+
     path = tmp_path_factory.mktemp("tiles") / "result.ome.zarr"
     with pytest.MonkeyPatch.context() as patch:
+        # zarr writes shards, and what is written here without it are single chunks
         patch.setattr(zarr.storage.LocalStore, "set", count)
+        patch.setattr(chunk_files, "put_file", count_file)
         patch.setattr(Device, "block", block)
         result_of(
             iter_upscale(
