@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QThreadPool
 from scenes import choose, show
 
 from napari_structsr.gui.viewer.jobs import Job
@@ -82,6 +83,24 @@ def test_channels_as_one_looks_keep_colour_contrast_and_brightness(
     for job in list(Job._alive):
         job.cancel()
     wait_for_jobs(qtbot)
+
+
+def test_looking_holds_no_thread_that_others_need(viewer, dock, channels, qtbot):
+    # as on a machine of one core
+    pool = QThreadPool.globalInstance()
+    count = pool.maxThreadCount()
+    pool.setMaxThreadCount(1)
+    try:
+        dock.look.look_button.click()
+        qtbot.waitUntil(lambda: len(viewer.layers) == 4, timeout=TIMEOUT)
+        viewer.layers.selection = {channels[0]}
+        dock.run_button.click()
+        qtbot.waitUntil(lambda: len(viewer.layers) == 5, timeout=TIMEOUT)
+    finally:
+        for job in list(Job._alive):
+            job.cancel()
+        wait_for_jobs(qtbot)
+        pool.setMaxThreadCount(count)
 
 
 def test_a_preview_of_a_channel_is_as_bright_as_its_source(

@@ -12,7 +12,7 @@ from typing import Any
 
 from napari.layers import Image
 from napari.viewer import Viewer
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QThreadPool, QTimer
 
 from napari_structsr.engine.events import Cancel, Cancelled, Event
 from napari_structsr.errors import CancelError
@@ -150,9 +150,17 @@ def load_tiles(
             return
         tiles = ScreenTiles(image.levels, background=low)
         yield _Opened(tiles)
-        while not cancel:
-            if tiles.load_next(patience=_PATIENCE) is not None:
-                yield _Loaded()
+        pool = QThreadPool.globalInstance()
+        assert pool is not None
+        # there are as many threads as cores: what waits for the user, maybe for hours,
+        # must not hold one that a run needs
+        pool.releaseThread()
+        try:
+            while not cancel:
+                if tiles.load_next(patience=_PATIENCE) is not None:
+                    yield _Loaded()
+        finally:
+            pool.reserveThread()
         yield Cancelled(0)
 
     def hear(event: Event) -> None:
