@@ -141,6 +141,13 @@ def test_result_opened_again_lies_on_its_source(viewer, dock, qtbot, tmp_path):
     assert again.metadata["structsr"]["record"]["model"]["name"] == "bicubic"
 
 
+def test_nothing_is_said_of_the_axes_of_a_plane(viewer, dock, tmp_path):
+    tifffile.imwrite(tmp_path / "plane.tif", np.zeros((30, 40), np.uint8))
+    viewer.open(str(tmp_path / "plane.tif"), plugin="napari")
+    assert dock.form.axes.text() == "y x"
+    assert "Axes" not in dock.form.origin.text()
+
+
 def test_layer_of_napari_takes_axes_and_pixel_size_from_its_file(
     viewer, dock, qtbot, tmp_path
 ):

@@ -64,11 +64,12 @@ def describe_origin(layer: Image) -> tuple[str, str]:
     names = open_source(layer).spec.axes.names
     known, words = _find_calibration(layer), []
     path = Path(str(layer.source.path)).name
-    if is_unlabelled(layer):
+    # of two axes there is nothing to say
+    if layer.ndim > 2 and is_unlabelled(layer):
         named = read_file(layer)
         if named is not None and named.axes.names == names:
             words.append(f"Axes from {path}.")
-        elif layer.ndim > 2:
+        else:
             words.append("Axes guessed: correct them if they are wrong.")
     if known is not None and (size := _describe_size(known.axes)):
         words.append(f"Pixel size from {path}: {size}.")
