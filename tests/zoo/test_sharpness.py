@@ -36,6 +36,7 @@ def weights(name, **options):
         ("faithful", "sharp", 2),
         ("faithful", "sharp", 4),
         ("conditional", "sharp-conditional", 2),
+        ("conditional", "sharp-conditional", 4),
     ],
 )
 def test_the_ends_are_the_two_models_exactly(low, high, factor):
