@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import skimage.io
@@ -31,6 +33,18 @@ def test_demo_writes_stacks_and_a_figure_and_the_network_wins(tmp_path):
     maps = tmp_path / "demo" / "structure-error"
     assert "Structure error of sharp" in (maps / "report.html").read_text("utf-8")
     assert open_source(maps / "trust.ome.zarr").spec.axes.shape == (2, 512, 512)
+
+
+def test_without_matplotlib_only_figures_are_missing(tmp_path, monkeypatch):
+    for name in [one for one in sys.modules if one.split(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    *lines, _ = run_demo(tmp_path, device="cpu")
+    [missing] = [line for line in lines if "comparison.png" in line]
+    assert "pip install 'napari-structsr[report]'" in missing
+    assert not list(tmp_path.glob("*.png"))
+    assert (tmp_path / "structure-error" / "report.html").exists()
 
 
 def test_the_drawn_cell_shows_both_wishes(tmp_path):

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_structsr.benchmark.figures import check_matplotlib, make_figure
+from napari_structsr.benchmark.figures import draw_if_possible, make_figure
 from napari_structsr.benchmark.tracks import SSIM_OPTIONS, TRACKS, score
 from napari_structsr.core.axes import Axes, Axis, Channel, ImageSpec
 from napari_structsr.core.types import Array, Float32Array
@@ -55,19 +56,14 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
     Parameters
     ----------
     folder
-        Receives measured.ome.zarr, a store for each method, comparison.png, and the
-        maps of structure-error/; those of an earlier demonstration are replaced.
+        Receives measured.ome.zarr, a store for each method, comparison.png where
+        matplotlib is there, and the maps of structure-error/; those of an earlier
+        demonstration are replaced.
     device
         As in `UpscaleSettings`.
     factor
         2 or 4.
-
-    Raises
-    ------
-    SettingsError
-        If matplotlib is missing.
     """
-    check_matplotlib()
     from rich.table import Table
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -110,15 +106,14 @@ def run_demo(folder: Path, *, device: str = "auto", factor: int = 2) -> Iterator
         for name, found in scores.items():
             psnr, ssim = [*found, np.mean(found, axis=0)][number]
             table.add_row(channel, name, f"{psnr:.2f}", f"{ssim:.4f}")
-    figure = folder / "comparison.png"
-    _draw_comparison(
-        figure,
-        pixels[0] / _FULL_RANGE,
-        results["bicubic"][0],
-        results["faithful"][0],
-        truth[0],
+    draw = partial(
+        _draw_comparison,
+        measured=pixels[0] / _FULL_RANGE,
+        bicubic=results["bicubic"][0],
+        result=results["faithful"][0],
+        truth=truth[0],
     )
-    yield f"figure: {figure}"
+    yield draw_if_possible(folder / "comparison.png", draw)
     known = (truth * _FULL_RANGE).astype(np.float32)
     spec = ImageSpec("truth", axes, known.dtype, channels)
     events = iter_inspect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,16 @@ def check_matplotlib() -> None:
             "the figures need matplotlib; install it with "
             "pip install 'napari-structsr[report]'"
         ) from error
+
+
+def draw_if_possible(path: Path, draw: Callable[[Path], None]) -> str:
+    """Draw a figure, or leave it out where matplotlib is missing; say which."""
+    try:
+        check_matplotlib()
+    except SettingsError as error:
+        return f"no {path.name}: {error}"
+    draw(path)
+    return f"figure: {path}"
 
 
 def draw_figures(outcome: Comparison, out: Path) -> None:

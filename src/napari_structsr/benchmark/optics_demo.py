@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import tifffile
 from napari_structsr.benchmark.classical.richardson_lucy import (
     interpolate_and_deconvolve,
 )
-from napari_structsr.benchmark.figures import make_figure
+from napari_structsr.benchmark.figures import draw_if_possible, make_figure
 from napari_structsr.benchmark.measures import find_busiest_window
 from napari_structsr.benchmark.phantoms import draw_filaments, draw_nuclei
 from napari_structsr.benchmark.tracks import Track, score
@@ -121,7 +122,8 @@ def run_optics_demo(folder: Path, *, device: str = "auto") -> Iterator[Any]:
     Parameters
     ----------
     folder
-        Receives widefield.ome.tif, a store for each result, and optics.png.
+        Receives widefield.ome.tif, a store for each result, and optics.png where
+        matplotlib is there.
     device
         As in `UpscaleSettings`.
     """
@@ -158,9 +160,8 @@ def run_optics_demo(folder: Path, *, device: str = "auto") -> Iterator[Any]:
             for plane, track in zip(sample.measured, sample.tracks, strict=True)
         ]
     )
-    figure = folder / "optics.png"
-    _draw(figure, sample, results)
-    yield f"figure: {figure}"
+    draw = partial(_draw, sample=sample, results=results)
+    yield draw_if_possible(folder / "optics.png", draw)
     for name in _WANTED:
         if name not in told:
             yield f"not among the models here, and so not shown: {name}"
