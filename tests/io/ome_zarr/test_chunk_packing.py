@@ -112,6 +112,20 @@ def test_zarr_says_what_is_wrong_with_a_damaged_chunk(image, byte):
         read(path, slice(0, 32), slice(0, 32))
 
 
+def test_a_few_bytes_that_ask_for_much_memory_are_left_to_zarr(tmp_path):
+    class Compressor:
+        def decode(self, data):
+            pytest.fail("it was unpacked")
+
+    array = zarr.create_array(
+        tmp_path / "0", shape=(1 << 30,), chunks=(1 << 30,), dtype="u1"
+    )
+    file = tmp_path / "chunk"
+    # the size that the chunk has: it says no more than it should
+    file.write_bytes(bytes(4) + (1 << 30).to_bytes(4, "little") + bytes(50))
+    assert ChunkPacker(array, Compressor(), summed=False).unpack(file) is None
+
+
 @pytest.mark.parametrize("codecs", ["auto", None, zarr.codecs.BloscCodec(typesize=1)])
 def test_codecs_of_no_result_of_ours_are_left_to_zarr(tmp_path, codecs):
     array = zarr.create_array(

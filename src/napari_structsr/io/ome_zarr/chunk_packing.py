@@ -24,6 +24,7 @@ from numcodecs import Blosc
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 from napari_structsr.core.types import Array
+from napari_structsr.io.limits import find_excess
 
 _HEADER = 16  # bytes of a chunk of Blosc that say what it holds
 
@@ -134,6 +135,9 @@ class ChunkPacker:
         wanted = math.prod(shape) * dtype.itemsize
         # a few bytes may ask for all memory
         if len(data) < _HEADER or struct.unpack_from("<I", data, 4)[0] != wanted:
+            return None
+        # even where that is what such a chunk has
+        if find_excess(len(data), wanted):
             return None
         try:
             pixels = np.frombuffer(self.compressor.decode(data), dtype)
