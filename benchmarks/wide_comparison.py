@@ -5,9 +5,10 @@ Run it from the root of the repository::
     python -m benchmarks.wide_comparison --data TRAIN --out OUT --factor 2
 
 It ends with the command that measures them. Every method sees the same images, optics
-and number of pixels, and begins with what ships of the comparison over narrow blur.
-SRGAN and ESRGAN go on from what SRResNet and RRDB have learnt, as published. Stopped or
-killed, the same command goes on where it was.
+and number of pixels, and begins with what ships of the comparison over narrow blur; at x1
+and x4 with what the same method has learnt at x2, which is trained before. SRGAN and
+ESRGAN go on from what SRResNet and RRDB have learnt, as published. Stopped or killed,
+the same command goes on where it was.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def make_recipe(method: str, *, factor: int, megapixels: float, out: Path) -> Re
         "network": {"architecture": architecture, "options": options},
         "loss": loss,
         "optics": read_recipe("conditional-x2").optics,
-        "start": start,
+        "start": start if factor == 2 else str(find_weights(out, method, 2)),
         "start_factor": None if factor == 2 else 2,
     }
     if name in _ADVERSARIAL:

@@ -107,6 +107,40 @@ def test_pyramid_lies_where_ome_zarr_py_sees_it(viewer, tmp_path: Path):
     assert layer.colormap.name == "green"
 
 
+def test_many_channels_without_names_are_one_layer(
+    viewer, dock, tmp_path: Path, notifications
+):
+    path = tmp_path / "movie.tif"
+    # as ImageJ writes times that were read as channels
+    pixels = noise((9, 64, 80))
+    tifffile.imwrite(path, pixels, imagej=True, metadata={"axes": "CYX"})
+
+    [layer] = viewer.open(str(path), plugin=PLUGIN)
+
+    np.testing.assert_array_equal(layer.data, pixels)
+    assert layer.axis_labels == ("c", "y", "x")
+    assert layer.blending != "additive"
+    [text] = notifications()
+    assert "9 channels" in text
+    # what the sentence tells to do
+    dock.form.axes.setText("t y x")
+    dock.form.axes.setModified(True)
+    dock.form.axes.editingFinished.emit()
+    assert open_source(layer).spec.axes.names == "tyx"
+
+
+def test_of_many_named_channels_the_first_are_seen(viewer, tmp_path: Path):
+    path = tmp_path / "panel.ome.tif"
+    names = [f"CD{number}" for number in range(9)]
+    metadata = {"axes": "CYX", "Channel": {"Name": names}}
+    tifffile.imwrite(path, noise((9, 64, 80)), metadata=metadata)
+
+    layers = viewer.open(str(path), plugin=PLUGIN)
+
+    assert [layer.name for layer in layers] == [f"panel {name}" for name in names]
+    assert [layer.visible for layer in layers] == [True] * 7 + [False] * 2
+
+
 def test_several_images_of_a_file(viewer, tmp_path: Path):
     path = tmp_path / "positions.ome.tif"
     with tifffile.TiffWriter(path, ome=True) as file:

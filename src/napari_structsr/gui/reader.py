@@ -14,7 +14,7 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-from napari.utils.notifications import show_warning
+from napari.utils.notifications import show_info, show_warning
 from napari_builtins.io import napari_get_reader
 
 from napari_structsr.core.axes import Axes, Channel, ImageSpec
@@ -35,6 +35,7 @@ LayerDataTuple = tuple[Any, dict[str, Any], str]
 # of channels without a colour, where there are several: as OME-Zarr is written
 _COLORS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
 _MOST = 24  # images of a file that become layers
+_TOGETHER = 7  # channels that are shown at once, as in ImageJ
 _SEEN = 1024  # pixels along a side that are looked at for contrast limits
 
 
@@ -88,7 +89,8 @@ def _read_images(path: str) -> Iterator[LayerDataTuple]:
     for number in range(min(len(names), _MOST)):
         for data, meta, kind in _make_layers(_File(path, {"series": number}), {}):
             # they are of other places, and would hide each other
-            yield data, {**meta, "visible": number == 0}, kind
+            seen = number == 0 and meta.get("visible", True)
+            yield data, {**meta, "visible": seen}, kind
 
 
 class _File:
@@ -117,13 +119,22 @@ def _make_layers(file: _File, record: dict[str, Any]) -> Iterator[LayerDataTuple
         color = (*channels, Channel())[0].color or "FFFFFF"
         yield _make_layer(file, {}, color, levels, record)
         return
+    if count > _TOGETHER and not any(channel.name for channel in channels):
+        # often planes over time or depth that a program has counted as channels
+        show_info(
+            f"{keep_plain(whole.spec.name)} holds {count} channels without names, "
+            "which are shown one at a time, along c. If they are times or depths, "
+            "write t or z instead of c under Axes"
+        )
+        yield _make_layer(file, {}, "FFFFFF", levels, record)
+        return
     channels = channels or (Channel(),) * count
     colors = itertools.cycle(_COLORS)
     for number, (channel, color) in enumerate(zip(channels, colors, strict=False)):
         chosen, color = {"channel": number}, channel.color or color
         data, meta, kind = _make_layer(file, chosen, color, levels, record)
         # light adds up, and the lowest layer hides what lies behind
-        yield data, {**meta, "blending": "additive"}, kind
+        yield data, {**meta, "blending": "additive", "visible": number < _TOGETHER}, kind
 
 
 def _make_layer(

@@ -63,6 +63,27 @@ def test_results_of_channels_are_as_bright_as_their_sources(
     assert len(viewer.layers) == 6
 
 
+def test_results_of_a_region_are_as_bright_as_what_they_cover(
+    viewer, dock, channels, qtbot
+):
+    before = see(viewer, qtbot)
+    dock.form.part.draw.click()
+    drawn = viewer.layers.selection.active
+    drawn.add_rectangles(np.array([[20, 25], [20, 55], [40, 55], [40, 25]]))
+    drawn.visible = False
+    viewer.layers.selection = set(channels)
+
+    for factor in (2, 4):
+        choose(dock.form.factor, factor)
+        dock.run_button.click()
+        wait_for_jobs(qtbot)
+        assert np.abs(see(viewer, qtbot) - before).max() <= 3
+        assert all(channel.visible for channel in channels)
+    assert len(viewer.layers) == 2 + 1 + 4
+    seen = [layer for layer in viewer.layers if layer.visible]
+    assert [layer.data.shape[-1] for layer in seen] == [80, 80, 4 * 31, 4 * 31]
+
+
 def test_channels_as_one_looks_keep_colour_contrast_and_brightness(
     viewer, dock, channels, qtbot
 ):

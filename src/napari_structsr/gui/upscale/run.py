@@ -34,6 +34,7 @@ from napari_structsr.gui.viewer.layers import (
     free_path,
     hide_below,
     insert_above,
+    insert_part,
     names_of,
     result_layer,
 )
@@ -111,9 +112,11 @@ def upscale_layer(
         if is_unlabelled(result):
             # those of the file are found no more, since the result has none
             result.axis_labels = source.spec.axes.names.replace("s", "")
-        insert_above(viewer, layer, result)
-        if origin is None:  # of a part, the rest of its source is still to be seen
+        if origin is None:
+            insert_above(viewer, layer, result)
             hide_below(viewer, layer, result)
+        else:
+            insert_part(viewer, layer, result)
         if read_preferences().select_result:
             viewer.layers.selection.active = result
         if shown is not None:

@@ -172,20 +172,56 @@ def insert_above(viewer: Viewer, source: Layer, *results: Layer) -> None:
     The lowest comes first, and they come to the top if the other is not in the list.
     """
     layers = viewer.layers
-    selected, active = set(layers.selection), layers.selection.active
     place = layers.index(source) + 1 if source in layers else len(layers)
     # a result that lay below an earlier one would not be seen
     while place < len(layers) and _is_result_of(layers[place], source):
         place += 1
+    _insert(viewer, place, results)
+
+
+def _insert(viewer: Viewer, place: int, added: Sequence[Layer]) -> None:
+    layers = viewer.layers
+    selected, active = set(layers.selection), layers.selection.active
     # napari selects each new layer, and would build the controls of all of them
     with layers.selection.events.blocker_all():
-        for number, result in enumerate(results):
-            layers.insert(place + number, result)
+        for number, layer in enumerate(added):
+            layers.insert(place + number, layer)
         layers.selection = selected & set(layers)
         if active in layers:
             layers.selection.active = active
             # an active layer becomes the only selected one
             layers.selection.update(selected & set(layers))
+
+
+def insert_part(viewer: Viewer, source: Layer, part: Layer) -> None:
+    """Add the result of a part of an image, around which the image is still seen.
+
+    Where light adds up, as it does of channels, the part covers what lies below, and
+    the same parts of other channels add to it alone.
+    """
+    if part.blending not in _THROUGH or not part.visible:
+        insert_above(viewer, source, part)
+        return
+    layers = viewer.layers
+    there = [layer for layer in layers if _shows_same_part(layer, part)]
+    earlier = [layer for layer in there if _is_result_of(layer, source)]
+    for layer in earlier:
+        part.blending = layer.blending
+        layer.visible = False
+    below = earlier or there
+    if not below:
+        below = [one for one in layers if one.visible and one.blending in _THROUGH]
+        cover_below(part)
+    _insert(viewer, layers.index(below[-1]) + 1 if below else len(layers), [part])
+
+
+def _shows_same_part(layer: Layer, part: Layer) -> bool:
+    if not layer.visible or layer.ndim != part.ndim or KEY not in layer.metadata:
+        return False
+    # the middles of the first pixels of other factors differ by less than half a pixel
+    pixel = np.maximum(layer.extent.step, part.extent.step)
+    difference = np.abs(layer.extent.world - part.extent.world)
+    return bool((difference < pixel / 2).all())
 
 
 def hide_below(viewer: Viewer, source: Layer, result: Layer) -> None:
