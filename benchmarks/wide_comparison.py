@@ -5,8 +5,8 @@ Run it from the root of the repository::
     python -m benchmarks.wide_comparison --data TRAIN --out OUT --factor 2
 
 It ends with the command that measures them. Every method sees the same images, optics
-and number of pixels, and begins with what ships of the comparison over narrow blur; at x1
-and x4 with what the same method has learnt at x2, which is trained before. SRGAN and
+and number of pixels, and begins with what ships of the comparison over narrow blur; at
+x1 and x4 with what the same method has learnt at x2, which is trained before. SRGAN and
 ESRGAN go on from what SRResNet and RRDB have learnt, as published. Stopped or killed,
 the same command goes on where it was.
 """
@@ -38,7 +38,6 @@ _ADVERSARIAL = {
     "srgan": ("srgan-x2", "srresnet"),
     "esrgan": ("esrgan-x2", "rrdb"),
 }
-_SHARE = 0.3  # of the pixels, seen by the second in addition
 _PATCH = 40  # measured pixels
 _CONVEX = {"pixel": 1.0, "ssim": 0.01, "gradient": 0.3}
 # VGG features say where detail lies; the texture that stands in for them where their
@@ -55,7 +54,9 @@ def name_methods() -> list[str]:
     return [f"{name}-{kind}" for name in _PLAIN | _ADVERSARIAL for kind in _KINDS]
 
 
-def make_recipe(method: str, *, factor: int, megapixels: float, out: Path) -> Recipe:
+def make_recipe(
+    method: str, *, factor: int, megapixels: float, share: float, out: Path
+) -> Recipe:
     """Return how a method is trained.
 
     Parameters
@@ -66,6 +67,8 @@ def make_recipe(method: str, *, factor: int, megapixels: float, out: Path) -> Re
         Upscaling factor.
     megapixels
         Measured pixels that the methods without a discriminator see, in millions.
+    share
+        Of them, what is seen with a discriminator in addition.
     out
         Where the weights of all methods lie.
     """
@@ -104,7 +107,7 @@ def make_recipe(method: str, *, factor: int, megapixels: float, out: Path) -> Re
         if name == "sharp":
             second = known.loss.model_dump()
         entries |= {
-            "megapixels": _SHARE * megapixels,
+            "megapixels": share * megapixels,
             "start": str(find_weights(out, f"{start}-{kind}", factor)),
             "start_factor": None,
             "adversary": known.adversary.model_dump()
@@ -124,6 +127,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of all trainings")],
     factor: Annotated[int, typer.Option(help="1, 2 or 4")] = 2,
     megapixels: Annotated[float, typer.Option(help="Measured pixels, millions")] = 40.0,
+    share: Annotated[float, typer.Option(help="Of them, with a discriminator")] = 0.3,
     only: Annotated[str, typer.Option(help="Methods, by commas; all by default")] = "",
 ) -> None:
     """Train one method after the other."""
@@ -136,6 +140,7 @@ def main(
                 out=out,
                 factor=factor,
                 megapixels=megapixels,
+                share=share,
             )
     weights = [find_weights(out, name, factor) for name in chosen]
     methods = [
@@ -155,9 +160,12 @@ def train_method(
     out: Path,
     factor: int,
     megapixels: float,
+    share: float,
 ) -> None:
     """Train a method, go on with it, or leave it as it is where it is done."""
-    recipe = make_recipe(method, factor=factor, megapixels=megapixels, out=out)
+    recipe = make_recipe(
+        method, factor=factor, megapixels=megapixels, share=share, out=out
+    )
     folder = find_weights(out, method, factor).parent
     # written once a training is over: weights are also saved on the way
     done = folder / "done"

@@ -263,6 +263,14 @@ def test_pictures_and_pages_that_readme_names_are_there():
         assert target.startswith("https://") or (ROOT / target).exists(), target
 
 
+def test_every_picture_is_on_a_page():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "mkdocs.yml"]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    pictures = [path.name for path in (ROOT / "docs" / "images").iterdir()]
+    assert pictures
+    assert [name for name in pictures if f"images/{name}" not in text] == []
+
+
 def test_the_icon_is_the_same_everywhere():
     shipped = Path(sr.__file__).with_name("icon.svg").read_bytes()
     assert (ROOT / "docs" / "images" / "icon.svg").read_bytes() == shipped

@@ -134,7 +134,11 @@ def _make_layers(file: _File, record: dict[str, Any]) -> Iterator[LayerDataTuple
         chosen, color = {"channel": number}, channel.color or color
         data, meta, kind = _make_layer(file, chosen, color, levels, record)
         # light adds up, and the lowest layer hides what lies behind
-        yield data, {**meta, "blending": "additive", "visible": number < _TOGETHER}, kind
+        yield (
+            data,
+            {**meta, "blending": "additive", "visible": number < _TOGETHER},
+            kind,
+        )
 
 
 def _make_layer(
