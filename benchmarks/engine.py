@@ -8,7 +8,8 @@ revision, which is checked out into SCRATCH, in turns, so that a busy machine is
 for both. Prints Markdown tables: wall and CPU seconds, peak memory, and the ratios;
 efficiency, the time of the bare network on the pixels of the image over that of the
 whole run; what a tile and a small plane cost beside the network; and an inspection of
-half as many pixels along y and x, with the source alone and with a reference.
+half as many pixels along y and x, with the source alone and with a reference; and what
+other programs on the same cores cost, for ways in which threads wait for each other.
 """
 
 from __future__ import annotations
@@ -36,6 +37,12 @@ from napari_structsr.io.ome_zarr.image_writer import write_image
 _ROOT = Path(__file__).resolve().parents[1]
 _SMALL = 64  # pixels along the side of a small plane
 _BLOCK = 512
+# how threads wait; the first is what OpenMP of GNU does where nothing is said
+_WAYS = {
+    "wait spinning": {"GOMP_SPINCOUNT": "300000"},
+    "wait asleep": {"OMP_WAIT_POLICY": "PASSIVE"},
+    "one alone": {"OMP_NUM_THREADS": "1"},
+}
 
 _BARE = """
 import json, os, sys, time
@@ -81,7 +88,7 @@ def main() -> None:
         "--parts",
         nargs="+",
         default=["runs", "overheads", "inspections"],
-        choices=["runs", "overheads", "inspections"],
+        choices=["runs", "overheads", "inspections", "neighbours"],
     )
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
@@ -90,6 +97,7 @@ def main() -> None:
             "runs": _compare_runs,
             "overheads": _compare_overheads,
             "inspections": _compare_inspections,
+            "neighbours": _compare_waiting,
         }
         for part in args.parts:
             parts[part](args, revisions)
@@ -206,6 +214,54 @@ def _compare_inspections(args: argparse.Namespace, revisions: dict[str, Path]) -
         shutil.rmtree(path, ignore_errors=True)
 
 
+def _compare_waiting(args: argparse.Namespace, revisions: dict[str, Path]) -> None:
+    """Print what neighbours on the same cores cost, relative to threads that spin."""
+    sources, side = revisions["this revision"], args.side // 4
+    stack, result = (args.folder / f"{name}.ome.zarr" for name in ("source", "result"))
+    maps = args.folder / "maps"
+    write_image(Cells(1, side), stack, overwrite=True)
+    commands: dict[str, list[str | Path]] = {
+        "upscale": ["upscale", stack, result, "--overwrite"],
+        "inspect": ["inspect", result, "--out", maps, "--source", stack, "--overwrite"],
+    }
+    print(
+        f"\n{side} x {side} pixels, {os.cpu_count()} cores; CPU and wall of spinning: 1"
+    )
+    print("| busy programs | command | threads | CPU | wall |\n|---|---|---|---|---|")
+    for count in (0, 1, 2, 8):
+        with _neighbours(count):
+            for name, words in commands.items():
+                costs: dict[str, list[Cost]] = {way: [] for way in _WAYS}
+                for _ in range(args.repeats):
+                    for way, told in _WAYS.items():
+                        costs[way].append(_run(args, sources, words, told))
+                spinning = next(iter(costs.values()))
+                for way, taken in costs.items():
+                    ratios = [
+                        1 / _compare(spinning, taken, by) for by in ("cpu", "wall")
+                    ]
+                    cells = [f"{ratio:.2f}" for ratio in ratios]
+                    print(
+                        f"| {count} | {name} | {way} | {' | '.join(cells)} |",
+                        flush=True,
+                    )
+    for path in (stack, result, maps):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _neighbours(count: int) -> Iterator[None]:
+    """Keep as many cores busy."""
+    busy = [sys.executable, "-c", "while True: pass"]
+    running = [subprocess.Popen(busy) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
 def _upscale(
     args: argparse.Namespace, sources: Path, stack: Path, options: list[str]
 ) -> Cost:
@@ -219,14 +275,21 @@ def _upscale(
         shutil.rmtree(result, ignore_errors=True)
 
 
-def _run(args: argparse.Namespace, sources: Path, words: Sequence[str | Path]) -> Cost:
+def _run(
+    args: argparse.Namespace,
+    sources: Path,
+    words: Sequence[str | Path],
+    told: dict[str, str] | None = None,
+) -> Cost:
     """Run a command of a revision in a process of its own."""
+    # what is imported here has said it; each revision says itself how its threads wait
+    known = {key: v for key, v in os.environ.items() if key != "OMP_WAIT_POLICY"}
     log = args.folder / "log.txt"
     begin = time.perf_counter()
     with log.open("w") as lines:
         process = subprocess.Popen(
             [sys.executable, "-m", "napari_structsr.cli", *words],
-            env=os.environ | {"PYTHONPATH": str(sources)},
+            env=known | {"PYTHONPATH": str(sources)} | (told or {}),
             stdout=lines,
             stderr=lines,
         )
@@ -244,7 +307,7 @@ def _run_bare(args: argparse.Namespace, sources: Path) -> Cost:
     words = [args.model, args.precision, str(_BLOCK), str(count)]
     done = subprocess.run(
         [sys.executable, "-c", _BARE, *words],
-        env=os.environ | {"PYTHONPATH": str(sources)},
+        env=_ENVIRONMENT | {"PYTHONPATH": str(sources)},
         stdout=subprocess.PIPE,
         check=True,
     )

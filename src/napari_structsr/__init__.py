@@ -8,9 +8,15 @@ Everything public is imported on first use, so that importing the package is che
 >>> found = sr.inspect(path)
 """
 
+import os
 from importlib.metadata import PackageNotFoundError, version
 
 import lazy_loader
+
+# Before torch is loaded, whose OpenMP reads it then: a thread that waits for another
+# sleeps. By default it spins, which takes the core from the one that it waits for where
+# other programs use the cores, too. Where none does, either is as quick.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 try:
     __version__ = version("napari-structsr")

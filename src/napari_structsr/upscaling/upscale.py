@@ -6,15 +6,10 @@ cancels or something breaks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-
-import torch
 
 from napari_structsr.core.part import BOTH_WAYS, RunPart, describe_part
 from napari_structsr.engine.cluster import StoreWriter, ask_worker, run_on_cluster
@@ -33,13 +28,11 @@ from napari_structsr.engine.events import (
 from napari_structsr.engine.failures import yield_failures
 from napari_structsr.engine.interrupt import interruptible
 from napari_structsr.engine.run_tiles import run_tiles
-from napari_structsr.engine.threads import quicker_threads
 from napari_structsr.errors import CancelError, ClusterError, SinkError, check_kind
 from napari_structsr.io.locks import is_locked
 from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import SharedSink, Sink, Writer
 from napari_structsr.models.model import SRModel
-from napari_structsr.upscaling.correction import upscale_block
 from napari_structsr.upscaling.prepare import Prepared, plan_tiles, prepare
 from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.tile_upscaler import IMAGE, TileUpscaler
@@ -156,11 +149,8 @@ def _fill(
     with (
         sink.open(prepared.spec, prepared.record) as writer,
         interruptible((model.network for model in prepared.models), cancel),
-        ExitStack() as stack,
     ):
         left, total = yield from _start(prepared, writer, part)
-        if prepared.device.kind == "cpu":
-            yield from _choose_threads(prepared, len(left), stack)
         done = yield from run_tiles(
             TileUpscaler(prepared),
             left,
@@ -176,31 +166,6 @@ def _fill(
             yield Cancelled(done)
             return _Ended(cancelled=True)
         return _Ended(None if part else writer.finish())
-
-
-def _choose_threads(
-    prepared: Prepared, tiles: int, stack: ExitStack
-) -> Iterator[Event]:
-    """Compute with one thread until the stack is left, where that is quicker."""
-    share = tiles / max(len(prepared.grid), 1)
-    size = math.prod(prepared.spec.axes.shape) / prepared.models[0].factor ** 2
-    many = torch.get_num_threads()
-    run = partial(
-        upscale_block,
-        model=prepared.models[0],
-        device=prepared.device,
-        intensity=prepared.intensities[0],
-        agreement=prepared.settings.agreement,
-        color="channels",
-    )
-    try:
-        found = stack.enter_context(quicker_threads(run, int(share * size)))
-    except CancelError:  # of the run, which says so itself
-        return
-    if found < many:
-        yield Noted(
-            f"other programs use the processor: one thread is quicker than {many}"
-        )
 
 
 def _join(
