@@ -307,7 +307,7 @@ def _run_bare(args: argparse.Namespace, sources: Path) -> Cost:
     words = [args.model, args.precision, str(_BLOCK), str(count)]
     done = subprocess.run(
         [sys.executable, "-c", _BARE, *words],
-        env=_ENVIRONMENT | {"PYTHONPATH": str(sources)},
+        env=os.environ | {"PYTHONPATH": str(sources)},
         stdout=subprocess.PIPE,
         check=True,
     )
