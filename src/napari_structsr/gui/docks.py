@@ -72,10 +72,18 @@ class OpeningDock(Dock):
     def _make(self) -> None:
         if not self.is_gone:
             self._dock = getattr(import_module(self.module), self.kind)(self._viewer)
-            # it goes with the window, should that close in between, and takes over its
-            # style here alone
-            self._dock.setParent(self._find_frame() or self)
-            self._go_on(self._hand_over)
+            self._go_on(self._adopt)
+
+    def _adopt(self) -> None:
+        """Tie the dock to the window, whose style it takes over here alone."""
+        if self._dock is None:
+            return
+        if self.is_gone:  # closed in between
+            self._dock.release()
+            self._dock.deleteLater()
+            return
+        self._dock.setParent(self._find_frame() or self)
+        self._go_on(self._hand_over)
 
     def _hand_over(self) -> None:
         if self._dock is None or self.is_gone:
@@ -98,7 +106,8 @@ class OpeningDock(Dock):
     def release(self) -> None:
         """Leave the viewer alone from now on."""
         super().release()
-        if self._dock is not None and self._dock.parent() is self:
+        # None: it is made, and has no place yet
+        if self._dock is not None and self._dock.parent() in (self, None):
             self._dock.release()
 
 
