@@ -14,6 +14,7 @@ from npe2 import PluginManifest
 from scenes import beads, centroid, pair, show
 
 import napari_structsr
+from napari_structsr.gui.docks import OpeningDock
 from napari_structsr.gui.inspect.dock import ErrorDock
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.layers import layer_obstacle
@@ -202,6 +203,7 @@ def test_docks_share_a_place_as_tabs(viewer, qtbot):
     window = frames[0].window()
     qtbot.waitUntil(lambda: len(window.tabifiedDockWidgets(frames[0])) == 2)
     assert not frames[2].visibleRegion().isEmpty()
+    qtbot.waitUntil(lambda: not window.findChildren(OpeningDock))
 
 
 def test_a_later_result_lies_on_top_and_is_selected_on_request(viewer, bicubic, qtbot):

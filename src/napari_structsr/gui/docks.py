@@ -72,18 +72,16 @@ class OpeningDock(Dock):
     def _make(self) -> None:
         if not self.is_gone:
             self._dock = getattr(import_module(self.module), self.kind)(self._viewer)
+            # should the window close before it has a parent
+            self.destroyed.connect(self._dock.deleteLater)
             self._go_on(self._adopt)
 
     def _adopt(self) -> None:
         """Tie the dock to the window, whose style it takes over here alone."""
-        if self._dock is None:
-            return
-        if self.is_gone:  # closed in between
-            self._dock.release()
-            self._dock.deleteLater()
-            return
-        self._dock.setParent(self._find_frame() or self)
-        self._go_on(self._hand_over)
+        if self._dock is not None and not self.is_gone:
+            self.destroyed.disconnect(self._dock.deleteLater)
+            self._dock.setParent(self._find_frame() or self)
+            self._go_on(self._hand_over)
 
     def _hand_over(self) -> None:
         if self._dock is None or self.is_gone:
