@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 from qtpy.QtCore import QThreadPool
 from scenes import choose, show
 
@@ -82,6 +83,30 @@ def test_results_of_a_region_are_as_bright_as_what_they_cover(
     assert len(viewer.layers) == 2 + 1 + 4
     seen = [layer for layer in viewer.layers if layer.visible]
     assert [layer.data.shape[-1] for layer in seen] == [80, 80, 4 * 31, 4 * 31]
+
+
+def test_a_region_of_the_whole_of_a_file_covers_it(viewer, dock, qtbot, tmp_path):
+    path = tmp_path / "flat.ome.tif"
+    tifffile.imwrite(
+        path, np.full((2, 60, 80), 400, np.uint16), metadata={"axes": "CYX"}
+    )
+    first, second = viewer.open(str(path), plugin="napari-structsr")
+    for layer in (first, second):
+        layer.contrast_limits = (0, 1000)
+    show(viewer, qtbot)
+    viewer.layers.selection = {first}
+    before = see(viewer, qtbot)
+    dock.form.part.draw.click()
+    drawn = viewer.layers.selection.active
+    drawn.add_rectangles(np.array([[0, 0], [0, 79], [59, 79], [59, 0]]))
+    drawn.visible = False
+    viewer.layers.selection = {first, second}
+
+    dock.run_button.click()
+    wait_for_jobs(qtbot)
+
+    assert np.abs(see(viewer, qtbot) - before).max() <= 3
+    assert first.visible
 
 
 def test_channels_as_one_looks_keep_colour_contrast_and_brightness(

@@ -216,7 +216,10 @@ def insert_part(viewer: Viewer, source: Layer, part: Layer) -> None:
 
 
 def _shows_same_part(layer: Layer, part: Layer) -> bool:
-    if not layer.visible or layer.ndim != part.ndim or KEY not in layer.metadata:
+    entry = layer.metadata.get(KEY)
+    if not (isinstance(entry, dict) and "source" in entry):  # no result
+        return False
+    if not layer.visible or layer.ndim != part.ndim:
         return False
     # the middles of the first pixels of other factors differ by less than half a pixel
     pixel = np.maximum(layer.extent.step, part.extent.step)
