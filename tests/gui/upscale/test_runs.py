@@ -113,15 +113,16 @@ def test_progress_counts_tiles_inside_a_plane(viewer, dock, qtbot):
     job.progressed.connect(lambda event: seen.append((event.done, event.total)))
     qtbot.waitUntil(lambda: not dock.jobs.is_busy, timeout=TIMEOUT)
 
-    assert seen[0] == (0, 4)
-    assert seen[-1] == (4, 4)
+    # the activity dock lets Qt run, so that a later step may be told before another
+    assert {(0, 4), (4, 4)} < set(seen)
     assert any(0 < done < 4 for done, _ in seen)
 
 
 def test_activity_dock_follows_a_run_to_its_end(viewer, dock, qtbot):
     from napari.utils.progress import progress
 
-    viewer.add_image(noise((30, 64, 80)), name="cells")
+    # so many that the run outlasts the making of the bar
+    viewer.add_image(noise((300, 64, 80)), name="cells")
     seen = []
     dock.run_button.click()
     job = dock.jobs.rows[0].job
@@ -130,7 +131,7 @@ def test_activity_dock_follows_a_run_to_its_end(viewer, dock, qtbot):
     )
     qtbot.waitUntil(lambda: not dock.jobs.is_busy, timeout=TIMEOUT)
 
-    assert ("Upscaling cells", 30) in seen
+    assert ("Upscaling cells", 300) in seen
     assert not progress._all_instances
 
 
