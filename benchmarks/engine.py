@@ -37,7 +37,7 @@ from napari_structsr.io.ome_zarr.image_writer import write_image
 _ROOT = Path(__file__).resolve().parents[1]
 _SMALL = 64  # pixels along the side of a small plane
 _BLOCK = 512
-# how threads wait; the first is what OpenMP of GNU does where nothing is said
+# how threads wait; spinning is what OpenMP of GNU does where nothing is said
 _WAYS = {
     "wait spinning": {"GOMP_SPINCOUNT": "300000"},
     "wait asleep": {"OMP_WAIT_POLICY": "PASSIVE"},
@@ -224,9 +224,7 @@ def _compare_waiting(args: argparse.Namespace, revisions: dict[str, Path]) -> No
         "upscale": ["upscale", stack, result, "--overwrite"],
         "inspect": ["inspect", result, "--out", maps, "--source", stack, "--overwrite"],
     }
-    print(
-        f"\n{side} x {side} pixels, {os.cpu_count()} cores; CPU and wall of spinning: 1"
-    )
+    print(f"\n{side} x {side} pixels on {os.cpu_count()} cores, over spinning threads")
     print("| busy programs | command | threads | CPU | wall |\n|---|---|---|---|---|")
     for count in (0, 1, 2, 8):
         with _neighbours(count):
@@ -235,16 +233,13 @@ def _compare_waiting(args: argparse.Namespace, revisions: dict[str, Path]) -> No
                 for _ in range(args.repeats):
                     for way, told in _WAYS.items():
                         costs[way].append(_run(args, sources, words, told))
-                spinning = next(iter(costs.values()))
+                spinning = costs["wait spinning"]
                 for way, taken in costs.items():
-                    ratios = [
+                    cpu, wall = (
                         1 / _compare(spinning, taken, by) for by in ("cpu", "wall")
-                    ]
-                    cells = [f"{ratio:.2f}" for ratio in ratios]
-                    print(
-                        f"| {count} | {name} | {way} | {' | '.join(cells)} |",
-                        flush=True,
                     )
+                    row = f"| {count} | {name} | {way} | {cpu:.2f} | {wall:.2f} |"
+                    print(row, flush=True)
     for path in (stack, result, maps):
         shutil.rmtree(path, ignore_errors=True)
 
