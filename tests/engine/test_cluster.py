@@ -4,6 +4,7 @@ Here workers are threads of this process; `test_cluster_faults` has real ones.
 """
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,11 +27,12 @@ from napari_structsr import (
     open_source,
     result_of,
 )
+from napari_structsr.core.axes import Channel
 from napari_structsr.core.part import RunPart
-from napari_structsr.engine import batches, cluster
+from napari_structsr.engine import batches, connection
 from napari_structsr.engine.batches import ImagePath, StorePlace, run_batch
 from napari_structsr.engine.events import Cancelled, Finished, Noted, Progressed
-from napari_structsr.errors import ClusterError, ModelError
+from napari_structsr.errors import CancelError, ClusterError, ModelError
 from napari_structsr.upscaling.upscale_job import ImageAndModel, prepare_job
 
 SETTINGS = UpscaleSettings(device="cpu", precision="float32", agreement="noise")
@@ -39,9 +41,13 @@ SETTINGS = UpscaleSettings(device="cpu", precision="float32", agreement="noise")
 @pytest.fixture(scope="module", autouse=True)
 def own_machine():
     """Let a scheduler look up where it listens: on this machine, which asks nobody."""
-    here = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))
+    kind = socket.AF_INET, socket.SOCK_STREAM, 6, ""
+
+    def find(_, port, *__, **___):
+        return [(*kind, ("127.0.0.1", int(port or 0)))]
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", lambda *_, **__: [here])
+        patch.setattr(socket, "getaddrinfo", find)
         patch.setattr("distributed.utils._get_ip", lambda *_, **__: "127.0.0.1")
         yield
 
@@ -222,15 +228,75 @@ def test_a_cluster_without_workers_waits_and_can_be_left(tmp_path, image):
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
     with (
         pytest.raises(ClusterError, match="no scheduler answers at nowhere://1"),
-        cluster.open_client("nowhere://1", None),
+        connection.open_client("nowhere://1", None),
     ):
         pass
-    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(connection.importlib.util, "find_spec", lambda _: None)
     with (
         pytest.raises(ClusterError, match=r"napari-structsr\[cluster\]"),
-        cluster.open_client(None, 1),
+        connection.open_client(None, 1),
     ):
         pass
+
+
+def test_who_answers_and_is_no_scheduler_is_not_waited_for(own_ports):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        own_ports.add(port)
+        cancel = Cancel()
+        cancel()
+        for error, match, options in (
+            (ClusterError, "nothing that dask says came in 0.5 s", {"timeout": 0.5}),
+            (CancelError, "was cancelled", {"cancel": cancel}),
+        ):
+            with (
+                pytest.raises(error, match=match),
+                connection.open_client(f"tcp://127.0.0.1:{port}", None, **options),
+            ):
+                pass
+
+
+def test_another_service_is_told_from_a_scheduler(own_ports):
+    def greet(server):
+        with server.accept()[0] as line:
+            line.sendall(b"SSH-2.0-OpenSSH_9.6\r\n" * 3)
+            line.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        own_ports.add(port)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(greet, server)
+            with (
+                pytest.raises(ClusterError, match="who answers there is no dask"),
+                connection.open_client(f"tcp://127.0.0.1:{port}", None, timeout=5),
+            ):
+                pass
+
+
+def test_a_worker_is_told_from_a_scheduler(client):
+    [address, *_] = client.scheduler_info()["workers"]
+    with (
+        pytest.raises(ClusterError, match="a Worker of dask answers"),
+        connection.open_client(address, None),
+    ):
+        pass
+
+
+def test_what_was_said_of_an_image_since_it_was_opened_reaches_the_workers(
+    tmp_path, image, client
+):
+    trees = []
+    for name, who in (("plain", None), ("spread", client)):
+        source = open_source(image)
+        shown = (Channel("mine", "00FF00", (5, 900)),)
+        source.spec = replace(source.spec, name="renamed", channels=shown)
+        sink = OmeZarrSink(tmp_path / f"{name}.ome.zarr")
+        model = load_model("bicubic", factor=2)
+        events = iter_upscale(source, model, sink, settings=SETTINGS, client=who)
+        trees.append(read_tree(result_of(events)))
+    assert trees[0] == trees[1]
+    assert b"00FF00" in trees[1]["zarr.json"]
 
 
 def test_an_unknown_model_is_told_by_the_worker(tmp_path, image, client):
@@ -257,7 +323,7 @@ def test_workers_that_are_slow_to_end_do_not_fail_a_run(monkeypatch):
 
     monkeypatch.setattr("distributed.LocalCluster", Slow)
     monkeypatch.setattr("distributed.Client", Slow)
-    with cluster.open_client(None, workers=1):
+    with connection.open_client(None, workers=1):
         pass
-    with pytest.raises(KeyError), cluster.open_client(None, workers=1):
+    with pytest.raises(KeyError), connection.open_client(None, workers=1):
         raise KeyError("what else went wrong is told")

@@ -57,9 +57,14 @@ KNOWN = {
     # pickles our own jobs between processes, once the user names a cluster
     ("engine/cluster.py", "distributed"),
     ("engine/batches.py", "distributed"),
+    ("engine/connection.py", "distributed"),
+    ("engine/connection.py", "distributed.comm.core"),
     # for the checker of types alone
     ("cli/opening.py", "distributed"),
     ("cli/upscale.py", "distributed"),
+    ("gui/upscale/run.py", "distributed"),
+    ("gui/upscale/running/cluster_run.py", "distributed"),
+    ("gui/upscale/running/folder_run.py", "distributed"),
     ("inspection/error_maps.py", "distributed"),
     ("upscaling/upscale.py", "distributed"),
 }

@@ -139,7 +139,7 @@ def use_cluster(scheduler: str | None, workers: int | None) -> Iterator[Client |
         raise SettingsError(
             "--scheduler and --workers both say who does the work; give one"
         )
-    from napari_structsr.engine.cluster import open_client
+    from napari_structsr.engine.connection import open_client
 
     with open_client(scheduler, workers) as client:
         err.print(f"dashboard: {client.dashboard_link}", soft_wrap=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.grid import Tile
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
@@ -61,10 +62,13 @@ class ImagePath:
         Absolute path, pattern, or address.
     options
         Arguments of `open_source`.
+    spec
+        What the image is; names and colours may have been changed since it was opened.
     """
 
     origin: str
     options: Mapping[str, Any]
+    spec: ImageSpec | None = None
 
     @classmethod
     def of(cls, source: Source) -> ImagePath:
@@ -80,7 +84,7 @@ class ImagePath:
                 f"the image is a {source.origin}, which workers of a cluster cannot "
                 "read; write it as TIFF or OME-Zarr and give its path"
             )
-        return cls(source.origin, dict(source.options))
+        return cls(source.origin, dict(source.options), source.spec)
 
     def open(self) -> Source:
         """Open it.
@@ -91,7 +95,16 @@ class ImagePath:
             If this machine does not see it.
         """
         with blame_worker(f"the image {self.origin}"):
-            return open_source(self.origin, **self.options)
+            source = open_source(self.origin, **self.options)
+        # of another image its own spec tells that it is another one
+        if self.spec is not None and _is_same_grid(source.spec, self.spec):
+            source.spec = self.spec
+        return source
+
+
+def _is_same_grid(one: ImageSpec, other: ImageSpec) -> bool:
+    mine = one.axes.names, one.axes.shape, one.dtype
+    return mine == (other.axes.names, other.axes.shape, other.dtype)
 
 
 class TileJob(Protocol):

@@ -7,13 +7,8 @@ that the journal names stay: the same command goes on from there.
 
 from __future__ import annotations
 
-import importlib.util
-import logging
-import os
-import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,83 +45,6 @@ class StoreWriter(Writer, Protocol):
     @property
     def store(self) -> ChunkStore:
         """Arrays and journal."""
-
-
-@contextmanager
-def open_client(scheduler: str | None, workers: int | None) -> Iterator[Client]:
-    """Connect to a scheduler, or start workers on this machine, until the block ends.
-
-    Parameters
-    ----------
-    scheduler
-        Address, such as "tcp://10.0.0.5:8786".
-    workers
-        Processes to start where no scheduler is named.
-
-    Raises
-    ------
-    ClusterError
-        If dask.distributed is missing, or nobody answers.
-    """
-    if importlib.util.find_spec("distributed") is None:
-        raise ClusterError(
-            "dask.distributed is missing; install it with "
-            "pip install 'napari-structsr[cluster]'"
-        )
-    from distributed import Client, LocalCluster
-
-    with ExitStack() as stack:
-        # that a worker died or a line was lost, and what follows, is told by the run
-        quiet = logging.getLogger("distributed")
-        stack.callback(quiet.setLevel, quiet.level)
-        quiet.setLevel(logging.CRITICAL)
-        if scheduler is None:
-            count = workers or 1
-            threads = max(1, (os.cpu_count() or 1) // count)
-            cluster = LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                # the estimate of a run is printed, and a worker that is killed at a
-                # limit would be started over and over
-                memory_limit=0,
-                # nobody but this machine, and with a key nobody but this user
-                dashboard_address="127.0.0.1:0",
-                security=importlib.util.find_spec("cryptography") is not None or None,
-                silence_logs=logging.CRITICAL,
-                env={"OMP_NUM_THREADS": str(threads)},
-            )
-            address: Any = _enter(stack, cluster)
-        else:
-            address = scheduler
-        try:
-            client = Client(address, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise ClusterError(
-                f"no scheduler answers at {scheduler} ({error}); start one with "
-                "dask scheduler, and give the address that it prints"
-            ) from error
-        _enter(stack, client)
-        if scheduler is None:
-            client.register_worker_callbacks(_ignore_interrupts)
-        yield client
-
-
-def _enter(stack: ExitStack, opened: Any) -> Any:
-    """Enter a cluster or a client, which may be slow to end when the stack does."""
-
-    def leave(*error: Any) -> None:
-        # what was computed is written by then: it has not failed, whoever is slow
-        with suppress(TimeoutError):
-            opened.__exit__(*error)
-
-    found = opened.__enter__()
-    stack.push(leave)
-    return found
-
-
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C, which reaches all processes of a terminal, to the command."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def ask_worker(

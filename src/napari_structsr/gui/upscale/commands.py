@@ -93,6 +93,8 @@ def _list_options(choice: Choice) -> dict[str, object]:
 def _write_run(choice: Choice, options: Mapping[str, object]) -> list[str]:
     """Return model, factor and settings as words of the command."""
     words = ["--factor", str(choice.factor), "--model", choice.model]
+    if choice.scheduler:
+        words += ["--scheduler", choice.scheduler]
     # 1 is the model itself, and not every model can be blended
     if choice.sharpness != 1:
         words += ["--sharpness", str(choice.sharpness)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 
 from napari.layers import Image
 from napari.utils.notifications import show_warning
@@ -182,7 +183,9 @@ class UpscaleDock(Dock):
     def _of_whole(self) -> Choice:
         """Return the wish for who looks: at whatever is shown, not at a part."""
         choice = self._resolve().choice
-        return replace(choice, planes="", region="", channels="", area=None)
+        return replace(
+            choice, planes="", region="", channels="", area=None, scheduler=""
+        )
 
     def _resolve(self, *, undo: bool | None = None) -> DockState:
         usable = self._list_usable()
@@ -202,6 +205,7 @@ class UpscaleDock(Dock):
             busy=self.jobs.is_busy,
             view=find_view_obstacle(self._viewer, usable[0] if usable else None),
             files=None if choice.images is None else list_files(choice.images),
+            has_dask=find_spec("distributed") is not None,
         )
 
     def _refresh(self) -> None:

@@ -106,6 +106,13 @@ class UpscaleForm(QWidget):
         self.folder.native.setToolTip(
             "Folder in which a store named after each layer is made."
         )
+        self.cluster = QLineEdit()
+        self.cluster.setAccessibleName("Cluster")
+        self.cluster.setPlaceholderText("none, or tcp://HOST:8786")
+        self.cluster.setToolTip(
+            "Address of a dask scheduler whose workers do it; empty: this computer. "
+            "They must see image and folder under the same path."
+        )
         self._layout = make_form(
             [
                 ("Images", self.images),
@@ -125,6 +132,7 @@ class UpscaleForm(QWidget):
                 ("Colour", self.color),
                 ("Output", self.output),
                 ("Folder", self.folder.native),
+                ("Cluster", self.cluster),
             ]
         )
         stack(self, self._layout)
@@ -135,6 +143,7 @@ class UpscaleForm(QWidget):
         self.preset.currentIndexChanged.connect(self._take_preset)
         self.image_folder.changed.connect(self._emit_changed)
         self.folder.changed.connect(self._emit_changed)
+        self.cluster.editingFinished.connect(self._emit_changed)
         self.sharpness.valueChanged.connect(self._emit_changed)
         self.optics.changed.connect(self._emit_changed)
         self.file.opened.connect(self._choose_model)
@@ -172,6 +181,7 @@ class UpscaleForm(QWidget):
             sharpness=self.sharpness.value() / 100,
             optics=self.optics.choice(),
             images=self._read_images(),
+            scheduler=self.cluster.text().strip(),
             **self.part.read(),
         )
 
@@ -186,6 +196,7 @@ class UpscaleForm(QWidget):
         if choice.folder is not None:
             with self.folder.changed.blocked():
                 self.folder.value = choice.folder
+        self.cluster.setText(choice.scheduler)
         # a signal here would be taken for a change by the user
         with signals_blocked(self.sharpness):
             self.sharpness.setValue(round(100 * choice.sharpness))

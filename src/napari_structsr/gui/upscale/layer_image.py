@@ -115,6 +115,11 @@ def find_opening(layer: Image, source: Source) -> Opening | None:
     return Opening(str(path), options) if same else None
 
 
+def has_file(layer: Image) -> bool:
+    """Say whether a layer was read from a file; it may show other pixels by now."""
+    return find_layer_file(layer) is not None or bool(layer.source.path)
+
+
 def is_calibrated_by_file(layer: Image) -> bool:
     """Say whether `open_calibrated` takes pixel sizes from a file."""
     return _find_calibration(layer) is not None

@@ -26,6 +26,7 @@ from napari_structsr.gui.settings import read_preferences
 from napari_structsr.gui.upscale.layer_image import is_calibrated_by_file
 from napari_structsr.gui.upscale.optics.file_optics import LEAST_WIDTH, open_measured
 from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice
+from napari_structsr.gui.upscale.running.cluster_run import open_file, run_on_workers
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job, submit
 from napari_structsr.gui.viewer.layers import (
@@ -48,6 +49,8 @@ from napari_structsr.upscaling.measured_width import measure_marks
 from napari_structsr.zoo.catalogue import find_partner
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from napari_structsr.upscaling.settings import UpscaleSettings
 
 
@@ -85,14 +88,27 @@ def upscale_layer(
     """
     # taken now, in the main thread: the layer may change while the job waits
     choice = fit_choice(choice, layer)
-    source = open_part(layer, choice)
+    whole = open_measured(layer, choice.optics)
+    source = open_source(whole, **choice.reading)
     origin = find_origin(layer, choice)
     calibrated = is_calibrated_by_file(layer)
     sink = choose_sink(layer, choice)
-    job = Job(
-        f"Upscaling {layer.name}",
-        lambda cancel: run_upscaling(source, choice, sink, cancel=cancel),
-    )
+
+    def run(cancel: Cancel) -> Iterator[Event]:
+        if not choice.scheduler:
+            yield from run_upscaling(source, choice, sink, cancel=cancel)
+            return
+        # pixels may be compared, which takes time
+        file = open_file(layer, whole, source, choice)
+        yield from run_on_workers(
+            choice.scheduler,
+            lambda client: run_upscaling(
+                file, choice, sink, cancel=cancel, client=client
+            ),
+            cancel=cancel,
+        )
+
+    job = Job(f"Upscaling {layer.name}", run)
 
     def show(event: Finished) -> None:
         """Put the result beside its source."""
@@ -129,7 +145,12 @@ def upscale_layer(
 
 
 def run_upscaling(
-    source: Source, choice: Choice, sink: Sink, *, cancel: Cancel
+    source: Source,
+    choice: Choice,
+    sink: Sink,
+    *,
+    cancel: Cancel,
+    client: Client | None = None,
 ) -> Iterator[Event]:
     """Load the model and run the engine; torch is imported here, in the worker."""
     from napari_structsr.upscaling.upscale import iter_upscale
@@ -137,7 +158,9 @@ def run_upscaling(
 
     model = load_model(choice.model, factor=choice.factor, sharpness=choice.sharpness)
     settings = make_settings(choice)
-    yield from iter_upscale(source, model, sink, settings=settings, cancel=cancel)
+    yield from iter_upscale(
+        source, model, sink, settings=settings, cancel=cancel, client=client
+    )
 
 
 def choose_sink(layer: Layer, choice: Choice) -> MemorySink | OmeZarrSink:

@@ -8,7 +8,7 @@ from napari.layers import Image, Layer
 from napari.viewer import Viewer
 
 from napari_structsr.errors import StructsrError
-from napari_structsr.gui.upscale.layer_image import describe_origin
+from napari_structsr.gui.upscale.layer_image import describe_origin, has_file
 from napari_structsr.gui.upscale.optics.file_optics import open_measured
 from napari_structsr.gui.upscale.optics.mark_layers import MarkLayers
 from napari_structsr.gui.upscale.optics.measured_optics import MeasuredOptics
@@ -81,7 +81,9 @@ class SelectedLayers:
         if obstacle is not None:
             return LayerFacts(layer.name, rgb, obstacle)
         axes, origin = describe_origin(layer)
-        facts = LayerFacts(layer.name, rgb, axes=axes, origin=origin)
+        facts = LayerFacts(
+            layer.name, rgb, axes=axes, origin=origin, in_file=has_file(layer)
+        )
         try:
             if choice.reading or choice.area:
                 whole = replace(choice, optics=OpticsChoice())

@@ -14,6 +14,10 @@ from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from napari_structsr.core.axes import ImageSpec
+from napari_structsr.gui.upscale.cluster_words import (
+    WRITES_FILES,
+    find_reading_obstacle,
+)
 from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice, TrainedOptics
 from napari_structsr.gui.upscale.optics.optics_state import (
     Measured,
@@ -83,6 +87,8 @@ class Choice:
         The layer of shapes whose rectangle gives the region of each layer.
     images
         A folder of images, which are upscaled in the place of layers.
+    scheduler
+        Address of a dask scheduler whose workers do it; empty for this computer.
     """
 
     model: str = "faithful"
@@ -99,6 +105,7 @@ class Choice:
     channels: str = ""
     area: str | None = None
     images: Path | None = None
+    scheduler: str = ""
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -139,6 +146,8 @@ class LayerFacts:
         What of the axes and pixel size is not its own, in words.
     part_obstacle
         Why the part that is wanted cannot be taken of it.
+    in_file
+        Whether it was read from a file.
     """
 
     name: str
@@ -149,6 +158,7 @@ class LayerFacts:
     axes: str = ""
     origin: str = ""
     part_obstacle: str | None = None
+    in_file: bool = True
 
 
 @dataclass(frozen=True)
@@ -205,6 +215,7 @@ def resolve(
     busy: bool = False,
     view: str | None = None,
     files: Sequence[str] | str | None = None,
+    has_dask: bool = True,
 ) -> DockState:
     """Decide what the dock shows.
 
@@ -228,6 +239,8 @@ def resolve(
         Why the visible region cannot be previewed, in words.
     files
         The images of the folder, or why there are none; None where layers are wanted.
+    has_dask
+        Whether what talks to a cluster is installed.
     """
     # preferences and accepted models outlive the models that they name
     model = choice.model if choice.model in models else next(iter(models))
@@ -262,6 +275,11 @@ def resolve(
         described = source or _describe_files(files)
         if folder is None:
             missing = "Results of a folder are files: choose Output: OME-Zarr folder."
+    remote = kept = None
+    if choice.scheduler:
+        memory = [one.name for one in usable if not one.in_file and files is None]
+        remote = find_reading_obstacle(memory, has_dask=has_dask)
+        kept = WRITES_FILES if folder is None else None
     return DockState(
         choice=replace(
             choice,
@@ -278,11 +296,11 @@ def resolve(
         shows_color=files is not None or any(layer.rgb for layer in usable),
         shows_sharpness=model in blending,
         optics=optics,
-        run=source or running or blurred or missing or obstacle,
+        run=source or running or blurred or remote or missing or kept or obstacle,
         # a preview needs no folder, and is too small for what the estimate found
         preview=none or running or several or blurred or view,
         look=none or running or blurred or view,
-        copy=source or blurred or missing,
+        copy=source or blurred or remote or missing,
     )
 
 

@@ -19,6 +19,7 @@ from napari_structsr.engine.events import Cancelled, Finished, Progressed, Start
 from napari_structsr.gui.viewer.jobs import Job
 from napari_structsr.gui.viewer.plain_text import keep_plain, make_plain
 from napari_structsr.gui.widgets.controls import sentence
+from napari_structsr.gui.widgets.link import make_link, set_link
 from napari_structsr.gui.widgets.time_left import TimeLeft, describe_seconds
 
 _COUNTED = {"upscaling": "tiles", "mapping": "tiles", "scoring": "planes"}
@@ -50,6 +51,8 @@ class ProgressRow(QWidget):
         self.stop.setAccessibleName(f"Cancel {name}")
         self.details = sentence()
         self.details.hide()
+        self.link = make_link()
+        self.link.hide()
         self._clock = TimeLeft()
         self._actions = QHBoxLayout()
         first = QHBoxLayout()
@@ -61,6 +64,7 @@ class ProgressRow(QWidget):
         layout.addLayout(first)
         # below the name: "3 of 30 tiles, 2 min left" needs the width of a dock
         layout.addWidget(self.bar)
+        layout.addWidget(self.link)
         layout.addWidget(self.details)
         layout.addLayout(self._actions)
         self._say("preparing…" if job.is_running else "waiting")
@@ -87,6 +91,12 @@ class ProgressRow(QWidget):
         """Show a sentence below the bar; an empty one hides it."""
         self.details.setText(details)
         self.details.setVisible(bool(details))
+
+    def show_link(self, text: str, address: str) -> None:
+        """Show a link to where the job can be watched, for as long as it runs."""
+        if not self.job.has_ended:
+            set_link(self.link, text, address)
+            self.link.show()
 
     @property
     def seconds(self) -> float:
@@ -143,6 +153,7 @@ class ProgressRow(QWidget):
 
     def _end(self) -> None:
         self.stop.setEnabled(False)
+        self.link.hide()
 
 
 class ProgressRows(QVBoxLayout):

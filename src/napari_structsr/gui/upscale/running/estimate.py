@@ -148,7 +148,9 @@ def _plan_runs(
         model = load_model(
             choice.model, factor=choice.factor, sharpness=choice.sharpness
         )
-        made = plan(source, model, sink, settings=make_settings(choice))
+        # whatever devices workers have, this computer only counts
+        local = replace(choice, device="auto") if choice.scheduler else choice
+        made = plan(source, model, sink, settings=make_settings(local))
         # results in memory add up, what a run needs besides is free after it
         kept += made.output_bytes if isinstance(sink, MemorySink) else 0
         plans.append(replace(made, done=_count_done(sink)))
@@ -160,9 +162,11 @@ def _plan_runs(
         output_bytes=sum(made.output_bytes for made in plans),
         memory_bytes=max(made.memory_bytes for made in plans) + kept,
     )
-    yield _Planned(str(whole))
-    if times is None:
-        yield Finished(str(whole))
+    on_cluster = any(choice.scheduler for _, choice, _ in parts)
+    text = _describe_for_workers(whole) if on_cluster else str(whole)
+    yield _Planned(text)
+    if times is None or on_cluster:
+        yield Finished(text)
         return
     seconds = 0.0
     for (source, choice, _), model, made in zip(parts, models, plans, strict=True):
@@ -182,6 +186,12 @@ def _plan_runs(
         seconds += (times[key] or 0.0) * (made.tiles - made.done) / made.tiles
     about = "about " if seconds >= 1 else ""
     yield Finished(f"{whole}, {about}{describe_seconds(seconds)}")
+
+
+def _describe_for_workers(plan: Plan) -> str:
+    """Leave out of a plan what it says of this computer."""
+    work = str(plan).partition(", about ")[0]
+    return f"{work}, by the workers of a cluster"
 
 
 def _count_done(sink: Sink) -> int:

@@ -13,6 +13,7 @@ from napari_structsr.engine.events import (
     Event,
     Failed,
     Finished,
+    Noted,
     Progressed,
     Started,
     Warned,
@@ -23,6 +24,8 @@ from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.io.open import open_source
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from napari_structsr.scripting.batch import Outcome
 
 _SHOWN = 5  # failures in a summary
@@ -54,7 +57,9 @@ def list_files(folder: Path) -> list[str] | str:
         return str(error)
 
 
-def upscale_folder(choice: Choice, *, cancel: Cancel) -> Iterator[Event]:
+def upscale_folder(
+    choice: Choice, *, cancel: Cancel, client: Client | None = None
+) -> Iterator[Event]:
     """Upscale every image of a folder; what fails is told at the end.
 
     Yields
@@ -71,7 +76,7 @@ def upscale_folder(choice: Choice, *, cancel: Cancel) -> Iterator[Event]:
     assert choice.images is not None
     assert choice.folder is not None
     model = load_model(choice.model, factor=choice.factor, sharpness=choice.sharpness)
-    request = UpscaleRequest(model, make_settings(choice))
+    request = UpscaleRequest(model, make_settings(choice), client=client)
     images = find_images([str(choice.images)])
     places = request.name_outputs(images, choice.folder)
 
@@ -92,6 +97,8 @@ def upscale_folder(choice: Choice, *, cancel: Cancel) -> Iterator[Event]:
                     yield Outcome(image, "written", place)
                 case Warned(message):
                     yield Warned(f"{PurePath(image).name}: {message}")
+                case Noted():
+                    yield event
                 case Progressed(done, total, doing):
                     what = "tiles" if doing == "upscaling" else doing
                     where = f"image {number + 1} of {len(images)}"

@@ -25,6 +25,7 @@ def remember_choice(choice: Choice) -> None:
         "agreement": choice.agreement,
         "color": choice.color,
         "sharpness": choice.sharpness,
+        "scheduler": choice.scheduler,
         "folder": None if choice.folder is None else str(choice.folder),
     }
     keep(_NAME, {"choice": entry, "preferences": vars(read_preferences())})
@@ -55,6 +56,8 @@ def _apply(choice: Choice, entry: dict[str, Any]) -> Choice:
     share = entry.get("sharpness")
     if isinstance(share, (int, float)) and 0 <= share <= 1:
         valid["sharpness"] = float(share)
+    if isinstance(entry.get("scheduler"), str):
+        valid["scheduler"] = entry["scheduler"]
     folder = entry.get("folder")
     # a stick that is no longer there
     if isinstance(folder, str) and Path(folder).is_dir():

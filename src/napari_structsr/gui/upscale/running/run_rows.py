@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -10,8 +10,12 @@ from napari.layers import Image
 from napari.viewer import Viewer
 from npe2 import PluginManager
 
-from napari_structsr.engine.events import Finished
+from napari_structsr.engine.events import Cancel, Event, Finished, Noted
 from napari_structsr.gui.upscale.run import follow_in_activity_dock, upscale_layer
+from napari_structsr.gui.upscale.running.cluster_run import (
+    Connected,
+    run_on_workers,
+)
 from napari_structsr.gui.upscale.running.folder_run import (
     describe_outcomes,
     upscale_folder,
@@ -21,6 +25,7 @@ from napari_structsr.gui.upscale.running.places import find_folder, open_folder
 from napari_structsr.gui.upscale.running.remembered import remember_choice
 from napari_structsr.gui.upscale.state import Choice
 from napari_structsr.gui.viewer.jobs import Job, submit
+from napari_structsr.gui.widgets.controls import complete_sentence
 from napari_structsr.gui.widgets.progress_row import ProgressRow, ProgressRows
 
 _COMPARE = "napari-structsr.compare_selected"
@@ -61,9 +66,16 @@ class UpscaleRuns(ProgressRows):
         folder = choice.images or Path()
         name = f"all images of {folder.name or folder}"
 
-        job = Job(
-            f"Upscaling {name}", lambda cancel: upscale_folder(choice, cancel=cancel)
-        )
+        def run(cancel: Cancel) -> Iterator[Event]:
+            if not choice.scheduler:
+                return upscale_folder(choice, cancel=cancel)
+            return run_on_workers(
+                choice.scheduler,
+                lambda client: upscale_folder(choice, cancel=cancel, client=client),
+                cancel=cancel,
+            )
+
+        job = Job(f"Upscaling {name}", run)
         row = self._follow(job, name, choice)
         job.finished.connect(
             lambda event: row.show_details(describe_outcomes(event.output))
@@ -81,6 +93,10 @@ class UpscaleRuns(ProgressRows):
         remember_choice(choice)
         one = choice.images is None
         row = self.add(job, name, resumable=one and choice.folder is not None)
+        if choice.scheduler:
+            job.said.connect(partial(_tell, row))
+            # what was waited for is there
+            job.progressed.connect(lambda _: row.show_details(""))
         note: Callable[..., None] = partial(self._note, row, name, choice)
 
         def finish(event: Finished) -> None:
@@ -117,3 +133,12 @@ class UpscaleRuns(ProgressRows):
         layers.selection = pair
         # by its name: docks do not know each other
         PluginManager.instance().commands.execute(_COMPARE, (self._viewer,))
+
+
+def _tell(row: ProgressRow, event: Event) -> None:
+    """Show in the row of a run what a cluster has said."""
+    match event:
+        case Connected(dashboard=str(address)):
+            row.show_link("Dashboard of the cluster", address)
+        case Noted(message):
+            row.show_details(complete_sentence(message))
