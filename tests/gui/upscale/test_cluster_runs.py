@@ -296,6 +296,27 @@ def test_a_cancelled_run_goes_on_when_it_is_run_again(
     assert len(list_stores(results)) == 1
 
 
+def test_a_cluster_without_workers_says_so_and_can_be_left(
+    viewer, dock, qtbot, image, results
+):
+    viewer.open(str(image), plugin="napari-structsr")
+    write_to(dock, results)
+    with LocalCluster(
+        n_workers=0, processes=False, dashboard_address="127.0.0.1:0"
+    ) as empty:
+        say(dock, empty.scheduler_address)
+        dock.run_button.click()
+        row = dock.jobs.rows[0]
+        qtbot.waitUntil(lambda: "waiting" in row.details.text(), timeout=TIMEOUT)
+        assert row.details.text() == "No worker is there yet; waiting for one."
+        assert not row.details.isHidden()
+        dock.cancel_button.click()
+        qtbot.waitUntil(lambda: not dock.jobs.is_busy, timeout=TIMEOUT)
+    assert row.text == "cancelled"
+    assert row.details.text() == ""
+    assert not list_stores(results)
+
+
 def test_a_folder_goes_to_the_workers_too(
     viewer, dock, qtbot, cluster, tmp_path, results
 ):
