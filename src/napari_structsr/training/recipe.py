@@ -229,6 +229,8 @@ class Recipe(Table):
     optics
         In place of `data`: each image by optics of its own, which a conditional
         generator is told.
+    drawn
+        Images that are drawn and trained on as one more source, see `draw_planes`.
     megapixels
         Measured pixels to see, in millions.
     patch
@@ -255,6 +257,7 @@ class Recipe(Table):
     optics: OpticsConfig | None = None
     loss: LossConfig = LossConfig()
     adversary: AdversaryConfig | None = None
+    drawn: int = Field(default=0, ge=0, le=10_000)
     megapixels: float = Field(default=300.0, gt=0, le=1e9)
     patch: Patch = 48
     batch: Batch = 16

@@ -39,6 +39,7 @@ from napari_structsr.models.build import build_network
 from napari_structsr.models.card import ModelCard
 from napari_structsr.models.model import SRModel
 from napari_structsr.training.cards import make_card
+from napari_structsr.training.drawn_planes import draw_planes
 from napari_structsr.training.monitor import BusyMeter
 from napari_structsr.training.patch_sampler import (
     MARGIN,
@@ -62,6 +63,7 @@ from napari_structsr.training.varied_optics import WIDE_MARGIN, draw_varied_batc
 from napari_structsr.zoo.catalogue import load_model
 
 _CHECK_EVERY = 25  # steps
+_DRAWN_SIDE = 384  # pixels
 
 
 def train(
@@ -159,8 +161,14 @@ class _ImageSession(Session):
         margin = WIDE_MARGIN if recipe.optics else MARGIN
         smallest = (recipe.patch + 2 * margin) * recipe.factor
         planes = load_planes(data, smallest=smallest)
-        self.sources = list(dict.fromkeys(plane.source for plane in planes))
         self.planes, self.held_out = split_planes(planes)
+        if recipe.drawn:
+            # none is held out: of smooth ones the share of fine detail means nothing
+            side = max(_DRAWN_SIDE, smallest)
+            drawn = draw_planes(recipe.drawn, side=side, seed=recipe.seed)
+            self.planes += drawn
+            planes += drawn
+        self.sources = list(dict.fromkeys(plane.source for plane in planes))
         if recipe.optics:
             self.planes = add_binned_copies(
                 self.planes, oversampled=recipe.optics.oversampled, smallest=smallest
