@@ -148,7 +148,8 @@ def main(
     ]
     print(
         f"structsr benchmark --data DIR --out TABLES --tracks x{factor}-gaussian "
-        "--limit 1 --crop 96 --measures psnr,power_in,correlation_in,hallucination "
+        "--limit 1 --crop 96 "
+        "--measures psnr,power_in,correlation_in,power_filled,hallucination,structure "
         f"--methods {','.join(['richardson-lucy', 'wiener', *methods])}"
     )
 

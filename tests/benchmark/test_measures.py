@@ -30,13 +30,31 @@ def test_the_truth_scores_perfectly(reference, truth):
     found = reference.score(truth)
     assert set(found) == set(MEASURES)
     ones = ("ssim", "ms_ssim", "micro_ssim", "slope", "objects", "structure")
-    ones += ("power_in", "correlation_in", "power_beyond", "correlation_beyond")
+    bands = ("in", "filled", "beyond")
+    ones += tuple(f"{what}_{b}" for what in ("power", "correlation") for b in bands)
     for key in ones:
         assert found[key] == pytest.approx(1, abs=1e-6), key
     assert found["gradient_error"] == found["omission"] == found["hallucination"] == 0
     assert found["improvement"] > 0.1
     assert found["psnr"] == pytest.approx(120)
     assert found["resolution"] == 2
+
+
+@pytest.mark.parametrize(("sigma", "highest"), [(0.4, 0.5), (1.0, 0.25), (1.4, 0.25)])
+def test_the_octave_that_is_filled_lies_lower_where_blur_is_wide(sigma, highest):
+    truth = draw_grains(side=192)
+    track = TRACKS[f"x2-gaussian-{sigma}-4000"]
+    spectrum = np.fft.rfft2(truth)
+    rings = np.hypot(np.fft.fftfreq(192)[:, None], np.fft.rfftfreq(192)[None]) * 2
+    reference = Reference(truth, track.measure(truth), track)
+
+    def keep(inside):
+        part = np.fft.irfft2(np.where(inside, spectrum, 0.1 * spectrum), s=truth.shape)
+        return reference.score(part.astype(np.float32), ["power_filled"])
+
+    within = (rings > highest / 2 - 0.06) & (rings < highest + 0.06)
+    assert keep(within)["power_filled"] == pytest.approx(1, abs=0.05)
+    assert keep(~within)["power_filled"] < 0.1
 
 
 def test_pixel_measures_are_those_of_scikit_image(reference, truth):

@@ -30,6 +30,9 @@ from napari_structsr.imaging.structure import (
 )
 from napari_structsr.models.generator import interpolate
 
+# measured pixels, from which on less than a tenth of a wave of 0.375 cycles per
+# measured pixel is left
+_WIDE_BLUR = 0.9
 _DEVIATIONS = 2  # of the noise of the measurement, within which nothing is classed
 
 
@@ -90,6 +93,17 @@ MEASURES = {
         "geometric",
     ),
     "correlation_in": Measure("corr. in", 3, "correlation with the truth in that band"),
+    "power_filled": Measure(
+        "power filled",
+        3,
+        "power over that of the truth, in the octave that sharpening fills: the upper "
+        f"half of that band, or the one below from a width of {_WIDE_BLUR:g} measured "
+        "pixels on, whose blur leaves nothing in the upper half",
+        "geometric",
+    ),
+    "correlation_filled": Measure(
+        "corr. filled", 3, "correlation with the truth in that octave"
+    ),
     "power_beyond": Measure(
         "power beyond",
         3,
@@ -187,6 +201,7 @@ class Reference:
         """
         x, z = _to_tensor(result), self._truth
         s = self.track.factor
+        octave = (0.25 if self.track.psf_sigma >= _WIDE_BLUR else 0.5) / s
         # what is computed together stands together
         groups: dict[tuple[str, ...], Callable[[], Iterable[float | Tensor | None]]] = {
             ("psnr",): lambda: [
@@ -199,6 +214,9 @@ class Reference:
             ("gradient_error",): lambda: [gradient_error(x, z)],
             # 0.5 / s cycles per pixel is the finest wave that measured pixels can hold
             ("power_in", "correlation_in"): lambda: _compare(x, z, 0.25 / s, 0.5 / s),
+            ("power_filled", "correlation_filled"): lambda: _compare(
+                x, z, octave / 2, octave
+            ),
             ("power_beyond", "correlation_beyond"): lambda: _compare(
                 x, z, 0.5 / s, 0.5
             ),
