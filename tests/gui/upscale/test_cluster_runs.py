@@ -209,6 +209,25 @@ def test_results_in_memory_are_refused_with_what_to_do(
     assert run(dock, qtbot).text == "done"
 
 
+def test_a_cluster_is_asked_for_where_results_are_files(
+    viewer, dock, qtbot, image, results
+):
+    def wait_until_shown(shown):
+        qtbot.waitUntil(lambda: dock.form.cluster.isVisibleTo(dock) == shown)
+
+    viewer.open(str(image), plugin="napari-structsr")
+    wait_until_shown(False)
+    write_to(dock, results)
+    wait_until_shown(True)
+    say(dock, "tcp://10.0.0.5:8786")
+    # what is wrong can be mended
+    choose(dock.form.output, "memory")
+    qtbot.waitUntil(lambda: not dock.form.folder.native.isVisibleTo(dock))
+    wait_until_shown(True)
+    say(dock, "")
+    wait_until_shown(False)
+
+
 def test_a_layer_without_a_file_is_refused_with_what_to_do(
     viewer, dock, qtbot, cluster, results, tmp_path
 ):

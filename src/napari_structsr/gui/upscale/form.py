@@ -225,7 +225,11 @@ class UpscaleForm(QWidget):
         self._layout.setRowVisible(self.sharpness, state.shows_sharpness)
         self.optics.show_state(state.optics, self._layout, factor=state.choice.factor)
         self._layout.setRowVisible(self.color, state.shows_color)
-        self._layout.setRowVisible(self.folder.native, state.choice.folder is not None)
+        to_folder = state.choice.folder is not None
+        self._layout.setRowVisible(self.folder.native, to_folder)
+        # workers write files; an address that was given is seen where they cannot
+        cluster = to_folder or bool(state.choice.scheduler)
+        self._layout.setRowVisible(self.cluster, cluster)
         # what is said of an entry is seen too while the list is closed
         for combo in self._list_combos():
             if text := combo.currentData(_TIP):
