@@ -35,6 +35,7 @@ def weights(name, **options):
     [
         ("faithful", "sharp", 2),
         ("faithful", "sharp", 4),
+        ("conditional", "sharp-conditional", 1),
         ("conditional", "sharp-conditional", 2),
         ("conditional", "sharp-conditional", 4),
     ],
