@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from skimage.data import camera
 
 from napari_structsr.core.axes import Axes
@@ -119,5 +120,15 @@ def test_images_that_do_not_belong_together_are_refused(reference, words):
 def test_an_image_that_cannot_be_the_source_is_refused():
     with pytest.raises(AxesError, match="no whole factor"):
         match_images(open_source(IMAGE), None, open_source(IMAGE[:100, :100]))
-    with pytest.raises(AxesError, match="is it the result itself"):
-        match_images(open_source(IMAGE), None, open_source(IMAGE))
+
+
+def test_a_file_is_not_its_own_source(tmp_path):
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, IMAGE)
+    with pytest.raises(AxesError, match="are the same image"):
+        match_images(open_source(path), None, open_source(path))
+    # of one pixel size, but made from it
+    tifffile.imwrite(tmp_path / "source.tif", IMAGE)
+    for source in (tmp_path / "source.tif", IMAGE):
+        matched = match_images(open_source(path), None, open_source(source))
+        assert matched.factor == 1

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from skimage.metrics import peak_signal_noise_ratio
 
 import napari_structsr as sr
 from napari_structsr.imaging.forward import ForwardModel
@@ -72,3 +73,27 @@ def test_undone_optics_are_no_artefact_of_a_model_that_keeps_them(
     )
     assert "artefact" not in found.maps
     assert any("undone" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("model", ["conditional", "sharp-conditional"])
+def test_a_result_of_the_same_pixels_is_inspected_like_any_other(
+    truth, tmp_path, model
+):
+    random = np.random.default_rng(0)
+    blurred = ForwardModel(1, 1.0)(torch.from_numpy(truth)[None, None])[0, 0].numpy()
+    measured = random.poisson(blurred.clip(0) * 1000).astype(np.uint16)
+    path = sr.upscale(
+        measured, tmp_path / "out.ome.zarr", model=model, factor=1, psf_sigma=1.0
+    )
+    reference = (truth * 1000).astype(np.float32)
+    found = sr.inspect(path, source=measured, reference=reference)
+    assert {"residual", "squirrel", "null_space", "trust", "ssim"} <= set(found.maps)
+    assert {values.shape[-2:] for values in found.maps.values()} == {truth.shape}
+    means = found.scores.means()
+    low, high = np.percentile(reference, (0.1, 99.9))
+    expected = peak_signal_noise_ratio(
+        reference, measured.astype(np.float32), data_range=high - low
+    )
+    # with no pixel finer, interpolation leaves the source as it is
+    assert means["psnr_bicubic"] == pytest.approx(expected, abs=0.2)
+    assert means["psnr"] > means["psnr_bicubic"] + 1

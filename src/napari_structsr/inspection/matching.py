@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from napari_structsr.core.types import Array
@@ -21,6 +22,7 @@ from napari_structsr.io.grid_matching import (
     match_fields,
     match_world,
 )
+from napari_structsr.io.remote.address import is_remote
 from napari_structsr.io.resampled_view import AxisMapping, ResampledView
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import CroppedView, LuminanceView
@@ -30,7 +32,7 @@ Match = Literal["auto", "world", "pixels"]
 _SMALLEST = 16  # pixels along y and x that must overlap
 _SAME_PLACE = 1.0  # pixels that origins may differ where fields are otherwise equal
 _UNLIKE = 32  # times as large or small a pixel of the reference may be
-_FACTORS = range(2, 9)
+_FACTORS = range(1, 9)
 
 
 @dataclass(frozen=True)
@@ -177,15 +179,28 @@ def _check_planes(result: Source, other: Source, name: str) -> None:
 def _find_factor(result: Source, source: Source) -> int:
     """Return how many result pixels lie along the side of a source pixel."""
     mine, theirs = result.spec.axes.plane, source.spec.axes.plane
+    if mine == theirs and _is_stored(result) and _is_same(result, source):
+        raise AxesError(
+            f"result and source are the same image, {result.origin}; give the image "
+            "that the result was made from"
+        )
     for factor in _FACTORS:
         if mine == (theirs[0] * factor, theirs[1] * factor):
             return factor
-    same = " (they have equal sizes: is it the result itself?)" * (mine == theirs)
     raise AxesError(
         f"planes of the result have {mine[0]} x {mine[1]} pixels, those of the source "
-        f"{theirs[0]} x {theirs[1]}, which is no whole factor between 2 and 8{same}; "
+        f"{theirs[0]} x {theirs[1]}, which is no whole factor between 1 and 8; "
         "give the image that the result was made from"
     )
+
+
+def _is_stored(image: Source) -> bool:
+    """Tell whether the origin is a place; objects of a kind share theirs."""
+    return Path(image.origin).is_absolute() or is_remote(image.origin)
+
+
+def _is_same(one: Source, other: Source) -> bool:
+    return one.origin == other.origin and dict(one.options) == dict(other.options)
 
 
 def _place(
