@@ -190,7 +190,8 @@ _ALL = (
         "adversarial artefacts",
         frozenset({"source"}),
         "Similarity of the local contrast with that of faithful, or of sharp if "
-        "faithful made the result; low where texture was invented or lost.",
+        "faithful made the result, and of conditional and sharp-conditional where the "
+        "optics were told; low where texture was invented or lost.",
         "What both models have in common, slight smoothing, and texture of the right "
         "strength in the wrong place.",
         "",

@@ -92,6 +92,9 @@ class MapBlock:
         self._own = setup.models.own
         if setup.told_models:
             self._own = setup.told_models[channel]
+        self._other = setup.models.artefact
+        if setup.told_companions:
+            self._other = setup.told_companions[channel]
         self._fit = setup.squirrel_fit(plane) if setup.squirrel_fit else None
 
     def find_holes(self, key: str) -> npt.NDArray[np.bool_] | None:
@@ -239,9 +242,7 @@ class MapBlock:
         return squirrel_map(self._image, self._base, self._fit)
 
     def _artefact(self) -> Tensor:
-        other = self._run_model(
-            self._models.artefact, self._measured, device=self._companion
-        )
+        other = self._run_model(self._other, self._measured, device=self._companion)
         return artefact_map(other, self._image)
 
     def _spread(self) -> Tensor:

@@ -34,14 +34,15 @@ from napari_structsr.inspection.told_optics import (
     describe_channels,
     find_widths,
     tell_optics,
-    undoes_optics,
 )
 from napari_structsr.io.source import Source
 from napari_structsr.models.calibration import TrustCalibration, read_calibration
 from napari_structsr.models.model import SRModel
 from napari_structsr.zoo.catalogue import list_models, load_model
 
-_FAITHFUL, _SHARP = "faithful", "sharp"
+# the shipped pairs, the cautious model of each first: for results that were told the
+# optics, the one that is told the same
+_PAIR, _TOLD_PAIR = ("faithful", "sharp"), ("conditional", "sharp-conditional")
 _TRUSTED = frozenset({"trust", "interval"})
 
 
@@ -50,8 +51,8 @@ class ReferenceModels:
     """Models that are run again on the source."""
 
     own: SRModel | None = None  # the one that made the result
-    # the one of the shipped pair of the same factor that the result is compared with:
-    # faithful, or sharp for a result of faithful
+    # the one of a shipped pair of the same factor that the result is compared with: the
+    # cautious one, or the sharp one for a result of the cautious one
     faithful: SRModel | None = None
     sharp: SRModel | None = None
     calibration: TrustCalibration | None = None  # how far the own is usually off
@@ -82,6 +83,8 @@ class Setup:
     # the model that made the result, told the optics of each channel; none where it was
     # told nothing or is not run again
     told_models: tuple[SRModel, ...]
+    # so the model that finds artefacts
+    told_companions: tuple[SRModel, ...]
     device: Device
     # the same in the number format of the model that finds artefacts
     companion: Device
@@ -164,13 +167,14 @@ def prepare(
     made_by = models.own.origin if models.own else None
     models = _keep_needed(models, keys)
     told_models = tell_optics(models.own, record)
+    told_companions = tell_optics(models.artefact, record)
     # most maps run no network, so that the device is tried on bicubic
     precise: Precision = (
         "float32" if settings.precision == "auto" else settings.precision
     )
     device, warning = choose_device(settings.device, precise, load_model("bicubic"))
     companion = _choose_companion(device, settings.precision, models)
-    for model in (*models.loaded, *told_models):
+    for model in (*models.loaded, *told_models, *told_companions):
         model.to(device.kind)
     # counted in source pixels, while memory goes by the finer ones of the maps
     side = device.block * (1 if device.kind == "cpu" else 2)
@@ -190,6 +194,7 @@ def prepare(
         tuple(ForwardModel(matched.factor, width) for width in widths),
         describe_channels(record, widths, scalings, statistics) if statistics else (),
         told_models,
+        told_companions,
         device,
         companion,
         block_side,
@@ -223,13 +228,24 @@ def _find_models(
     if matched.source is None:
         return ReferenceModels(), []
     factor, notes = matched.factor, []
-    # the shipped pair does not exist for every factor
+    # faithful undoes no optics, so that all that was undone would be an artefact
+    optics = record.model.get("optics", ()) if record is not None else ()
+    # the shipped pairs do not exist for every factor
     offered = {(card.name, card.factor) for card in list_models()}
     pair = [
         load_model(name, factor=factor) if (name, factor) in offered else None
-        for name in (_FAITHFUL, _SHARP)
+        for name in (_TOLD_PAIR if optics else _PAIR)
     ]
     own, calibration = None, None
+    cautious = pair[0]
+    if cautious and any(
+        one["psf_sigma"] != cautious.nearest_width(one["psf_sigma"]) for one in optics
+    ):
+        pair = [None, None]
+        notes.append(
+            f"more blur was undone than {cautious.card.name} knows: artefacts between "
+            "models are left out"
+        )
     if settings.model:
         own = load_model(settings.model, factor=factor)
     elif record is not None and record.task == "upscale":
@@ -247,13 +263,6 @@ def _find_models(
                 "maps that need it are left out"
             )
             own = None
-    if record is not None and undoes_optics(record):
-        # faithful keeps the optics, so that all that was undone would be an artefact
-        pair = [None, None]
-        notes.append(
-            "the blur of the optics was undone, which no other model does: artefacts "
-            "between models are left out"
-        )
     if settings.calibration:
         calibration = read_calibration(settings.calibration)
     elif own:
@@ -278,8 +287,8 @@ def _keep_needed(models: ReferenceModels, keys: tuple[str, ...]) -> ReferenceMod
     """Keep only the models that the chosen maps run."""
     artefact = "artefact" in keys
     # a result is compared with the other model of the pair
-    made_by_faithful = models.own and models.own.card.name == _FAITHFUL
-    sharp = models.sharp if artefact and made_by_faithful else None
+    cautious = models.own and models.own.card.name in (_PAIR[0], _TOLD_PAIR[0])
+    sharp = models.sharp if artefact and cautious else None
     return ReferenceModels(
         own=models.own if "spread" in keys else None,
         faithful=models.faithful if artefact and sharp is None else None,

@@ -15,8 +15,6 @@ from napari_structsr.models.conditional_generator import noise_level
 from napari_structsr.models.model import SRModel
 from napari_structsr.zoo.catalogue import load_model
 
-_WIDEST_KEPT = 0.5  # measured pixels: what finer pixels undo, and no optics
-
 
 def find_widths(
     record: Record | None, models: Sequence[SRModel], *, count: int
@@ -49,12 +47,6 @@ def tell_optics(model: SRModel | None, record: Record | None) -> tuple[SRModel, 
         model.with_optics(psf_sigma=one["psf_sigma"], noise=one["noise"])
         for one in record.model.get("optics", ())
     )
-
-
-def undoes_optics(record: Record) -> bool:
-    """Tell whether a result lacks more blur than finer pixels alone would."""
-    optics = record.model.get("optics", ())
-    return any(one["psf_sigma"] > _WIDEST_KEPT for one in optics)
 
 
 def describe_channels(
