@@ -24,7 +24,7 @@ from benchmarks.faults_campaign.odd_files import (
 from napari_structsr.core.axes import Channel
 from napari_structsr.core.record import Record
 from napari_structsr.engine.provenance import find_record, find_source
-from napari_structsr.inspection.told_optics import find_widths, undoes_optics
+from napari_structsr.inspection.told_optics import find_told, find_widths
 from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_record
 from napari_structsr.zoo.shipped import WEIGHTS
@@ -48,8 +48,7 @@ def read_image(path: Path) -> None:
         record = find_record(source)
         find_source(record)
         find_widths(record, (), count=2)
-        if record is not None:
-            undoes_optics(record)
+        find_told(record, count=2)
     finally:
         if close := getattr(source, "close", None):
             close()

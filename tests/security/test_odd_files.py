@@ -167,6 +167,7 @@ SOURCE = {"origin": "a.tif", "axes": "yx", "shape": [4, 4], "options": {}}
         ("model", MODEL | {"optics": 3}),
         ("model", MODEL | {"optics": [{"psf_sigma": 1.0}]}),
         ("model", MODEL | {"optics": [{"psf_sigma": "a", "noise": 0.1}]}),
+        ("model", MODEL | {"optics": [{"psf_sigma": None, "noise": 0.1}]}),
         ("settings", []),
         ("intensity", [{"low": "a", "high": 1}]),
         ("intensity", [{"low": float("nan"), "high": 1}]),

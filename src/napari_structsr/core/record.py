@@ -5,7 +5,6 @@ A record holds no time and no duration, so that the same run leaves the same byt
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import shlex
@@ -129,15 +128,15 @@ class Record:
         for value in (*ranges, *self.least_shares):
             if not _is_number(value):
                 raise TypeError(f"{str(value)[:80]!r} is no intensity")
-        told = [
-            (one["psf_sigma"], one["noise"]) for one in self.model.get("optics", ())
-        ]
+        for one in self.model.get("optics", ()):
+            for name in ("psf_sigma", "noise"):
+                if not _is_number(one[name]):
+                    raise TypeError(f"{str(one[name])[:80]!r} is no optics")
         widths = self.model.get("psf_sigma")
         # an inspection lists one for each channel, where they differ
         if self.task == "upscale" or not isinstance(widths, list):
             widths = [widths]
-        numbers = [*widths, self.model.get("sharpness")]
-        for value in (*numbers, *itertools.chain.from_iterable(told)):
+        for value in (*widths, self.model.get("sharpness")):
             if value is not None and not _is_number(value):
                 raise TypeError(f"{str(value)[:80]!r} is none of its model's optics")
         for channel in self.source["options"].get("channels", ()):

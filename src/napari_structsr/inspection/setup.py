@@ -32,6 +32,7 @@ from napari_structsr.inspection.scaling import (
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.inspection.told_optics import (
     describe_channels,
+    find_told,
     find_widths,
     tell_optics,
 )
@@ -159,15 +160,16 @@ def prepare(
                 for one in scalings
             ]
         alignment["range"] = [[one.truth.low, one.truth.high] for one in scalings]
-    models, more = _find_models(matched, record, settings)
+    told = find_told(record, count=len(scalings))
+    models, more = _find_models(matched, record, settings, told=told)
     notes += more
     keys = _choose_maps(settings.maps, matched, models, reason=reason)
     widths = find_widths(record, models.loaded, count=len(scalings))
     # the record names the model even where no map runs it
     made_by = models.own.origin if models.own else None
     models = _keep_needed(models, keys)
-    told_models = tell_optics(models.own, record)
-    told_companions = tell_optics(models.artefact, record)
+    told_models = tell_optics(models.own, told)
+    told_companions = tell_optics(models.artefact, told)
     # most maps run no network, so that the device is tried on bicubic
     precise: Precision = (
         "float32" if settings.precision == "auto" else settings.precision
@@ -222,25 +224,26 @@ def _sort_doubts(
 
 
 def _find_models(
-    matched: MatchedImages, record: Record | None, settings: InspectSettings
+    matched: MatchedImages,
+    record: Record | None,
+    settings: InspectSettings,
+    *,
+    told: Sequence[tuple[float, float]],
 ) -> tuple[ReferenceModels, list[str]]:
     """Find the models that can be run again; also return notes for the user."""
     if matched.source is None:
         return ReferenceModels(), []
     factor, notes = matched.factor, []
     # faithful undoes no optics, so that all that was undone would be an artefact
-    optics = record.model.get("optics", ()) if record is not None else ()
     # the shipped pairs do not exist for every factor
     offered = {(card.name, card.factor) for card in list_models()}
     pair = [
         load_model(name, factor=factor) if (name, factor) in offered else None
-        for name in (_TOLD_PAIR if optics else _PAIR)
+        for name in (_TOLD_PAIR if told else _PAIR)
     ]
     own, calibration = None, None
     cautious = pair[0]
-    if cautious and any(
-        one["psf_sigma"] != cautious.nearest_width(one["psf_sigma"]) for one in optics
-    ):
+    if cautious and any(width != cautious.nearest_width(width) for width, _ in told):
         pair = [None, None]
         notes.append(
             f"more blur was undone than {cautious.card.name} knows: artefacts between "

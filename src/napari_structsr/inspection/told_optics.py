@@ -39,13 +39,25 @@ def find_widths(
     return [known[0].card.psf_sigma] * count
 
 
-def tell_optics(model: SRModel | None, record: Record | None) -> tuple[SRModel, ...]:
-    """Return a model as it was told the optics of each channel."""
-    if model is None or not model.conditional or record is None:
+def find_told(record: Record | None, *, count: int) -> tuple[tuple[float, float], ...]:
+    """Return width and noise that the model of a result was told, by channel.
+
+    Nothing where it was told nothing, or of other channels than these.
+    """
+    optics = record.model.get("optics", ()) if record is not None else ()
+    if len(optics) != count:
+        return ()
+    return tuple((float(one["psf_sigma"]), float(one["noise"])) for one in optics)
+
+
+def tell_optics(
+    model: SRModel | None, told: Sequence[tuple[float, float]]
+) -> tuple[SRModel, ...]:
+    """Return a model told the optics of each channel, see `find_told`."""
+    if model is None or not model.conditional:
         return ()
     return tuple(
-        model.with_optics(psf_sigma=one["psf_sigma"], noise=one["noise"])
-        for one in record.model.get("optics", ())
+        model.with_optics(psf_sigma=width, noise=noise) for width, noise in told
     )
 
 
