@@ -7,9 +7,9 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio
 
 import napari_structsr as sr
+from napari_structsr.engine.provenance import find_record
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.inspection.told_optics import find_told
-from napari_structsr.io.records import read_record
 from napari_structsr.io.weights import write_bundle
 
 WIDTH = 0.8
@@ -77,7 +77,7 @@ def test_undone_optics_are_no_artefact_of_a_model_that_undoes_the_same(truth, tm
     # the faithful end is conditional itself
     assert means[0.0] > 0.99999
     assert means[1.0] < means[0.0] - 3e-5
-    record = read_record(path)
+    record = find_record(sr.open_source(path))
     [(width, noise)] = find_told(record, count=1)
     assert width == 1.0
     assert noise == record.model["optics"][0]["noise"]
