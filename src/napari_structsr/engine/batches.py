@@ -30,7 +30,7 @@ from napari_structsr.io.ome_zarr.journal import FileNotes, Key
 from napari_structsr.io.ome_zarr.layout import Layout
 from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_zarr_record
-from napari_structsr.io.remote.address import is_remote
+from napari_structsr.io.remote.address import is_stored
 from napari_structsr.io.source import Source
 
 MakeComputer = Callable[[], TileComputer[Any, Mapping[str, Array]]]
@@ -79,7 +79,7 @@ class ImagePath:
         ClusterError
             If it is no file that others could open.
         """
-        if not (is_remote(source.origin) or Path(source.origin).is_absolute()):
+        if not is_stored(source.origin):
             raise ClusterError(
                 f"the image is a {source.origin}, which workers of a cluster cannot "
                 "read; write it as TIFF or OME-Zarr and give its path"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 from napari_structsr.core.types import Array
@@ -22,7 +21,7 @@ from napari_structsr.io.grid_matching import (
     match_fields,
     match_world,
 )
-from napari_structsr.io.remote.address import is_remote
+from napari_structsr.io.remote.address import is_stored
 from napari_structsr.io.resampled_view import AxisMapping, ResampledView
 from napari_structsr.io.source import Source
 from napari_structsr.io.views import CroppedView, LuminanceView
@@ -179,7 +178,8 @@ def _check_planes(result: Source, other: Source, name: str) -> None:
 def _find_factor(result: Source, source: Source) -> int:
     """Return how many result pixels lie along the side of a source pixel."""
     mine, theirs = result.spec.axes.plane, source.spec.axes.plane
-    if mine == theirs and _is_stored(result) and _is_same(result, source):
+    # objects of a kind share their origin
+    if mine == theirs and is_stored(result.origin) and _is_same(result, source):
         raise AxesError(
             f"result and source are the same image, {result.origin}; give the image "
             "that the result was made from"
@@ -192,11 +192,6 @@ def _find_factor(result: Source, source: Source) -> int:
         f"{theirs[0]} x {theirs[1]}, which is no whole factor between 1 and 8; "
         "give the image that the result was made from"
     )
-
-
-def _is_stored(image: Source) -> bool:
-    """Tell whether the origin is a place; objects of a kind share theirs."""
-    return Path(image.origin).is_absolute() or is_remote(image.origin)
 
 
 def _is_same(one: Source, other: Source) -> bool:

@@ -30,9 +30,9 @@ def find_widths(
     count
         Channels.
     """
+    if told := find_told(record, count=count):
+        return [width for width, _ in told]
     made = record.model if record is not None else {}
-    if len(made.get("optics", ())) == count:
-        return [float(one["psf_sigma"]) for one in made["optics"]]
     if "psf_sigma" in made:
         return [float(made["psf_sigma"])] * count
     known = [*models, load_model("bicubic")]
@@ -76,9 +76,8 @@ def describe_channels(
     widths, scalings, statistics
         Of each channel, by `find_widths`, `measure_scalings` and `measure_statistics`.
     """
-    told = record.model.get("optics", ()) if record is not None else ()
-    if len(told) == len(widths):
-        noises = [float(one["noise"]) for one in told]
+    if told := find_told(record, count=len(widths)):
+        noises = [noise for _, noise in told]
     else:  # without a record, what an upscaling would measure
         noises = [noise_level(*one.measured.relative_noise) for one in scalings]
     return tuple(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 from napari_structsr.errors import SinkError
@@ -60,6 +61,11 @@ class Address(NamedTuple):
 def is_remote(text: object) -> bool:
     """Tell an address from a local path; both are text, and other objects are none."""
     return isinstance(text, str) and _URL.match(text) is not None
+
+
+def is_stored(origin: str) -> bool:
+    """Tell the place of an image from the word for a kind of object in memory."""
+    return is_remote(origin) or Path(origin).is_absolute()
 
 
 def split_address(text: str) -> Address:
