@@ -5,10 +5,11 @@
 Upscales one stack with the same weights by `structsr upscale` and by what others do:
 the whole plane at once, MONAI's sliding window, tiles with a pad of 10 and of 32 pixels
 as in chaiNNer, overlapping tiles of 256 as in CAREamics, and dask's overlap. Each run
-is a process of its own, from the stack on disk to a result on disk, in turns, once as
-it is and once with the pages of memory kept as we do. Prints Markdown tables: CPU and
-wall seconds over ours, peak memory, and the largest difference from the whole plane,
-which shows at seams; then how many pixels a second networks take. Needs MONAI and dask.
+is a process of its own, from the stack on disk to a result on disk, in turns: as it is,
+with the pages of memory kept as we do, and with our fused layers as well. Prints
+Markdown tables: CPU and wall seconds over ours, peak memory, and the largest difference
+from the whole plane, which shows at seams; then how many pixels a second networks take.
+Needs MONAI and dask.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from napari_structsr.io.ome_zarr.image_writer import write_image
 from napari_structsr.io.open import open_source
 from napari_structsr.io.sink import MemorySink
 from napari_structsr.models.build import build_network
+from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.upscale import iter_upscale
 from napari_structsr.zoo.catalogue import load_model
@@ -49,6 +51,8 @@ _TILE = 512  # input pixels, of those who let one choose
 _CAREAMICS = 256, 24  # tile, and what is cropped of it at either side
 _LEAST_SEAM = 1e-4  # of the range; less is rounding
 _OURS = "structsr"
+# as it is, pages of memory kept, and layers fused as well
+_HELP = "plain", "kept", "fused"
 
 
 def upscale_whole(network: Network, image: Tensor) -> Tensor:
@@ -134,7 +138,7 @@ def main() -> None:
         "--peers", nargs="+", default=list(list_peers(0)), choices=list_peers(0)
     )
     parser.add_argument("--networks-side", type=int, default=256, help="0: leave out.")
-    parser.add_argument("--worker", nargs=2, metavar=("PEER", "MEMORY"))
+    parser.add_argument("--worker", nargs=2, metavar=("PEER", "HELP"))
     args = parser.parse_args()
     if args.worker:
         _work(args, *args.worker)
@@ -154,23 +158,24 @@ def _compare_peers(args: argparse.Namespace) -> None:
     costs: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for _ in range(args.repeats):
         for peer in peers:
-            # ours keeps its pages in either case
-            for memory in ("plain",) if peer == _OURS else ("plain", "kept"):
-                costs.setdefault((peer, memory), []).append(
-                    _run(args, stack, peer, memory)
+            # ours has both in any case
+            for help_ in _HELP[:1] if peer == _OURS else _HELP:
+                costs.setdefault((peer, help_), []).append(
+                    _run(args, stack, peer, help_)
                 )
     shutil.rmtree(stack)
     seams = dict(_measure_seams(args))
     print(f"{args.planes} planes of {args.side} x {args.side}, {args.model}, over ours")
     print(
-        "| way | CPU | wall | CPU, pages kept | wall, pages kept | peak GiB | seam |\n"
-        "|---|---|---|---|---|---|---|"
+        "| way | CPU | wall | CPU, pages kept | wall, pages kept "
+        "| CPU, layers fused too | wall, layers fused too | peak GiB | seam |\n"
+        "|---|---|---|---|---|---|---|---|---|"
     )
     ours = costs[_OURS, "plain"]
     for peer in peers:
         figures = []
-        for memory in ("plain", "kept"):
-            found = costs.get((peer, memory), ours)
+        for help_ in _HELP:
+            found = costs.get((peer, help_), ours)
             for which in (1, 0):
                 pairs = zip(found, ours, strict=True)
                 ratio = statistics.median(a[which] / b[which] for a, b in pairs)
@@ -182,7 +187,7 @@ def _compare_peers(args: argparse.Namespace) -> None:
 
 
 def _run(
-    args: argparse.Namespace, stack: Path, peer: str, memory: str
+    args: argparse.Namespace, stack: Path, peer: str, help_: str
 ) -> tuple[float, float, float]:
     """Return wall seconds, CPU seconds and peak GiB of a process."""
     result = args.folder / "result.zarr"
@@ -194,7 +199,7 @@ def _run(
     else:
         words = ["-m", "benchmarks.peers", "--folder", str(args.folder)]
         words += ["--model", args.model, "--precision", args.precision]
-        words += ["--worker", peer, memory]
+        words += ["--worker", peer, help_]
     begin = time.perf_counter()
     process = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -206,14 +211,16 @@ def _run(
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 2**30
 
 
-def _work(args: argparse.Namespace, peer: str, memory: str) -> None:
+def _work(args: argparse.Namespace, peer: str, help_: str) -> None:
     """Upscale the stack as a script of a user would."""
-    if memory == "kept":
+    if help_ != "plain":
         keep_pages()
     model = load_model(args.model, factor=_FACTOR)
     upscale = list_peers(model.radius)[peer]
     # chosen by hand: `choose_device` keeps pages
-    network = partial(Device("cpu", "cpu", args.precision).run, model)
+    device = Device("cpu", "cpu", args.precision)
+    plain = partial(_run_layers, dtype=getattr(torch, args.precision))
+    network = partial(device.run if help_ == "fused" else plain, model)
     source: Any = zarr.open_array(args.folder / "stack.ome.zarr" / "0", mode="r")
     planes, height, width = source.shape
     result = zarr.create_array(
@@ -230,6 +237,12 @@ def _work(args: argparse.Namespace, peer: str, memory: str) -> None:
         with torch.inference_mode():
             found = upscale(network, image)[0, 0].numpy() * (high - low) + low
         result[number] = found.clip(0, 65535).round().astype(source.dtype)
+
+
+def _run_layers(model: SRModel, image: Tensor, *, dtype: torch.dtype) -> Tensor:
+    """Run the network layer by layer, as torch does."""
+    with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
+        return model(image)
 
 
 def _measure_seams(args: argparse.Namespace) -> Iterator[tuple[str, float]]:

@@ -182,7 +182,7 @@ def test_large_networks_have_small_blocks():
     gpu = Device("cuda:0", "some GPU", "float16")
     assert choose_block(device, 26) == (1024, 1024)
     assert choose_block(device, 144) == (512, 1024)
-    assert choose_block(half, 144) == (1024, 1024)
+    assert choose_block(half, 26) == (512, 512)
     assert choose_block(device, 400) == (512, 512)
     assert choose_block(device, 4096) == (256, 256)
     assert choose_block(gpu, 4096) == (512, 512)

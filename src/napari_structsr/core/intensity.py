@@ -8,7 +8,7 @@ agree with each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from napari_structsr.errors import PixelError
 # a hot pixel must not decide the range
 _PERCENTILES = (0.1, 99.9)
 _NOISE_BINS = 12
+_CACHED = 1 << 18  # bytes
 # median absolute deviation to standard deviation, of normally distributed noise
 _FROM_MEDIAN = 1.4826
 
@@ -68,7 +69,10 @@ class Intensity:
 
     def restore(self, values: Float32Array) -> Float64Array:
         """Invert `normalise`."""
-        return values.astype(np.float64) * self.span + self.low
+        restored = values.astype(np.float64)
+        restored *= self.span
+        restored += self.low
+        return restored
 
 
 def check_dtype(dtype: np.dtype) -> None:
@@ -113,8 +117,35 @@ def to_dtype(values: npt.NDArray[np.floating[Any]], dtype: np.dtype) -> Array:
     limits = np.iinfo(dtype)
     # 64-bit limits have no float64 of their own: take the nearest below
     top = np.nextafter(np.float64(limits.max), 0) if dtype.itemsize == 8 else limits.max
-    rounded: Array = np.clip(np.rint(values), limits.min, top)
+    rounded: Array = np.rint(values)
+    np.maximum(rounded, limits.min, out=rounded)
+    np.minimum(rounded, top, out=rounded)
     return rounded.astype(dtype)
+
+
+def map_rows(
+    change: Callable[[Array], Array], values: Array, *, dtype: np.dtype
+) -> Array:
+    """Apply what changes pixels one by one to some rows at a time.
+
+    Parameters
+    ----------
+    change
+        Returns as many pixels as it gets.
+    values
+        Shape (samples, rows, columns).
+    dtype
+        Of the pixels returned.
+    """
+    # what a chain of operations leaves in between stays in the cache of the processor
+    step = max(
+        1, _CACHED // max(values.itemsize * values.shape[0] * values.shape[2], 1)
+    )
+    changed = np.empty(values.shape, dtype)
+    for first in range(0, values.shape[1], step):
+        rows = slice(first, first + step)
+        changed[:, rows] = change(values[:, rows])
+    return changed
 
 
 def fit_intensity(blocks: Sequence[Array]) -> Intensity:

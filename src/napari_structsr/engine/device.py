@@ -35,7 +35,8 @@ class Device:
     @property
     def block(self) -> int:
         """Input pixels along the side of what is computed at once, at most."""
-        return 1024
+        # where a CPU computes in half precision, memory is what it waits for
+        return 512 if self.kind == "cpu" and self.precision != "float32" else 1024
 
     @property
     def bytes_per_value(self) -> int:
@@ -45,6 +46,8 @@ class Device:
     def run(self, model: SRModel, image: Tensor) -> Tensor:
         """Apply the model to float32 pixels on this device; the result stays on it."""
         dtype = getattr(torch, self.precision)
+        if self.kind == "cpu":
+            return model.run_on_cpu(image, dtype)
         with torch.autocast(
             torch.device(self.kind).type, dtype=dtype, enabled=dtype != torch.float32
         ):

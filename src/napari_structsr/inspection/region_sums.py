@@ -29,12 +29,15 @@ class RegionSums:
     ) -> None:
         """Add the pixels of a block that are numbers, by the region of each."""
         known = np.isfinite(values)
-        kept = values[known]
-        where = np.zeros(kept.shape, np.int64) if regions is None else regions[known]
-        sums = np.bincount(where, weights=kept, minlength=self._bins)
-        counts = np.bincount(where, minlength=self._bins)
         # bin 0 holds the pixels of no region: the whole plane is the sum of all bins
         nothing = np.zeros(self._bins)
+        sums, counts = nothing.copy(), nothing.copy()
+        if regions is None:
+            sums[0], counts[0] = np.sum(values, where=known), known.sum()
+        else:
+            where = regions[known]
+            sums += np.bincount(where, weights=values[known], minlength=self._bins)
+            counts += np.bincount(where, minlength=self._bins)
         self._sums[name] = self._sums.get(name, nothing) + sums
         self._counts[name] = self._counts.get(name, nothing) + counts
 

@@ -73,14 +73,17 @@ class SquareMeans:
             size = (-(-length // half) + 1 for length in self._shape)
             self._cells[key] = np.zeros((2, *size))
         down, right = -(-height // half), -(-width // half)
-        # the last block of a plane need not be whole
-        padded = np.full((down * half, right * half), np.nan)
-        padded[:height, :width] = values
-        cells = padded.reshape(down, half, right, half)
+        if values.shape != (down * half, right * half):
+            # the last block of a plane need not be whole
+            padded = np.full((down * half, right * half), np.nan)
+            padded[:height, :width] = values
+            values = padded
+        cells = values.reshape(down, half, right, half)
+        known = np.isfinite(cells)
         top, left = rows.start // half, columns.start // half
         part = self._cells[key][:, top : top + down, left : left + right]
-        part[0] += np.nansum(cells, axis=(1, 3))
-        part[1] += np.isfinite(cells).sum(axis=(1, 3))
+        part[0] += np.sum(cells, axis=(1, 3), where=known)
+        part[1] += known.sum(axis=(1, 3))
 
     def rank(self, count: int, *, plane: Mapping[str, int]) -> Iterator[WorstRegion]:
         """Yield the worst places of each map, none beside another.

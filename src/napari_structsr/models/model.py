@@ -24,6 +24,7 @@ from napari_structsr.models.conditional_generator import (
     SIGMA_RANGE,
     ConditionalGenerator,
 )
+from napari_structsr.models.fused_generator import FusedGenerator, fuse
 
 
 class SRModel:
@@ -80,6 +81,7 @@ class SRModel:
                     "restore the file from where it came"
                 )
         self.network.to(memory_format=torch.channels_last)
+        self._fused: dict[torch.dtype, FusedGenerator | None] = {}
 
     def __call__(self, image: Tensor) -> Tensor:
         """Upscale planes.
@@ -221,4 +223,27 @@ class SRModel:
     def to(self, device: str) -> SRModel:
         """Move the network; returns the model itself."""
         self.network.to(device)
+        self._fused.clear()
         return self
+
+    def run_on_cpu(self, image: Tensor, dtype: torch.dtype) -> Tensor:
+        """Upscale planes on the CPU, in the number format of a processor made for it.
+
+        Parameters
+        ----------
+        image
+            As in a call.
+        dtype
+            Of the features.
+
+        Returns
+        -------
+        Tensor
+            As of a call.
+        """
+        if dtype not in self._fused:
+            self._fused[dtype] = fuse(self.network, dtype)
+        if (fused := self._fused[dtype]) is not None:
+            return fused(image)
+        with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
+            return self(image)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from napari_structsr.core.grid import Slices, Tile, Window
-from napari_structsr.core.intensity import to_dtype
+from napari_structsr.core.intensity import map_rows, to_dtype
 from napari_structsr.core.types import Array
 from napari_structsr.engine.blocks import BlockComputer, Images
 from napari_structsr.imaging.filters import fill_missing
@@ -58,7 +58,9 @@ class TileUpscaler(BlockComputer[Array]):
         whole = bool(finite.all())
         # NaN would spread over the whole field of view of the model
         values = pixels if whole else np.where(finite, pixels, intensity.low)
-        measured = torch.from_numpy(intensity.normalise(values))[:, None]
+        measured = torch.from_numpy(
+            map_rows(intensity.normalise, values, dtype=np.dtype(np.float32))
+        )[:, None]
         if not whole:
             measured = fill_missing(measured, torch.from_numpy(finite)[:, None])
         image = upscale_block(
@@ -73,13 +75,18 @@ class TileUpscaler(BlockComputer[Array]):
             else 0.0,
         )
         kept = image[:, 0, *window.keep].cpu().numpy()
-        restored = intensity.restore(kept)
-        # filled pixels had to be there for their neighbours, and are no result
-        if not whole:
-            restored = np.where(
-                self._repeat(finite, window), restored, self._repeat(pixels, window)
+        dtype = prepared.spec.dtype
+        if whole:
+            return map_rows(
+                lambda rows: to_dtype(intensity.restore(rows), dtype), kept, dtype=dtype
             )
-        return to_dtype(restored, prepared.spec.dtype)
+        # filled pixels had to be there for their neighbours, and are no result
+        restored = np.where(
+            self._repeat(finite, window),
+            intensity.restore(kept),
+            self._repeat(pixels, window),
+        )
+        return to_dtype(restored, dtype)
 
     def _repeat(self, pixels: Array, window: Window) -> Array:
         """Repeat pixels on the finer grid, for what is no number and for constants."""
