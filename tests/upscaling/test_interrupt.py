@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from napari_structsr.engine.device import Device
 from napari_structsr.engine.events import Cancel, Cancelled, Progressed
 from napari_structsr.io.arrays import open_array
 from napari_structsr.io.ome_zarr.writer import OmeZarrSink
@@ -11,7 +12,7 @@ from napari_structsr.upscaling.settings import UpscaleSettings
 from napari_structsr.upscaling.upscale import iter_upscale
 from napari_structsr.zoo.catalogue import load_model
 
-SETTINGS = UpscaleSettings(device="cpu", tile=256)
+SETTINGS = UpscaleSettings(device="cpu", precision="float32", tile=256)
 IMAGE = np.random.default_rng(0).integers(0, 4000, (512, 512), np.uint16)
 
 
@@ -50,6 +51,29 @@ def test_no_layer_of_a_network_begins_after_a_cancel(after):
     assert len(list(model.network.modules())) > 2 * after
     hooks = [layer._forward_pre_hooks for layer in model.network.modules()]
     assert not any(hooks), "a model that is used again would not stop"
+
+
+def test_no_block_begins_after_a_cancel_in_half_precision(monkeypatch):
+    monkeypatch.setattr(Device, "block", 64)  # of 64 in all
+    model, cancel, begun = load_model("faithful", factor=2), Cancel(), []
+
+    def count(*_):
+        begun.append(1)
+        if len(begun) == 3:
+            cancel()
+
+    events = iter_upscale(
+        open_array(IMAGE, axes="yx", level=0, name="cells"),
+        model,
+        MemorySink(),
+        settings=UpscaleSettings(device="cpu", precision="bfloat16"),
+        cancel=cancel,
+    )
+    found = [next(events)]
+    model.network.register_forward_hook(count)
+    found += events
+    assert len(begun) == 3
+    assert isinstance(found[-1], Cancelled)
 
 
 def test_what_was_finished_is_kept_and_gone_on_with(tmp_path):

@@ -81,12 +81,13 @@ class ConditionalGenerator(ResidualGenerator):
         """
         sigma, noise = fill_in_optics(image, sigma, noise)
         gains = self.gains(sigma, noise)[..., None, None]
-        base, first = self.separate(image, self.make_taps(sigma, noise))
+        first = self.find_differences(image, self.make_taps(sigma, noise))
         features = first
         for block, gain in zip(self.body, gains[:-1], strict=True):
             features = block(features, gain)
         features = add_change(first, self.join(features), gains[-1])
-        return base + F.pixel_shuffle(self.tail(features), self.factor).float()
+        residual = F.pixel_shuffle(self.tail(features), self.factor)
+        return self.interpolate(image) + residual.float()
 
     def gains(self, sigma: Tensor, noise: Tensor) -> Tensor:
         """Return the gain of each residual branch and channel.

@@ -3,9 +3,7 @@
 Where a CPU multiplies matrices in half precision, a convolution takes no longer than
 a pass over its result. So the rectifier after it, or the addition, is computed with it:
 oneDNN does so, through the operations that torch's own compiler takes. They are called
-here without a compiler, which users seldom have.
-
-Numbers in float32 stay the same; in half precision a sum is rounded once, not twice.
+here without a compiler, which users seldom have. A sum is rounded once then, not twice.
 """
 
 from __future__ import annotations
@@ -50,19 +48,8 @@ class FusedGenerator:
     def __call__(self, image: Tensor) -> Tensor:
         """Map (N, 1, h, w) to (N, 1, factor h, factor w), in the same unit."""
         with torch.inference_mode():
-            base, found = self._network.separate(image)
-            count, _, rows, columns = found.shape
-            wide = columns
-            if self._dtype != torch.float32:
-                wide = -(-columns // _COLUMNS) * _COLUMNS
-            first = torch.empty(
-                (count, self._network.width, rows, wide),
-                dtype=self._dtype,
-                memory_format=torch.channels_last,
-            )
-            first[..., :columns] = found
-            first[..., columns:] = 0
-            del found
+            columns = image.shape[-1]
+            first = self._take_features(self._network.find_differences(image))
             features = first
             for inner, outer in self._body:
                 change = _convolve(features, inner, "relu")
@@ -74,8 +61,25 @@ class FusedGenerator:
             first = _add(first, features, self._join, in_place=True)
             first[..., columns:] = 0
             change = _convolve(first, self._tail, "none")[..., :columns]
-            _add_shuffled(base, change, self._network.factor)
-            return base
+            # last: it would lie between what the layers free
+            del features, first
+            result = self._network.interpolate(image)
+            _add_shuffled(result, change, self._network.factor)
+            return result
+
+    def _take_features(self, found: Tensor) -> Tensor:
+        """Return features in the number format, with columns for the processor."""
+        if self._dtype == torch.float32:
+            return found.contiguous(memory_format=torch.channels_last)
+        count, width, rows, columns = found.shape
+        features = torch.empty(
+            (count, width, rows, -(-columns // _COLUMNS) * _COLUMNS),
+            dtype=self._dtype,
+            memory_format=torch.channels_last,
+        )
+        features[..., :columns] = found
+        features[..., columns:] = 0
+        return features
 
 
 def fuse(network: torch.nn.Module, dtype: torch.dtype) -> FusedGenerator | None:

@@ -19,6 +19,8 @@ changes nothing but itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -73,20 +75,31 @@ class ResidualGenerator(nn.Module):
         first = RADIUS if self.filters else 1
         return first + 2 * self.blocks + 2
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Map (N, 1, h, w) to (N, 1, factor h, factor w), in the same unit."""
-        base, first = self.separate(image)
+    def forward(
+        self, image: Tensor, compute: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Map (N, 1, h, w) to (N, 1, factor h, factor w), in the same unit.
+
+        `compute` stands in for the layers, see `FusedGenerator`.
+        """
+        if compute is not None:
+            return compute(image)
+        first = self.find_differences(image)
         features = first
         for block in self.body:
             features = block(features)
         features = add_change(first, self.join(features))
         residual = F.pixel_shuffle(self.tail(features), self.factor)
-        return base + residual.float()
+        return self.interpolate(image) + residual.float()
 
-    def separate(
-        self, image: Tensor, taps: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return the interpolated image, and the first features of its differences.
+    def interpolate(self, image: Tensor) -> Tensor:
+        """Return the interpolated image, to which the network adds."""
+        # in float32: bfloat16 keeps 3 digits, and the level passes through here
+        with torch.autocast(image.device.type, enabled=False):
+            return interpolate(image.float(), self.factor, mode="bicubic")
+
+    def find_differences(self, image: Tensor, taps: Tensor | None = None) -> Tensor:
+        """Return the first features of an image, which see differences alone.
 
         Parameters
         ----------
@@ -96,17 +109,16 @@ class ResidualGenerator(nn.Module):
             Wiener filters of each image, shape (N, filters, side, side); by default
             those that are kept.
         """
-        # in float32: bfloat16 keeps 3 digits, and the level passes through here
+        # in float32: of an image in bfloat16 small differences are lost
         with torch.autocast(image.device.type, enabled=False):
             image = image.float()
-            base = interpolate(image, self.factor, mode="bicubic")
             # filters that sum to zero see differences alone: an offset is lost here
             filters = self.head - self.head.mean(dim=(1, 2, 3), keepdim=True)
             first = F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), filters)
             if self.filters:
                 found = _filter(image, self.taps[None, :, 0] if taps is None else taps)
                 first = first + F.conv2d(found, self.mix)
-        return base, first
+        return first
 
 
 class _Block(nn.Module):
