@@ -51,15 +51,17 @@ class FusedGenerator:
             columns = image.shape[-1]
             first = self._take_features(self._network.find_differences(image))
             features = first
+            # beyond the image lies nothing, as every layer takes it, and a layer looks
+            # one pixel beyond it
+            beyond = slice(columns, columns + 1)
             for inner, outer in self._body:
                 change = _convolve(features, inner, "relu")
-                # beyond the image lies nothing, as every layer takes it
-                change[..., columns:] = 0
+                change[..., beyond] = 0
                 # the first features are needed once more at the end
                 features = _add(features, change, outer, in_place=features is not first)
-                features[..., columns:] = 0
+                features[..., beyond] = 0
             first = _add(first, features, self._join, in_place=True)
-            first[..., columns:] = 0
+            first[..., beyond] = 0
             change = _convolve(first, self._tail, "none")[..., :columns]
             # last: it would lie between what the layers free
             del features, first
