@@ -10,11 +10,12 @@ Acoust. Speech Signal Process. 29, 1981.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 
 from torch import Tensor
 from torch.nn import functional as F
+
+from napari_structsr.imaging.filters import correlate_axis
 
 _KEYS = -0.75  # the free parameter of the kernel, as in torch and OpenCV
 _REACH = 2  # pixels to each side
@@ -39,35 +40,20 @@ def interpolate_bicubic(image: Tensor, factor: int) -> Tensor:
     count, channels, height, width = image.shape
     rows = image.new_empty(count, channels, height + 2 * _REACH, width, factor)
     for phase, weights in enumerate(_weigh_neighbours(factor)):
-        _add_shifted(wide, -1, weights, out=rows[..., phase])
+        rows[..., phase] = correlate_axis(wide, -1, weights)
     rows = rows.flatten(-2)
     result = image.new_empty(count, channels, height, factor, width * factor)
     for phase, weights in enumerate(_weigh_neighbours(factor)):
-        _add_shifted(rows, -2, weights, out=result[..., phase, :])
+        result[..., phase, :] = correlate_axis(rows, -2, weights)
     return result.flatten(2, 3)
 
 
-def _add_shifted(
-    image: Tensor, dim: int, weights: Mapping[int, float], *, out: Tensor
-) -> None:
-    """Write the weighted sum of parts of an image that begin at different places."""
-    size = out.shape[dim]
-    (start, weight), *rest = weights.items()
-    total = image.narrow(dim, start, size) * weight
-    for start, weight in rest:
-        total.add_(image.narrow(dim, start, size), alpha=weight)
-    out.copy_(total)
-
-
 @cache
-def _weigh_neighbours(factor: int) -> list[dict[int, float]]:
-    """Return the weights of pixels -2 to 2, counted from 0, for each finer pixel."""
-    found = []
-    for phase in range(factor):
-        place = (phase + 0.5) / factor - 0.5
-        weights = (_keys(place - shift) for shift in range(-_REACH, _REACH + 1))
-        found.append({n: weight for n, weight in enumerate(weights) if weight})
-    return found
+def _weigh_neighbours(factor: int) -> list[list[float]]:
+    """Return the weights of the pixels around, for each finer pixel in a pixel."""
+    places = ((phase + 0.5) / factor - 0.5 for phase in range(factor))
+    shifts = range(-_REACH, _REACH + 1)
+    return [[_keys(place - shift) for shift in shifts] for place in places]
 
 
 def _keys(distance: float) -> float:
