@@ -86,3 +86,9 @@ def test_smooth_is_a_mirrored_gaussian(sigma):
     expected = gaussian_filter(image, sigma, mode="reflect", truncate=4)
     found = smooth(torch.from_numpy(image)[None, None], sigma)[0, 0]
     np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def test_gradients_of_smoothing_are_those_of_differences():
+    image = torch.rand(2, 1, 7, 9, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: smooth(x, 0.8), image)
+    assert torch.autograd.gradgradcheck(lambda x: smooth(x, 0.8), image)

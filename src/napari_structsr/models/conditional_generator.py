@@ -67,7 +67,8 @@ class ConditionalGenerator(ResidualGenerator):
             last,
         )
 
-    def forward(
+    # layers are fused of the network that it folds to, never of its own
+    def forward(  # type: ignore[override]
         self, image: Tensor, sigma: Tensor | None = None, noise: Tensor | None = None
     ) -> Tensor:
         """Map (N, 1, h, w) to (N, 1, factor h, factor w), in the same unit.
