@@ -11,7 +11,7 @@ from napari_structsr.imaging.forward import ForwardModel
 
 models = st.builds(
     ForwardModel,
-    factor=st.sampled_from([2, 3, 4]),
+    factor=st.sampled_from([1, 2, 3, 4]),
     psf_sigma=st.sampled_from([0.0, 0.3, 0.4, 0.5]),
 )
 sizes = st.tuples(st.integers(1, 14), st.integers(1, 14))

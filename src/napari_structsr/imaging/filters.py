@@ -107,7 +107,7 @@ def convolve_axis(
 
     The transpose of that spreads each pixel by the kernel, `stride` pixels apart.
     """
-    if stride == 1 and image.device.type == "cpu":
+    if stride == 1 and not transposed and image.device.type == "cpu":
         weights = kernel.tolist()
         if not image.requires_grad:
             return correlate_axis(image, dim, weights)
