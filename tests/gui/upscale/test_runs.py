@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -65,8 +66,9 @@ def test_time_is_said_before_a_run_and_grows_with_the_image(
         dock.estimate.estimate()
         qtbot.waitUntil(lambda: "about" in dock.estimate.text()[-16:], timeout=TIMEOUT)
         said.append(dock.estimate.text())
-    assert said[0].endswith("cpu in float32, about 1 s")
-    assert said[1].endswith("cpu in float32, about 12 s")
+    # the number format is that of the machine
+    assert re.search(r"cpu in b?float\d\d, about 1 s$", said[0])
+    assert re.search(r"cpu in b?float\d\d, about 12 s$", said[1])
 
 
 def test_what_a_cancelled_run_has_left_is_said_by_the_estimate(
@@ -113,9 +115,12 @@ def test_progress_counts_tiles_inside_a_plane(viewer, dock, qtbot):
     job.progressed.connect(lambda event: seen.append((event.done, event.total)))
     qtbot.waitUntil(lambda: not dock.jobs.is_busy, timeout=TIMEOUT)
 
+    # blocks, and so tiles, are smaller where the machine computes in half precision
+    (total,) = {total for _, total in seen}
+    assert total in (4, 9)
     # the activity dock lets Qt run, so that a later step may be told before another
-    assert {(0, 4), (4, 4)} < set(seen)
-    assert any(0 < done < 4 for done, _ in seen)
+    assert {(0, total), (total, total)} < set(seen)
+    assert any(0 < done < total for done, _ in seen)
 
 
 def test_activity_dock_follows_a_run_to_its_end(viewer, dock, qtbot):
