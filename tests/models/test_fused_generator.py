@@ -54,7 +54,7 @@ def test_half_precision_is_as_near_as_layer_by_layer(width):
     assert found.max() < 0.03
 
 
-def test_devices_compute_with_it_in_half_precision(monkeypatch):
+def test_devices_compute_with_it_in_half_precision():
     model = load_model("faithful", factor=2)
     image = make_image(1, 1, 30, 30)
     fused = fuse(model.network, torch.bfloat16)

@@ -108,10 +108,7 @@ def convolve_axis(
     The transpose of that spreads each pixel by the kernel, `stride` pixels apart.
     """
     if stride == 1 and not transposed and image.device.type == "cpu":
-        weights = kernel.tolist()
-        if not image.requires_grad:
-            return correlate_axis(image, dim, weights)
-        found: Tensor = _AxisCorrelation.apply(image, dim, weights)
+        found: Tensor = _AxisCorrelation.apply(image, dim, kernel.tolist())
         return found
     weight = torch.as_tensor(kernel, dtype=image.dtype, device=image.device)
     down = dim == -2
@@ -128,7 +125,7 @@ def convolve_axis(
 
 
 class _AxisCorrelation(torch.autograd.Function):
-    """`correlate_axis` with gradients, at a tenth of the time that conv2d's take."""
+    """`correlate_axis` with gradients; those of conv2d take three times as long."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, dim: int, weights: list[float]) -> Tensor:

@@ -71,8 +71,6 @@ class FusedGenerator:
 
     def _take_features(self, found: Tensor) -> Tensor:
         """Return features in the number format, with columns for the processor."""
-        if self._dtype == torch.float32:
-            return found.contiguous(memory_format=torch.channels_last)
         count, width, rows, columns = found.shape
         features = torch.empty(
             (count, width, rows, -(-columns // _COLUMNS) * _COLUMNS),
@@ -114,16 +112,13 @@ def _convolve(features: Tensor, weight: Tensor, then: str) -> Tensor:
 
 def _add(total: Tensor, features: Tensor, weight: Tensor, *, in_place: bool) -> Tensor:
     """Return the sum of a total and a convolution of features."""
-    operations = torch.ops.mkldnn
-    add = operations._convolution_pointwise
+    # the two operations take total and features in turned order
     if in_place:
-        # the one operation takes the total first, the other the features
-        total = operations._convolution_pointwise_.binary(
-            total, features, weight, None, *_GEOMETRY, "add", None, None, [], None
-        )
-        return total
+        add, images = torch.ops.mkldnn._convolution_pointwise_, (total, features)
+    else:
+        add, images = torch.ops.mkldnn._convolution_pointwise, (features, total)
     result: Tensor = add.binary(
-        features, total, weight, None, *_GEOMETRY, "add", None, None, [], None
+        *images, weight, None, *_GEOMETRY, "add", None, None, [], None
     )
     return result
 

@@ -248,8 +248,7 @@ class SRModel:
             self._fused[dtype] = fuse(self.network, dtype)
         if (fused := self._fused[dtype]) is not None:
             # through the network, where a cancel is heard
-            with torch.inference_mode():
-                result: Tensor = self.network(image, fused)
-                return result
+            result: Tensor = self.network(image, fused)
+            return result
         with torch.autocast("cpu", dtype=dtype):
             return self(image)
