@@ -5,7 +5,8 @@
     python -m tox -- core -- -k tiles   # what follows a second -- goes to pytest
     python -m tox -- demo               # a real stack, start to end; leaves demo/
 
-A check that fails stops none of the others, and makes the whole fail.
+A check that fails stops none of the others, and makes the whole fail; what it said last
+is said again at the end, where it is found.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+_SAID_AGAIN = 40  # lines of a check that failed
 PYTHON = (sys.executable, "-m")
 PYTEST = (*PYTHON, "pytest")
 # napari and Qt are installed beside the rest, and hidden from what lies below them
@@ -69,23 +72,43 @@ def main(words: list[str]) -> int:
     ended = []
     for name in names:
         began = time.monotonic()
-        passed = run_check(name, for_pytest)
-        ended.append((name, passed, time.monotonic() - began))
-    for name, passed, seconds in ended:
-        print(f"{name:8} {'passed' if passed else 'FAILED'} {seconds:6.0f} s")
-    return 0 if all(passed for _, passed, _ in ended) else 1
+        said = run_check(name, for_pytest)
+        ended.append((name, said, time.monotonic() - began))
+    for name, said, _ in ended:
+        if said is not None:
+            print(f"\n--- {name} failed, and ended with:", *said, sep="\n")
+    for name, said, seconds in ended:
+        print(f"{name:8} {'passed' if said is None else 'FAILED'} {seconds:6.0f} s")
+    return 0 if all(said is None for _, said, _ in ended) else 1
 
 
-def run_check(name: str, for_pytest: list[str]) -> bool:
-    """Run the commands of one check until one fails; tell whether all passed."""
+def run_check(name: str, for_pytest: list[str]) -> list[str] | None:
+    """Run the commands of one check until one fails.
+
+    Return the last lines of the one that failed; None if all passed.
+    """
     surroundings = os.environ | SURROUNDINGS.get(name, {})
     with tempfile.TemporaryDirectory() as folder:
         for command in CHECKS[name]:
             line = fill_in(command, Path(folder), for_pytest)
             print(f"\n--- {name}:", *line, flush=True)
-            if subprocess.run(line, cwd=ROOT, env=surroundings).returncode:
-                return False
-    return True
+            said: deque[str] = deque(maxlen=_SAID_AGAIN)
+            with subprocess.Popen(
+                line,
+                cwd=ROOT,
+                env=surroundings,
+                text=True,
+                errors="replace",
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            ) as process:
+                assert process.stdout is not None
+                for said_line in process.stdout:
+                    print(said_line, end="", flush=True)
+                    said.append(said_line.rstrip("\n"))
+            if process.returncode:
+                return list(said)
+    return None
 
 
 def fill_in(command: tuple[str, ...], folder: Path, for_pytest: list[str]) -> list[str]:
