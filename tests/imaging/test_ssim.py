@@ -13,6 +13,7 @@ from napari_structsr.imaging.ssim import (
     SSIM_RADIUS,
     micro_ssim,
     ms_ssim,
+    score_similarity,
     ssim,
     ssim_map,
 )
@@ -161,3 +162,15 @@ def test_images_are_scored_one_by_one_and_the_truth_scores_one(pair):
         assert abs(float(scores[0]) - float(measure(result, truth))) < 1e-6
         assert float(scores[1]) == pytest.approx(1, abs=1e-6)
         assert scores[0] < 0.95
+
+
+@pytest.mark.parametrize("part", [np.s_[...], np.s_[..., :50, :60], np.s_[..., :18, :]])
+def test_scores_made_together_equal_those_made_one_by_one(pair, part):
+    result, truth = (image[part] for image in pair)
+    result = 0.6 * result + 0.2
+    together = score_similarity(result, truth)
+    for found, measure in zip(together, (ssim_map, ms_ssim, micro_ssim), strict=True):
+        torch.testing.assert_close(found, measure(result, truth), atol=1e-6, rtol=0)
+    flat = torch.full_like(truth, 0.3)
+    assert float(score_similarity(flat, flat).micro_ssim) == 1
+    assert float(score_similarity(result, flat).micro_ssim) == 0

@@ -20,10 +20,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_structsr.imaging.filters import (
-    map_row_chunks,
     reflect_pad,
     separable_filter,
 )
+from napari_structsr.imaging.row_chunks import map_row_chunks
 
 EXPECTED_ERROR_RADIUS = 2
 """Measured pixels to each side that the prediction for a pixel depends on."""

@@ -7,7 +7,7 @@ numpy names: "reflect" shows the border pixel once, "symmetric" twice.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,9 @@ FILL_RADIUS = 4
 """Pixels to each side from which `fill_missing` fills a hole."""
 
 _FILL_SIGMA = 1.0
-# Pixels of a chunk: on a CPU as many as stay in the cache with their temporaries,
-# elsewhere many more, since a GPU is idle between small pieces of work.
-_CPU_CHUNK, _GPU_CHUNK = 1 << 18, 1 << 23
+# weights, and pixels of a plane, from which products are faster than sums on a CPU
+_LONG, _LARGE = 7, 1 << 16
+_ROWS = 32  # of the result, that one product gives
 
 
 def separable_filter(image: Tensor, weights: Sequence[float]) -> Tensor:
@@ -44,13 +44,45 @@ def correlate_separable(
 
 def correlate_axis(image: Tensor, dim: int, weights: Sequence[float]) -> Tensor:
     """Correlate along one axis, -2 or -1, where the weights fit."""
-    # Adding shifted images up is ten times as fast on a CPU as conv2d of one channel.
     size = image.shape[dim] - len(weights) + 1
+    rows, columns = image.shape[-2:]
+    if (
+        len(weights) >= _LONG
+        and rows * columns >= _LARGE
+        and image.device.type == "cpu"
+        and not image.requires_grad
+    ):
+        return _correlate_by_products(image, dim, weights)
+    # Adding shifted images up is ten times as fast on a CPU as conv2d of one channel.
     (start, weight), *rest = ((k, w) for k, w in enumerate(weights) if w)
     total = image.narrow(dim, start, size) * weight
     for start, weight in rest:
         total.add_(image.narrow(dim, start, size), alpha=weight)
     return total
+
+
+def _correlate_by_products(image: Tensor, dim: int, weights: Sequence[float]) -> Tensor:
+    """Correlate a few rows, or columns, at a time by a matrix of the weights.
+
+    Most of it is zeros, and a product with them is two to five times as fast still as
+    sums, each of which goes through memory. The sums are the same, in the same order.
+    """
+    size, reach = image.shape[dim] - len(weights) + 1, len(weights) - 1
+    shape = list(image.shape)
+    shape[dim] = size
+    result = image.new_empty(shape)
+    band = image.new_zeros(_ROWS + reach, _ROWS)
+    for k, weight in enumerate(weights):
+        band.diagonal(-k)[:_ROWS] = weight
+    planes = (each.reshape(-1, *each.shape[-2:]) for each in (image, result))
+    for plane, found in zip(*planes, strict=True):
+        for start in range(0, size, _ROWS):
+            count = min(_ROWS, size - start)
+            part = plane.narrow(dim, start, count + reach)
+            matrix = band[: count + reach, :count]
+            factors = (matrix.T, part) if dim == -2 else (part, matrix)
+            torch.mm(*factors, out=found.narrow(dim, start, count))
+    return result
 
 
 def reflect_pad(
@@ -171,29 +203,3 @@ def forward_differences(image: Tensor) -> tuple[Tensor, Tensor]:
     """
     down = image.diff(dim=-2, append=image[..., -1:, :])
     return down, image.diff(dim=-1, append=image[..., -1:])
-
-
-def map_row_chunks(
-    function: Callable[..., Tensor], *images: Tensor, radius: int
-) -> Tensor:
-    """Apply a function of neighbourhoods to a few rows at a time.
-
-    The result is ``function(*images)``, of shape (..., H, W). The function takes images
-    of shape (N, C, h, W) and returns (..., h, W), of which a pixel depends on pixels at
-    most `radius` away, mirrored beyond the border.
-    """
-    height = images[0].shape[-2]
-    pixels = _CPU_CHUNK if images[0].device.type == "cpu" else _GPU_CHUNK
-    # never chunks of fewer rows than are read around them, or most work is done twice
-    rows = max(pixels // images[0][..., 0, :].numel(), 2 * radius, 1)
-    if height <= rows:
-        return function(*images)
-    for top in range(0, height, rows):
-        first = max(top - radius, 0)
-        part = function(*(i[..., first : top + rows + radius, :] for i in images))
-        if top == 0:
-            whole = part.new_empty((*part.shape[:-2], height, part.shape[-1]))
-        # the rows beyond the chunk were reflected inside the image: not to be kept
-        kept = whole[..., top : top + rows, :]
-        kept.copy_(part[..., top - first : top - first + kept.shape[-2], :])
-    return whole

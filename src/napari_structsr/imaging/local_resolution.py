@@ -23,6 +23,7 @@ of an abrupt end of what is common.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -30,6 +31,7 @@ import torch
 from torch import Tensor
 
 from napari_structsr.imaging.filters import reflect_pad
+from napari_structsr.imaging.row_chunks import compute_side_by_side
 from napari_structsr.imaging.spectrum import count_conjugates, radial_frequency
 
 _WINDOW, _STEP = 64, 16
@@ -93,16 +95,20 @@ def resolution_map(
     planes = [reflect_pad(i.flatten(0, 1), *pads) for i in (result, truth)]
     rings = _prepare_rings(window, truth.device)
     periods = truth.new_empty(len(planes[0]), *blocks)
+
     # a row of blocks at a time: all windows at once take (window / step)² images
-    for plane in range(len(periods)):
-        for row in range(blocks[0]):
-            x, z = (
-                image[plane, row * step : row * step + window]
-                .unfold(-1, window, step)
-                .transpose(0, 1)
-                for image in planes
-            )
-            periods[plane, row] = _measure_periods(x, z, rings)
+    def measure(place: tuple[int, int]) -> None:
+        plane, row = place
+        x, z = (
+            image[plane, row * step : row * step + window]
+            .unfold(-1, window, step)
+            .transpose(0, 1)
+            for image in planes
+        )
+        periods[plane, row] = _measure_periods(x, z, rings)
+
+    places = itertools.product(range(len(periods)), range(blocks[0]))
+    compute_side_by_side(measure, places, on_cpu=truth.device.type == "cpu")
     for dim in (-2, -1):
         pixels = periods.repeat_interleave(step, dim=dim)
         periods = pixels.narrow(dim, early[dim], sizes[dim])

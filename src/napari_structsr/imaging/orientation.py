@@ -27,9 +27,9 @@ from torch import Tensor
 from napari_structsr.imaging.filters import (
     correlate_separable,
     gaussian_kernel,
-    map_row_chunks,
     reflect_pad,
 )
+from napari_structsr.imaging.row_chunks import map_row_chunks
 
 _SIGMA = 2.0  # pixels
 _NOISE = 1e-6  # rounding of intensities of 0..1

@@ -10,9 +10,9 @@ from torch import Tensor
 from napari_structsr.imaging.filters import (
     correlate_separable,
     forward_differences,
-    map_row_chunks,
     reflect_pad,
 )
+from napari_structsr.imaging.row_chunks import map_row_chunks
 
 GRADIENT_RADIUS = 1
 """Pixels to each side that the maps of gradients depend on."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_structsr.imaging.forward import ForwardModel
+from napari_structsr.imaging.row_chunks import map_row_chunks
 
 MIN_NOISE = 1e-3
 """Smallest standard deviation of noise that a residual is divided by, as a share of the
@@ -81,10 +82,14 @@ def artefact_map(faithful: Tensor, sharp: Tensor, *, noise: float = 0.03) -> Ten
     .. [1] L. Xie et al., "DeSRA: detect and delete the artifacts of GAN-based
        real-world super-resolution models", ICML 2023.
     """
-    first, second = _local_variance(faithful), _local_variance(sharp)
     stabiliser = noise**2
-    same = 2 * (first * second).sqrt() + stabiliser
-    return same / (first + second + stabiliser)
+
+    def compare(faithful: Tensor, sharp: Tensor) -> Tensor:
+        first, second = _local_variance(faithful), _local_variance(sharp)
+        same = 2 * (first * second).sqrt() + stabiliser
+        return same / (first + second + stabiliser)
+
+    return map_row_chunks(compare, faithful, sharp, radius=ARTEFACT_RADIUS)
 
 
 def spread_map(upscale: Callable[[Tensor], Tensor], measured: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ from torch import Tensor
 from napari_structsr.core.types import Array, Float64Array
 from napari_structsr.imaging.decorrelation import decorrelation_resolution
 from napari_structsr.imaging.spectrum import ring_correlation
-from napari_structsr.imaging.ssim import micro_ssim, ms_ssim, ssim_map
+from napari_structsr.imaging.ssim import score_similarity, ssim_map
 from napari_structsr.imaging.structure import Change, gradient_difference_map
 from napari_structsr.inspection.matching import read_middle
 from napari_structsr.inspection.region_sums import RegionSums
@@ -96,8 +97,7 @@ class Scorer:
         samples: dict[str, list[Float64Array]] = defaultdict(list)
         for rows, columns in self._cut_blocks():
             regions = self._number_regions(plane, rows, columns)
-            for key, store in self._maps.items():
-                values = np.asarray(store[(*plane, rows, columns)], np.float64)
+            for key, values in self._read_maps(plane, rows, columns):
                 # quantiles choose what is shown: a sample of the pixels is enough
                 thin = values[::_SAMPLED, ::_SAMPLED]
                 samples[key].append(thin[np.isfinite(thin)])
@@ -128,6 +128,24 @@ class Scorer:
             },
             squares.sample(),
         )
+
+    def _read_maps(
+        self, plane: tuple[int, ...], rows: slice, columns: slice
+    ) -> Iterator[tuple[str, Float64Array]]:
+        """Yield a block of each map by its key, while the next one is being read."""
+
+        def read(store: Any) -> Float64Array:
+            return np.asarray(store[(*plane, rows, columns)], np.float64)
+
+        with ThreadPoolExecutor(1) as pool:
+            reading = None
+            for key, store in self._maps.items():
+                following = key, pool.submit(read, store)
+                if reading is not None:
+                    yield reading[0], reading[1].result()
+                reading = following
+            if reading is not None:
+                yield reading[0], reading[1].result()
 
     def _cut_blocks(self) -> Iterator[tuple[slice, slice]]:
         """Cut a plane into blocks of whole squares."""
@@ -162,36 +180,37 @@ class Scorer:
         height, width = self._matched.result.spec.axes.plane
         read, keep = zip(_grow(rows, height), _grow(columns, width), strict=True)
         x, z, known = self._read_pair(plane, *read)
-        u = self._read_bicubic(plane, *read)
         # blocks are read with halo, so that only the border of the plane is left out
-        inside = known.copy()
-        for axis, (part, size) in enumerate(zip(read, (height, width), strict=True)):
-            position = np.arange(part.start, part.stop)
-            border = (position < _BORDER) | (position >= size - _BORDER)
-            inside &= ~(border[:, None] if axis == 0 else border[None])
+        inside = tuple(
+            slice(max(_BORDER - part.start, 0), size - _BORDER - part.start)
+            for part, size in zip(read, (height, width), strict=True)
+        )
         # NRMSE divides by the reference in pixel values, which do not begin at 0
         intensity = self._scaling(plane).truth
         level = intensity.low / intensity.span
+        whole = bool(known.all())
+
+        def add(name: str, values: Float64Array) -> None:
+            counted = values if whole else np.where(known, values, np.nan)
+            sums.add(name, counted[keep], regions)
+
+        similar, structure = _score_structure(x, z, known)
+        compared = [("", x, similar)]
         # the interpolated source by the same measures, so that gain can be told
-        for image, end in ((x, ""), (u, "_bicubic")):
-            if image is None:
-                continue
-            similar = ssim_map(image, z)[0, 0].double().numpy()
-            sums.add(f"ssim{end}", np.where(inside, similar, np.nan)[keep], regions)
-            wrong = gradient_difference_map(image, z)[0, 0].double().numpy()
-            squared = ((image - z)[0, 0].double().numpy()) ** 2
-            for name, values in (("_wrong", wrong), ("_squared", squared)):
-                counted = np.where(known, values, np.nan)[keep]
-                sums.add(f"{name}{end}", counted, regions)
-        there = gradient_difference_map(torch.zeros_like(z), z)[0, 0].double().numpy()
-        x, z = (image[..., keep[0], keep[1]] for image in (x, z))
-        known = known[keep]
-        for name, values in (
-            ("_gradient", there[keep]),
-            ("_power", (z[0, 0].double().numpy() + level) ** 2),
-        ):
-            sums.add(name, np.where(known, values, np.nan), regions)
-        return _score_structure(x, z, known)
+        if (u := self._read_bicubic(plane, *read)) is not None:
+            compared.append(("_bicubic", u, ssim_map(u, z)))
+        for end, image, similar in compared:
+            values = np.full(known.shape, np.nan)
+            values[inside] = similar[0, 0].double().numpy()[inside]
+            add(f"ssim{end}", values)
+            add(
+                f"_wrong{end}", gradient_difference_map(image, z)[0, 0].double().numpy()
+            )
+            add(f"_squared{end}", (image - z)[0, 0].double().numpy() ** 2)
+        there = gradient_difference_map(torch.zeros_like(z), z)
+        add("_gradient", there[0, 0].double().numpy())
+        add("_power", (z[0, 0].double().numpy() + level) ** 2)
+        return structure
 
     def _read_bicubic(
         self, plane: tuple[int, ...], rows: slice, columns: slice
@@ -275,7 +294,7 @@ class Scorer:
         sides = [part.stop - part.start for part in box]
         if min(sides) < _SMALLEST or max(sides) > 2 * _BLOCK:
             return {}
-        return _score_structure(*self._read_pair(plane, box[0], box[1]))
+        return _score_structure(*self._read_pair(plane, box[0], box[1]))[1]
 
     def _score_source(self, plane: tuple[int, ...]) -> dict[str, float]:
         """Return scores of a plane that need no reference."""
@@ -333,13 +352,15 @@ def _grow(part: slice, size: int) -> tuple[slice, slice]:
 
 def _score_structure(
     x: Tensor, z: Tensor, known: npt.NDArray[np.bool_]
-) -> dict[str, float]:
-    """Score what is no mean over pixels."""
+) -> tuple[Tensor, dict[str, float]]:
+    """Return the map of SSIM, and the scores that are no mean over pixels."""
     # holes were filled with the same value in both, and count as equal: allow few
     if min(z.shape[-2:]) < _SMALLEST or 1 - known.mean() > _HOLES:
-        return {}
-    found = {"ms_ssim": float(ms_ssim(x, z))}
+        return ssim_map(x, z), {}
+    similarity = score_similarity(x, z)
+    found = {"ms_ssim": float(similarity.ms_ssim)}
     if float(z.max()) > float(z.min()):
-        found["micro_ssim"] = float(micro_ssim(x, z))
+        found["micro_ssim"] = float(similarity.micro_ssim)
         found["frc_resolution"] = float(ring_correlation(x, z).resolution())
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+    finite = {name: value for name, value in found.items() if math.isfinite(value)}
+    return similarity.ssim, finite
