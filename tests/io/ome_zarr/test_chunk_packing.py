@@ -50,7 +50,40 @@ def test_files_are_those_of_zarr(tmp_path, dtype, version):
     np.testing.assert_array_equal(array[PLACE], pixels)
 
 
-def test_shards_are_left_to_zarr(tmp_path):
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_zarr_reads_shards(tmp_path, dtype):
+    files = make_store(tmp_path, dtype, 3, shard=64)
+    array = files.open_array(0)
+    assert ChunkPacker.of(array)
+    pixels = np.random.default_rng(0).poisson(90, (3, 70, 75)).astype(dtype)
+    # the second and fourth shard of a plane hold chunks beyond the image
+    for z in (0, 2):
+        place = (slice(z, z + 1), slice(0, 70), slice(0, 75))
+        sums = files.write(array, 0, place, pixels[z : z + 1])
+        names = [f"c/{z}/{row}/{column}" for row in (0, 1) for column in (0, 1)]
+        assert [one.name for one in sums] == names
+        assert sums == sum_files(tmp_path / "0", names)
+    found = zarr.open_array(tmp_path / "0", mode="r")
+    pixels[1] = 0
+    np.testing.assert_array_equal(found[:], pixels)
+    np.testing.assert_array_equal(found[2, 40:70, 30:66], pixels[2, 40:70, 30:66])
+
+    # as large as zarr makes them, but for chunks beyond the image
+    make_store(tmp_path / "theirs", dtype, 3, shard=64).open_array(0)[0] = pixels[0]
+    ours, theirs = (
+        (folder / "0" / "c/0/0/0").stat().st_size
+        for folder in (tmp_path, tmp_path / "theirs")
+    )
+    assert ours == theirs
+    file = tmp_path / "0" / "c/0/0/0"
+    damaged = bytearray(file.read_bytes())
+    damaged[40] ^= 1
+    file.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"[Cc]hecksum"):
+        found[0]
+
+
+def test_a_part_of_a_shard_is_left_to_zarr(tmp_path):
     files = make_store(tmp_path, "uint16", 3, shard=64)
     array, pixels = files.open_array(0), make_pixels("uint16")
     place = (slice(1, 2), slice(0, 70), slice(0, 43))

@@ -2,8 +2,8 @@
 
 zarr hands every chunk through a loop and several threads, which costs more than a
 chunk of a small plane itself. The bytes are the same: the codecs are those that zarr
-calls. Shards, codecs that no result of ours has, and all that is missing or damaged
-are left to zarr.
+calls. Reading shards, codecs that no result of ours has, and all that is missing or
+damaged are left to zarr.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from typing import Any
 import google_crc32c
 import numpy as np
 from numcodecs import Blosc
-from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
 
 from napari_structsr.core.types import Array
 from napari_structsr.io.limits import find_excess
 
 _HEADER = 16  # bytes of a chunk of Blosc that say what it holds
+
+# where a chunk of a shard is not there, as zarr writes it
+_NOWHERE = 2**64 - 1
 
 Place = tuple[slice, ...]
 
@@ -54,7 +57,7 @@ class ChunkPacker:
         """Return what packs the chunks of an array; None where zarr must do it."""
         metadata = array.metadata
         # results are written in the order of this machine, and read on all
-        if array.shards or sys.byteorder != "little" or array.dtype.byteorder == ">":
+        if sys.byteorder != "little" or array.dtype.byteorder == ">":
             return None
         if metadata.zarr_format == 2:
             compressor = metadata.compressor
@@ -62,7 +65,14 @@ class ChunkPacker:
             if plain and isinstance(compressor, Blosc):
                 return cls(array, compressor, summed=False)
             return None
-        match metadata.codecs:
+        codecs = metadata.codecs
+        match codecs:
+            case (ShardingCodec(index_codecs=(BytesCodec(), Crc32cCodec())) as shard,):
+                where = shard.index_location
+                if getattr(where, "value", where) != "end":
+                    return None
+                codecs = shard.codecs
+        match codecs:
             case (BytesCodec(), BloscCodec() as codec, *rest):
                 pass
             case _:
@@ -71,7 +81,11 @@ class ChunkPacker:
         # the size of a number is told to the compressor by what it is given
         if (rest and not summed) or codec.typesize != array.dtype.itemsize:
             return None
-        shuffles = {"noshuffle": Blosc.NOSHUFFLE, "shuffle": Blosc.SHUFFLE}
+        shuffles = {
+            "noshuffle": Blosc.NOSHUFFLE,
+            "shuffle": Blosc.SHUFFLE,
+            "bitshuffle": Blosc.BITSHUFFLE,
+        }
         # in older zarr these were members of enumerations
         cname, shuffle = (
             getattr(name, "value", name) for name in (codec.cname, codec.shuffle)
@@ -87,17 +101,21 @@ class ChunkPacker:
         return cls(array, compressor, summed)
 
     def fits(self, place: Place) -> bool:
-        """Tell whether a place holds whole chunks alone."""
+        """Tell whether a place holds whole files alone."""
         return all(
             part.start % size == 0 and (part.stop % size == 0 or part.stop == whole)
             for part, size, whole in zip(
-                place, self.array.chunks, self.array.shape, strict=True
+                place,
+                self.array.shards or self.array.chunks,
+                self.array.shape,
+                strict=True,
             )
         )
 
     def pack(self, place: Place, pixels: Array) -> Iterator[bytes]:
-        """Yield the chunks of a place, in the order of `list_chunks`."""
-        sizes = self.array.chunks
+        """Yield the files of a place, in the order of `list_chunks`."""
+        shards = self.array.shards
+        sizes = shards or self.array.chunks
         starts = (
             range(part.start, part.stop, size)
             for part, size in zip(place, sizes, strict=True)
@@ -107,7 +125,31 @@ class ChunkPacker:
                 slice(start - part.start, min(start + size, part.stop) - part.start)
                 for start, size, part in zip(corner, sizes, place, strict=True)
             )
-            yield self._pack_chunk(pixels[inside])
+            pack = self._pack_shard if shards else self._pack_chunk
+            yield pack(pixels[inside])
+
+    def _pack_shard(self, pixels: Array) -> bytes:
+        """Return chunks, and behind them where each lies; at a border some are not."""
+        sizes = self.array.chunks
+        grid = [n // size for n, size in zip(self.array.shards, sizes, strict=True)]
+        places = np.full((*grid, 2), _NOWHERE, "<u8")
+        chunks: list[bytes] = []
+        end = 0
+        for number in np.ndindex(*grid):
+            part = pixels[
+                tuple(
+                    slice(n * size, (n + 1) * size)
+                    for n, size in zip(number, sizes, strict=True)
+                )
+            ]
+            if part.size:  # not beyond the image
+                chunks.append(self._pack_chunk(part))
+                places[number] = end, len(chunks[-1])
+                end += len(chunks[-1])
+        table = places.tobytes()
+        return b"".join(
+            [*chunks, table, google_crc32c.value(table).to_bytes(4, "little")]
+        )
 
     def _pack_chunk(self, pixels: Array) -> bytes:
         if pixels.shape != self.array.chunks:
@@ -159,7 +201,8 @@ class QuickChunks:
 
     def __init__(self, array: Any, folder: Path) -> None:
         self._array, self._folder = array, folder
-        self._packer = ChunkPacker.of(array)
+        # of a shard, zarr reads the chunks that are asked for
+        self._packer = None if array.shards else ChunkPacker.of(array)
 
     def read(self, index: Sequence[int | slice]) -> Array | None:
         """Return a part of the array; None where zarr must read it."""

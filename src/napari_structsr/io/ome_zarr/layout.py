@@ -24,6 +24,9 @@ from napari_structsr.io.atomic import replace_whole
 _MANY = 256
 # along y and along x
 _CHUNKS_PER_SHARD = 4
+# of compression: on shuffled bits it takes two fifths of the time that level 3 takes on
+# shuffled bytes, images are 4% larger, and maps as small
+_LEVEL = 1
 # pixels along the longer side of the coarsest level
 _SMALLEST = 256
 
@@ -101,7 +104,7 @@ def create_arrays(root: Path, layout: Layout, attributes: dict[str, Any]) -> Non
         options: dict[str, Any] = {
             # the sum is that of the compressed bytes: damage is told before unpacking
             "compressors": [
-                BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
+                BloscCodec(cname="zstd", clevel=_LEVEL, shuffle="bitshuffle"),
                 Crc32cCodec(),
             ],
             "dimension_names": list(axes.names),
@@ -112,7 +115,9 @@ def create_arrays(root: Path, layout: Layout, attributes: dict[str, Any]) -> Non
             from numcodecs import Blosc
 
             options = {
-                "compressors": Blosc(cname="zstd", clevel=3, shuffle=Blosc.SHUFFLE),
+                "compressors": Blosc(
+                    cname="zstd", clevel=_LEVEL, shuffle=Blosc.BITSHUFFLE
+                ),
                 "chunk_key_encoding": {"name": "v2", "separator": "/"},
             }
         group.create_array(
