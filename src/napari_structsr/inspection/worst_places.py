@@ -79,9 +79,13 @@ class SquareMeans:
             padded[:height, :width] = values
             values = padded
         cells = values.reshape(down, half, right, half)
-        known = np.isfinite(cells)
         top, left = rows.start // half, columns.start // half
         part = self._cells[key][:, top : top + down, left : left + right]
+        sums = cells.sum(axis=(1, 3))
+        if np.isfinite(sums).all():  # a mask takes five times as long
+            part += np.stack([sums, np.full_like(sums, half**2)])
+            return
+        known = np.isfinite(cells)
         part[0] += np.sum(cells, axis=(1, 3), where=known)
         part[1] += known.sum(axis=(1, 3))
 
