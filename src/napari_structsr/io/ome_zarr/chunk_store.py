@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_structsr.core.grid import Tile, TileGrid
 from napari_structsr.core.intensity import to_dtype
@@ -33,18 +34,26 @@ def halve(pixels: Array) -> Array:
     rows, columns = pixels.shape[-2:]
     edges = [(0, 0)] * (pixels.ndim - 2) + [(0, rows % 2), (0, columns % 2)]
     even = np.pad(pixels, edges, mode="edge") if rows % 2 or columns % 2 else pixels
-    corners = [even[..., y::2, x::2] for y in (0, 1) for x in (0, 1)]
     if pixels.dtype.kind != "f":
         # sums of four 16-bit numbers are exact in float32
-        exact: Any = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
-        quarter: Array = np.add.reduce([c.astype(exact) for c in corners])
-        return to_dtype(quarter / 4, pixels.dtype)
-    # floats in float64, and only those that are finite
-    known = sum(np.isfinite(corner).astype(np.float64) for corner in corners)
-    total: Any = sum(np.where(np.isfinite(c), c, 0).astype(np.float64) for c in corners)
-    # 0 / 0 is NaN: four holes are a hole
+        exact = np.dtype(np.float32 if pixels.dtype.itemsize <= 2 else np.float64)
+        return to_dtype(_add_corners(even, exact) / 4, pixels.dtype)
+    exact = np.dtype(np.float64)
+    # infinities of both signs, and four holes, are a hole
     with np.errstate(invalid="ignore"):
-        return to_dtype(np.asarray(total / known), pixels.dtype)
+        total = _add_corners(even, exact)
+        if np.isfinite(total).all():
+            return to_dtype(total / 4, pixels.dtype)
+        finite = np.isfinite(even)
+        total = _add_corners(np.where(finite, even, 0), exact)
+        return to_dtype(total / _add_corners(finite, exact), pixels.dtype)
+
+
+def _add_corners(pixels: Array, dtype: np.dtype) -> npt.NDArray[np.floating[Any]]:
+    # rows first, since they lie one after the other
+    rows = np.add(pixels[..., ::2, :], pixels[..., 1::2, :], dtype=dtype)
+    sums: npt.NDArray[np.floating[Any]] = rows[..., ::2] + rows[..., 1::2]
+    return sums
 
 
 class Notes(Protocol):
