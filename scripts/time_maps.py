@@ -2,21 +2,27 @@
 
     python scripts/time_maps.py [2048]
 
-The plane is square and of float32. Each time is the best of three. How many threads
-there are is set as ever: OMP_NUM_THREADS=1 python scripts/time_maps.py.
+The plane is square and of float32. Then all default maps of a view of 1024 x 1024
+pixels are timed as an inspection computes them, once its models are loaded. Each time
+is the best of three. How many threads there are is set as ever:
+OMP_NUM_THREADS=1 python scripts/time_maps.py.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from skimage.data import camera
 from skimage.metrics import structural_similarity
 
+import napari_structsr as sr
+from napari_structsr.engine.provenance import find_record
 from napari_structsr.imaging.decorrelation import decorrelation_resolution
 from napari_structsr.imaging.filters import smooth
 from napari_structsr.imaging.forward import ForwardModel
@@ -34,9 +40,14 @@ from napari_structsr.imaging.structure import (
     gradient_similarity_map,
 )
 from napari_structsr.imaging.trust import artefact_map, null_space_map, residual_map
+from napari_structsr.inspection.map_block import MapBlock, Pixels
+from napari_structsr.inspection.settings import InspectSettings
+from napari_structsr.inspection.setup import Setup, prepare
+from napari_structsr.io.open import open_source
 
 NOISE = 0.02
 REPEATS = 3
+VIEW = 1024
 
 
 def main(side: int) -> None:
@@ -83,6 +94,8 @@ def main(side: int) -> None:
     fit = fit_squirrel(result, base)
     time_map("fit_squirrel", lambda: fit_squirrel(result, base))
     time_map("squirrel_map", lambda: squirrel_map(result, base, fit))
+    print(f"default maps of a view of {VIEW} x {VIEW} pixels, with")
+    time_view()
 
 
 def make_planes(side: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -93,6 +106,46 @@ def make_planes(side: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     truth = torch.from_numpy(tiled)[None, None]
     noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(0))
     return smooth(truth, 0.7) + NOISE * noise, truth, smooth(truth, 1.5)
+
+
+def time_view() -> None:
+    """Print one line for the default maps of a result, with and without a reference."""
+    _, truth, _ = make_planes(VIEW)
+    pixels = np.rint(1000 * truth[0, 0].numpy()).astype(np.uint16)
+    measured = ForwardModel(2)(truth)[0, 0].numpy()
+    coarse = np.rint(1000 * measured).astype(np.uint16)
+    with tempfile.TemporaryDirectory() as folder:
+        path = sr.upscale(
+            coarse,
+            Path(folder) / "result.ome.tif",
+            model="sharp",
+            progress=False,
+        )
+        result, source, reference = map(open_source, (path, coarse, pixels))
+        plane = slice(0, VIEW), slice(0, VIEW)
+        half = slice(0, VIEW // 2), slice(0, VIEW // 2)
+        for name, compared in (("source", None), ("source and reference", reference)):
+            setup = prepare(
+                result,
+                compared,
+                source,
+                record=find_record(result),
+                settings=InspectSettings(),
+                watch=False,
+            )
+            found = Pixels(
+                result.read((), *plane),
+                None if compared is None else compared.read((), *plane),
+                source.read((), *half),
+            )
+
+            def compute(setup: Setup = setup, found: Pixels = found) -> None:
+                with torch.inference_mode():
+                    block = MapBlock(setup, found, ())
+                    for key in setup.keys:
+                        block.compute(key)
+
+            time_map(name, compute)
 
 
 def time_map(name: str, compute: Callable[[], object]) -> float:

@@ -10,6 +10,7 @@ from skimage.transform import rotate
 from napari_structsr.imaging.filters import smooth
 from napari_structsr.imaging.orientation import (
     coherence_difference_map,
+    direction_difference_maps,
     orientation_difference_map,
     orientation_radius,
 )
@@ -158,3 +159,14 @@ def test_channels_and_images_stand_for_themselves(truth):
     alone = orientation_difference_map(x, z, noise=0.02)
     torch.testing.assert_close(found[1:, 1:], alone)
     assert float(found[0, 1].max()) < 1e-3
+
+
+def test_maps_made_together_equal_those_made_one_by_one(truth):
+    z = torch.from_numpy(truth)[None, None]
+    x = z + noise(z, 0)
+    together = direction_difference_maps(x, z, noise=0.02)
+    for found, function in zip(
+        together, (coherence_difference_map, orientation_difference_map), strict=True
+    ):
+        assert torch.equal(found, function(x, z, noise=0.02))
+        assert found.max() > 0

@@ -18,7 +18,7 @@ that noise alone has on average, and S their sum, coherence is multiplied by
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -69,12 +69,8 @@ def coherence_difference_map(
     B. Jähne, "Digital image processing", chapter on simple neighborhoods; the
     structure tensor is that of J. Bigün and G. Granlund, ICCV 1987.
     """
-
-    def compare(x: Tensor, z: Tensor, noise: Tensor) -> Tensor:
-        coherence_x = _measure_directions(x, sigma, noise).coherence
-        return (coherence_x - _measure_directions(z, sigma, noise).coherence).abs_()
-
-    return _map_chunks(compare, result, truth, sigma=sigma, noise=noise)
+    compared = [_compare_coherence]
+    return _map_chunks(compared, result, truth, sigma=sigma, noise=noise)[0]
 
 
 def orientation_difference_map(
@@ -94,16 +90,24 @@ def orientation_difference_map(
     Parameters are those of `coherence_difference_map`. The map is in degrees, shape
     (N, C, H, W), 0..90, and is 0 also where only one has a direction.
     """
+    compared = [_compare_angles]
+    return _map_chunks(compared, result, truth, sigma=sigma, noise=noise)[0]
 
-    def compare(x: Tensor, z: Tensor, noise: Tensor) -> Tensor:
-        one, other = (_measure_directions(image, sigma, noise) for image in (x, z))
-        along = one.cosine * other.cosine + one.sine * other.sine
-        across = one.cosine * other.sine - one.sine * other.cosine
-        # the absolute cross product: which of the two is turned does not matter
-        angle = torch.atan2(across.abs_(), along).mul_(90 / math.pi)
-        return angle * _smoothstep(one.coherence) * _smoothstep(other.coherence)
 
-    return _map_chunks(compare, result, truth, sigma=sigma, noise=noise)
+def direction_difference_maps(
+    result: Tensor,
+    truth: Tensor,
+    *,
+    sigma: float = _SIGMA,
+    noise: Tensor | float = _NOISE,
+) -> tuple[Tensor, Tensor]:
+    """Return `coherence_difference_map` and `orientation_difference_map` together.
+
+    The directions that both compare take most of the time, and are measured once.
+    """
+    compared = [_compare_coherence, _compare_angles]
+    coherence, angle = _map_chunks(compared, result, truth, sigma=sigma, noise=noise)
+    return coherence, angle
 
 
 def orientation_radius(sigma: float = _SIGMA) -> int:
@@ -141,18 +145,36 @@ def _measure_directions(image: Tensor, sigma: float, noise: Tensor) -> _Directio
     return _Directions(torch.hypot(cosine, sine) / trace * structure, cosine, sine)
 
 
+def _compare_coherence(one: _Directions, other: _Directions) -> Tensor:
+    return (one.coherence - other.coherence).abs_()
+
+
+def _compare_angles(one: _Directions, other: _Directions) -> Tensor:
+    along = one.cosine * other.cosine + one.sine * other.sine
+    across = one.cosine * other.sine - one.sine * other.cosine
+    # the absolute cross product: which of the two is turned does not matter
+    angle = torch.atan2(across.abs_(), along).mul_(90 / math.pi)
+    return angle * _smoothstep(one.coherence) * _smoothstep(other.coherence)
+
+
 def _smoothstep(coherence: Tensor) -> Tensor:
     return coherence**2 * (3 - 2 * coherence)
 
 
 def _map_chunks(
-    compare: Callable[..., Tensor],
+    compared: Sequence[Callable[[_Directions, _Directions], Tensor]],
     result: Tensor,
     truth: Tensor,
     *,
     sigma: float,
     noise: Tensor | float,
 ) -> Tensor:
+    """Return a map for each way to compare the directions of two images."""
+
+    def compare(x: Tensor, z: Tensor, noise: Tensor) -> Tensor:
+        one, other = (_measure_directions(image, sigma, noise) for image in (x, z))
+        return torch.stack([function(one, other) for function in compared])
+
     # noise may be one number, but is cut into chunks as the images are
     noise = torch.as_tensor(noise, dtype=truth.dtype, device=truth.device)
     images = result, truth, noise.expand_as(truth)

@@ -27,10 +27,7 @@ from napari_structsr.imaging.expected_error import (
 from napari_structsr.imaging.filters import fill_missing
 from napari_structsr.imaging.forward import noise_variance
 from napari_structsr.imaging.local_resolution import resolution_map
-from napari_structsr.imaging.orientation import (
-    coherence_difference_map,
-    orientation_difference_map,
-)
+from napari_structsr.imaging.orientation import direction_difference_maps
 from napari_structsr.imaging.squirrel import squirrel_map
 from napari_structsr.imaging.ssim import ssim_map
 from napari_structsr.imaging.structure import (
@@ -141,6 +138,11 @@ class MapBlock:
         assert self._pixels.reference is not None
         return self._normalise(self._pixels.reference, self._scaling.truth)
 
+    @cached_property
+    def _directions(self) -> tuple[Tensor, Tensor]:
+        noise = self._reference_noise
+        return direction_difference_maps(self._compared, self._truth, noise=noise)
+
     # in units of the source
 
     @cached_property
@@ -196,14 +198,10 @@ class MapBlock:
         return gradient_similarity_map(self._compared, self._truth)
 
     def _coherence(self) -> Tensor:
-        return coherence_difference_map(
-            self._compared, self._truth, noise=self._reference_noise
-        )
+        return self._directions[0]
 
     def _orientation(self) -> Tensor:
-        return orientation_difference_map(
-            self._compared, self._truth, noise=self._reference_noise
-        )
+        return self._directions[1]
 
     def _resolution(self) -> Tensor:
         return resolution_map(self._compared, self._truth)
