@@ -52,3 +52,20 @@ def test_gradients_reach_large_images():
         torch.autograd.grad((each * weight).sum(), image)[0] for each in (found, direct)
     )
     torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("dim", [-2, -1])
+@pytest.mark.parametrize("shape", [(2, 3, 33, 40), (1, 1, 11, 12)])
+def test_strides_equal_those_of_conv2d(dim, shape):
+    image = torch.rand(shape, generator=torch.Generator().manual_seed(0)).double()
+    kernel = np.array([0.1, 0.3, -0.2, 0.5, 0.2, 0.4])
+    found = convolve_axis(image, dim, kernel, stride=3)
+    # with gradients it goes through conv2d
+    wanted = convolve_axis(image.requires_grad_(), dim, kernel, stride=3).detach()
+    torch.testing.assert_close(found, wanted)
+    back = convolve_axis(wanted, dim, kernel, stride=3, transposed=True)
+    spread = convolve_axis(
+        wanted.requires_grad_(), dim, kernel, stride=3, transposed=True
+    )
+    torch.testing.assert_close(back, spread.detach())
+    assert back.shape[dim] <= image.shape[dim]

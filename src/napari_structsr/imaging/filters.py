@@ -142,6 +142,9 @@ def convolve_axis(
     if stride == 1 and not transposed and image.device.type == "cpu":
         found: Tensor = _AxisCorrelation.apply(image, dim, kernel.tolist())
         return found
+    if image.device.type == "cpu" and not image.requires_grad:
+        convolve = _spread_axis if transposed else _gather_axis
+        return convolve(image, dim, kernel.tolist(), stride)
     weight = torch.as_tensor(kernel, dtype=image.dtype, device=image.device)
     down = dim == -2
     weight = weight.reshape(1, 1, -1, 1) if down else weight.reshape(1, 1, 1, -1)
@@ -154,6 +157,31 @@ def convolve_axis(
         stride=(stride, 1) if down else (1, stride),
     )
     return out.reshape(n, c, *out.shape[-2:])
+
+
+def _gather_axis(
+    image: Tensor, dim: int, weights: Sequence[float], stride: int
+) -> Tensor:
+    # shifted images are added up, of which each `stride`-th pixel counts
+    lines = image.transpose(0, dim)
+    length = (len(lines) - len(weights)) // stride * stride + 1
+    total = lines[:length:stride] * weights[0]
+    for k, weight in enumerate(weights[1:], start=1):
+        total.add_(lines[k : k + length : stride], alpha=weight)
+    return total.transpose(0, dim)
+
+
+def _spread_axis(
+    image: Tensor, dim: int, weights: Sequence[float], stride: int
+) -> Tensor:
+    length = (image.shape[dim] - 1) * stride + 1
+    shape = list(image.shape)
+    shape[dim] = length + len(weights) - 1
+    result = image.new_zeros(shape)
+    lines, spread = image.transpose(0, dim), result.transpose(0, dim)
+    for k, weight in enumerate(weights):
+        spread[k : k + length : stride].add_(lines, alpha=weight)
+    return result
 
 
 class _AxisCorrelation(torch.autograd.Function):
