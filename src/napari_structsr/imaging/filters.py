@@ -33,31 +33,38 @@ def separable_filter(image: Tensor, weights: Sequence[float]) -> Tensor:
 
 
 def correlate_separable(
-    image: Tensor, down: Sequence[float], across: Sequence[float]
+    image: Tensor, down: Sequence[float], across: Sequence[float], *, stride: int = 1
 ) -> Tensor:
     """Correlate with separable weights where they fit into the image.
 
-    From the shape (..., H, W) to (..., H - len(down) + 1, W - len(across) + 1).
+    From the shape (..., H, W) to (..., H - len(down) + 1, W - len(across) + 1), of
+    which each `stride`-th row and column is given.
     """
-    return correlate_axis(correlate_axis(image, -2, down), -1, across)
+    rows = correlate_axis(image, -2, down, stride=stride)
+    return correlate_axis(rows, -1, across, stride=stride)
 
 
-def correlate_axis(image: Tensor, dim: int, weights: Sequence[float]) -> Tensor:
-    """Correlate along one axis, -2 or -1, where the weights fit."""
+def correlate_axis(
+    image: Tensor, dim: int, weights: Sequence[float], *, stride: int = 1
+) -> Tensor:
+    """Correlate along one axis, -2 or -1, where the weights fit, at each `stride`."""
     size = image.shape[dim] - len(weights) + 1
     rows, columns = image.shape[-2:]
     if (
-        len(weights) >= _LONG
+        stride == 1
+        and len(weights) >= _LONG
         and rows * columns >= _LARGE
         and image.device.type == "cpu"
         and not image.requires_grad
     ):
         return _correlate_by_products(image, dim, weights)
+    each = slice(None, None, stride)
+    taken = (..., each, slice(None)) if dim == -2 else (..., each)
     # Adding shifted images up is ten times as fast on a CPU as conv2d of one channel.
     (start, weight), *rest = ((k, w) for k, w in enumerate(weights) if w)
-    total = image.narrow(dim, start, size) * weight
+    total = image.narrow(dim, start, size)[taken] * weight
     for start, weight in rest:
-        total.add_(image.narrow(dim, start, size), alpha=weight)
+        total.add_(image.narrow(dim, start, size)[taken], alpha=weight)
     return total
 
 
@@ -143,8 +150,9 @@ def convolve_axis(
         found: Tensor = _AxisCorrelation.apply(image, dim, kernel.tolist())
         return found
     if image.device.type == "cpu" and not image.requires_grad:
-        convolve = _spread_axis if transposed else _gather_axis
-        return convolve(image, dim, kernel.tolist(), stride)
+        if transposed:
+            return _spread_axis(image, dim, kernel.tolist(), stride)
+        return correlate_axis(image, dim, kernel.tolist(), stride=stride)
     weight = torch.as_tensor(kernel, dtype=image.dtype, device=image.device)
     down = dim == -2
     weight = weight.reshape(1, 1, -1, 1) if down else weight.reshape(1, 1, 1, -1)
@@ -157,18 +165,6 @@ def convolve_axis(
         stride=(stride, 1) if down else (1, stride),
     )
     return out.reshape(n, c, *out.shape[-2:])
-
-
-def _gather_axis(
-    image: Tensor, dim: int, weights: Sequence[float], stride: int
-) -> Tensor:
-    # shifted images are added up, of which each `stride`-th pixel counts
-    lines = image.transpose(0, dim)
-    length = (len(lines) - len(weights)) // stride * stride + 1
-    total = lines[:length:stride] * weights[0]
-    for k, weight in enumerate(weights[1:], start=1):
-        total.add_(lines[k : k + length : stride], alpha=weight)
-    return total.transpose(0, dim)
 
 
 def _spread_axis(

@@ -8,7 +8,6 @@ leave out the 5 pixels at the border where the window reaches beyond.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -267,8 +266,10 @@ def _measure_flat_windows(result: Tensor, truth: Tensor) -> Tensor:
     # the gain is well determined long before all windows of a large image are measured
     step = max(1, math.isqrt(truth.numel() // _FIT_WINDOWS))
     x, z = result.double(), truth.double()
+    flat = [1 / _FLAT] * _FLAT
     mean_x, mean_z, square_x, square_z, product = (
-        _average_flat(image, step) for image in (x, z, x * x, z * z, x * z)
+        correlate_separable(image, flat, flat, stride=step)
+        for image in (x, z, x * x, z * z, x * z)
     )
     sample = _FLAT**2 / (_FLAT**2 - 1)
     return torch.stack(
@@ -280,22 +281,6 @@ def _measure_flat_windows(result: Tensor, truth: Tensor) -> Tensor:
             sample * (product - mean_x * mean_z),
         ]
     )
-
-
-def _average_flat(image: Tensor, step: int) -> Tensor:
-    """Return means of the flat windows that an image holds, `step` pixels apart."""
-    height, width = (size - _FLAT + 1 for size in image.shape[-2:])
-    rows = _add_up(image[..., k : k + height : step, :] for k in range(_FLAT))
-    columns = _add_up(rows[..., k : k + width : step] for k in range(_FLAT))
-    return columns / _FLAT**2
-
-
-def _add_up(images: Iterable[Tensor]) -> Tensor:
-    first, *rest = images
-    total = first.clone()
-    for image in rest:
-        total.add_(image)
-    return total
 
 
 def _find_background(image: Tensor) -> float:
