@@ -58,6 +58,22 @@ def test_pseudo_inverse_is_the_smallest_solution(model):
     assert abs(float((solution * unseen).sum())) < 1e-4
 
 
+@pytest.mark.parametrize("factor", [1, 2, 4])
+@pytest.mark.parametrize("sigma", [0.25, 0.4, 0.7, 1.0, 2.0])
+def test_damped_inverse_keeps_brightness_and_little_noise(factor, sigma):
+    model = ForwardModel(factor, sigma)
+    white = noise(1, 1, 160, 160)
+    assert model.damped_inverse(white).std() < 2.7 * white.std()
+    level = torch.full((1, 1, 24, 30), 0.3, dtype=torch.float64)
+    assert (model.damped_inverse(level) - 0.3).abs().max() < 1e-5
+    exact = model.pseudo_inverse(white)
+    if sigma <= 0.4:
+        assert torch.equal(model.damped_inverse(white), exact)
+    else:  # what it says of the noise is what a plane of noise shows
+        found = float(exact.std() / white.std())
+        assert model.noise_gain == pytest.approx(found, rel=0.1)
+
+
 @given(models)
 def test_reach_and_radius_bound_the_influence(model):
     """A pixel farther away than `radius` changes nothing."""

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from skimage.data import cell
+from skimage.data import camera, cell
+from skimage.metrics import peak_signal_noise_ratio
 from typer.testing import CliRunner
 
 from napari_structsr import (
@@ -23,7 +24,9 @@ from napari_structsr import (
 from napari_structsr.cli import app
 from napari_structsr.core.record import Record
 from napari_structsr.engine.device import Device
+from napari_structsr.engine.events import Warned
 from napari_structsr.errors import ModelError, SettingsError
+from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.records import read_record
 from napari_structsr.io.weights import write_bundle
 from napari_structsr.models.build import build_network
@@ -213,3 +216,49 @@ def test_the_command_says_the_optics_and_undoes_them(stack, tmp_path):
     refused = CliRunner().invoke(app, [*words[:2], "b.ome.zarr", "--na", "0.9", *model])
     assert refused.exit_code == 1
     assert "add undo-optics" in " ".join(refused.output.split())
+
+
+@pytest.mark.parametrize("photons", [60, 4000])
+def test_agreement_within_noise_is_safe_where_wide_blur_is_undone(photons):
+    """To follow the measurement must not bring back what undoing blur leaves out."""
+    truth = torch.from_numpy(camera()[None, None, :256, :256] / 255)
+    measured = ForwardModel(2, 1.0).measure(
+        truth,
+        photons=photons,
+        read_noise=0.003,
+        generator=torch.Generator().manual_seed(0),
+    )
+    source = open_source(measured[0, 0].float().numpy())
+    model = load_model("conditional")
+    psnr, told = {}, {}
+    for agreement in ("off", "noise", "exact"):
+        asked = UpscaleSettings(psf_sigma=1.0, agreement=agreement)
+        events = list(iter_upscale(source, model, MemorySink(), settings=asked))
+        told[agreement] = [one.message for one in events if isinstance(one, Warned)]
+        result = events[-1].output
+        psnr[agreement] = peak_signal_noise_ratio(
+            truth[0, 0].numpy(), result.astype(np.float64), data_range=1
+        )
+    assert psnr["noise"] > psnr["off"] - 0.3
+    assert psnr["exact"] < psnr["off"] - 10
+    assert not told["noise"]
+    # and what is asked for in spite of it is said, with what helps
+    assert "amplifies its noise" in told["exact"][0]
+    assert "agreement within noise" in told["exact"][0]
+
+
+def test_agreement_that_follows_much_noise_says_so():
+    measured = ForwardModel(2, 0.4).measure(
+        torch.from_numpy(camera()[None, None, :256, :256] / 255),
+        photons=20,
+        read_noise=0.003,
+        generator=torch.Generator().manual_seed(0),
+    )
+    source = open_source(measured[0, 0].float().numpy())
+    asked = UpscaleSettings(agreement="noise")
+    events = list(
+        iter_upscale(source, load_model("faithful"), MemorySink(), settings=asked)
+    )
+    (message,) = [one.message for one in events if isinstance(one, Warned)]
+    assert "of the noise" in message
+    assert "agreement off" in message

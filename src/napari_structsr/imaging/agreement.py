@@ -5,11 +5,14 @@ in y that copies the noise, so that "noise" corrects only what noise cannot expl
 
 * the local mean of the residual, which hardly holds noise, is corrected in full;
 * the rest is corrected by the share 1 - 1/m, where m is its local root mean square
-  in units of the noise: the discrepancy principle (Morozov 1966), pixel by pixel, so
-  that tiles agree. Where m <= 1 nothing is changed;
+  in units of 1.25 times the noise: the discrepancy principle (Morozov 1966), pixel by
+  pixel, so that tiles agree. Noise alone reaches 1.25 hardly ever; there nothing is
+  changed;
 * that share is at least `minimum_share`, one number for a channel. Where contrast is
   hardly larger than noise, the rest would bend the line between input and result
-  measured again; this keeps its slope within 1% of 1.
+  measured again; this keeps its slope within 1% of 1;
+* where wide blur is undone, A⁺ would amplify what noise is left, many times. The damped
+  inverse takes its place, and slopes are left alone: noise would have to come back.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from napari_structsr.imaging.filters import smooth
@@ -27,6 +29,8 @@ Agreement = Literal["off", "noise", "exact"]
 
 _MEAN_SIGMA = 4.0  # measured pixels; the mean over it holds 7% of the noise
 _WINDOW_SIGMA = 2.0
+# times the noise: over a window of 50 pixels its root mean square varies by a tenth
+_CLEAR = 1.25
 _SLOPE_TOLERANCE = 0.005
 
 
@@ -64,17 +68,18 @@ def agree(
     if agreement == "off":
         return image
     residual = measured - forward_model(image)
-    if agreement == "noise":
-        if variance is None:
-            raise ValueError("agreement within noise needs the variance of the noise")
-        mean = smooth(residual, _MEAN_SIGMA)
-        detail = residual - mean
-        # a variance of 0 must not turn a residual of 0 into NaN
-        smallest = torch.finfo(detail.dtype).tiny ** 0.5
-        power = smooth(detail**2 / variance.clamp_min(smallest), _WINDOW_SIGMA)
-        share = (1 - power.clamp_min(1).rsqrt()).clamp_min(minimum_share)
-        residual = mean + share * detail
-    return image + forward_model.pseudo_inverse(residual)
+    if agreement == "exact":
+        return image + forward_model.pseudo_inverse(residual)
+    if variance is None:
+        raise ValueError("agreement within noise needs the variance of the noise")
+    mean = smooth(residual, _MEAN_SIGMA)
+    detail = residual - mean
+    # both smoothed before they are divided: the variance of a single dark pixel is a
+    # guess from few photons, and may be nearly nothing
+    expected = smooth(variance, _WINDOW_SIGMA).clamp_min(1e-30)
+    excess = smooth(detail**2, _WINDOW_SIGMA) / expected
+    share = (1 - _CLEAR / excess.clamp_min(_CLEAR**2).sqrt()).clamp_min(minimum_share)
+    return image + forward_model.damped_inverse(mean + share * detail)
 
 
 def minimum_share(measured: Tensor, again: Tensor) -> float:
@@ -108,4 +113,4 @@ def agreement_radius(forward_model: ForwardModel, agreement: Agreement) -> int:
         return forward_model.radius
     # the share is a local mean of a residual from which a local mean was taken
     windows = math.ceil(4 * _MEAN_SIGMA) + math.ceil(4 * _WINDOW_SIGMA)
-    return forward_model.radius + windows
+    return forward_model.damped_radius + windows

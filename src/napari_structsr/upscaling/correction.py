@@ -22,6 +22,8 @@ from napari_structsr.models.generator import interpolate
 from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.settings import Color
 
+_MUCH = 0.5  # share of the noise that comes back, from which on it is told
+
 
 def upscale_block(
     measured: Tensor,
@@ -87,7 +89,9 @@ def find_least_shares(
     found = []
     for blocks, model, intensity in zip(samples, models, intensities, strict=True):
         pairs = []
-        for block in () if intensity.constant else blocks:
+        # where wide blur is undone, noise would come back for the slope's sake
+        kept = not (intensity.constant or model.forward_model.amplifies)
+        for block in blocks if kept else ():
             if cancel:
                 break
             measured = torch.from_numpy(intensity.normalise(block))[:, None]
@@ -104,6 +108,42 @@ def find_least_shares(
             # samples may differ in size, and are compared pixel by pixel
             pairs.append(torch.stack([measured.flatten(), again.flatten()]).cpu())
         found.append(minimum_share(*torch.cat(pairs, dim=1)) if pairs else 0.0)
+    return tuple(found)
+
+
+def warn_of_noise(
+    agreement: Agreement,
+    models: Sequence[SRModel],
+    least_shares: Sequence[float],
+    names: Sequence[str],
+) -> tuple[str, ...]:
+    """Say of which channels agreement brings back much of the noise, and what to do.
+
+    Parameters
+    ----------
+    agreement
+        As in `UpscaleSettings`.
+    models, least_shares, names
+        By channel; shares only where agreement is within noise.
+    """
+    found = []
+    if agreement == "exact":
+        for model, name in zip(models, names, strict=True):
+            if (forward := model.forward_model).amplifies:
+                found.append(
+                    f"exact agreement of {name} amplifies its noise "
+                    f"{forward.noise_gain:.0f} times, since a blur of "
+                    f"{forward.psf_sigma:.2f} pixels is undone; agreement within noise "
+                    "does not"
+                )
+    if agreement == "noise":
+        for share, name in zip(least_shares, names, strict=True):
+            if share > _MUCH:
+                found.append(
+                    f"agreement within noise brings back {share:.0%} of the noise of "
+                    f"{name}, so that its slope stays within 1%; agreement off has "
+                    "less noise"
+                )
     return tuple(found)
 
 

@@ -42,7 +42,7 @@ from napari_structsr.upscaling.channel_optics import (
     find_optics,
     find_widths,
 )
-from napari_structsr.upscaling.correction import find_least_shares
+from napari_structsr.upscaling.correction import find_least_shares, warn_of_noise
 from napari_structsr.upscaling.measured_width import measure_widths
 from napari_structsr.upscaling.settings import UpscaleSettings
 
@@ -163,6 +163,13 @@ def prepare(
         fingerprint=fingerprint,
     )
     warnings = [warning] if warning else []
+    names = [channel.name or source.spec.name for channel in source.spec.channels]
+    warnings += warn_of_noise(
+        settings.agreement,
+        models,
+        least_shares,
+        names or [source.spec.name] * len(models),
+    )
     if model.seam > _SEAM and any(
         part < size for part, size in zip(block, source.spec.axes.plane, strict=True)
     ):
