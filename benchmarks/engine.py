@@ -8,8 +8,9 @@ revision, which is checked out into SCRATCH, in turns, so that a busy machine is
 for both. Prints Markdown tables: wall and CPU seconds, peak memory, and the ratios;
 efficiency, the time of the bare network on the pixels of the image over that of the
 whole run; what a tile and a small plane cost beside the network; and an inspection of
-half as many pixels along y and x, with the source alone and with a reference; and what
-other programs on the same cores cost, for ways in which threads wait for each other.
+half as many pixels along y and x, with the source alone and with a reference; what
+other programs on the same cores cost, for ways in which threads wait for each other;
+and volumes whose chunks hold many planes.
 """
 
 from __future__ import annotations
@@ -32,11 +33,15 @@ try:
 except ImportError:  # run as a file
     from memory import Cells
 
+import numpy as np
+import zarr
+
 from napari_structsr.io.ome_zarr.image_writer import write_image
 
 _ROOT = Path(__file__).resolve().parents[1]
 _SMALL = 64  # pixels along the side of a small plane
 _BLOCK = 512
+_DEPTH = 32  # planes of a volume
 # how threads wait; spinning is what OpenMP of GNU does where nothing is said
 _WAYS = {
     "wait spinning": {"GOMP_SPINCOUNT": "300000"},
@@ -88,7 +93,7 @@ def main() -> None:
         "--parts",
         nargs="+",
         default=["runs", "overheads", "inspections"],
-        choices=["runs", "overheads", "inspections", "neighbours"],
+        choices=["runs", "overheads", "inspections", "neighbours", "volumes"],
     )
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
@@ -98,6 +103,7 @@ def main() -> None:
             "overheads": _compare_overheads,
             "inspections": _compare_inspections,
             "neighbours": _compare_waiting,
+            "volumes": _compare_volumes,
         }
         for part in args.parts:
             parts[part](args, revisions)
@@ -242,6 +248,32 @@ def _compare_waiting(args: argparse.Namespace, revisions: dict[str, Path]) -> No
                     print(row, flush=True)
     for path in (stack, result, maps):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _compare_volumes(args: argparse.Namespace, revisions: dict[str, Path]) -> None:
+    """Print what a volume costs by the size of its chunks, in planes, rows, columns."""
+    side = args.side // 2
+    print(f"\n{_DEPTH} planes of {side} x {side}, {args.model}")
+    print("| chunks | revision | wall s | CPU s | peak GiB |\n|---|---|---|---|---|")
+    volume = args.folder / "volume.zarr"
+    for chunks in ((1, 512, 512), (_DEPTH, 128, 128), (_DEPTH, 64, 64)):
+        shutil.rmtree(volume, ignore_errors=True)
+        pixels = Cells(_DEPTH, side)
+        stored = zarr.create_array(
+            volume, shape=(_DEPTH, side, side), chunks=chunks, dtype="uint16"
+        )
+        whole = slice(0, side)
+        stored[:] = np.stack(
+            [pixels.read((n,), whole, whole)[0] for n in range(_DEPTH)]
+        )
+        costs: dict[str, list[Cost]] = {name: [] for name in revisions}
+        for _ in range(args.repeats):
+            for name, sources in revisions.items():
+                costs[name].append(_upscale(args, sources, volume, ["--axes", "zyx"]))
+        for name, found in costs.items():
+            figures = [f"{_median(found, by):.1f}" for by in ("wall", "cpu", "peak")]
+            print(f"| {chunks} | {name} | {' | '.join(figures)} |", flush=True)
+    shutil.rmtree(volume)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from distributed import Client
 
 import napari_structsr as sr
@@ -100,6 +101,24 @@ def test_workers_leave_the_bytes_of_a_plain_run(tmp_path, image, client, kind, n
     assert (shown[0].total, shown[0].doing) == (4, "upscaling")
     hidden = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
     assert not hidden
+
+
+def test_workers_go_through_an_image_chunk_by_chunk(tmp_path, stack, client):
+    """Where a chunk holds many planes, these are made one after the other."""
+    pixels = stack.reshape(4, 96, 112)
+    array = zarr.create_array(
+        tmp_path / "in.zarr", shape=pixels.shape, chunks=(4, 32, 32), dtype=pixels.dtype
+    )
+    array[:] = pixels
+    asked = UpscaleSettings(device="cpu", tile=32)
+    outs = {}
+    for name, who in (("plain", None), ("spread", client)):
+        source = open_source(tmp_path / "in.zarr", axes="zyx")
+        sink = OmeZarrSink(tmp_path / f"{name}.ome.zarr", chunk=32)
+        model = load_model("bicubic")
+        events = iter_upscale(source, model, sink, settings=asked, client=who)
+        outs[name] = result_of(events)
+    assert read_tree(outs["spread"]) == read_tree(outs["plain"])
 
 
 def test_workers_leave_the_maps_and_scores_of_a_plain_inspection(

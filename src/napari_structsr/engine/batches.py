@@ -96,6 +96,8 @@ class ImagePath:
         """
         with blame_worker(f"the image {self.origin}"):
             source = open_source(self.origin, **self.options)
+        if keep := getattr(source, "keep_chunks", None):
+            keep()
         # of another image its own spec tells that it is another one
         if self.spec is not None and _is_same_grid(source.spec, self.spec):
             source.spec = self.spec

@@ -34,6 +34,7 @@ from napari_structsr.engine.events import (
 from napari_structsr.engine.failures import yield_failures
 from napari_structsr.engine.provenance import find_record
 from napari_structsr.engine.run_tiles import run_tiles
+from napari_structsr.engine.tiles import find_depths, order_tiles
 from napari_structsr.errors import BusyError, ClusterError, check_kind
 from napari_structsr.inspection.findings import describe_findings
 from napari_structsr.inspection.inspect_job import make_job
@@ -237,7 +238,8 @@ def _inspect(
     with ExitStack() as stack:
         stores.open(stack)
         own = part.own(len(grid)) if part else range(len(grid))
-        left = [index for index in own if not stores.holds(index)]
+        missing = [index for index in own if not stores.holds(index)]
+        left = order_tiles(missing, grid, find_depths(setup.matched.present()))
         plan = plan_maps(setup, stores, grid, len(left))
         yield Started(len(own), plan.share(len(own), done=len(own) - len(left)))
         yield from (Noted(note) for note in setup.notes)

@@ -46,6 +46,11 @@ class MatchedImages:
     factor: int
     notes: tuple[str, ...] = ()  # what was decided, for the user
 
+    def present(self) -> list[Source]:
+        """Return the images that are there."""
+        images = self.result, self.reference, self.source
+        return [image for image in images if image is not None]
+
     def crop(self, rows: slice, columns: slice) -> MatchedImages:
         """Cut all images to pixels of the result, multiples of `factor`."""
         coarse = (

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -29,6 +30,21 @@ from napari_structsr.io.units import make_axes, name_axes
 
 # pixels along y and x to read at once where nothing is chunked
 _UNCHUNKED = 1024
+
+
+class PartReader(Protocol):
+    """Reads parts of an array."""
+
+    def read(self, index: Index, check: Callable[[Index], None]) -> Array | None:
+        """Return a part; None where indexing does as well.
+
+        `check` refuses what changed, and is called of all that is read from files.
+        """
+        ...
+
+    def keep(self) -> None:
+        """Keep what is unpacked from now on."""
+        ...
 
 
 class ArraySource:
@@ -55,9 +71,11 @@ class ArraySource:
     levels = 1
     """Resolutions of the image; what else than 1 is set by those who know more."""
 
-    read_quickly: Callable[[Index], Array | None] | None = None
-    """Reads a part of the array where that is quicker than indexing; None if it is not.
-    """
+    depths: Mapping[str, int] = MappingProxyType({})
+    """Planes along each axis that are stored together, where there are several."""
+
+    parts: PartReader | None = None
+    """Reads parts of the array where that is quicker than indexing."""
 
     def __init__(
         self,
@@ -87,8 +105,16 @@ class ArraySource:
     def fingerprint(self) -> Fingerprint | None:
         """Return what tells these pixels from others; see `Source`."""
         if self._watch is not None:
-            return self._watch.fingerprint()
+            found = self._watch.fingerprint()
+            # what is kept from here on is looked at whenever it is read
+            self.keep_chunks()
+            return found
         return hash_pixels(self._array) if isinstance(self._array, np.ndarray) else None
+
+    def keep_chunks(self) -> None:
+        """Keep chunks that are read, for the next tile; see `Source`."""
+        if self.parts is not None:
+            self.parts.keep()
 
     def read(self, plane: tuple[int, ...], rows: slice, columns: slice) -> Array:
         """Read a rectangle of one plane; see `Source.read`."""
@@ -110,12 +136,14 @@ class ArraySource:
         if self._watch is not None:
             self._watch.check_kinds(files)
         try:
-            block = None if self.read_quickly is None else self.read_quickly(files)
+            block = self.parts and self.parts.read(files, self._check_unchanged)
             if block is None:
                 block = self._array[index]
-            if hasattr(block, "compute"):
-                # in this thread: tiles are read in several threads already
-                block = block.compute(scheduler="synchronous")
+                if hasattr(block, "compute"):
+                    # in this thread: tiles are read in several threads already
+                    block = block.compute(scheduler="synchronous")
+                # after reading: what changes from here on is not in the block
+                self._check_unchanged(files)
             block = np.asarray(block)
         except MemoryError:
             # no damage: a run may go on with smaller blocks
@@ -131,8 +159,6 @@ class ArraySource:
                 f"{error or type(error).__name__}; check the image in another program, "
                 "or copy it again from where it came from"
             ) from error
-        # after reading: what changes from here on is not in the block
-        self._check_unchanged(files)
         order = [name for name in self._names if name in ("s", "y", "x")]
         if "s" not in order:
             block, order = block[np.newaxis], ["s", *order]

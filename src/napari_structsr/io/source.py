@@ -21,7 +21,9 @@ class Source(Protocol):
     of all images in its file, as `napari_structsr.io.open.list_images` returns them;
     and ``fingerprint()``, which returns plain values that are others once the image has
     changed on disk; from then on `read` refuses what has changed. Without one, samples
-    of the pixels count.
+    of the pixels count. ``depths`` holds how many planes along an axis are stored
+    together, and ``keep_chunks()`` says that neighbours will be read: chunks stay
+    unpacked.
     """
 
     options: Mapping[str, Any]

@@ -28,6 +28,7 @@ class View:
     def __init__(self, source: Source, spec: ImageSpec) -> None:
         self.options: Mapping[str, Any] = source.options
         self.images: tuple[str, ...] = getattr(source, "images", ())
+        self.depths: Mapping[str, int] = getattr(source, "depths", {})
         self.spec = spec
         self.origin = source.origin
         rows, columns = zip(source.chunks, spec.axes.plane, strict=True)
@@ -44,6 +45,11 @@ class View:
         if ask := getattr(self._source, "fingerprint", None):
             found = ask()
         return found
+
+    def keep_chunks(self) -> None:
+        """Keep chunks that are read; see `Source`."""
+        if keep := getattr(self._source, "keep_chunks", None):
+            keep()
 
     def close(self) -> None:
         """Close the source, where it can be closed."""

@@ -27,7 +27,7 @@ from napari_structsr.engine.interrupt import InterruptibleSource
 from napari_structsr.engine.provenance import describe_source, take_fingerprint
 from napari_structsr.engine.run_tiles import AHEAD
 from napari_structsr.engine.statistics import measure_intensity, read_finite_samples
-from napari_structsr.engine.tiles import lay_tiles
+from napari_structsr.engine.tiles import find_depths, lay_tiles
 from napari_structsr.errors import SettingsError, SinkError
 from napari_structsr.imaging.agreement import agreement_radius
 from napari_structsr.imaging.filters import FILL_RADIUS
@@ -64,6 +64,8 @@ class Prepared:
         What the result is, contrast limits included.
     grid
         Its tiles.
+    depths
+        Planes of the source that are stored together, see `find_depths`.
     block
         Input rows and columns of a block, see `choose_block`.
     intensities
@@ -87,6 +89,7 @@ class Prepared:
     settings: UpscaleSettings
     spec: ImageSpec
     grid: TileGrid
+    depths: tuple[int, ...]
     block: tuple[int, int]
     intensities: tuple[Intensity, ...]
     least_shares: tuple[float, ...]
@@ -185,6 +188,7 @@ def prepare(
         settings,
         _add_windows(spec, intensities),
         grid,
+        find_depths([source]),
         block,
         intensities,
         least_shares,

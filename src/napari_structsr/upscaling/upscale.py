@@ -6,7 +6,7 @@ cancels or something breaks.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -28,6 +28,7 @@ from napari_structsr.engine.events import (
 from napari_structsr.engine.failures import yield_failures
 from napari_structsr.engine.interrupt import interruptible
 from napari_structsr.engine.run_tiles import run_tiles
+from napari_structsr.engine.tiles import order_tiles
 from napari_structsr.errors import CancelError, ClusterError, SinkError, check_kind
 from napari_structsr.io.locks import is_locked
 from napari_structsr.io.open import open_source
@@ -262,7 +263,7 @@ def _check_kinds(
 
 def _start(
     prepared: Prepared, writer: Writer, part: RunPart | None
-) -> Generator[Event, None, tuple[list[int], int]]:
+) -> Generator[Event, None, tuple[Sequence[int], int]]:
     """Say what will be done; return the tiles that are left, and how many there are."""
     total = len(prepared.grid)
     own = part.own(total) if part else range(total)
@@ -273,4 +274,4 @@ def _start(
     notes = (*prepared.notes, *getattr(writer, "notes", ()))
     yield from (Noted(note) for note in notes)
     yield from (Warned(warning) for warning in prepared.warnings + writer.warnings)
-    return left, len(own)
+    return order_tiles(left, prepared.grid, prepared.depths), len(own)

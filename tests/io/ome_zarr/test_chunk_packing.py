@@ -5,11 +5,9 @@ import pytest
 import zarr
 
 from napari_structsr.core.axes import Axes
-from napari_structsr.errors import SourceError
 from napari_structsr.io.ome_zarr.chunk_files import LocalFiles, sum_files
 from napari_structsr.io.ome_zarr.chunk_packing import ChunkPacker
 from napari_structsr.io.ome_zarr.layout import Layout, create_arrays
-from napari_structsr.io.open import open_source
 
 PLACE = (slice(1, 2), slice(0, 70), slice(32, 75))  # six chunks at the last corner
 
@@ -101,50 +99,6 @@ def test_what_ends_inside_a_chunk_is_left_to_zarr(tmp_path):
     assert (array[0, :32, 5:] == 7).all()
 
 
-@pytest.fixture
-def image(tmp_path):
-    """Return an array of three planes, each of 3 x 3 chunks of 32 pixels."""
-    pixels = np.random.default_rng(0).poisson(90, (3, 70, 75)).astype(np.uint16)
-    make_store(tmp_path, "uint16", 3).open_array(0)[:] = pixels
-    return tmp_path / "0", pixels
-
-
-def read(path, rows, columns):
-    return open_source(path, axes="zyx").read((1,), rows, columns)[0]
-
-
-@pytest.mark.parametrize(
-    "place", [(slice(0, 32), slice(32, 64)), (slice(64, 70), slice(70, 75))]
-)
-def test_what_lies_in_one_chunk_is_read_without_zarr(image, place, monkeypatch):
-    path, pixels = image
-    monkeypatch.setattr(zarr.Array, "__getitem__", None)
-    np.testing.assert_array_equal(read(path, *place), pixels[1, *place])
-
-
-def test_what_lies_in_several_chunks_is_read_by_zarr(image):
-    path, pixels = image
-    place = slice(30, 70), slice(0, 75)
-    np.testing.assert_array_equal(read(path, *place), pixels[1, *place])
-
-
-def test_a_chunk_that_is_gone_reads_as_zeros(image):
-    path, _ = image
-    (path / "c" / "1" / "0" / "0").unlink()
-    assert not read(path, slice(0, 32), slice(0, 32)).any()
-
-
-@pytest.mark.parametrize("byte", [2, 4, 5, 30, -2])
-def test_zarr_says_what_is_wrong_with_a_damaged_chunk(image, byte):
-    path, _ = image
-    file = path / "c" / "1" / "0" / "0"
-    data = bytearray(file.read_bytes())
-    data[byte] ^= 0x55
-    file.write_bytes(data)
-    with pytest.raises(SourceError, match=r"plane z=1 .* cannot be read: .*checksum"):
-        read(path, slice(0, 32), slice(0, 32))
-
-
 def test_a_few_bytes_that_ask_for_much_memory_are_left_to_zarr(tmp_path):
     class Compressor:
         def decode(self, data):
@@ -153,10 +107,14 @@ def test_a_few_bytes_that_ask_for_much_memory_are_left_to_zarr(tmp_path):
     array = zarr.create_array(
         tmp_path / "0", shape=(1 << 30,), chunks=(1 << 30,), dtype="u1"
     )
-    file = tmp_path / "chunk"
+    file = tmp_path / "0" / "c" / "0"
+    file.parent.mkdir()
     # the size that the chunk has: it says no more than it should
     file.write_bytes(bytes(4) + (1 << 30).to_bytes(4, "little") + bytes(50))
-    assert ChunkPacker(array, Compressor(), summed=False).unpack(file) is None
+    assert (
+        ChunkPacker(array, Compressor(), summed=False).unpack(file.parents[1], (0,))
+        is None
+    )
 
 
 @pytest.mark.parametrize("codecs", ["auto", None, zarr.codecs.BloscCodec(typesize=1)])

@@ -2,14 +2,15 @@
 
 zarr hands every chunk through a loop and several threads, which costs more than a
 chunk of a small plane itself. The bytes are the same: the codecs are those that zarr
-calls. Reading shards, codecs that no result of ours has, and all that is missing or
-damaged are left to zarr.
+calls. Codecs that no result of ours has, and all that is missing or damaged are left to
+zarr.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import os
 import struct
 import sys
 import uuid
@@ -26,6 +27,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
 from napari_structsr.core.types import Array
 from napari_structsr.io.limits import find_excess
 
+_SUM = 4  # bytes of a CRC-32C
 _HEADER = 16  # bytes of a chunk of Blosc that say what it holds
 
 # where a chunk of a shard is not there, as zarr writes it
@@ -163,10 +165,25 @@ class ChunkPacker:
             packed += google_crc32c.value(packed).to_bytes(4, "little")
         return packed
 
-    def unpack(self, file: Path) -> Array | None:
-        """Return the pixels of a chunk; None where zarr must say what is wrong."""
+    def unpack(self, folder: Path, place: Sequence[int]) -> Array | None:
+        """Return the pixels of a chunk; None where zarr must say what is wrong.
+
+        Parameters
+        ----------
+        folder
+            Of the array.
+        place
+            Number of the chunk along each dimension.
+        """
+        shards, sizes = self.array.shards, self.array.chunks
+        encode = self.array.metadata.encode_chunk_key
         try:
-            data = file.read_bytes()
+            if shards is None:
+                data = (folder / encode(tuple(place))).read_bytes()
+            else:
+                grid = [n // size for n, size in zip(shards, sizes, strict=True)]
+                shard, inside = zip(*map(divmod, place, grid), strict=True)
+                data = _read_part(folder / encode(shard), grid, inside)
         except OSError:
             return None
         if self.summed:
@@ -188,41 +205,21 @@ class ChunkPacker:
         return pixels.reshape(shape) if pixels.nbytes == wanted else None
 
 
-class QuickChunks:
-    """Reads what lies in one chunk of an array in a folder; see the module.
-
-    Parameters
-    ----------
-    array
-        Of zarr, in a folder.
-    folder
-        Of the array.
-    """
-
-    def __init__(self, array: Any, folder: Path) -> None:
-        self._array, self._folder = array, folder
-        # of a shard, zarr reads the chunks that are asked for
-        self._packer = None if array.shards else ChunkPacker.of(array)
-
-    def read(self, index: Sequence[int | slice]) -> Array | None:
-        """Return a part of the array; None where zarr must read it."""
-        if self._packer is None:
-            return None
-        place, inside = [], []
-        for part, size in zip(index, self._array.chunks, strict=True):
-            if isinstance(part, slice):
-                number = part.start // size
-                if part.step not in (None, 1) or part.stop > (number + 1) * size:
-                    return None
-                first = number * size
-                inside.append(slice(part.start - first, part.stop - first))
-            else:
-                number = part // size
-                inside.append(part - number * size)
-            place.append(number)
-        name = self._array.metadata.encode_chunk_key(tuple(place))
-        pixels = self._packer.unpack(self._folder / name)
-        return None if pixels is None else pixels[tuple(inside)]
+def _read_part(file: Path, grid: Sequence[int], place: Sequence[int]) -> bytes:
+    """Read one chunk of a shard; nothing where it has none, or is damaged."""
+    size = 16 * math.prod(grid) + _SUM
+    with file.open("rb") as opened:
+        opened.seek(-size, os.SEEK_END)
+        table = opened.read(size)
+        if google_crc32c.value(table[:-_SUM]).to_bytes(_SUM, "little") != table[-_SUM:]:
+            return b""
+        places = np.frombuffer(table[:-_SUM], "<u8").reshape(*grid, 2)
+        start, count = map(int, places[tuple(place)])
+        # a few bytes may ask for all memory
+        if start + count > opened.tell() - size:
+            return b""
+        opened.seek(start)
+        return opened.read(count)
 
 
 def list_chunks(array: Any, place: Place) -> list[str]:

@@ -20,7 +20,6 @@ from napari_structsr.io.arrays import ArraySource, check_level, make_spec
 from napari_structsr.io.formats.image_list import find_image
 from napari_structsr.io.limits import NAME_LENGTH
 from napari_structsr.io.ome_zarr.bounded_codecs import bound_codecs
-from napari_structsr.io.ome_zarr.chunk_packing import QuickChunks
 from napari_structsr.io.ome_zarr.contents import list_places
 from napari_structsr.io.ome_zarr.image_metadata import (
     make_name,
@@ -30,6 +29,7 @@ from napari_structsr.io.ome_zarr.image_metadata import (
     read_labels,
     read_steps,
 )
+from napari_structsr.io.ome_zarr.kept_chunks import ChunkReader
 from napari_structsr.io.ome_zarr.metadata import (
     MARKS,
     Folder,
@@ -202,10 +202,21 @@ def _open_level(
 def _make_source(
     array: Array, spec: ImageSpec, names: Sequence[str | None], origin: str
 ) -> ArraySource:
-    source = ArraySource(_bound(array, origin), spec, names=names, origin=origin)
+    bounded = _bound(array, origin)
+    source = ArraySource(bounded, spec, names=names, origin=origin)
     folder = _find_folder(array)
-    if isinstance(folder, Path):
-        source.read_quickly = QuickChunks(array, folder).read
+    source.parts = ChunkReader(
+        array,
+        bounded,
+        folder if isinstance(folder, Path) else None,
+        (names.index("y"), names.index("x")),
+    )
+    loops = {axis.name for axis in spec.axes.loops}
+    source.depths = {
+        axis: size
+        for axis, size in zip(names, array.chunks, strict=True)
+        if axis in loops and size > 1
+    }
     return source
 
 
