@@ -183,6 +183,8 @@ def test_large_networks_have_small_blocks():
     assert choose_block(device, 26) == (1024, 1024)
     assert choose_block(device, 144) == (512, 1024)
     assert choose_block(half, 26) == (512, 512)
+    assert choose_block(half, 26, 62) == (1024, 1024)
+    assert choose_block(device, 144, 62) == (512, 1024)
     assert choose_block(device, 400) == (512, 512)
     assert choose_block(device, 4096) == (256, 256)
     assert choose_block(gpu, 4096) == (512, 512)

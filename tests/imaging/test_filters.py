@@ -10,6 +10,7 @@ from napari_structsr.imaging.filters import (
     correlate_axis,
     gaussian_kernel,
     separable_filter,
+    symmetric_pad,
 )
 
 
@@ -69,3 +70,14 @@ def test_strides_equal_those_of_conv2d(dim, shape):
     )
     torch.testing.assert_close(back, spread.detach())
     assert back.shape[dim] <= image.shape[dim]
+
+
+@pytest.mark.parametrize("dim", [-2, -1])
+@pytest.mark.parametrize("pad", [0, 3, 5, 12])
+def test_symmetric_pad_is_that_of_numpy(dim, pad):
+    """Also by more pixels than there are."""
+    image = np.random.default_rng(0).random((2, 1, 5, 5))
+    around = [(0, 0)] * 4
+    around[dim] = (pad, pad)
+    found = symmetric_pad(torch.from_numpy(image), dim, pad)
+    np.testing.assert_array_equal(found, np.pad(image, around, mode="symmetric"))

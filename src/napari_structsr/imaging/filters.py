@@ -116,6 +116,10 @@ def reflect_pad(
 def symmetric_pad(image: Tensor, dim: int, pad: int) -> Tensor:
     """Continue one axis by `pad` on both sides as ``numpy.pad(mode="symmetric")``."""
     size = image.shape[dim]
+    if dim == -1 and pad <= size:
+        # to copy parts of rows takes a tenth of the time of taking each pixel
+        before, after = image[..., :pad], image[..., size - pad :]
+        return torch.cat([before.flip(-1), image, after.flip(-1)], -1)
     index = torch.arange(-pad, size + pad, device=image.device) % (2 * size)
     return image.index_select(
         dim, torch.where(index < size, index, 2 * size - 1 - index)
@@ -201,7 +205,11 @@ def smooth(image: Tensor, sigma: float, *, radius: int | None = None) -> Tensor:
 
     It reaches `radius` pixels, by default ``ceil(4 * sigma)``.
     """
-    kernel = gaussian_kernel(sigma, radius)
+    return convolve_plane(image, gaussian_kernel(sigma, radius))
+
+
+def convolve_plane(image: Tensor, kernel: Float64Array) -> Tensor:
+    """Correlate with an odd kernel along both axes, the border as in `smooth`."""
     for dim in (-2, -1):
         image = symmetric_pad(image, dim, len(kernel) // 2)
         image = convolve_axis(image, dim, kernel, stride=1)

@@ -28,6 +28,7 @@ from napari_structsr.core.intensity import Intensity
 from napari_structsr.core.types import Float64Array
 from napari_structsr.imaging.filters import (
     convolve_axis,
+    convolve_plane,
     gaussian_kernel,
     symmetric_pad,
 )
@@ -99,7 +100,7 @@ class ForwardModel:
         the point-spread function is so wide that A loses more than the factor
         1000, the inverse is damped and equality is approximate.
         """
-        return self.adjoint(_filter_plane(residual, self.inverse_kernel))
+        return self.adjoint(convolve_plane(residual, self.inverse_kernel))
 
     def damped_inverse(self, residual: Tensor) -> Tensor:
         """Apply A⁺ where it amplifies noise little, and less than it elsewhere.
@@ -109,7 +110,7 @@ class ForwardModel:
         point-spread function is narrow this is `pseudo_inverse`, which at a width of
         0.7 pixels amplifies noise 20 times.
         """
-        return self.adjoint(_filter_plane(residual, self.damped_kernel))
+        return self.adjoint(convolve_plane(residual, self.damped_kernel))
 
     def measure(
         self,
@@ -216,13 +217,6 @@ class ForwardModel:
         """Return how many times the standard deviation of white noise comes back."""
         # the root over both axes is the mean square along one
         return float(np.mean(np.maximum(self._gain, 0) * inverse**2) / self.factor)
-
-
-def _filter_plane(image: Tensor, kernel: Float64Array) -> Tensor:
-    for dim in (-2, -1):
-        image = symmetric_pad(image, dim, len(kernel) // 2)
-        image = convolve_axis(image, dim, kernel, stride=1)
-    return image
 
 
 def _cut(response: Float64Array) -> Float64Array:

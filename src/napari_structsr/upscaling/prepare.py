@@ -150,7 +150,7 @@ def prepare(
             color=settings.color,
             cancel=cancel,
         )
-    block = choose_block(device, model.values_per_pixel)
+    block = choose_block(device, model.values_per_pixel, grid.halo)
     record = Record(
         source=describe_source(source),
         model=_describe_model(model, optics),
@@ -234,7 +234,7 @@ def plan_tiles(
     )
     if source.spec.dtype.kind == "f":  # integers have no missing pixels to fill
         halo += FILL_RADIUS
-    block = choose_block(device, model.values_per_pixel)
+    block = choose_block(device, model.values_per_pixel, halo)
     grid = lay_tiles(
         spec.axes,
         sink.unit(spec),

@@ -61,9 +61,10 @@ def measure_seconds(
             seconds = min(_time_passes(TileUpscaler(prepared)))
     except StructsrError:
         return None  # cancelled; or what is wrong with the image, which a run says
-    rows, columns = choose_block(prepared.device, model.values_per_pixel)
+    halo = prepared.grid.halo
+    rows, columns = choose_block(prepared.device, model.values_per_pixel, halo)
     twice = math.prod(
-        (min(side, size) + 2 * model.radius * (size > side)) / min(side, size)
+        (min(side, size) + 2 * halo * (size > side)) / min(side, size)
         for side, size in zip((rows, columns), axes.plane, strict=True)
     )
     planes = math.prod(axis.size for axis in axes.loops)
