@@ -21,7 +21,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from scipy.optimize import brentq
 from torch import Tensor
 
 from napari_structsr.core.intensity import Intensity
@@ -184,6 +183,9 @@ class ForwardModel:
         """Weights along one axis, in LR pixels, before Aᵀ in `damped_inverse`."""
         if not self.amplifies:
             return self.inverse_kernel
+        # its import takes a third of a second, which most runs can do without
+        from scipy.optimize import brentq
+
         damping = brentq(
             lambda value: self._amplify(self._damp(value)) - _MOST_NOISE, 0, 1
         )
