@@ -166,8 +166,8 @@ def _compare_overheads(args: argparse.Namespace, revisions: dict[str, Path]) -> 
             (many, _SMALL, [], many),
         ],
         "tile": [
-            (1, 1024, ["--chunk", "512"], 16),
-            (1, 1024, ["--chunk", "64", "--tile", "32", "--shard", "64"], 1024),
+            (1, 2048, ["--tile", "2048"], 1),
+            (1, 2048, ["--tile", "256"], 64),
         ],
     }.items():
         found: dict[str, list[Cost]] = {name: [] for name in revisions}
