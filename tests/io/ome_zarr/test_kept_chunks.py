@@ -17,6 +17,7 @@ from napari_structsr.core.grid import TileGrid
 from napari_structsr.engine.events import Failed, Progressed, result_of
 from napari_structsr.engine.tiles import find_depths, order_tiles
 from napari_structsr.errors import SourceError
+from napari_structsr.io.ome_zarr import kept_chunks
 from napari_structsr.io.ome_zarr.chunk_files import LocalFiles
 from napari_structsr.io.ome_zarr.chunk_packing import ChunkPacker
 from napari_structsr.io.ome_zarr.layout import Layout, create_arrays
@@ -160,15 +161,29 @@ def test_a_chunk_that_changes_is_not_taken_for_the_former_one(tmp_path):
     assert "has changed since the image was opened" in str(event.error)
 
 
-def test_memory_for_chunks_is_bounded(tmp_path, monkeypatch):
-    """Of single planes, no more is kept than one plane has."""
+@pytest.mark.parametrize(
+    ("chunks", "room", "kept"),
+    [
+        ((1, 64, 64), 1 << 26, 4),  # no more than one plane has
+        ((1, 64, 64), 3 * 64 * 64 * 2, 3),
+        ((1, 128, 128), 100, 1),  # what all tiles of a plane need
+        ((40, 32, 32), 100, 16),
+    ],
+)
+def test_memory_for_chunks_is_bounded(tmp_path, monkeypatch, chunks, room, kept):
+    monkeypatch.setattr(kept_chunks, "_SHALLOW_BYTES", room)
+    monkeypatch.setattr(kept_chunks, "CACHE_BYTES", 16 * 40 * 32 * 32 * 2)
     pixels = make_stack((40, 128, 128))
-    path = write_array(tmp_path / "a.zarr", pixels, (1, 64, 64))
+    path = write_array(tmp_path / "a.zarr", pixels, chunks)
     source = open_source(path, axes="zyx")
     source.keep_chunks()
     for plane in range(40):
-        source.read((plane,), slice(0, 128), slice(0, 128))
-    assert len(source.parts._chunks) == 4
+        for row in (0, 64):
+            for column in (0, 64):
+                place = slice(row, row + 64), slice(column, column + 64)
+                found = source.read((plane,), *place)[0]
+                np.testing.assert_array_equal(found, pixels[plane, *place])
+    assert len(source.parts._chunks) == kept
 
 
 def test_what_cannot_be_read_does_not_stop_what_waits_for_it(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 A tile reads a margin around itself, so that neighbours share chunks; and where a chunk
 holds many planes, all of these need it. Chunks that were read are kept while a run
-goes on, up to those that one plane lies in and `CACHE_BYTES`. They are kept from the
+goes on: as many as one plane lies in, if memory allows it. They are kept from the
 moment on from which what is read is checked for changes of its files.
 """
 
@@ -25,6 +25,11 @@ from napari_structsr.io.limits import CACHE_BYTES
 from napari_structsr.io.ome_zarr.chunk_packing import ChunkPacker
 
 Place = tuple[int, ...]
+
+# of single planes, the rows of chunks that the next row of tiles reads again suffice
+_SHALLOW_BYTES = 1 << 26
+_COLOURS = 4
+_MANY = 1 << 14  # chunks: what is noted of each takes a thousand bytes
 
 
 class ChunkReader:
@@ -60,7 +65,12 @@ class ChunkReader:
             for axis in plane
         ]
         nbytes = math.prod(array.chunks) * array.dtype.itemsize
-        self._most = min(math.prod(grid), CACHE_BYTES // nbytes)
+        deep = math.prod(array.chunks) > _COLOURS * math.prod(
+            array.chunks[axis] for axis in plane
+        )
+        # a chunk may be a whole plane, which all of its tiles need
+        room = CACHE_BYTES if deep or nbytes > _SHALLOW_BYTES else _SHALLOW_BYTES
+        self._most = min(math.prod(grid), room // nbytes, _MANY)
 
     def keep(self) -> None:
         """Keep chunks from now on."""
@@ -91,7 +101,7 @@ class ChunkReader:
                 )
             )
         )
-        if self._keeps:
+        if self._keeps and len(places) <= _MANY:
             chunks = self._find(places, check)
         elif len(places) == 1 and self._array.shards is None:
             found = self._unpack(places[0])
