@@ -23,6 +23,7 @@ from napari_structsr.io.atomic import remove
 from napari_structsr.io.ome_zarr.chunk_files import ChunkFiles, FileSum, LocalFiles
 from napari_structsr.io.ome_zarr.chunk_packing import list_chunks
 from napari_structsr.io.ome_zarr.journal import Journal, Key
+from napari_structsr.io.ome_zarr.kept_chunks import ChunkReader
 from napari_structsr.io.ome_zarr.layout import Layout, make_write_grid
 
 
@@ -97,6 +98,16 @@ class ChunkArrays:
         self.arrays: list[Any] = [
             self._files.open_array(number) for number in range(len(layout.levels))
         ]
+        names = layout.axes.names
+        self._readers = [
+            ChunkReader(
+                array,
+                array,
+                None if files else root / str(number),
+                (names.index("y"), names.index("x")),
+            )
+            for number, array in enumerate(self.arrays)
+        ]
 
     def grid_of(self, level: int) -> TileGrid:
         """Return the tiles that write a coarser level."""
@@ -134,7 +145,7 @@ class ChunkArrays:
             )
 
     def read(self, level: int, place: tuple[Any, ...]) -> Array:
-        """Read back pixels of a level.
+        """Read back pixels of a level, by numbers and slices.
 
         Raises
         ------
@@ -142,7 +153,9 @@ class ChunkArrays:
             If they are damaged; what is missing reads as zeros.
         """
         try:
-            return np.asarray(self.arrays[level][place])
+            # nothing is kept, and so nothing is to be checked: it is being written
+            found = self._readers[level].read(place, lambda _: None)
+            return np.asarray(self.arrays[level][place]) if found is None else found
         # of the codecs: a sum that differs, bytes that do not unpack
         except (ValueError, RuntimeError) as error:
             raise SinkError(self._describe_damage(level)) from error

@@ -29,6 +29,8 @@ Place = tuple[int, ...]
 # of single planes, the rows of chunks that the next row of tiles reads again suffice
 _SHALLOW_BYTES = 1 << 26
 _COLOURS = 4
+# chunks that are not kept; of more, zarr unpacks several at once
+_FEW = 4
 _MANY = 1 << 14  # chunks: what is noted of each takes a thousand bytes
 
 
@@ -83,15 +85,18 @@ class ChunkReader:
         Parameters
         ----------
         index
-            Numbers, and slices with a start and a stop.
+            Numbers, and slices without a step.
         check
             Refuses a part whose files are not as they were; called of what was read,
             before it is kept.
         """
         spans = [
-            part if isinstance(part, slice) else slice(part, part + 1) for part in index
+            slice(*part.indices(size)[:2])
+            if isinstance(part, slice)
+            else slice(part, part + 1)
+            for part, size in zip(index, self._array.shape, strict=True)
         ]
-        if any(part.step not in (None, 1) or part.stop <= part.start for part in spans):
+        if any(part.stop <= part.start for part in spans):
             return None
         places = list(
             itertools.product(
@@ -103,12 +108,13 @@ class ChunkReader:
         )
         if self._keeps and len(places) <= _MANY:
             chunks = self._find(places, check)
-        elif len(places) == 1 and self._array.shards is None:
-            found = self._unpack(places[0])
-            if found is None:
-                return None
+        elif len(places) <= _FEW:
+            chunks = {}
+            for place in places:
+                if (found := self._unpack(place)) is None:
+                    return None
+                chunks[place] = found
             check(index)
-            chunks = {places[0]: found}
         else:
             return None
         pixels = self._join(spans, chunks)
