@@ -3,7 +3,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import fourier_gaussian, gaussian_filter
+from skimage.data import page
 from skimage.measure import block_reduce
 
 from napari_structsr.imaging.filters import smooth
@@ -29,6 +30,17 @@ def test_measuring_is_blur_then_mean_of_blocks(factor, sigma):
     expected = block_reduce(blurred, (factor, factor), np.mean)
     found = ForwardModel(factor, sigma)(torch.from_numpy(image)[None, None])[0, 0]
     np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("sigma", [0.25, 0.4, 0.7, 1.0, 1.6])
+def test_blur_of_the_same_pixels_is_that_of_a_gaussian(sigma):
+    """Also of one narrower than a pixel, whose samples would blur too little."""
+    image = page() / 255
+    wide = np.pad(image, [(0, size) for size in image.shape], mode="symmetric")
+    spectrum = fourier_gaussian(np.fft.rfft2(wide), sigma, n=wide.shape[1])
+    expected = np.fft.irfft2(spectrum, s=wide.shape)[: len(image), : image.shape[1]]
+    found = ForwardModel(1, sigma)(torch.from_numpy(image)[None, None])[0, 0].numpy()
+    assert (found - expected).std() < 0.06 * (image - expected).std()
 
 
 @given(models, sizes, st.integers(0, 99))

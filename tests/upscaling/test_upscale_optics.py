@@ -218,21 +218,25 @@ def test_the_command_says_the_optics_and_undoes_them(stack, tmp_path):
     assert "add undo-optics" in " ".join(refused.output.split())
 
 
-@pytest.mark.parametrize("photons", [60, 4000])
-def test_agreement_within_noise_is_safe_where_wide_blur_is_undone(photons):
-    """To follow the measurement must not bring back what undoing blur leaves out."""
+@pytest.mark.parametrize("photons", [60, 400, 4000])
+@pytest.mark.parametrize("sigma", [0.4, 1.0])
+@pytest.mark.parametrize("factor", [1, 2])
+def test_agreement_within_noise_is_safe_for_models_that_are_told(
+    factor, sigma, photons
+):
+    """To follow the measurement must not bring back the noise that was removed."""
     truth = torch.from_numpy(camera()[None, None, :256, :256] / 255)
-    measured = ForwardModel(2, 1.0).measure(
+    measured = ForwardModel(factor, sigma).measure(
         truth,
         photons=photons,
         read_noise=0.003,
         generator=torch.Generator().manual_seed(0),
     )
     source = open_source(measured[0, 0].float().numpy())
-    model = load_model("conditional")
+    model = load_model("conditional", factor=factor)
     psnr, told = {}, {}
     for agreement in ("off", "noise", "exact"):
-        asked = UpscaleSettings(psf_sigma=1.0, agreement=agreement)
+        asked = UpscaleSettings(psf_sigma=sigma, agreement=agreement)
         events = list(iter_upscale(source, model, MemorySink(), settings=asked))
         told[agreement] = [one.message for one in events if isinstance(one, Warned)]
         result = events[-1].output
@@ -240,11 +244,12 @@ def test_agreement_within_noise_is_safe_where_wide_blur_is_undone(photons):
             truth[0, 0].numpy(), result.astype(np.float64), data_range=1
         )
     assert psnr["noise"] > psnr["off"] - 0.3
-    assert psnr["exact"] < psnr["off"] - 10
     assert not told["noise"]
-    # and what is asked for in spite of it is said, with what helps
-    assert "amplifies its noise" in told["exact"][0]
-    assert "agreement within noise" in told["exact"][0]
+    if sigma == 1:
+        assert psnr["exact"] < psnr["off"] - 10
+        # and what is asked for in spite of it is said, with what helps
+        assert "amplifies its noise" in told["exact"][0]
+        assert "agreement within noise" in told["exact"][0]
 
 
 def test_agreement_that_follows_much_noise_says_so():

@@ -82,6 +82,8 @@ class SRModel:
                 )
         self.network.to(memory_format=torch.channels_last)
         self._fused: dict[torch.dtype, FusedGenerator | None] = {}
+        self.was_told = False
+        """Whether it was told the optics and the noise, by `with_optics`."""
 
     def __call__(self, image: Tensor) -> Tensor:
         """Upscale planes.
@@ -218,6 +220,7 @@ class SRModel:
             network=network,
             low_precision=self.low_precision,
         )
+        told.was_told = True
         return told.to(str(next(self.network.parameters()).device))
 
     def to(self, device: str) -> SRModel:

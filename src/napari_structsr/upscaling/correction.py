@@ -1,7 +1,8 @@
 """One block in normalised units: the model, then agreement with the measurement.
 
 Within noise, the share of the residual that is corrected has a floor for each channel,
-which is found on samples of the whole stack, so that all tiles share it.
+which is found on samples of the whole stack, so that all tiles share it. Models that
+are told the noise have none.
 """
 
 from __future__ import annotations
@@ -89,8 +90,10 @@ def find_least_shares(
     found = []
     for blocks, model, intensity in zip(samples, models, intensities, strict=True):
         pairs = []
-        # where wide blur is undone, noise would come back for the slope's sake
-        kept = not (intensity.constant or model.forward_model.amplifies)
+        # a model that is told the noise is to remove it, and where wide blur is undone
+        # it would come back amplified: both for the sake of a slope
+        told = model.was_told or model.forward_model.amplifies
+        kept = not (intensity.constant or told)
         for block in blocks if kept else ():
             if cancel:
                 break
