@@ -12,7 +12,7 @@ in y that copies the noise, so that "noise" corrects only what noise cannot expl
   hardly larger than noise, the rest would bend the line between input and result
   measured again; this keeps its slope within 1% of 1;
 * where wide blur is undone, A⁺ would amplify what noise is left, many times. The damped
-  inverse takes its place, and slopes are left alone: noise would have to come back.
+  inverse takes its place (`ForwardModel.damped_inverse`).
 """
 
 from __future__ import annotations

@@ -90,8 +90,8 @@ def find_least_shares(
     found = []
     for blocks, model, intensity in zip(samples, models, intensities, strict=True):
         pairs = []
-        # a model that is told the noise is to remove it, and where wide blur is undone
-        # it would come back amplified: both for the sake of a slope
+        # a slope of 1 asks for the noise to come back: not of a model that is told to
+        # remove it, and not amplified, where wide blur is undone
         told = model.was_told or model.forward_model.amplifies
         kept = not (intensity.constant or told)
         for block in blocks if kept else ():
