@@ -85,6 +85,27 @@ def test_noise_of_a_camera_is_found():
         assert level == pytest.approx(true, rel=0.2)
 
 
+@pytest.mark.parametrize("lit", [0.08, 0.3])
+def test_noise_of_an_image_that_is_mostly_black_is_found(lit):
+    """The lowest pixels are the noise of black ones, and lie below black."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:400, :400] / 400
+    light = np.where(x < lit, 0.6 + 0.4 * np.sin(9 * y), 0.004)
+    photons, read = 60, 0.01
+    image = rng.poisson(light * photons) / photons
+    found = fit_intensity([image + read * rng.standard_normal(image.shape)])
+    for signal in (0.3, 0.6, 0.9):
+        true = signal / photons + read**2
+        assert found.find_noise(signal - found.low) == pytest.approx(true, rel=0.4)
+    # at half of the range, as a model is told
+    shot, floor = found.relative_noise
+    half = (found.low + found.high) / 2
+    true = (half / photons + read**2) / found.span**2
+    assert shot / 2 + floor == pytest.approx(true, rel=0.4)
+    # few photons are no normal distribution, but dark stays dark
+    assert found.find_noise(0.0) < 0.1 * found.find_noise(0.6)
+
+
 def test_rounding_is_the_least_noise_of_integers():
     ramp = np.tile(np.arange(64, dtype=np.uint8), (64, 1))
     assert fit_intensity([ramp]).noise_floor == pytest.approx(1 / 12)

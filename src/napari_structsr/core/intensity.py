@@ -8,6 +8,7 @@ agree with each other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,15 +36,19 @@ class Intensity:
     low, high
         Robust extremes: percentiles 0.1 and 99.9 of the samples.
     noise_gain
-        Rise of the noise variance with the signal above `low` (shot noise).
+        Rise of the noise variance with the signal above black (shot noise).
     noise_floor
-        Noise variance at `low` (camera and rounding).
+        Noise variance in the dark (camera and rounding).
+    noise_black
+        How far black lies above `low`: of an image that is mostly black, `low` is the
+        lowest of its noise.
     """
 
     low: float
     high: float
     noise_gain: float = 0.0
     noise_floor: float = 0.0
+    noise_black: float = 0.0
 
     @property
     def constant(self) -> bool:
@@ -57,9 +62,18 @@ class Intensity:
 
     @property
     def relative_noise(self) -> tuple[float, float]:
-        """Slope and floor of the noise variance of normalised pixels."""
+        """Slope and floor of the noise variance of normalised pixels.
+
+        Of a line from the floor at `low` through the variance at half of the range.
+        """
         # of a variance: the slope scales with the span, the floor with its square
-        return self.noise_gain / self.span, self.noise_floor / self.span**2
+        lit = max(0.0, 1 - 2 * self.noise_black / self.span)
+        return lit * self.noise_gain / self.span, self.noise_floor / self.span**2
+
+    def find_noise(self, signal: float) -> float:
+        """Return the noise variance `signal` above `low`, in pixel values."""
+        light = max(signal - self.noise_black, 0.0)
+        return self.noise_floor + self.noise_gain * light
 
     def normalise(self, pixels: Array) -> Float32Array:
         """Map `low` to 0 and `high` to 1, exceeding values beyond."""
@@ -172,12 +186,14 @@ def fit_intensity(blocks: Sequence[Array]) -> Intensity:
         low, high = float(pixels.min()), float(pixels.max())
     # rounding to whole numbers alone has the variance 1 / 12
     rounding = 1 / 12 if pixels.dtype.kind in "ui" else 0.0
-    gain, floor = _fit_noise(blocks, low)
-    return Intensity(low, high, gain, max(floor, rounding))
+    gain, floor, black = _fit_noise(blocks, low)
+    return Intensity(low, high, gain, max(floor, rounding), black)
 
 
-def _fit_noise(blocks: Sequence[Array], low: float) -> tuple[float, float]:
-    """Fit variance = floor + gain (mean - low) to robust high-pass statistics.
+def _fit_noise(blocks: Sequence[Array], low: float) -> tuple[float, float, float]:
+    """Fit variance = floor + gain (mean - low - black) to robust high-pass statistics.
+
+    Below black it is the floor; returns gain, floor and black.
 
     The high-pass is the difference of two Laplacians (Immerkaer 1996), blind to
     planes and straight edges; the median absolute deviation is taken in bins of
@@ -197,7 +213,7 @@ def _fit_noise(blocks: Sequence[Array], low: float) -> tuple[float, float]:
     # empty ones in front: there may be no block
     mean, detail = (np.concatenate([np.empty(0), *of]) for of in (means, details))
     if mean.size < 9:
-        return 0.0, 0.0
+        return 0.0, 0.0, 0.0
     order = np.argsort(mean)
     # bins of equal count, since most pixels are background
     groups = np.array_split(order, min(_NOISE_BINS, mean.size // 9))
@@ -208,10 +224,12 @@ def _fit_noise(blocks: Sequence[Array], low: float) -> tuple[float, float]:
     return _fit_line(signal, variance)
 
 
-def _fit_line(signal: Float64Array, variance: Float64Array) -> tuple[float, float]:
+def _fit_line(
+    signal: Float64Array, variance: Float64Array
+) -> tuple[float, float, float]:
     """Fit a line with non-negative slope and intercept; large variances weigh less."""
     if not variance.any():
-        return 0.0, 0.0
+        return 0.0, 0.0, 0.0
     # relative errors count: structure raises the variance of a bin, nothing lowers it
     weight = (variance.max() / np.maximum(variance, variance.max() * 1e-3)) ** 2
     mean_s = np.average(signal, weights=weight)
@@ -220,9 +238,26 @@ def _fit_line(signal: Float64Array, variance: Float64Array) -> tuple[float, floa
     covariance = np.average((signal - mean_s) * (variance - mean_v), weights=weight)
     gain = max(0.0, covariance / spread) if spread > 0 else 0.0
     floor = float(mean_v - gain * mean_s)
-    # noise cannot be negative: fit again through the origin
-    if floor < 0:
-        power = np.average(signal**2, weights=weight)
-        gain = max(0.0, np.average(signal * variance, weights=weight) / power)
-        floor = 0.0
-    return float(gain), float(floor)
+    if floor < 0:  # noise cannot be negative: the line begins in the dark, above `low`
+        return _fit_bent_line(signal, variance, weight)
+    return float(gain), floor, 0.0
+
+
+def _fit_bent_line(
+    signal: Float64Array, variance: Float64Array, weight: Float64Array
+) -> tuple[float, float, float]:
+    """Fit a line that is level up to one of the darker bins."""
+    best, found = math.inf, (0.0, 0.0, 0.0)
+    for black in (0.0, *signal[: len(signal) // 2 + 1]):
+        dark = signal <= black
+        floor = np.average(variance[dark], weights=weight[dark]) if dark.any() else 0.0
+        light, more = (signal - black)[~dark], (variance - floor)[~dark]
+        power = np.average(light**2, weights=weight[~dark])
+        gain = max(0.0, np.average(light * more, weights=weight[~dark]) / power)
+        fitted = floor + gain * np.maximum(signal - black, 0)
+        # by logarithm, as too little counts like too much
+        error = np.log(np.maximum(fitted, 1e-30) / np.maximum(variance, 1e-30))
+        if (error**2).sum() < best:
+            best = float((error**2).sum())
+            found = float(gain), float(floor), float(max(black, 0.0))
+    return found

@@ -267,7 +267,8 @@ def add_noise(
 def noise_variance(measured: Tensor, intensity: Intensity) -> Tensor:
     """Return the variance of the noise of each pixel of a normalised image.
 
-    Shot noise grows with the signal, above the floor of the camera.
+    Shot noise grows with the light, above the floor of the camera.
     """
-    signal = measured.clamp_min(0) * (intensity.noise_gain / intensity.span)
-    return signal + intensity.noise_floor / intensity.span**2
+    light = (measured - intensity.noise_black / intensity.span).clamp_min(0)
+    shot = light * (intensity.noise_gain / intensity.span)
+    return shot + intensity.noise_floor / intensity.span**2
