@@ -106,6 +106,16 @@ def test_noise_of_an_image_that_is_mostly_black_is_found(lit):
     assert found.find_noise(0.0) < 0.1 * found.find_noise(0.6)
 
 
+def test_noise_of_a_few_pixels_is_found():
+    """Of two bins none may be left for the light."""
+    rows = np.arange(7)[:, None] < 3
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        found = fit_intensity([1.0 * rng.poisson(np.where(rows, 0.2, 200), (7, 7))])
+        level = found.find_noise(found.high - found.low)
+        assert 0 <= found.noise_floor <= level < np.inf
+
+
 def test_rounding_is_the_least_noise_of_integers():
     ramp = np.tile(np.arange(64, dtype=np.uint8), (64, 1))
     assert fit_intensity([ramp]).noise_floor == pytest.approx(1 / 12)

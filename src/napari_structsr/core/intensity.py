@@ -250,6 +250,8 @@ def _fit_bent_line(
     best, found = math.inf, (0.0, 0.0, 0.0)
     for black in (0.0, *signal[: len(signal) // 2 + 1]):
         dark = signal <= black
+        if dark.all():  # a few bins, or many alike
+            continue
         floor = np.average(variance[dark], weights=weight[dark]) if dark.any() else 0.0
         light, more = (signal - black)[~dark], (variance - floor)[~dark]
         power = np.average(light**2, weights=weight[~dark])
