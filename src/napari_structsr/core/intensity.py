@@ -70,9 +70,9 @@ class Intensity:
         lit = max(0.0, 1 - 2 * self.noise_black / self.span)
         return lit * self.noise_gain / self.span, self.noise_floor / self.span**2
 
-    def find_noise(self, signal: float) -> float:
-        """Return the noise variance `signal` above `low`, in pixel values."""
-        light = max(signal - self.noise_black, 0.0)
+    def find_noise(self, value: float) -> float:
+        """Return the noise variance of pixels of a value, in pixel values."""
+        light = max(value - self.low - self.noise_black, 0.0)
         return self.noise_floor + self.noise_gain * light
 
     def normalise(self, pixels: Array) -> Float32Array:

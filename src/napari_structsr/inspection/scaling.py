@@ -170,8 +170,7 @@ def find_dissimilar_images(
         )
         # bin the result to the pixels of the other image
         x = x.reshape(z.shape[0], step, z.shape[1], step).mean(axis=(1, 3))
-        signal = max(float(z.mean()) - intensity.low, 0.0)
-        noise = intensity.find_noise(signal)
+        noise = intensity.find_noise(float(z.mean()))
         # noise does not correlate: say nothing of an empty field
         if np.ptp(x) == 0 or np.ptp(z) == 0 or z.var() < _STRUCTURE * noise:
             continue

@@ -141,7 +141,8 @@ class SRModel:
         foreign = self.card.architecture in ("spandrel", "swinir")
         return ("spandrel",) if foreign else ()
 
-    @property
+    # one for all blocks: it keeps the inverse that it has computed
+    @cached_property
     def forward_model(self) -> ForwardModel:
         """What the model was trained to undo."""
         return ForwardModel(self.factor, self.card.psf_sigma)

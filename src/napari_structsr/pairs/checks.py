@@ -110,9 +110,7 @@ def check_pixels(pixels: Array, name: str, intensity: Intensity) -> str | None:
             "the region elsewhere, or take the image with less light"
         )
     smooth = ndimage.gaussian_filter(pixels.astype(np.float64), _SMOOTH, mode="mirror")
-    # photon noise grows with what lies above the dark level
-    light = max(float(pixels.mean()) - intensity.low, 0.0)
-    noise = math.sqrt(intensity.find_noise(light))
+    noise = math.sqrt(intensity.find_noise(float(pixels.mean())))
     # a Gaussian divides the deviation of white noise by 2 sqrt(pi) sigma
     left = noise / (2 * math.sqrt(math.pi) * _SMOOTH)
     if smooth.std() < _FLAT * left:

@@ -27,7 +27,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
 from napari_structsr.core.types import Array
 from napari_structsr.io.limits import find_excess
 
-_SUM = 4  # bytes of a CRC-32C
+_SUM_BYTES = 4  # of a CRC-32C
 _HEADER = 16  # bytes of a chunk of Blosc that say what it holds
 
 # where a chunk of a shard is not there, as zarr writes it
@@ -132,8 +132,7 @@ class ChunkPacker:
 
     def _pack_shard(self, pixels: Array) -> bytes:
         """Return chunks, and behind them where each lies; at a border some are not."""
-        sizes = self.array.chunks
-        grid = [n // size for n, size in zip(self.array.shards, sizes, strict=True)]
+        sizes, grid = self.array.chunks, self._count_in_shard()
         places = np.full((*grid, 2), _NOWHERE, "<u8")
         chunks: list[bytes] = []
         end = 0
@@ -149,9 +148,7 @@ class ChunkPacker:
                 places[number] = end, len(chunks[-1])
                 end += len(chunks[-1])
         table = places.tobytes()
-        return b"".join(
-            [*chunks, table, google_crc32c.value(table).to_bytes(4, "little")]
-        )
+        return b"".join([*chunks, table, _sum(table)])
 
     def _pack_chunk(self, pixels: Array) -> bytes:
         if pixels.shape != self.array.chunks:
@@ -161,9 +158,12 @@ class ChunkPacker:
             pixels = whole
         pixels = np.ascontiguousarray(pixels, self.array.dtype)
         packed: bytes = self.compressor.encode(pixels)
-        if self.summed:
-            packed += google_crc32c.value(packed).to_bytes(4, "little")
-        return packed
+        return packed + _sum(packed) if self.summed else packed
+
+    def _count_in_shard(self) -> list[int]:
+        """Return the chunks of a shard along each dimension."""
+        array = self.array
+        return [n // size for n, size in zip(array.shards, array.chunks, strict=True)]
 
     def unpack(self, folder: Path, place: Sequence[int]) -> Array | None:
         """Return the pixels of a chunk; None where zarr must say what is wrong.
@@ -175,21 +175,21 @@ class ChunkPacker:
         place
             Number of the chunk along each dimension.
         """
-        shards, sizes = self.array.shards, self.array.chunks
         encode = self.array.metadata.encode_chunk_key
+        data: bytes | None
         try:
-            if shards is None:
+            if self.array.shards is None:
                 data = (folder / encode(tuple(place))).read_bytes()
             else:
-                grid = [n // size for n, size in zip(shards, sizes, strict=True)]
+                grid = self._count_in_shard()
                 shard, inside = zip(*map(divmod, place, grid), strict=True)
                 data = _read_part(folder / encode(shard), grid, inside)
         except OSError:
             return None
-        if self.summed:
-            data, found = data[:-4], data[-4:]
-            if google_crc32c.value(data).to_bytes(4, "little") != found:
-                return None
+        if self.summed and data is not None:
+            data = _drop_sum(data)
+        if data is None:
+            return None
         shape, dtype = self.array.chunks, self.array.dtype
         wanted = math.prod(shape) * dtype.itemsize
         # a few bytes may ask for all memory
@@ -205,31 +205,49 @@ class ChunkPacker:
         return pixels.reshape(shape) if pixels.nbytes == wanted else None
 
 
-def _read_part(file: Path, grid: Sequence[int], place: Sequence[int]) -> bytes:
-    """Read one chunk of a shard; nothing where it has none, or is damaged."""
-    size = 16 * math.prod(grid) + _SUM
+def _sum(data: bytes) -> bytes:
+    total: int = google_crc32c.value(data)
+    return total.to_bytes(_SUM_BYTES, "little")
+
+
+def _drop_sum(data: bytes) -> bytes | None:
+    """Return what a sum follows; None where it is not that of the bytes."""
+    body = data[:-_SUM_BYTES]
+    return body if data[-_SUM_BYTES:] == _sum(body) else None
+
+
+def _read_part(file: Path, grid: Sequence[int], place: Sequence[int]) -> bytes | None:
+    """Read one chunk of a shard; None where it has none, or is damaged."""
+    size = 16 * math.prod(grid) + _SUM_BYTES
     with file.open("rb") as opened:
         opened.seek(-size, os.SEEK_END)
-        table = opened.read(size)
-        if google_crc32c.value(table[:-_SUM]).to_bytes(_SUM, "little") != table[-_SUM:]:
-            return b""
-        places = np.frombuffer(table[:-_SUM], "<u8").reshape(*grid, 2)
+        table = _drop_sum(opened.read(size))
+        if table is None:
+            return None
+        places = np.frombuffer(table, "<u8").reshape(*grid, 2)
         start, count = map(int, places[tuple(place)])
         # a few bytes may ask for all memory
         if start + count > opened.tell() - size:
-            return b""
+            return None
         opened.seek(start)
         return opened.read(count)
 
 
 def list_chunks(array: Any, place: Place) -> list[str]:
     """Return the names of the files of an array that a place lies in."""
+    key = array.metadata.encode_chunk_key
+    return [key(n) for n in number_chunks(place, array.shards or array.chunks)]
+
+
+def number_chunks(
+    place: Sequence[slice], sizes: Sequence[int]
+) -> Iterator[tuple[int, ...]]:
+    """Yield the numbers of the chunks of some size that a place lies in, in order."""
     spans = (
         range(part.start // size, -(-part.stop // size))
-        for part, size in zip(place, array.shards or array.chunks, strict=True)
+        for part, size in zip(place, sizes, strict=True)
     )
-    key = array.metadata.encode_chunk_key
-    return [key(position) for position in itertools.product(*spans)]
+    return itertools.product(*spans)
 
 
 def put_file(path: Path, data: bytes) -> None:

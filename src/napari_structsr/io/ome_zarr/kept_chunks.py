@@ -8,7 +8,6 @@ moment on from which what is read is checked for changes of its files.
 
 from __future__ import annotations
 
-import itertools
 import math
 import threading
 from collections import OrderedDict
@@ -22,7 +21,7 @@ import numpy as np
 from napari_structsr.core.types import Array
 from napari_structsr.io.fingerprint import Index
 from napari_structsr.io.limits import CACHE_BYTES
-from napari_structsr.io.ome_zarr.chunk_packing import ChunkPacker
+from napari_structsr.io.ome_zarr.chunk_packing import ChunkPacker, number_chunks
 
 Place = tuple[int, ...]
 
@@ -98,14 +97,7 @@ class ChunkReader:
         ]
         if any(part.stop <= part.start for part in spans):
             return None
-        places = list(
-            itertools.product(
-                *(
-                    range(part.start // size, -(-part.stop // size))
-                    for part, size in zip(spans, self._array.chunks, strict=True)
-                )
-            )
-        )
+        places = list(number_chunks(spans, self._array.chunks))
         if self._keeps and len(places) <= _MANY:
             chunks = self._find(places, check)
         elif len(places) <= _FEW:
