@@ -125,7 +125,9 @@ def test_workers_leave_the_maps_and_scores_of_a_plain_inspection(
     tmp_path, image, client
 ):
     result = result_of(run(image, OmeZarrSink(tmp_path / "r.ome.zarr")))
-    settings = InspectSettings(maps=("residual", "null_space"), device="cpu")
+    settings = InspectSettings(
+        maps=("residual", "null_space", "squirrel"), device="cpu"
+    )
     for name, who in (("plain", None), ("spread", client)):
         # to the very end, where the lock of the folder goes
         *_, last = iter_inspect(

@@ -26,7 +26,7 @@ def run(*words):
 
 
 def inspect(folder, out, *words):
-    maps = "--maps=residual,null_space"
+    maps = "--maps=residual,null_space,squirrel"
     return run(
         "inspect", folder / "result.ome.zarr", "--out", folder / out, maps, *words
     )

@@ -119,7 +119,10 @@ def make_squirrel_fit(
     assert source is not None
 
     # maps ask for it tile by tile, and scores once again for each plane
+    # in one mode, since kernels of torch differ by their rounding, and whoever asks
+    # first differs between a plain run, one gone on with, and one on a cluster
     @lru_cache(maxsize=64)
+    @torch.inference_mode()
     def fit(plane: tuple[int, ...]) -> SquirrelFit:
         scaling = scalings[matched.result.spec.axes.channel_of(plane)]
         image, measured = (

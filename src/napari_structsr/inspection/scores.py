@@ -85,6 +85,7 @@ class Scorer:
         values = np.empty(0) if regions is None else np.unique(regions)
         self._labels = values[values != 0]
 
+    @torch.inference_mode()
     def score_plane(self, plane: tuple[int, ...]) -> PlaneScores:
         """Score one plane."""
         axes = self._matched.result.spec.axes
