@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -73,6 +74,39 @@ def dock(viewer: Any) -> Any:
     viewer.window.add_dock_widget(dock, name="Upscale")
     choose(dock.form.model, "bicubic")
     return dock
+
+
+@pytest.fixture(scope="module")
+def own_machine() -> Iterator[None]:
+    """Let names be looked up without asking anybody: all of them are this machine."""
+    kind = socket.AF_INET, socket.SOCK_STREAM, 6, ""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            socket,
+            "getaddrinfo",
+            lambda _, port, *__, **___: [(*kind, ("127.0.0.1", int(port or 0)))],
+        )
+        patch.setattr("distributed.utils._get_ip", lambda *_, **__: "127.0.0.1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def cluster(own_machine: None, own_ports: set[int]) -> Iterator[Any]:
+    """Return a dask cluster of one worker, a thread here."""
+    from distributed import LocalCluster
+    from scenes import find_port
+
+    with LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp://",
+        host="127.0.0.1",
+        scheduler_port=find_port(own_ports),
+        port=find_port(own_ports),
+        dashboard_address="127.0.0.1:0",
+    ) as found:
+        yield found
 
 
 @pytest.fixture

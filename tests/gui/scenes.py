@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,21 @@ def noise(shape: tuple[int, ...]) -> np.ndarray:
 def choose(combo: Any, value: object) -> None:
     """Choose as a user does."""
     combo.setCurrentIndex(combo.findData(value))
+
+
+def find_port(own_ports: set[int]) -> int:
+    """Return a port of this machine that nobody has, and that may be asked."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    own_ports.add(port)
+    return port
+
+
+def read_tree(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of all files of a folder, by their paths in it."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def beads(shape: tuple[int, ...], position: tuple[int, ...]) -> np.ndarray:

@@ -63,8 +63,9 @@ KNOWN = {
     ("cli/opening.py", "distributed"),
     ("cli/upscale.py", "distributed"),
     ("gui/upscale/run.py", "distributed"),
-    ("gui/upscale/running/cluster_run.py", "distributed"),
     ("gui/upscale/running/folder_run.py", "distributed"),
+    ("gui/inspect/run.py", "distributed"),
+    ("gui/viewer/cluster_run.py", "distributed"),
     ("inspection/error_maps.py", "distributed"),
     ("upscaling/upscale.py", "distributed"),
 }

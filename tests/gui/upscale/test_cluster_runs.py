@@ -14,54 +14,18 @@ import tifffile
 from distributed import LocalCluster
 from napari.layers._source import layer_source
 from qtpy.QtGui import QGuiApplication
-from scenes import choose, noise
+from scenes import choose, find_port, noise, read_tree
 from typer.testing import CliRunner
 
 import napari_structsr as sr
 from napari_structsr.cli import app
 from napari_structsr.gui.upscale.dock import UpscaleDock
-from napari_structsr.gui.upscale.running import cluster_run
-from napari_structsr.gui.upscale.running.cluster_run import Connected
+from napari_structsr.gui.viewer import cluster_run
+from napari_structsr.gui.viewer.cluster_run import Connected
 
 TIMEOUT = 60_000
 
-
-def find_port(own_ports: set[int]) -> int:
-    """Return a port of this machine that nobody has, and that may be asked."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    own_ports.add(port)
-    return port
-
-
-@pytest.fixture(scope="module", autouse=True)
-def own_machine() -> Iterator[None]:
-    """Let names be looked up without asking anybody: all of them are this machine."""
-    kind = socket.AF_INET, socket.SOCK_STREAM, 6, ""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            socket,
-            "getaddrinfo",
-            lambda _, port, *__, **___: [(*kind, ("127.0.0.1", int(port or 0)))],
-        )
-        patch.setattr("distributed.utils._get_ip", lambda *_, **__: "127.0.0.1")
-        yield
-
-
-@pytest.fixture(scope="module")
-def cluster(own_machine: None, own_ports: set[int]) -> Iterator[LocalCluster]:
-    with LocalCluster(
-        n_workers=1,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp://",
-        host="127.0.0.1",
-        scheduler_port=find_port(own_ports),
-        port=find_port(own_ports),
-        dashboard_address="127.0.0.1:0",
-    ) as found:
-        yield found
+pytestmark = pytest.mark.usefixtures("own_machine")
 
 
 @pytest.fixture(autouse=True)
@@ -115,11 +79,6 @@ def run(dock, qtbot):
 def list_stores(folder: Path) -> list[Path]:
     # the estimate may look at a lock at the moment it goes, and leave a hidden one
     return [path for path in folder.iterdir() if not path.name.startswith(".")]
-
-
-def read_tree(folder: Path) -> dict[str, bytes]:
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def drop_record(tree: dict[str, bytes]) -> dict[str, object]:

@@ -28,6 +28,7 @@ from napari_structsr.gui.inspect.state import (
     describe_map,
 )
 from napari_structsr.gui.viewer.plain_text import keep_plain
+from napari_structsr.gui.widgets.cluster_row import make_cluster_edit
 from napari_structsr.gui.widgets.controls import (
     NarrowCombo,
     enable,
@@ -168,6 +169,7 @@ class ErrorForm(QWidget):
         self.device.setAccessibleName("Device")
         self.device.addItems(("auto", "cpu", "cuda", "mps"))
         self.device.setToolTip("Where to compute; auto takes a GPU if there is one.")
+        self.cluster = make_cluster_edit("images and folder")
         self._align = row(self.register_box, self.fit)
         self._layout = make_form(
             [
@@ -184,6 +186,7 @@ class ErrorForm(QWidget):
                 ("Calibration", self.calibration.native),
                 ("Output", row(self.output, self.device)),
                 ("Folder", self.folder.native),
+                ("Cluster", self.cluster),
             ]
         )
         stack(self, self._layout, self.hint, self.maps, self._below)
@@ -200,6 +203,7 @@ class ErrorForm(QWidget):
         for edit in (self.folder, self.calibration):
             # no signal of Qt: it would hand on the path, which `changed` does not take
             edit.changed.connect(lambda: self.changed.emit())
+        self.cluster.editingFinished.connect(self.changed)
         self.maps.ticked.connect(self.changed)
         self.swap_button.clicked.connect(self.swap_asked)
         self.selection_button.clicked.connect(self.selection_asked)
@@ -220,6 +224,7 @@ class ErrorForm(QWidget):
             # an empty path stands for a folder that is still to be chosen
             folder=Path(str(self.folder.value or "")) if in_folder else None,
             device=self.device.currentText(),
+            scheduler=self.cluster.text().strip(),
             # magicgui gives an empty edit back as None or as "."
             calibration=None if calibration in ("", ".") else Path(calibration),
         )
@@ -254,7 +259,12 @@ class ErrorForm(QWidget):
         self.hint.setVisible(bool(state.hint))
         self._layout.setRowVisible(self._align, choice.reference is not None)
         self._layout.setRowVisible(self.everywhere, not flat)
-        self._below.setRowVisible(self.folder.native, choice.folder is not None)
+        to_folder = choice.folder is not None
+        self._below.setRowVisible(self.folder.native, to_folder)
+        # an address that stands in the way is seen
+        self._below.setRowVisible(self.cluster, to_folder or bool(choice.scheduler))
+        if not self.cluster.hasFocus():
+            self.cluster.setText(choice.scheduler)
         enable(self.swap_button, state.swap, "Swap result and reference.")
         with signals_blocked(self.device):
             # preferences may name another one, such as cuda:1

@@ -29,6 +29,8 @@ class ImageFacts:
     calibrated: bool = False
     # of the record
     factor: int | None = None
+    # whether it was read from a file, which workers of a cluster can open
+    in_file: bool = False
 
 
 Roles = tuple[ImageFacts | None, ImageFacts | None, ImageFacts | None]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Layer, Shapes
 from napari.viewer import Viewer
@@ -27,12 +27,17 @@ from napari_structsr.gui.inspect.regions import Regions, merge_scores, read_regi
 from napari_structsr.gui.inspect.roles import ImageFacts
 from napari_structsr.gui.inspect.state import ErrorDockState, InspectChoice
 from napari_structsr.gui.viewer.alignment import open_source_on
+from napari_structsr.gui.viewer.cluster_run import open_file, run_on_workers
+from napari_structsr.gui.viewer.file_opening import has_file
 from napari_structsr.gui.viewer.jobs import Job, submit
 from napari_structsr.gui.viewer.layers import KEY, key_of, layer_obstacle
 from napari_structsr.inspection.matching import match_images
 from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
 from napari_structsr.zoo.catalogue import find_card
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ def list_image_facts(viewer: Viewer) -> list[ImageFacts]:
                 repeatable=card is not None and card[0],
                 calibrated=card is not None and card[1],
                 factor=None if record is None else record.model["factor"],
+                in_file=has_file(layer),
             )
         )
     return found
@@ -131,7 +137,7 @@ def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
     """
     choice = state.choice
     layers: dict[str | None, Any] = {key_of(one): one for one in viewer.layers}
-    result = layers[choice.result]
+    result: Image = layers[choice.result]
     reference = layers.get(choice.reference)
     source = layers.get(choice.source)
     drawn = layers.get(choice.regions)
@@ -152,10 +158,20 @@ def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
     )
     # filled by the worker, and read once it has finished
     names: dict[int, str] = {}
-    job = Job(
-        f"Inspecting {result.name}",
-        lambda cancel: run_inspection(request, names, cancel=cancel),
-    )
+
+    def run(cancel: Cancel) -> Iterator[Event]:
+        if not choice.scheduler:
+            yield from run_inspection(request, names, cancel=cancel)
+            return
+        # pixels may be compared, which takes time
+        stored = _open_files(request, result, reference, source)
+        yield from run_on_workers(
+            choice.scheduler,
+            lambda client: run_inspection(stored, names, cancel=cancel, client=client),
+            cancel=cancel,
+        )
+
+    job = Job(f"Inspecting {result.name}", run)
 
     def show(event: Finished) -> None:
         inspection = event.output
@@ -168,8 +184,37 @@ def inspect_layer(viewer: Viewer, state: ErrorDockState) -> Job:
     return job
 
 
+def _open_files(
+    request: InspectionRequest,
+    result: Image,
+    reference: Image | None,
+    source: Image | None,
+) -> InspectionRequest:
+    """Let an inspection read files, which workers can open, in place of the layers."""
+
+    def open_one(layer: Image, shown: Source) -> Source:
+        file = open_file(layer, open_source(layer), moved=True)
+        # where it lies in the viewer
+        file.spec = shown.spec
+        return file
+
+    def open_other(layer: Image | None, shown: Source | None) -> Source | None:
+        return open_one(layer, shown) if layer is not None and shown else None
+
+    return replace(
+        request,
+        result=open_one(result, request.result),
+        reference=open_other(reference, request.reference),
+        source=open_other(source, request.source),
+    )
+
+
 def run_inspection(
-    request: InspectionRequest, names: dict[int, str], *, cancel: Cancel
+    request: InspectionRequest,
+    names: dict[int, str],
+    *,
+    cancel: Cancel,
+    client: Client | None = None,
 ) -> Iterator[Event]:
     """Run the engine; fill in the names of regions by label."""
     # torch is imported here, in the worker
@@ -196,6 +241,7 @@ def run_inspection(
             calibration=request.calibration,
         ),
         cancel=cancel,
+        client=client,
     )
 
 

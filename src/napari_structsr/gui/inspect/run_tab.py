@@ -6,6 +6,7 @@ The layers in the form follow the selection until the user chooses one by hand.
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 from napari.layers import Image
@@ -32,6 +33,7 @@ from napari_structsr.gui.inspect.state import (
 )
 from napari_structsr.gui.settings import read_preferences
 from napari_structsr.gui.viewer.layers import key_of, list_events
+from napari_structsr.gui.widgets.cluster_row import follow_cluster
 from napari_structsr.gui.widgets.controls import enable, sentence, show_reasons
 from napari_structsr.gui.widgets.progress_row import ProgressRows
 from napari_structsr.gui.widgets.viewer_widget import ViewerWidget
@@ -126,6 +128,7 @@ class InspectPanel(ViewerWidget):
             match_obstacle=match_obstacle(self._viewer, self._choice),
             selection_obstacle=selection_obstacle(self._viewer),
             busy=self.jobs.is_busy,
+            has_dask=find_spec("distributed") is not None,
         )
 
     def _show(self) -> None:
@@ -185,7 +188,9 @@ class InspectPanel(ViewerWidget):
         self.jobs.clear()
         job = inspect_layer(self._viewer, state)
         name = job.name.removeprefix("Inspecting ")
-        self.jobs.add(job, name, resumable=state.choice.folder is not None)
+        row = self.jobs.add(job, name, resumable=state.choice.folder is not None)
+        if state.choice.scheduler:
+            follow_cluster(row)
         job.finished.connect(self._tell)
         job.ended.connect(self._show)
         self._show()

@@ -16,6 +16,10 @@ from napari_structsr.gui.inspect.roles import (
     find_roles,
     find_source,
 )
+from napari_structsr.gui.viewer.cluster_words import (
+    describe_memory,
+    find_reading_obstacle,
+)
 
 _SHIPPED = (2, 4)  # factors of faithful
 _UNSUPPORTED = (
@@ -51,6 +55,8 @@ class InspectChoice:
     # None keeps results in memory
     folder: Path | None = None
     device: str = "auto"
+    # address of a dask scheduler whose workers do it; empty for this computer
+    scheduler: str = ""
     # a file of the user, in place of the calibration of the model
     calibration: Path | None = None
 
@@ -107,12 +113,13 @@ def resolve_inspection(
     match_obstacle: str | None = None,
     selection_obstacle: str = "",
     busy: bool = False,
+    has_dask: bool = True,
 ) -> ErrorDockState:
     """Decide what the dock shows, from the form and what there is.
 
     `regions` are keys of layers that can hold some; the obstacles say why the layers do
     not fit each other, and why selected ones cannot be chosen; `busy` is a dock whose
-    inspection has not ended.
+    inspection has not ended, and `has_dask` whether what talks to a cluster is there.
     """
     by_key = {image.key: image for image in images}
     # layers may have gone since they were chosen
@@ -137,7 +144,12 @@ def resolve_inspection(
         maps=maps,
         hint=selection_obstacle or (_UNSUPPORTED if unsupported else ""),
         run=_find_run_obstacle(
-            choice, by_key, maps, match_obstacle=match_obstacle, busy=busy
+            choice,
+            by_key,
+            maps,
+            match_obstacle=match_obstacle,
+            busy=busy,
+            has_dask=has_dask,
         ),
         swap=None if choice.reference else "There is no reference to swap with.",
     )
@@ -157,6 +169,7 @@ def _find_run_obstacle(
     *,
     match_obstacle: str | None,
     busy: bool,
+    has_dask: bool,
 ) -> str | None:
     if not images:
         return "There is no image layer: open a result to inspect."
@@ -183,6 +196,14 @@ def _find_run_obstacle(
         return "Choose the folder for the maps."
     if choice.folder is not None and not choice.folder.is_dir():
         return f"The folder {choice.folder} does not exist."
+    if choice.scheduler:
+        roles = (choice.result, choice.reference, choice.source)
+        chosen = [images[key] for key in roles if key is not None]
+        memory = [image.name for image in chosen if not image.in_file]
+        if obstacle := find_reading_obstacle(memory, has_dask=has_dask):
+            return obstacle
+        if choice.folder is None:
+            return describe_memory("Folder")
     return None if maps else "Tick at least one map."
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from napari.layers import Image
 
-from napari_structsr.gui.upscale.layer_image import find_opening, is_calibrated_by_file
+from napari_structsr.gui.upscale.layer_image import is_calibrated_by_file
 from napari_structsr.gui.upscale.optics.file_optics import (
     find_command_settings,
     open_measured,
 )
 from napari_structsr.gui.upscale.state import Choice
+from napari_structsr.gui.viewer.file_opening import find_opening
 from napari_structsr.gui.viewer.layers import free_path
 
 _SCRIPT = """\

@@ -29,6 +29,7 @@ from napari_structsr.gui.upscale.state import (
     DockState,
     shorten_model,
 )
+from napari_structsr.gui.widgets.cluster_row import make_cluster_edit
 from napari_structsr.gui.widgets.controls import (
     choice_combo,
     fill_combo,
@@ -106,13 +107,7 @@ class UpscaleForm(QWidget):
         self.folder.native.setToolTip(
             "Folder in which a store named after each layer is made."
         )
-        self.cluster = QLineEdit()
-        self.cluster.setAccessibleName("Cluster")
-        self.cluster.setPlaceholderText("none, or tcp://HOST:8786")
-        self.cluster.setToolTip(
-            "Address of a dask scheduler whose workers do it; empty: this computer. "
-            "They must see image and folder under the same path."
-        )
+        self.cluster = make_cluster_edit("image and folder")
         self._layout = make_form(
             [
                 ("Images", self.images),

@@ -1,39 +1,23 @@
 """The image that a layer shows: calibrated by its file where the layer says nothing.
 
 napari's own reader hands on pixels and neither pixel size nor names of axes, but a
-layer knows the path of its file. What of an image comes from there is said, and how a
-command opens the very same image is found here too.
+layer knows the path of its file. What of an image comes from there is said.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from napari.layers import Image
 
 from napari_structsr.core.axes import Axes, Channel, ImageSpec, check_plane
-from napari_structsr.errors import StructsrError
 from napari_structsr.gui.widgets.controls import format_number
 from napari_structsr.io.layer_file import find_layer_file
 from napari_structsr.io.layer_source import is_uncalibrated, is_unlabelled, shape_of
 from napari_structsr.io.open import open_source, read_layer_spec
 from napari_structsr.io.source import Source
 from napari_structsr.io.units import find_unit_symbol
-
-_COMPARED = 2**26  # pixels of an image that are all compared with those of its file
-
-
-@dataclass(frozen=True)
-class Opening:
-    """How `open_source` opens the image of a layer from its file."""
-
-    path: str
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 def read_file(layer: Image) -> ImageSpec | None:
@@ -89,37 +73,6 @@ def name_layer_axes(layer: Image, names: str) -> None:
     layer.axis_labels = tuple(names)
 
 
-def find_opening(layer: Image, source: Source) -> Opening | None:
-    """Return how the image of a layer is opened from its file.
-
-    `source` is the layer, opened. None where the file holds other pixels, or another
-    pixel size: a part of it is shown, or several files, or it was worked on.
-    """
-    noted = find_layer_file(layer)
-    path = noted.path if noted else layer.source.path
-    if not path:
-        return None
-    options = dict(noted.options) if noted else {}
-    names = source.spec.axes.names
-    try:
-        opened = open_source(path, **options)
-        if opened.spec.axes.names != names and "channel" not in options:
-            options["axes"] = names
-            opened = open_source(path, **options)
-        if not _is_same_grid(opened.spec, source.spec):
-            return None
-        # dask has named the pixels of our reader: they are known to be the same
-        same = noted is not None or _is_same_image(opened, source)
-    except StructsrError:
-        return None
-    return Opening(str(path), options) if same else None
-
-
-def has_file(layer: Image) -> bool:
-    """Say whether a layer was read from a file; it may show other pixels by now."""
-    return find_layer_file(layer) is not None or bool(layer.source.path)
-
-
 def is_calibrated_by_file(layer: Image) -> bool:
     """Say whether `open_calibrated` takes pixel sizes from a file."""
     return _find_calibration(layer) is not None
@@ -167,38 +120,3 @@ def _describe_size(axes: Axes) -> str:
         f"{' and '.join(names)} {format_number(size)} {unit}"
         for (size, unit), names in sizes.items()
     )
-
-
-def _is_same_grid(one: ImageSpec, other: ImageSpec) -> bool:
-    if (one.axes.names, one.axes.shape) != (other.axes.names, other.axes.shape):
-        return False
-    return one.dtype == other.dtype and all(
-        mine.unit == theirs.unit
-        and math.isclose(mine.scale, theirs.scale, rel_tol=1e-9)
-        and math.isclose(mine.translate, theirs.translate, rel_tol=1e-9, abs_tol=1e-9)
-        for mine, theirs in zip(one.axes.items, other.axes.items, strict=True)
-    )
-
-
-def _is_same_image(one: Source, other: Source) -> bool:
-    """Compare pixels; of a large image some planes."""
-    height, width = one.spec.axes.plane
-    rows, columns = slice(0, height), slice(0, width)
-    return all(
-        np.array_equal(
-            one.read(plane, rows, columns),
-            other.read(plane, rows, columns),
-            equal_nan=one.spec.dtype.kind == "f",
-        )
-        for plane in _choose_planes(one.spec.axes)
-    )
-
-
-def _choose_planes(axes: Axes) -> Iterator[tuple[int, ...]]:
-    count = math.prod(axis.size for axis in axes.loops)
-    last = count - 1
-    some = {0, count // 3, last // 2, last}
-    every = math.prod(axes.shape) <= _COMPARED
-    for number, plane in enumerate(axes.planes()):
-        if every or number in some:
-            yield plane

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Layer
@@ -26,8 +27,9 @@ from napari_structsr.gui.settings import read_preferences
 from napari_structsr.gui.upscale.layer_image import is_calibrated_by_file
 from napari_structsr.gui.upscale.optics.file_optics import LEAST_WIDTH, open_measured
 from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice
-from napari_structsr.gui.upscale.running.cluster_run import open_file, run_on_workers
 from napari_structsr.gui.upscale.state import Choice
+from napari_structsr.gui.viewer.cluster_run import open_file, run_on_workers
+from napari_structsr.gui.viewer.file_opening import note_file
 from napari_structsr.gui.viewer.jobs import Job, submit
 from napari_structsr.gui.viewer.layers import (
     KEY,
@@ -99,7 +101,9 @@ def upscale_layer(
             yield from run_upscaling(source, choice, sink, cancel=cancel)
             return
         # pixels may be compared, which takes time
-        file = open_file(layer, whole, source, choice)
+        file = open_file(layer, whole, reading=choice.reading)
+        # with the names and colours that the viewer shows, and the optics of the dock
+        file.spec = source.spec
         yield from run_on_workers(
             choice.scheduler,
             lambda client: run_upscaling(
@@ -125,6 +129,8 @@ def upscale_layer(
             metadata={KEY: entry},
             origin=origin,
         )
+        if isinstance(event.output, Path):
+            note_file(result, event.output)
         if is_unlabelled(result):
             # those of the file are found no more, since the result has none
             result.axis_labels = source.spec.axes.names.replace("s", "")

@@ -8,7 +8,7 @@ from napari.layers import Image, Layer
 from napari.viewer import Viewer
 
 from napari_structsr.errors import StructsrError
-from napari_structsr.gui.upscale.layer_image import describe_origin, has_file
+from napari_structsr.gui.upscale.layer_image import describe_origin
 from napari_structsr.gui.upscale.optics.file_optics import open_measured
 from napari_structsr.gui.upscale.optics.mark_layers import MarkLayers
 from napari_structsr.gui.upscale.optics.measured_optics import MeasuredOptics
@@ -17,6 +17,7 @@ from napari_structsr.gui.upscale.optics.optics_state import Measured
 from napari_structsr.gui.upscale.region_layers import RegionLayers
 from napari_structsr.gui.upscale.run import fit_choice, open_part
 from napari_structsr.gui.upscale.state import Choice, LayerFacts
+from napari_structsr.gui.viewer.file_opening import has_file
 from napari_structsr.gui.viewer.layers import layer_obstacle
 
 

@@ -14,16 +14,16 @@ from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from napari_structsr.core.axes import ImageSpec
-from napari_structsr.gui.upscale.cluster_words import (
-    WRITES_FILES,
-    find_reading_obstacle,
-)
 from napari_structsr.gui.upscale.optics.optics_choice import OpticsChoice, TrainedOptics
 from napari_structsr.gui.upscale.optics.optics_state import (
     Measured,
     OpticsState,
     resolve_optics,
     resolve_optics_of_files,
+)
+from napari_structsr.gui.viewer.cluster_words import (
+    describe_memory,
+    find_reading_obstacle,
 )
 from napari_structsr.io.foreign_weights import FOREIGN_ENDINGS
 
@@ -279,7 +279,7 @@ def resolve(
     if choice.scheduler:
         memory = [one.name for one in usable if not one.in_file and files is None]
         remote = find_reading_obstacle(memory, has_dask=has_dask)
-        kept = WRITES_FILES if folder is None else None
+        kept = describe_memory("OME-Zarr folder") if folder is None else None
     return DockState(
         choice=replace(
             choice,

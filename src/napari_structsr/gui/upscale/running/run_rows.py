@@ -10,12 +10,8 @@ from napari.layers import Image
 from napari.viewer import Viewer
 from npe2 import PluginManager
 
-from napari_structsr.engine.events import Cancel, Event, Finished, Noted
+from napari_structsr.engine.events import Cancel, Event, Finished
 from napari_structsr.gui.upscale.run import follow_in_activity_dock, upscale_layer
-from napari_structsr.gui.upscale.running.cluster_run import (
-    Connected,
-    run_on_workers,
-)
 from napari_structsr.gui.upscale.running.folder_run import (
     describe_outcomes,
     upscale_folder,
@@ -24,8 +20,9 @@ from napari_structsr.gui.upscale.running.history import HistoryList, note_run
 from napari_structsr.gui.upscale.running.places import find_folder, open_folder
 from napari_structsr.gui.upscale.running.remembered import remember_choice
 from napari_structsr.gui.upscale.state import Choice
+from napari_structsr.gui.viewer.cluster_run import run_on_workers
 from napari_structsr.gui.viewer.jobs import Job, submit
-from napari_structsr.gui.widgets.controls import complete_sentence
+from napari_structsr.gui.widgets.cluster_row import follow_cluster
 from napari_structsr.gui.widgets.progress_row import ProgressRow, ProgressRows
 
 _COMPARE = "napari-structsr.compare_selected"
@@ -94,9 +91,7 @@ class UpscaleRuns(ProgressRows):
         one = choice.images is None
         row = self.add(job, name, resumable=one and choice.folder is not None)
         if choice.scheduler:
-            job.said.connect(partial(_tell, row))
-            # what was waited for is there
-            job.progressed.connect(lambda _: row.show_details(""))
+            follow_cluster(row)
         note: Callable[..., None] = partial(self._note, row, name, choice)
 
         def finish(event: Finished) -> None:
@@ -133,12 +128,3 @@ class UpscaleRuns(ProgressRows):
         layers.selection = pair
         # by its name: docks do not know each other
         PluginManager.instance().commands.execute(_COMPARE, (self._viewer,))
-
-
-def _tell(row: ProgressRow, event: Event) -> None:
-    """Show in the row of a run what a cluster has said."""
-    match event:
-        case Connected(dashboard=str(address)):
-            row.show_link("Dashboard of the cluster", address)
-        case Noted(message):
-            row.show_details(complete_sentence(message))

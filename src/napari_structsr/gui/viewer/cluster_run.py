@@ -1,4 +1,4 @@
-"""Runs of the dock that the workers of a cluster do, and the file of a layer for them.
+"""Runs of a dock that the workers of a cluster do, and the file of a layer for them.
 
 A layer is in the memory of the viewer, workers open its file. What the layer says of
 the image holds, so that the result is that of a run on this computer.
@@ -6,10 +6,10 @@ the image holds, so that the result is that of a run on this computer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 
@@ -21,9 +21,8 @@ from napari_structsr.engine.events import (
     Finished,
 )
 from napari_structsr.errors import CancelError, ClusterError
-from napari_structsr.gui.upscale.cluster_words import describe_unreachable
-from napari_structsr.gui.upscale.layer_image import find_opening
-from napari_structsr.gui.upscale.state import Choice
+from napari_structsr.gui.viewer.cluster_words import describe_unreachable
+from napari_structsr.gui.viewer.file_opening import find_opening
 from napari_structsr.io.layer_file import find_layer_file
 from napari_structsr.io.open import open_source
 from napari_structsr.io.source import Source
@@ -79,30 +78,35 @@ def run_on_workers(
         yield last
 
 
-def open_file(layer: Image, whole: Source, part: Source, choice: Choice) -> Source:
-    """Open from its file what is upscaled of a layer; reads pixels to compare them.
+def open_file(
+    layer: Image,
+    shown: Source,
+    *,
+    reading: Mapping[str, Any] | None = None,
+    moved: bool = False,
+) -> Source:
+    """Open from its file the image of a layer; reads pixels to compare them.
 
     Parameters
     ----------
     layer
         What is shown.
-    whole, part
-        The layer, opened, and what is upscaled of it.
-    choice
-        What the user wants.
+    shown
+        The layer, opened.
+    reading
+        Arguments of `open_source` that choose a part; None for all.
+    moved
+        Whether the layer may have another pixel size and place than its file.
 
     Raises
     ------
     ClusterError
         If no file holds what the layer shows.
     """
-    opening = find_opening(layer, whole)
+    opening = find_opening(layer, shown, moved=moved)
     if opening is None:
         noted = find_layer_file(layer)
         path = noted.path if noted else layer.source.path
         name = Path(str(path)).name if path else None
         raise ClusterError(describe_unreachable(layer.name, name))
-    source = open_source(opening.path, **opening.options, **choice.reading)
-    # with the names and colours that the viewer shows, and the optics of the dock
-    source.spec = part.spec
-    return source
+    return open_source(opening.path, **opening.options, **(reading or {}))

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-WRITES_FILES = (
-    "Workers of a cluster cannot write into the memory of this computer: choose "
-    "Output: OME-Zarr folder, or leave Cluster empty."
-)
 _NO_DASK = (
     "dask.distributed is missing: install it with pip install "
     "'napari-structsr[cluster]' and start napari again, or leave Cluster empty."
 )
 
 
+def describe_memory(output: str) -> str:
+    """Say that workers cannot write into memory; `output` is what to choose instead."""
+    return (
+        "Workers of a cluster cannot write into the memory of this computer: choose "
+        f"Output: {output}, or leave Cluster empty."
+    )
+
+
 def find_reading_obstacle(memory: Sequence[str], *, has_dask: bool) -> str | None:
-    """Say why workers cannot read what is upscaled; None if they can.
+    """Say why workers cannot read what they are asked for; None if they can.
 
     Parameters
     ----------
