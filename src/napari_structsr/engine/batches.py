@@ -31,7 +31,7 @@ from napari_structsr.io.ome_zarr.layout import Layout
 from napari_structsr.io.open import open_source
 from napari_structsr.io.records import read_zarr_record
 from napari_structsr.io.remote.address import is_stored
-from napari_structsr.io.source import Source
+from napari_structsr.io.source import Source, keep_chunks
 
 MakeComputer = Callable[[], TileComputer[Any, Mapping[str, Array]]]
 
@@ -96,8 +96,7 @@ class ImagePath:
         """
         with blame_worker(f"the image {self.origin}"):
             source = open_source(self.origin, **self.options)
-        if keep := getattr(source, "keep_chunks", None):
-            keep()
+        keep_chunks(source)
         # of another image its own spec tells that it is another one
         if self.spec is not None and _is_same_grid(source.spec, self.spec):
             source.spec = self.spec

@@ -42,7 +42,7 @@ from napari_structsr.inspection.told_optics import (
     find_widths,
     tell_optics,
 )
-from napari_structsr.io.source import Source
+from napari_structsr.io.source import Source, keep_chunks
 from napari_structsr.models.model import SRModel
 from napari_structsr.zoo.catalogue import load_model
 
@@ -121,6 +121,8 @@ def prepare(
         fingerprint = {
             role: take_fingerprint(image) for role, image in roles.items() if image
         }
+    for image in filter(None, (result, reference, source)):
+        keep_chunks(image)
     matched = match_images(result, reference, source, match=settings.match)
     alignment: dict[str, Any] = {}
     if settings.registration:

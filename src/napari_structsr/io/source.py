@@ -13,6 +13,12 @@ from napari_structsr.core.axes import ImageSpec
 from napari_structsr.core.types import Array
 
 
+def keep_chunks(source: Source) -> None:
+    """Let a source keep the chunks that it reads, where it can; see `Source`."""
+    if keep := getattr(source, "keep_chunks", None):
+        keep()
+
+
 @runtime_checkable
 class Source(Protocol):
     """A stack of planes that can be read by rectangles, from several threads.
@@ -22,8 +28,8 @@ class Source(Protocol):
     and ``fingerprint()``, which returns plain values that are others once the image has
     changed on disk; from then on `read` refuses what has changed. Without one, samples
     of the pixels count. ``depths`` holds how many planes along an axis are stored
-    together, and ``keep_chunks()`` says that neighbours will be read: chunks stay
-    unpacked.
+    together, and ``keep_chunks()`` says that a run begins, which will read neighbours:
+    chunks that it reads stay unpacked.
     """
 
     options: Mapping[str, Any]

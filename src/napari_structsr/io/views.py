@@ -16,7 +16,7 @@ from napari_structsr.core.image_part import ImagePart
 from napari_structsr.core.types import Array
 from napari_structsr.errors import SettingsError
 from napari_structsr.io.fingerprint import Fingerprint
-from napari_structsr.io.source import Source
+from napari_structsr.io.source import Source, keep_chunks
 
 LUMINANCE = (0.2125, 0.7154, 0.0721)
 """Weights of red, green and blue: ITU-R BT.709, as scikit-image."""
@@ -48,8 +48,7 @@ class View:
 
     def keep_chunks(self) -> None:
         """Keep chunks that are read; see `Source`."""
-        if keep := getattr(self._source, "keep_chunks", None):
-            keep()
+        keep_chunks(self._source)
 
     def close(self) -> None:
         """Close the source, where it can be closed."""

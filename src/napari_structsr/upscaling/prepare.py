@@ -34,7 +34,7 @@ from napari_structsr.imaging.filters import FILL_RADIUS
 from napari_structsr.imaging.forward import ForwardModel
 from napari_structsr.io.remote.address import is_remote
 from napari_structsr.io.sink import Destination, MemorySink
-from napari_structsr.io.source import Source
+from napari_structsr.io.source import Source, keep_chunks
 from napari_structsr.io.units import compute_pixel_size
 from napari_structsr.models.model import SRModel
 from napari_structsr.upscaling.channel_optics import (
@@ -125,6 +125,7 @@ def prepare(
     spec, grid, plan = plan_tiles(source, model, sink, settings, device=device)
     # before a pixel is read; what stays in memory is not continued by another run
     fingerprint = {} if sink.path is None else {"source": take_fingerprint(source)}
+    keep_chunks(source)
     # each read of a large chunk can take as long as a tile
     samples = InterruptibleSource(source, cancel)
     measured = measure_widths(samples, settings)

@@ -22,6 +22,7 @@ from napari_structsr.io.ome_zarr.chunk_files import LocalFiles
 from napari_structsr.io.ome_zarr.chunk_packing import ChunkPacker
 from napari_structsr.io.ome_zarr.layout import Layout, create_arrays
 from napari_structsr.io.open import open_source
+from napari_structsr.upscaling.lazy_image import open_lazy_image
 from napari_structsr.upscaling.upscale import iter_upscale
 
 CODECS = {
@@ -136,6 +137,41 @@ def test_a_run_reads_each_chunk_once(tmp_path, read_files, codec, shards):
     np.testing.assert_array_equal(
         zarr.open_array(tmp_path / "out.ome.zarr" / "0", mode="r")[:], whole
     )
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_what_stays_in_memory_reads_each_chunk_once(tmp_path, read_files, lazy):
+    pixels = make_stack((8, 150, 170))
+    path = write_array(tmp_path / "a.zarr", pixels, (4, 32, 32))
+    source = open_source(path, axes="zyx")
+    asked = UpscaleSettings(device="cpu", tile=64)
+    model = load_model("bicubic")
+    if lazy:
+        image = open_lazy_image(source, model, settings=asked)
+        read_files.clear()
+        found = np.asarray(image)
+    else:
+        events = iter_upscale(source, model, MemorySink(), settings=asked)
+        next(events)
+        read_files.clear()
+        found = result_of(events)
+    assert max(read_files.values()) == 1
+    whole = iter_upscale(
+        open_source(pixels, axes="zyx"), model, MemorySink(), settings=asked
+    )
+    np.testing.assert_array_equal(found, result_of(whole))
+
+
+def test_a_second_run_in_memory_sees_what_was_written_since(tmp_path):
+    pixels = make_stack((4, 64, 64))
+    path = write_array(tmp_path / "a.zarr", pixels, (4, 32, 32))
+    source = open_source(path, axes="zyx")
+    found = []
+    for added in (0, 1000):
+        zarr.open_array(path, mode="r+")[:] = pixels + added
+        events = iter_upscale(source, load_model("bicubic"), MemorySink())
+        found.append(result_of(events).astype(int))
+    assert abs(found[1] - found[0] - 1000).max() <= 1
 
 
 def test_a_chunk_that_changes_is_not_taken_for_the_former_one(tmp_path):

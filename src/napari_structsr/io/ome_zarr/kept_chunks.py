@@ -2,8 +2,9 @@
 
 A tile reads a margin around itself, so that neighbours share chunks; and where a chunk
 holds many planes, all of these need it. Chunks that were read are kept while a run
-goes on: as many as one plane lies in, if memory allows it. They are kept from the
-moment on from which what is read is checked for changes of its files.
+goes on: as many as one plane lies in, if memory allows it. A run that writes files
+keeps them from the moment on from which what is read is checked for changes; each run
+reads anew.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ class ChunkReader:
         self._most = min(math.prod(grid), room // nbytes, _MANY)
 
     def keep(self) -> None:
-        """Keep chunks from now on."""
+        """Keep chunks from now on; those kept for an earlier run are dropped."""
+        with self._lock:
+            self._chunks.clear()
         # of one that is larger than all that is kept, zarr reads the part
         self._keeps = self._most > 0
 
