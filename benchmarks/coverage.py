@@ -42,9 +42,10 @@ from napari_structsr.imaging.expected_error import ErrorPredictor
 from napari_structsr.io.formats.image_folders import find_images
 from napari_structsr.models.calibration import TrustCalibration
 from napari_structsr.models.model import SRModel
-from napari_structsr.training.patch_sampler import add_binned_copies, load_planes
+from napari_structsr.training.patch_sampler import load_planes
 from napari_structsr.training.recipe import OpticsConfig, Recipe
 from napari_structsr.training.varied_pairs import measure_varied_pairs
+from napari_structsr.training.varied_truths import add_smaller_copies
 from napari_structsr.zoo.catalogue import load_model
 
 LEVEL = 0.9
@@ -106,9 +107,7 @@ def sample_training_images(folder: Path, model: SRModel) -> Samples:
     planes = load_planes(folder, smallest=smallest)
     sharp = [plane for plane in planes if plane.source not in config.oversampled]
     soft = [plane for plane in planes if plane.source in config.oversampled]
-    planes = sharp + add_binned_copies(
-        soft, oversampled=config.oversampled, smallest=smallest
-    )
+    planes = sharp + add_smaller_copies(soft, config, smallest=smallest)
     pairs = measure_varied_pairs(
         planes, config, factor=model.factor, side=SIDES[model.factor], draws=DRAWS
     )

@@ -1,18 +1,26 @@
 """Training a generator that is told the optics."""
 
+import math
+from collections import Counter
+
+import numpy as np
 import pytest
 import torch
+from skimage import data
+from skimage.transform import rescale
 
 from napari_structsr import TrainingSettings, load_model, result_of, train
 from napari_structsr.models.conditional_generator import noise_level
 from napari_structsr.models.discriminator import PatchDiscriminator
 from napari_structsr.training.patch_sampler import (
+    FULL_SCALE,
     ImageSampler,
-    add_binned_copies,
+    Plane,
     load_planes,
 )
 from napari_structsr.training.recipe import OpticsConfig, Recipe, read_recipe
 from napari_structsr.training.varied_optics import draw_optics, draw_varied_batch
+from napari_structsr.training.varied_truths import add_smaller_copies, vary_brightness
 
 TINY = {
     "name": "tiny",
@@ -59,14 +67,55 @@ def test_what_is_told_is_nearly_what_was_done(images):
     assert [len(told) for told in batch.optics] == [3, 3]
 
 
-def test_copies_are_binned_and_oversampled_sources_are_nothing_else(images):
+def test_copies_are_smaller_and_oversampled_sources_are_nothing_else(images):
     planes = load_planes(images, smallest=64)
-    found = add_binned_copies(planes, oversampled=("tissue",), smallest=64)
-    tissue = [plane for plane in found if plane.source == "tissue"]
-    assert len(tissue) == 9
-    assert all(plane.pixels.shape == (75, 70) for plane in tissue)
-    others = [plane.pixels.shape for plane in found if plane.source == "cell"]
-    assert sorted(others) == [(150, 140)] * 2 + [(300, 280)] * 2
+    config = OpticsConfig(oversampled=("tissue",), shrunk=(1.25,))
+    found = add_smaller_copies(planes, config, smallest=64)
+    shapes = {
+        source: Counter(plane.pixels.shape for plane in found if plane.source == source)
+        for source in ("tissue", "cell")
+    }
+    assert shapes["tissue"] == {(75, 70): 9, (120, 112): 9}
+    assert shapes["cell"] == {(300, 280): 2, (150, 140): 2, (240, 224): 2}
+
+
+def test_a_smaller_copy_shows_the_same_image_as_sharp_as_its_pixels_allow():
+    pixels = (data.camera().astype(float) / 255 * FULL_SCALE).astype(np.int16)
+    config = OpticsConfig(shrunk=(1.6,))
+    *_, copy = add_smaller_copies([Plane("photo", pixels)], config, smallest=64)
+    wanted = rescale(pixels / FULL_SCALE, 1 / 1.6, order=3, anti_aliasing=False)
+    found = copy.pixels / FULL_SCALE
+    assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.98
+    assert np.std(np.diff(found)) > 0.6 * np.std(np.diff(wanted))
+    assert (found.min(), found.max()) == (0, 1)
+
+
+def test_brightness_is_bent_and_negatives_are_drawn():
+    truth = torch.linspace(0, 1, 11).reshape(1, 1, 1, 11).expand(400, -1, -1, -1)
+    assert vary_brightness(truth, OpticsConfig(), seeded()) is truth
+    config = OpticsConfig(bend=0.3, negatives=0.25)
+    varied = vary_brightness(truth, config, seeded())[:, 0, 0]
+    falls = varied[:, 0] == 1
+    assert falls.float().mean() == pytest.approx(0.25, abs=0.05)
+    assert (varied[falls].diff(dim=1) <= 0).all()
+    assert (varied[~falls].diff(dim=1) >= 0).all()
+    ends = torch.where(falls[:, None], 1 - varied, varied)[:, [0, -1]]
+    assert (ends == torch.tensor([0.0, 1.0])).all()
+    powers = varied[~falls, 5].log() / math.log(0.5)
+    assert powers.log().std() == pytest.approx(0.3, rel=0.2)
+
+
+def test_a_batch_is_measured_from_truths_that_were_varied(images):
+    """What a network shall give back is what was measured, negatives as well."""
+    sampler = ImageSampler(load_planes(images, smallest=64), "cpu")
+    bright = {"photons": (1e6, 1e6), "read_noise": (1e-4, 1e-4), "gain": (1, 1)}
+    config = OpticsConfig(bend=0.3, negatives=0.5, psf_sigma=(0.3, 0.4), **bright)
+    batch = draw_varied_batch(
+        sampler, config, factor=1, patch=24, count=8, generator=seeded()
+    )
+    for measured, truth in zip(batch.measured, batch.truth, strict=True):
+        pair = torch.stack([measured.ravel(), truth.ravel()])
+        assert torch.corrcoef(pair)[0, 1] > 0.8
 
 
 @pytest.mark.parametrize("factor", [1, 2])

@@ -21,6 +21,7 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Batch = Annotated[int, Field(ge=1, le=BATCH)]
 Patch = Annotated[int, Field(ge=16, le=PATCH)]
+Shrinkage = Annotated[float, Field(gt=1, le=8)]
 Minutes = Annotated[float, Field(gt=0, le=MINUTES)]
 
 

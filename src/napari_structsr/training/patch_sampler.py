@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 MARGIN = 3
 """Measured pixels around a patch, so that its border is blurred with true pixels."""
 
-_PERCENTILES = (0.02, 99.98)
 _BLOCK = 32  # true pixels along the side of the places that are weighed
 _HELD_OUT = 12  # every so many planes of a source, one is kept for validation
 _LEAST_TO_SPLIT = 8
@@ -38,6 +37,9 @@ _SIGMAS = 9  # point-spread widths that are drawn from
 
 FULL_SCALE = 32767
 """Value of full light in a `Plane`."""
+
+RANGE = (0.02, 99.98)
+"""Percentiles of an image that become no light and full light in a `Plane`."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def load_planes(folder: Path, *, smallest: int) -> list[Plane]:
         for _, values in image.planes(every=1):
             plane = values.astype(np.float32)
             finite = bool(np.isfinite(plane).all())
-            low, high = np.percentile(plane, _PERCENTILES) if finite else (0, 0)
+            low, high = np.percentile(plane, RANGE) if finite else (0, 0)
             if min(plane.shape) < smallest:
                 small += 1
             elif not high > low:
@@ -123,35 +125,6 @@ def load_planes(folder: Path, *, smallest: int) -> list[Plane]:
             "into a folder for each source"
         )
     return planes
-
-
-def add_binned_copies(
-    planes: list[Plane], *, oversampled: tuple[str, ...], smallest: int
-) -> list[Plane]:
-    """Return planes with copies binned 2 x 2, whose detail reaches their pixel limit.
-
-    Parameters
-    ----------
-    planes
-        True images.
-    oversampled
-        Sources of which nothing but the copies is kept.
-    smallest
-        Pixels along the side that a copy must have.
-    """
-    found = [plane for plane in planes if plane.source not in oversampled]
-    copies = [_bin(plane) for plane in planes]
-    return found + [copy for copy in copies if min(copy.pixels.shape) >= smallest]
-
-
-def _bin(plane: Plane) -> Plane:
-    height, width = (size // 2 * 2 for size in plane.pixels.shape)
-    pixels = plane.pixels[:height, :width].astype(np.float32)
-    mean = pixels.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
-    low, high = np.percentile(mean, _PERCENTILES)
-    # binning takes the brightest noise away: stretched, it is as bright as others
-    scaled = np.clip((mean - low) / max(high - low, 1), 0, 1) * FULL_SCALE
-    return Plane(plane.source, scaled.round().astype(np.int16), plane.image)
 
 
 def split_planes(planes: list[Plane]) -> tuple[list[Plane], list[Plane]]:

@@ -23,6 +23,7 @@ from napari_structsr.training.entries import (
     Range,
     Rate,
     Seed,
+    Shrinkage,
     Table,
     Weight,
     check_rising,
@@ -101,7 +102,15 @@ class OpticsConfig(Table):
     jitter_sigma, jitter_noise
         Relative errors of what is told.
     oversampled
-        Sources of true images that are trained on binned 2 x 2 alone.
+        Sources of true images that are trained on in smaller copies alone.
+    shrunk
+        How many times smaller copies of all true images are, beside those that are
+        binned 2 x 2.
+    bend
+        Spread of the logarithm of a power that the brightness of a true image is
+        raised to.
+    negatives
+        Share of true images in which light and dark change places.
     """
 
     psf_sigma: Range = (0.25, 2.0)
@@ -122,6 +131,9 @@ class OpticsConfig(Table):
     jitter_sigma: float = Field(default=0.03, ge=0, le=1)
     jitter_noise: float = Field(default=0.05, ge=0, le=1)
     oversampled: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    shrunk: Annotated[tuple[Shrinkage, ...], Field(strict=False)] = ()
+    bend: float = Field(default=0.0, ge=0, le=1)
+    negatives: float = Field(default=0.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _check_ranges(self) -> OpticsConfig:

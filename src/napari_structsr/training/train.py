@@ -45,7 +45,6 @@ from napari_structsr.training.patch_sampler import (
     MARGIN,
     ImageSampler,
     PatchBatch,
-    add_binned_copies,
     draw_batch,
     load_planes,
     split_planes,
@@ -60,6 +59,7 @@ from napari_structsr.training.settings import (
 from napari_structsr.training.trainer import Trainer, learning_rate
 from napari_structsr.training.validation import Validation
 from napari_structsr.training.varied_optics import WIDE_MARGIN, draw_varied_batch
+from napari_structsr.training.varied_truths import add_smaller_copies
 from napari_structsr.zoo.catalogue import load_model
 
 _CHECK_EVERY = 25  # steps
@@ -170,8 +170,8 @@ class _ImageSession(Session):
             planes += drawn
         self.sources = list(dict.fromkeys(plane.source for plane in planes))
         if recipe.optics:
-            self.planes = add_binned_copies(
-                self.planes, oversampled=recipe.optics.oversampled, smallest=smallest
+            self.planes = add_smaller_copies(
+                self.planes, recipe.optics, smallest=smallest
             )
         # Made on the CPU, whatever the device: weights of a seed are the same
         # everywhere.

@@ -21,6 +21,7 @@ from napari_structsr.imaging.optical_transfer import (
 )
 from napari_structsr.training.patch_sampler import ImageSampler, PatchBatch
 from napari_structsr.training.recipe import OpticsConfig
+from napari_structsr.training.varied_truths import vary_brightness
 
 WIDE_MARGIN = 8
 """Measured pixels around a patch: 3 are too few where a blur is 2 pixels wide."""
@@ -114,6 +115,7 @@ def draw_varied_batch(
     size = (patch + 2 * WIDE_MARGIN) * factor
     truth = sampler.draw(count, size, generator)
     optics = draw_optics(count, config, generator)
+    truth = vary_brightness(truth, config, generator)
     truth = truth * optics.gain[:, None, None, None]
     transfer = gaussian_transfer(
         (size, size),
