@@ -42,8 +42,8 @@ def _make_record() -> Record:
 
 def _make_scores(folder: Path) -> Path:
     from napari_structsr.inspection.results import ScoreRow
-    from napari_structsr.inspection.score_journal import ScoreJournal
-    from napari_structsr.inspection.scores import PlaneScores
+    from napari_structsr.inspection.scoring.score_journal import ScoreJournal
+    from napari_structsr.inspection.scoring.scores import PlaneScores
 
     row = ScoreRow({"z": 0}, "", "whole", 100, {"error": 0.5})
     with ScoreJournal(folder, _make_record(), None) as journal:
@@ -52,7 +52,7 @@ def _make_scores(folder: Path) -> Path:
 
 
 def _read_scores(path: Path) -> None:
-    from napari_structsr.inspection.score_journal import ScoreJournal
+    from napari_structsr.inspection.scoring.score_journal import ScoreJournal
 
     with ScoreJournal(path.parent, _make_record(), None) as journal:
         journal.find((0,))

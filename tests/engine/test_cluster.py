@@ -6,13 +6,14 @@ Here workers are threads of this process; `test_cluster_faults` has real ones.
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 import zarr
-from distributed import Client
+from distributed import Client, get_worker
 
 import napari_structsr as sr
 from napari_structsr import (
@@ -31,9 +32,12 @@ from napari_structsr import (
 from napari_structsr.core.axes import Channel
 from napari_structsr.core.part import RunPart
 from napari_structsr.engine import batches, connection
+from napari_structsr.engine import cluster as engine_cluster
 from napari_structsr.engine.batches import ImagePath, StorePlace, run_batch
 from napari_structsr.engine.events import Cancelled, Finished, Noted, Progressed
 from napari_structsr.errors import CancelError, ClusterError, ModelError
+from napari_structsr.inspection.scoring.scores import Scorer
+from napari_structsr.io.ome_zarr.map_store import MapStores
 from napari_structsr.upscaling.upscale_job import ImageAndModel, prepare_job
 
 SETTINGS = UpscaleSettings(device="cpu", precision="float32", agreement="noise")
@@ -138,6 +142,86 @@ def test_workers_leave_the_maps_and_scores_of_a_plain_inspection(
     wanted = read_tree(tmp_path / "plain")
     assert found == wanted
     assert "scores.csv" in found
+
+
+@pytest.fixture
+def inspected(tmp_path, image):
+    """Return a result of four planes, and how it is inspected."""
+    result = result_of(run(image, OmeZarrSink(tmp_path / "r.ome.zarr")))
+    settings = InspectSettings(maps=("residual", "squirrel"), device="cpu")
+    return partial(iter_inspect, result, settings=settings)
+
+
+@pytest.mark.parametrize("by_plane", [False, True])
+def test_workers_score_planes_and_regions(
+    tmp_path, client, inspected, monkeypatch, by_plane
+):
+    """Regions may lie elsewhere on each plane, and be missing on some."""
+    regions = np.zeros((4, 192, 224), np.uint16)
+    for plane in range(3):
+        regions[plane, 20 : 90 + 20 * plane, 30:100] = 7
+        regions[plane, 120:180, 60:200] = 900 - plane
+    given = {
+        "regions": regions if by_plane else regions[0],
+        "region_names": {7: "nucleus"},
+    }
+    result_of(inspected(out=tmp_path / "plain", **given))
+    where = []
+    score = Scorer.score_plane
+
+    def note_and_score(self, plane):
+        where.append(get_worker().address)  # an error where none is
+        return score(self, plane)
+
+    monkeypatch.setattr(Scorer, "score_plane", note_and_score)
+    events = list(inspected(out=tmp_path / "spread", client=client, **given))
+    assert read_tree(tmp_path / "spread") == read_tree(tmp_path / "plain")
+    assert "nucleus" in (tmp_path / "spread" / "scores.csv").read_text()
+    assert len(where) == 4
+    told = [
+        event.done
+        for event in events
+        if isinstance(event, Progressed) and event.doing == "scoring"
+    ]
+    assert told == [1, 2, 3, 4]
+
+
+def test_scores_that_workers_have_sent_are_not_computed_again(
+    tmp_path, client, inspected, monkeypatch
+):
+    result_of(inspected(out=tmp_path / "plain"))
+    # no more are sent than are worked on
+    monkeypatch.setattr(engine_cluster, "_PER_THREAD", 1)
+    cancel = Cancel()
+    for event in inspected(out=tmp_path / "spread", client=client, cancel=cancel):
+        if isinstance(event, Progressed) and event.doing == "scoring":
+            cancel.set()
+    assert isinstance(event, Cancelled)
+    assert not (tmp_path / "spread" / "scores.csv").exists()
+    again = []
+    score = Scorer.score_plane
+    monkeypatch.setattr(
+        Scorer,
+        "score_plane",
+        lambda self, plane: again.append(plane) or score(self, plane),
+    )
+    # maps are finished, and workers are told where they lie
+    result_of(inspected(out=tmp_path / "spread", client=client))
+    assert len(again) < 4
+    assert read_tree(tmp_path / "spread") == read_tree(tmp_path / "plain")
+
+
+def test_a_worker_that_sees_other_maps_scores_nothing(
+    tmp_path, client, inspected, monkeypatch
+):
+    """A folder of that name may lie on a disk of its own there."""
+    settings = InspectSettings(maps=("residual",), device="cpu")
+    result_of(inspected(out=tmp_path / "other", settings=settings))
+    there = {"residual": tmp_path / "other" / "residual.ome.zarr"}
+    monkeypatch.setattr(MapStores, "paths", there)
+    with pytest.raises(ClusterError, match=r"sees other maps in .*residual.*same path"):
+        result_of(inspected(out=tmp_path / "maps", client=client))
+    assert not (tmp_path / "maps" / "scores.csv").exists()
 
 
 def test_calls_of_one_line_take_a_client(tmp_path, image, client):

@@ -67,6 +67,7 @@ KNOWN = {
     ("gui/inspect/run.py", "distributed"),
     ("gui/viewer/cluster_run.py", "distributed"),
     ("inspection/error_maps.py", "distributed"),
+    ("inspection/scoring/plane_scoring.py", "distributed"),
     ("upscaling/upscale.py", "distributed"),
 }
 UNSAFE_CALLS = {

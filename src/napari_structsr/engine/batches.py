@@ -144,7 +144,7 @@ class BatchResult:
 
 def run_batch(job: TileJob, tiles: Sequence[int]) -> BatchResult:
     """Make tiles and write them; return once they are on disk."""
-    make = _open(job)
+    make = open_job(job)
     stores = {name: _OpenStore(job, place) for name, place in job.stores.items()}
 
     def write(tile: Tile, images: Mapping[str, Array]) -> None:
@@ -213,7 +213,8 @@ _LOCK = threading.Lock()
 _OPENED: dict[str, MakeComputer] = {}
 
 
-def _open(job: TileJob) -> MakeComputer:
+def open_job(job: TileJob) -> MakeComputer:
+    """Return what the job opens, of which a process has one at a time."""
     with _LOCK:
         if job.key not in _OPENED:
             _OPENED.clear()

@@ -51,7 +51,7 @@ def ask_worker(
     client: Client, call: Callable[..., Any], *words: Any, cancel: Cancel
 ) -> Generator[Event, None, Any]:
     """Let a worker do something, and return what it found; None after a cancel."""
-    for found in _spread(client, call, [words], cancel=cancel):
+    for found in spread(client, call, [words], cancel=cancel):
         if not isinstance(found, Event):
             return found
         yield found
@@ -88,9 +88,9 @@ def run_on_cluster(
     total = len(grid)
     done = total - len(tiles)
     # all workers have something to do until the end
-    size = max(1, min(_MOST, len(tiles) // (4 * max(1, _count_threads(client)))))
+    size = max(1, min(_MOST, len(tiles) // (4 * max(1, count_threads(client)))))
     batches = ((job, batch) for batch in cut_batches(tiles, size))
-    for found in _spread(client, run_batch, batches, cancel=cancel):
+    for found in spread(client, run_batch, batches, cancel=cancel):
         if isinstance(found, Event):
             yield found
             continue
@@ -114,7 +114,7 @@ def _build_levels(
     for level, left in () if cancel else store.rounds():
         calls = ((job, name, level, part) for part in cut_batches(left, _LEVEL_TILES))
         done = 0
-        for found in _spread(client, coarsen_batch, calls, cancel=cancel):
+        for found in spread(client, coarsen_batch, calls, cancel=cancel):
             if isinstance(found, Event):
                 yield found
                 continue
@@ -133,7 +133,7 @@ def _check(client: Client, store: ChunkStore, cancel: Cancel) -> Iterator[Event]
     tiles = store.journal.list_tiles()
     entries = ((key, store.journal.sums_of(key)) for key in tiles)
     calls = ((store.root, part) for part in cut_batches(entries, _CHECKED_TILES))
-    for found in _spread(client, check_batch, calls, cancel=cancel):
+    for found in spread(client, check_batch, calls, cancel=cancel):
         if isinstance(found, Event):
             yield found
         elif found:
@@ -148,7 +148,7 @@ def _take_over(writers: Mapping[str, StoreWriter], found: BatchResult) -> None:
         writers[name].store.journal.take_over(noted)
 
 
-def _spread(
+def spread(
     client: Client,
     call: Callable[..., Any],
     words: Iterable[tuple[Any, ...]],
@@ -158,6 +158,17 @@ def _spread(
     """Call a function on workers; yield what it returns, as it comes, and events.
 
     After a cancel nothing more is sent, and what is being worked on still comes.
+
+    Parameters
+    ----------
+    client
+        Of the workers.
+    call
+        What they can import; small arguments and results travel with each call.
+    words
+        Arguments of each call.
+    cancel
+        Looked at before each call.
     """
     ended: SimpleQueue[Future[Any]] = SimpleQueue()
     running: dict[Any, Future[Any]] = {}
@@ -165,7 +176,7 @@ def _spread(
     alone = False
     try:
         while True:
-            wanted = _PER_THREAD * max(1, _count_threads(client))
+            wanted = _PER_THREAD * max(1, count_threads(client))
             while len(running) < wanted and not cancel:
                 following = next(rest, None)
                 if following is None:
@@ -178,7 +189,7 @@ def _spread(
             try:
                 future = ended.get(timeout=_PATIENCE)
             except Empty:
-                lonely = not _count_threads(client)
+                lonely = not count_threads(client)
                 if lonely and cancel:
                     return
                 if lonely and not alone:
@@ -214,8 +225,14 @@ def _result_of(future: Future[Any], client: Client) -> Any:
         ) from error
 
 
-def _count_threads(client: Client) -> int:
-    """Return how many batches workers can work on at once, now."""
+def count_threads(client: Client) -> int:
+    """Return how many batches workers can work on at once, now.
+
+    Raises
+    ------
+    ClusterError
+        If nobody can be asked any more.
+    """
     if client.status in ("closing", "closed"):
         raise _explain_loss(client)
     try:

@@ -49,8 +49,12 @@ from napari_structsr.inspection.plan import (
     plan_maps,
 )
 from napari_structsr.inspection.results import Inspection, ScoreTable
-from napari_structsr.inspection.score_journal import ScoreJournal
-from napari_structsr.inspection.scores import PlaneScores, Scorer
+from napari_structsr.inspection.scoring.plane_scoring import (
+    score_here,
+    score_on_workers,
+)
+from napari_structsr.inspection.scoring.score_journal import ScoreJournal
+from napari_structsr.inspection.scoring.scores import Scorer
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.inspection.setup import prepare
 from napari_structsr.inspection.worst_places import merge_worst
@@ -266,6 +270,7 @@ def _inspect(
                 grid=grid,
                 record=record,
                 writers=writers,
+                maps=stores.paths,
             )
             done = yield from run_on_cluster(
                 client,
@@ -283,18 +288,31 @@ def _inspect(
     if part:
         return stores.count_missing(len(grid))
     arrays = stores.arrays()
-    scorer = Scorer(setup, arrays, regions=regions, names=names, settings=settings)
-    scores: list[PlaneScores] = []
     with ScoreJournal(out, record, regions) as journal:
         planes = list(setup.matched.result.spec.axes.planes())
-        for number, plane in enumerate(planes, start=1):
-            if cancel:
-                yield Cancelled(len(grid))
-                return None
-            # an earlier run may have scored it
-            found = journal.find(plane)
-            scores.append(found or journal.add(plane, scorer.score_plane(plane)))
-            yield Progressed(number, len(planes), "scoring")
+        # an earlier run may have scored some
+        kept = {plane: one for plane in planes if (one := journal.find(plane))}
+        unscored = [plane for plane in planes if plane not in kept]
+        if client is None:
+            scorer = Scorer(
+                setup, arrays, regions=regions, names=names, settings=settings
+            )
+            scoring = score_here(scorer, unscored, cancel=cancel)
+        else:
+            scoring = score_on_workers(
+                client, job, unscored, regions=regions, names=names, cancel=cancel
+            )
+        for found in scoring:
+            if isinstance(found, Event):
+                yield found
+                continue
+            plane, one = found
+            kept[plane] = journal.add(plane, one)
+            yield Progressed(len(kept), len(planes), "scoring")
+        if len(kept) < len(planes):
+            yield Cancelled(len(grid))
+            return None
+        scores = [kept[plane] for plane in planes]
         worst, cut = merge_worst(
             (place for plane in scores for place in plane.worst),
             (plane.usual for plane in scores),

@@ -15,7 +15,6 @@ from napari_structsr.core.grid import TileGrid
 from napari_structsr.core.record import Record
 from napari_structsr.engine.batches import (
     ImagePath,
-    MakeComputer,
     StorePlace,
     blame_worker,
     name_worker,
@@ -25,7 +24,7 @@ from napari_structsr.errors import ClusterError
 from napari_structsr.inspection.map_tiles import TileMapper
 from napari_structsr.inspection.plan import make_record
 from napari_structsr.inspection.settings import InspectSettings
-from napari_structsr.inspection.setup import prepare
+from napari_structsr.inspection.setup import Setup, prepare
 from napari_structsr.io.source import Source
 
 
@@ -46,7 +45,9 @@ class InspectJob:
     record
         What all workers must come to.
     stores
-        Where each map goes.
+        Where each map goes that is still made.
+    maps
+        The stores of all maps.
     key
         What tells it from other jobs.
     """
@@ -61,9 +62,10 @@ class InspectJob:
     grid: TileGrid
     record: Record
     stores: Mapping[str, StorePlace]
+    maps: Mapping[str, Path]
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def open(self) -> MakeComputer:
+    def open(self) -> OpenedInspection:
         """Open the images and prepare the inspection; see `TileJob`."""
         result = self.result.open()
         reference, source = (
@@ -86,7 +88,19 @@ class InspectJob:
                 f"{', '.join(different)}); give all workers the same images, "
                 "environment and kind of device, or leave such workers out"
             )
-        return lambda: TileMapper(setup, self.grid)
+        return OpenedInspection(setup, self.grid)
+
+
+@dataclass(frozen=True)
+class OpenedInspection:
+    """An inspection as a worker has opened it; called, it makes a computer of tiles."""
+
+    setup: Setup
+    grid: TileGrid
+
+    def __call__(self) -> TileMapper:
+        """Return a computer of tiles."""
+        return TileMapper(self.setup, self.grid)
 
 
 def make_job(
@@ -99,6 +113,7 @@ def make_job(
     grid: TileGrid,
     record: Record,
     writers: Mapping[str, StoreWriter],
+    maps: Mapping[str, Path],
 ) -> InspectJob:
     """Return what workers are told.
 
@@ -129,4 +144,5 @@ def make_job(
             name: StorePlace(writer.store.root, writer.store.layout)
             for name, writer in writers.items()
         },
+        maps,
     )

@@ -28,7 +28,7 @@ from napari_structsr.imaging.orientation import orientation_radius
 from napari_structsr.imaging.squirrel import squirrel_radius
 from napari_structsr.inspection.map_block import CHANGE_RADIUS
 from napari_structsr.inspection.map_tiles import map_dtype
-from napari_structsr.inspection.scores import PlaneScores
+from napari_structsr.inspection.scoring.scores import PlaneScores
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.inspection.setup import Setup
 from napari_structsr.io.ome_zarr.map_store import MapStores

@@ -23,7 +23,7 @@ from napari_structsr.errors import SettingsError
 from napari_structsr.inspection.pages.report import explain_missing_report, write_report
 from napari_structsr.inspection.plan import describe_maps
 from napari_structsr.inspection.results import Inspection
-from napari_structsr.inspection.score_journal import write_tables
+from napari_structsr.inspection.scoring.score_journal import write_tables
 from napari_structsr.io.locks import lock_folder
 from napari_structsr.io.ome_zarr.map_store import MapStores
 

@@ -172,15 +172,20 @@ class MapStores:
             self._results[key] = writer.finish() if writer else self._paths[key]
         return dict(self._results)
 
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Stores of all maps, by their keys; none in memory."""
+        return dict(self._paths)
+
     def arrays(self) -> dict[str, Any]:
         """Return the finished maps, to be indexed by plane, rows and columns."""
         maps = dict(self._results)
         for key, path in self._paths.items():
-            maps[key] = _StoredMap(path)
+            maps[key] = StoredMap(path)
         return maps
 
 
-class _StoredMap:
+class StoredMap:
     """A finished map on disk: reading a damaged part of it names the way out."""
 
     def __init__(self, path: Path) -> None:

@@ -7,7 +7,14 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from napari_structsr.core.types import Float64Array
+from napari_structsr.core.types import Array, Float64Array
+
+
+def find_labels(regions: Array | None) -> Array:
+    """Return the labels of all regions, rising; 0 is none."""
+    values = np.empty(0) if regions is None else np.unique(regions)
+    found: Array = values[values != 0]
+    return found
 
 
 class RegionSums:

@@ -17,7 +17,7 @@ import numpy as np
 from napari_structsr.core.record import Record
 from napari_structsr.core.types import Array
 from napari_structsr.inspection.results import Inspection, ScoreRow, WorstRegion
-from napari_structsr.inspection.scores import PlaneScores
+from napari_structsr.inspection.scoring.scores import PlaneScores
 from napari_structsr.io.atomic import replace_whole
 
 _NAME = "scores-journal.jsonl"

@@ -25,9 +25,9 @@ from napari_structsr.imaging.spectrum import ring_correlation
 from napari_structsr.imaging.ssim import score_similarity, ssim_map
 from napari_structsr.imaging.structure import Change, gradient_difference_map
 from napari_structsr.inspection.matching import read_middle
-from napari_structsr.inspection.region_sums import RegionSums
 from napari_structsr.inspection.results import WHOLE, ScoreRow, WorstRegion
 from napari_structsr.inspection.scaling import Scaling, fill_with_mean
+from napari_structsr.inspection.scoring.region_sums import RegionSums, find_labels
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.inspection.setup import Setup
 from napari_structsr.inspection.worst_places import DEPARTURE, SquareMeans
@@ -63,7 +63,7 @@ class Scorer:
 
     The arrays of the maps come by key, indexed by plane, rows and columns. Regions are
     labels on their grid, of shape (rows, columns) or with the loops before them, and 0
-    is none.
+    is none; `labels` are all of them, where `regions` are those of one plane.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Scorer:
         regions: Array | None,
         names: Mapping[int, str],
         settings: InspectSettings,
+        labels: Array | None = None,
     ) -> None:
         self._setup = setup
         self._matched = setup.matched
@@ -82,8 +83,7 @@ class Scorer:
         self._names = names
         self._settings = settings
         # labels may be any numbers, and are counted from 1 on here
-        values = np.empty(0) if regions is None else np.unique(regions)
-        self._labels = values[values != 0]
+        self._labels = find_labels(regions) if labels is None else labels
 
     @torch.inference_mode()
     def score_plane(self, plane: tuple[int, ...]) -> PlaneScores:

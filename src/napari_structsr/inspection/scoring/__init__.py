@@ -1,0 +1,1 @@
+"""Scores of planes and regions: computed, kept on disk, spread over a cluster."""
