@@ -54,12 +54,12 @@ def score_on_workers(
     Planes come as they are done, with what the cluster has to say between them.
     """
     labels = find_labels(regions)
+    share = len(planes) // (4 * max(1, count_threads(client)))
     # regions that differ by plane travel with their own plane alone
     alone = regions is not None and regions.ndim > 2
-    share = len(planes) // (4 * max(1, count_threads(client)))
     size = 1 if alone else max(1, min(_MOST, share))
     calls = (
-        (job, batch, regions[batch[0]] if alone else regions, labels, names)  # type: ignore[index]
+        (job, batch, _choose_regions(regions, batch[0]), labels, names)
         for batch in cut_batches(planes, size)
     )
     for found in spread(client, score_batch, calls, cancel=cancel):
@@ -67,6 +67,14 @@ def score_on_workers(
             yield found
         else:
             yield from found
+
+
+def _choose_regions(regions: Array | None, plane: Plane) -> Array | None:
+    """Return the labels of one plane, of those that may differ by plane."""
+    if regions is None or regions.ndim == 2:
+        return regions
+    found: Array = regions[plane]
+    return found
 
 
 def score_batch(
