@@ -193,7 +193,7 @@ def _open_files(
     """Let an inspection read files, which workers can open, in place of the layers."""
 
     def open_one(layer: Image, shown: Source) -> Source:
-        file = open_file(layer, open_source(layer), moved=True)
+        file = open_file(layer, shown, moved=True)
         # where it lies in the viewer
         file.spec = shown.spec
         return file
