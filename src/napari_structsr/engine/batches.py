@@ -193,11 +193,7 @@ class _OpenStore:
             status, record = None, None
         # a folder of that name on a disk of its own is not the one of the run
         if status != "partial" or record != job.record:
-            raise ClusterError(
-                f"{name_worker()} cannot see the result {place.root}; a folder of "
-                "results must have the same path on all machines: write to one that "
-                "they share, or leave such workers out"
-            )
+            raise ClusterError(describe_folder(f"cannot see the result {place.root}"))
         self._notes = FileNotes(place.root)
         with translate_os_errors(place.root):
             self.arrays = ChunkArrays(place.root, place.layout, self._notes)
@@ -259,6 +255,14 @@ def check_alike(found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
             f"{' and '.join(different)}; give all workers the same environment and the "
             "same kind of device, or leave such workers out"
         )
+
+
+def describe_folder(seen: str) -> str:
+    """Say what a worker sees in place of a folder of results, and what to do."""
+    return (
+        f"{name_worker()} {seen}; a folder of results must have the same path on all "
+        "machines: write to one that they share, or leave such workers out"
+    )
 
 
 def name_worker() -> str:

@@ -87,8 +87,7 @@ def run_on_cluster(
     """
     total = len(grid)
     done = total - len(tiles)
-    # all workers have something to do until the end
-    size = max(1, min(_MOST, len(tiles) // (4 * max(1, count_threads(client)))))
+    size = choose_batch_size(client, len(tiles), most=_MOST)
     batches = ((job, batch) for batch in cut_batches(tiles, size))
     for found in spread(client, run_batch, batches, cancel=cancel):
         if isinstance(found, Event):
@@ -148,6 +147,17 @@ def _take_over(writers: Mapping[str, StoreWriter], found: BatchResult) -> None:
         writers[name].store.journal.take_over(noted)
 
 
+def choose_batch_size(client: Client, count: int, *, most: int) -> int:
+    """Return how many of `count` steps go out together: all have work until the end.
+
+    Raises
+    ------
+    ClusterError
+        If nobody can be asked any more.
+    """
+    return max(1, min(most, count // (4 * max(1, _count_threads(client)))))
+
+
 def spread(
     client: Client,
     call: Callable[..., Any],
@@ -176,7 +186,7 @@ def spread(
     alone = False
     try:
         while True:
-            wanted = _PER_THREAD * max(1, count_threads(client))
+            wanted = _PER_THREAD * max(1, _count_threads(client))
             while len(running) < wanted and not cancel:
                 following = next(rest, None)
                 if following is None:
@@ -189,7 +199,7 @@ def spread(
             try:
                 future = ended.get(timeout=_PATIENCE)
             except Empty:
-                lonely = not count_threads(client)
+                lonely = not _count_threads(client)
                 if lonely and cancel:
                     return
                 if lonely and not alone:
@@ -225,14 +235,8 @@ def _result_of(future: Future[Any], client: Client) -> Any:
         ) from error
 
 
-def count_threads(client: Client) -> int:
-    """Return how many batches workers can work on at once, now.
-
-    Raises
-    ------
-    ClusterError
-        If nobody can be asked any more.
-    """
+def _count_threads(client: Client) -> int:
+    """Return how many batches workers can work on at once, now."""
     if client.status in ("closing", "closed"):
         raise _explain_loss(client)
     try:

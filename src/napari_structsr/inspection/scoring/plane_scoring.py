@@ -9,14 +9,14 @@ from napari_structsr.core.types import Array
 from napari_structsr.engine.batches import (
     blame_worker,
     cut_batches,
-    name_worker,
+    describe_folder,
     open_job,
 )
-from napari_structsr.engine.cluster import count_threads, spread
+from napari_structsr.engine.cluster import choose_batch_size, spread
 from napari_structsr.engine.events import Cancel, Event
 from napari_structsr.errors import ClusterError
 from napari_structsr.inspection.inspect_job import InspectJob, OpenedInspection
-from napari_structsr.inspection.scoring.region_sums import find_labels
+from napari_structsr.inspection.scoring.region_sums import choose_regions, find_labels
 from napari_structsr.inspection.scoring.scores import PlaneScores, Scorer
 from napari_structsr.io.ome_zarr.map_store import StoredMap
 from napari_structsr.io.records import read_zarr_record
@@ -54,12 +54,11 @@ def score_on_workers(
     Planes come as they are done, with what the cluster has to say between them.
     """
     labels = find_labels(regions)
-    share = len(planes) // (4 * max(1, count_threads(client)))
     # regions that differ by plane travel with their own plane alone
-    alone = regions is not None and regions.ndim > 2
-    size = 1 if alone else max(1, min(_MOST, share))
+    most = _MOST if regions is None or regions.ndim == 2 else 1
+    size = choose_batch_size(client, len(planes), most=most)
     calls = (
-        (job, batch, _choose_regions(regions, batch[0]), labels, names)
+        (job, batch, choose_regions(regions, batch[0]), labels, names)
         for batch in cut_batches(planes, size)
     )
     for found in spread(client, score_batch, calls, cancel=cancel):
@@ -67,14 +66,6 @@ def score_on_workers(
             yield found
         else:
             yield from found
-
-
-def _choose_regions(regions: Array | None, plane: Plane) -> Array | None:
-    """Return the labels of one plane, of those that may differ by plane."""
-    if regions is None or regions.ndim == 2:
-        return regions
-    found: Array = regions[plane]
-    return found
 
 
 def score_batch(
@@ -93,11 +84,7 @@ def score_batch(
             status, found = read_zarr_record(path)
             maps[key] = StoredMap(path)
         if status != "finished" or not found or job.record.find_differences(found):
-            raise ClusterError(
-                f"{name_worker()} sees other maps in {path}; a folder of results must "
-                "have the same path on all machines: write to one that they share, or "
-                "leave such workers out"
-            )
+            raise ClusterError(describe_folder(f"sees other maps in {path}"))
     scorer = Scorer(
         opened.setup,
         maps,

@@ -17,6 +17,14 @@ def find_labels(regions: Array | None) -> Array:
     return found
 
 
+def choose_regions(regions: Array | None, plane: tuple[int, ...]) -> Array | None:
+    """Return the labels of one plane, of those that may differ by plane."""
+    if regions is None or regions.ndim == 2:
+        return regions
+    found: Array = regions[plane]
+    return found
+
+
 class RegionSums:
     """Sums and counts of pixels by the name of a score, for a plane and its regions.
 

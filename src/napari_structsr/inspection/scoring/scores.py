@@ -27,7 +27,11 @@ from napari_structsr.imaging.structure import Change, gradient_difference_map
 from napari_structsr.inspection.matching import read_middle
 from napari_structsr.inspection.results import WHOLE, ScoreRow, WorstRegion
 from napari_structsr.inspection.scaling import Scaling, fill_with_mean
-from napari_structsr.inspection.scoring.region_sums import RegionSums, find_labels
+from napari_structsr.inspection.scoring.region_sums import (
+    RegionSums,
+    choose_regions,
+    find_labels,
+)
 from napari_structsr.inspection.settings import InspectSettings
 from napari_structsr.inspection.setup import Setup
 from napari_structsr.inspection.worst_places import DEPARTURE, SquareMeans
@@ -162,9 +166,9 @@ class Scorer:
         self, plane: tuple[int, ...], *part: slice
     ) -> npt.NDArray[np.int64] | None:
         """Return the number of the region of each pixel, from 1 on; 0 is none."""
-        if self._regions is None:
+        labels = choose_regions(self._regions, plane)
+        if labels is None:
             return None
-        labels = self._regions if self._regions.ndim == 2 else self._regions[plane]
         labels = np.asarray(labels[part])
         numbers = np.searchsorted(self._labels, labels) + 1
         return np.where(labels == 0, 0, numbers)
