@@ -105,10 +105,7 @@ class ArraySource:
     def fingerprint(self) -> Fingerprint | None:
         """Return what tells these pixels from others; see `Source`."""
         if self._watch is not None:
-            found = self._watch.fingerprint()
-            # what is kept from here on is looked at whenever it is read
-            self.keep_chunks()
-            return found
+            return self._watch.fingerprint()
         return hash_pixels(self._array) if isinstance(self._array, np.ndarray) else None
 
     def keep_chunks(self) -> None:

@@ -125,6 +125,7 @@ def prepare(
     spec, grid, plan = plan_tiles(source, model, sink, settings, device=device)
     # before a pixel is read; what stays in memory is not continued by another run
     fingerprint = {} if sink.path is None else {"source": take_fingerprint(source)}
+    # only now: what is kept is looked at whenever it is read
     keep_chunks(source)
     # each read of a large chunk can take as long as a tile
     samples = InterruptibleSource(source, cancel)
