@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from qtpy.QtCore import Qt
 
 
 def noise(shape: tuple[int, ...]) -> np.ndarray:
@@ -20,6 +21,13 @@ def noise(shape: tuple[int, ...]) -> np.ndarray:
 def choose(combo: Any, value: object) -> None:
     """Choose as a user does."""
     combo.setCurrentIndex(combo.findData(value))
+
+
+def tick(dock: Any, *keys: str) -> None:
+    """Tick maps as a user does, and no others."""
+    for key, item in dock.inspect.form.maps.lines.items():
+        wanted = Qt.CheckState.Checked if key in keys else Qt.CheckState.Unchecked
+        item.setCheckState(wanted)
 
 
 def find_port(own_ports: set[int]) -> int:

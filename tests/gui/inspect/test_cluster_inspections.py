@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from qtpy.QtCore import Qt
-from scenes import choose, find_port, noise, read_tree
+from scenes import choose, find_port, noise, read_tree, tick
 from skimage import data, transform, util
 
 import napari_structsr as sr
-from napari_structsr.core.error_map import MAPS
 from napari_structsr.gui.inspect.dock import ErrorDock
 from napari_structsr.gui.inspect.map_layers import map_of
 from napari_structsr.gui.viewer import cluster_run
@@ -57,12 +55,6 @@ def errors(viewer: Any) -> ErrorDock:
     dock = ErrorDock(viewer)
     viewer.window.add_dock_widget(dock, name="Structure error")
     return dock
-
-
-def tick(dock: ErrorDock, *keys: str) -> None:
-    for key in MAPS:
-        wanted = Qt.CheckState.Checked if key in keys else Qt.CheckState.Unchecked
-        dock.inspect.form.maps.lines[key].setCheckState(wanted)
 
 
 def say(dock: ErrorDock, address: str) -> None:

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
     QSlider,
     QTableView,
 )
-from scenes import choose, run_apart, shot, show
+from scenes import choose, run_apart, shot, show, tick
 
 from napari_structsr.core.error_map import MAPS
 from napari_structsr.core.record import Record
@@ -60,14 +60,6 @@ def faulty(truth: np.ndarray, plane: tuple[int, ...] = ()) -> np.ndarray:
     result = truth.copy()
     result[(*plane, *FAULT)] = 4000
     return result
-
-
-def tick(dock: ErrorDock, *keys: str) -> None:
-    """Tick maps as a user does, and no others."""
-    for key in MAPS:
-        item = dock.inspect.form.maps.lines[key]
-        wanted = Qt.CheckState.Checked if key in keys else Qt.CheckState.Unchecked
-        item.setCheckState(wanted)
 
 
 def select(viewer: Any, *layers: Any) -> None:
